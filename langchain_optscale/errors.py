@@ -1,0 +1,89 @@
+"""Every exception that this package raises on purpose.
+
+OptScaleError
+├── SettingsError        (ValueError)    a setting is unknown, out of range or contradicts another
+├── InvalidScoreError    (ValueError)    a verifier answered with something that is not a score in [0, 1]
+├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
+├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
+├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
+├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause
+├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
+└── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_optscale.records import Failure
+
+__all__ = [
+    "AllCandidatesFailed",
+    "EmptyCandidateError",
+    "InvalidRecordError",
+    "InvalidScoreError",
+    "LocalServerError",
+    "MissingExtraError",
+    "OptScaleError",
+    "SettingsError",
+    "UnreachableTargetError",
+]
+
+
+class OptScaleError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class SettingsError(OptScaleError, ValueError):
+    """A setting is unknown, out of range or contradicts another."""
+
+
+class InvalidScoreError(OptScaleError, ValueError):
+    """A verifier answered with something that is not a finite score in [0, 1]."""
+
+
+class InvalidRecordError(OptScaleError, ValueError):
+    """A serialised record, session or stopping rule cannot be read back."""
+
+
+class UnreachableTargetError(OptScaleError, ValueError):
+    """No finite number of candidates reaches the target with the asked confidence."""
+
+
+class EmptyCandidateError(OptScaleError, ValueError):
+    """The policy answered with neither text nor a tool call: there is nothing to verify."""
+
+
+class LocalServerError(OptScaleError, RuntimeError):
+    """The embedded model's server did not start, or died while it was needed."""
+
+
+class MissingExtraError(OptScaleError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        purpose: What the dependency is needed for, as the start of a sentence.
+        command: The command that installs it.
+    """
+
+    def __init__(self, purpose: str, command: str) -> None:
+        self.command = command
+        super().__init__(f"{purpose} needs an optional dependency; install it with: {command}")
+
+
+class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public name
+    """Nothing could be drawn, or nothing that was drawn could be verified.
+
+    Attributes:
+        failures: What went wrong, by candidate index.
+    """
+
+    def __init__(self, failures: Mapping[int, Failure]) -> None:
+        self.failures = dict(failures)
+        causes = Counter(f"{failure.stage}: {failure.error}" for failure in self.failures.values())
+        listed = "; ".join(f"{cause} ({count}x)" for cause, count in causes.most_common())
+        super().__init__(f"none of {len(self.failures)} candidates could be scored: {listed or 'none was drawn'}")
