@@ -1,7 +1,7 @@
 """Every exception that this package raises on purpose.
 
 OptScaleError
-├── SettingsError        (ValueError)    a setting is unknown, out of range or contradicts another
+├── SettingsError                        a setting is unknown, out of range or contradicts another
 ├── InvalidScoreError    (ValueError)    a verifier answered with something that is not a score in [0, 1]
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_optscale.records import Failure
+    from langchain_optscale.records import Failure, StopReason
 
 __all__ = [
     "AllCandidatesFailed",
@@ -38,8 +38,11 @@ class OptScaleError(Exception):
     """Base class of every error that this package raises on purpose."""
 
 
-class SettingsError(OptScaleError, ValueError):
-    """A setting is unknown, out of range or contradicts another."""
+class SettingsError(OptScaleError):
+    """A setting is unknown, out of range or contradicts another.
+
+    Not a ValueError: pydantic would swallow that in a validator and hide the sentence in a list of its own.
+    """
 
 
 class InvalidScoreError(OptScaleError, ValueError):
@@ -80,10 +83,15 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
 
     Attributes:
         failures: What went wrong, by candidate index.
+
+    Args:
+        failures: The same.
+        reason: Why the search ended.
     """
 
-    def __init__(self, failures: Mapping[int, Failure]) -> None:
+    def __init__(self, failures: Mapping[int, Failure], reason: StopReason | None = None) -> None:
         self.failures = dict(failures)
         causes = Counter(f"{failure.stage}: {failure.error}" for failure in self.failures.values())
         listed = "; ".join(f"{cause} ({count}x)" for cause, count in causes.most_common())
-        super().__init__(f"none of {len(self.failures)} candidates could be scored: {listed or 'none was drawn'}")
+        why = f" before {reason.value}" if reason else ""
+        super().__init__(f"no candidate could be scored{why}" + (f"; {listed}" if listed else ""))

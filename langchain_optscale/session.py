@@ -1,0 +1,295 @@
+"""Ask and tell: the one place where scores become decisions.
+
+A session does no input or output, reads no clock and holds no random generator. The caller owns drawing, verifying
+and concurrency: it asks how many candidates to draw, and tells what came of each, in any order, one at a time.
+
+    >>> from langchain_optscale.records import Verdict
+    >>> from langchain_optscale.stopping import TargetReached
+    >>> session = Session(TargetReached(0.9), max_samples=8)
+    >>> session.ask()
+    2
+    >>> session.tell(0, Verdict(0.4)).stop, session.tell(1, Verdict(0.95)).stop
+    (False, True)
+    >>> session.ask(), session.best
+    (0, 1)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.priors import FixedPrior
+from langchain_optscale.records import Decision, Failure, Look, Round, Verdict
+from langchain_optscale.stopping import History, MaxSamples, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_optscale.records import Estimate
+    from langchain_optscale.stats.estimation import Estimator, ScorePrior
+
+__all__ = ["Session"]
+
+_FORMAT = "langchain-optscale/session"
+_VERSION = 1
+
+
+class Session:
+    """One search for one question.
+
+    A round is asked for only when nothing is pending. `tell` may end the session while candidates are pending: the
+    caller then cancels them. What still arrives after the end is kept, and may be the best, but changes no decision.
+
+    Args:
+        stopping: The rule that decides. The cap `max_samples` is enforced beside it.
+        estimator: How the score distribution is estimated from scores; by default maximum likelihood, or maximum
+            a posteriori where a prior is given.
+        prior: What is believed about this question's scores beforehand; handed to the estimator.
+        max_samples: The most candidates that are ever asked for, at least 1.
+        first_round: Candidates in the first round, at least 1; raised to the rule's own `min_samples`.
+        round_size: The most candidates in a later round, at least 1.
+
+    Raises:
+        SettingsError: A number is out of range, or estimator and prior do not fit.
+    """
+
+    def __init__(
+        self,
+        stopping: Rule,
+        *,
+        estimator: Estimator | None = None,
+        prior: ScorePrior | None = None,
+        max_samples: int = 32,
+        first_round: int = 2,
+        round_size: int = 8,
+    ) -> None:
+        for name, value in (("first_round", first_round), ("round_size", round_size)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if not isinstance(stopping, Rule):
+            raise SettingsError(f"stopping must be a rule from langchain_optscale.stopping, got {stopping!r}")
+        if prior is not None and not all(hasattr(prior, name) for name in ("mu", "sigma", "mu_std", "sigma_std")):
+            raise SettingsError(f"prior must have mu, sigma, mu_std and sigma_std, as FixedPrior has, got {prior!r}")
+        self.stopping = stopping
+        self.estimator = _default_estimator(prior) if estimator is None else estimator
+        self.prior = prior
+        self.max_samples = max_samples
+        self._rule = stopping | MaxSamples(max_samples)
+        self.first_round = max(first_round, self._rule.min_samples or 1)
+        self.round_size = round_size
+        self._events: list[list[Any]] = []
+        self._rounds: list[tuple[tuple[int, ...], list[Look]]] = []
+        self._round_of: dict[int, int] = {}
+        self._pending: set[int] = set()
+        self._scores: dict[int, float] = {}
+        self.estimator((), prior)  # an estimator that does not go with the prior says so now, not in mid-search
+        self.history = History(
+            max_samples=max_samples, estimator=self.estimator, prior=prior, sums=_no_scores()
+        )
+        self.decision: Decision = self._rule(self.history)
+
+    def ask(self) -> int:
+        """How many candidates to draw now; 0 while some are pending, and when the search has ended.
+
+        The new candidates carry the next free indexes: see `pending`.
+        """
+        if self.decision.stop or self._pending:
+            return 0
+        wish = math.inf if self.decision.draw is None else max(1, self.decision.draw)
+        size = self.round_size if self._rounds else self.first_round
+        count = int(min(size, wish, self.max_samples - self.history.drawn))
+        first = len(self._round_of)
+        indexes = tuple(range(first, first + count))
+        self._round_of.update(dict.fromkeys(indexes, len(self._rounds)))
+        self._rounds.append((indexes, []))
+        self._pending.update(indexes)
+        self.history = self._history(pending=count)
+        self._events.append(["ask", count])
+        return count
+
+    def tell(
+        self,
+        index: int,
+        outcome: Verdict | Failure,
+        *,
+        answer: str | None = None,
+        tokens: int = 0,
+        elapsed_s: float = 0.0,
+    ) -> Decision:
+        """What came of one pending candidate.
+
+        Args:
+            index: One of `pending`.
+            outcome: Its verdict, or why there is none.
+            answer: Its canonical answer, where the task has one.
+            tokens: What drawing and verifying it consumed.
+            elapsed_s: Seconds since the search began.
+
+        Returns:
+            The decision after it; once the session has ended, the decision that ended it.
+
+        Raises:
+            SettingsError: The index is not pending.
+        """
+        if index not in self._pending:
+            state = "has been told already" if index in self._round_of else "was never asked for"
+            raise SettingsError(f"candidate {index} {state}; tell what became of one of {sorted(self._pending)}")
+        self._pending.discard(index)
+        past = self.history
+        score = outcome.score if isinstance(outcome, Verdict) else None
+        spent: dict[str, Any] = {
+            "pending": past.pending - 1,
+            "tokens": past.tokens + tokens,
+            "elapsed_s": max(past.elapsed_s, elapsed_s),
+        }
+        if score is None:
+            self.history = self._history(**spent, failures=past.failures + 1)
+        else:
+            self._scores[index] = score
+            assert past.sums is not None  # noqa: S101 - set when the session began
+            self.history = self._history(
+                **spent,
+                scores=(*past.scores, score),
+                answers=(*past.answers, answer),
+                sums=past.sums.add(score),
+            )
+        if not self.decision.stop:
+            self.decision = self._rule(self.history)
+        estimate = self.history.__dict__.get("estimate")
+        self._rounds[self._round_of[index]][1].append(Look(index, score, estimate, self.decision))
+        failure = outcome if isinstance(outcome, Failure) else None
+        self._events.append(["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s])
+        return self.decision
+
+    def tick(self, elapsed_s: float) -> Decision:
+        """Let time pass without news of a candidate: a deadline may end the search.
+
+        Args:
+            elapsed_s: Seconds since the search began.
+        """
+        if not self.decision.stop and elapsed_s > self.history.elapsed_s:
+            self.history = self._history(elapsed_s=elapsed_s)
+            self.decision = self._rule(self.history)
+            self._events.append(["tick", elapsed_s])
+        return self.decision
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Indexes of the candidates that were asked for and not told yet, ascending."""
+        return tuple(sorted(self._pending))
+
+    @property
+    def scores(self) -> Mapping[int, float]:
+        """Score by candidate index, in order of arrival."""
+        return dict(self._scores)
+
+    @property
+    def best(self) -> int | None:
+        """Index of the candidate with the highest score, the earliest of equals; None before the first score."""
+        return max(self._scores, key=lambda index: (self._scores[index], -index), default=None)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The estimated distribution of all scores told so far."""
+        return self.history.estimate
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """The rounds so far, each with what was thought after every candidate of it that was told."""
+        return tuple(Round(number, indexes, tuple(looks)) for number, (indexes, looks) in enumerate(self._rounds))
+
+    def round_of(self, index: int) -> int:
+        """The number of the round in which a candidate was asked for, from 0."""
+        return self._round_of[index]
+
+    @property
+    def next_deadline(self) -> float | None:
+        """The next moment, in elapsed seconds, at which `tick` should be called; None where no rule waits for one."""
+        return next((moment for moment in self._rule.deadlines if moment > self.history.elapsed_s), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: settings and events. `from_dict` replays the events, hence reaches the same decisions.
+
+        Raises:
+            InvalidRecordError: The prior or the estimator is not one of this package, so that it has no JSON form.
+        """
+        if self.prior is not None and not isinstance(self.prior, FixedPrior):
+            raise InvalidRecordError("only a session whose prior is a FixedPrior can be written as JSON")
+        if type(self.estimator).__name__ not in _estimators():
+            raise InvalidRecordError(
+                f"estimator {self.estimator!r} has no JSON form; use one of {', '.join(_estimators())}"
+            )
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "stopping": self.stopping.to_dict(),
+            "estimator": {"estimator": type(self.estimator).__name__, **asdict(self.estimator)},  # type: ignore[call-overload]
+            "prior": None if self.prior is None else asdict(self.prior),
+            "max_samples": self.max_samples,
+            "first_round": self.first_round,
+            "round_size": self.round_size,
+            "events": [list(event) for event in self._events],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Session:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: The data is not a session, of a later version, or damaged.
+        """
+        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+            raise InvalidRecordError(f"not a session of format {_FORMAT!r}, version {_VERSION}")
+        try:
+            settings = {key: tuple(value) if isinstance(value, list) else value for key, value in data["estimator"].items()}
+            estimator = _estimators()[settings.pop("estimator")](**settings)
+            session = cls(
+                Rule.from_dict(data["stopping"]),
+                estimator=estimator,
+                prior=data["prior"] and FixedPrior(**data["prior"]),
+                max_samples=data["max_samples"],
+                first_round=data["first_round"],
+                round_size=data["round_size"],
+            )
+            for kind, *values in data["events"]:
+                session._replay(kind, values)
+        except (KeyError, TypeError, ValueError, SettingsError) as error:
+            raise InvalidRecordError(f"the session cannot be read: {error}") from error
+        return session
+
+    def _replay(self, kind: str, values: list[Any]) -> None:
+        if kind == "ask":
+            if self.ask() != values[0]:
+                raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
+        elif kind == "tell":
+            index, score, failure, answer, tokens, elapsed_s = values
+            outcome = Failure(**failure) if score is None else Verdict(score)
+            self.tell(index, outcome, answer=answer, tokens=tokens, elapsed_s=elapsed_s)
+        elif kind == "tick":
+            self.tick(values[0])
+        else:
+            raise InvalidRecordError(f"unknown event {kind!r}")
+
+    def _history(self, **changes: Any) -> History:
+        return replace(self.history, **changes)
+
+
+def _default_estimator(prior: ScorePrior | None) -> Estimator:
+    from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
+
+    return MaximumLikelihood() if prior is None else MaximumAPosteriori()
+
+
+def _no_scores() -> Any:
+    from langchain_optscale.stats.estimation import ScoreSums
+
+    return ScoreSums()
+
+
+def _estimators() -> dict[str, Any]:
+    from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
+
+    return {estimator.__name__: estimator for estimator in (MaximumLikelihood, MaximumAPosteriori)}

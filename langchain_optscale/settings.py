@@ -1,0 +1,186 @@
+"""The one set of keyword arguments that every entry point takes, and what is checked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.policy import Drawer, Fanout
+from langchain_optscale.session import Session
+from langchain_optscale.stopping import Deadline, MaxFailures, Rule, TokenBudget, optscale
+from langchain_optscale.verifiers import Verifier, as_verifier
+
+__all__ = ["SearchSettings", "settings_in"]
+
+# What a call may change through config={"configurable": {...}}; a search keeps its models.
+_PER_CALL = frozenset(
+    "target confidence max_samples stopping estimator prior select first_round round_size max_retries max_failures "
+    "token_budget deadline_s seed fanout".split()
+)
+
+
+def _runnable(value: object) -> object:
+    if not isinstance(value, Runnable):
+        raise SettingsError(f"policy must be a chat model or another Runnable, got {type(value).__name__}")
+    return value
+
+
+class SearchSettings(BaseModel):
+    """Settings of a search.
+
+    Attributes:
+        policy: The chat model that draws candidates, or any Runnable that answers a prompt with a message or string.
+        verifier: Scores candidates in [0, 1]: a `Verifier`, a Runnable, or a callable `(prompt, candidate) -> float`.
+        target: The score in [0, 1] that the best candidate should reach; part of the default rule.
+        confidence: The probability in (0, 1) with which it should; part of the default rule.
+        max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
+            this is not given, the rule's cap counts.
+        stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, first_round)`.
+        estimator: How the score distribution is estimated; None takes maximum likelihood, or maximum a posteriori
+            with a `prior`.
+        prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
+        extract: Finds the canonical answer in a candidate's text; None where the task has none.
+        select: "best" takes the highest score; a callable gets the scored candidates and their scores by index, and
+            returns the index of the one to take.
+        first_round: Candidates in the first round, at least 1.
+        round_size: The most candidates in a later round, at least 1.
+        max_retries: Further tries of a request that failed for a passing reason, at least 0.
+        max_failures: Failed candidates after which the search ends; None never ends it for that.
+        token_budget: Tokens of policy and verifier after which the search ends.
+        deadline_s: Seconds after which the search ends.
+        seed: Candidate i is drawn with seed + i, where the policy takes seeds.
+        fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
+            policy offers it.
+
+    Raises:
+        SettingsError: A setting is unknown, out of range or contradicts another.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())
+
+    policy: Annotated[Any, BeforeValidator(_runnable)]
+    verifier: Annotated[Any, BeforeValidator(as_verifier)]
+    target: float = Field(default=0.9, ge=0, le=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    max_samples: int = Field(default=16, ge=1, strict=True)
+    stopping: Rule | None = None
+    estimator: Callable[..., Any] | None = None
+    prior: Any = None
+    extract: Callable[[str], str | None] | None = None
+    select: Literal["best"] | Callable[..., int] = "best"
+    first_round: int = Field(default=2, ge=1, strict=True)
+    round_size: int = Field(default=8, ge=1, strict=True)
+    max_retries: int = Field(default=3, ge=0, strict=True)
+    max_failures: int | None = Field(default=None, ge=1, strict=True)
+    token_budget: int | None = Field(default=None, ge=1, strict=True)
+    deadline_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    seed: int | None = Field(default=None, strict=True)
+    fanout: Fanout = "auto"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_sentence(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        """Checks what needs more than one setting, and says what is wrong in a sentence of ours."""
+        try:
+            settings = handler(data)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from error
+        settings._check_together()
+        return settings
+
+    def _check_together(self) -> None:
+        given = self.model_fields_set
+        if "first_round" in given and self.first_round > self._cap():
+            raise SettingsError(
+                f"first_round ({self.first_round}) must not be larger than max_samples ({self._cap()})"
+            )
+        if self.stopping is not None and (useless := sorted(given & {"target", "confidence"})):
+            raise SettingsError(
+                f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
+                "put them into the rule"
+            )
+        self.session()
+        self.drawer()
+
+    def _cap(self) -> int:
+        own = self.stopping.max_samples if self.stopping is not None else None
+        return self.max_samples if own is None or "max_samples" in self.model_fields_set else own
+
+    def for_call(self, changes: Mapping[str, Any]) -> SearchSettings:
+        """These settings with the changes that one call asks for, see `settings_in`.
+
+        Raises:
+            SettingsError: A changed setting is out of range or contradicts another.
+        """
+        names = SearchSettings.model_fields.keys() & self.model_fields_set
+        return SearchSettings(**{name: getattr(self, name) for name in names} | changes) if changes else self
+
+    def rule(self) -> Rule:
+        """The stopping rule with the budgets that are set beside it."""
+        cap = self._cap()
+        rules: list[Rule] = [
+            self.stopping or optscale(self.target, self.confidence, cap, min(self.first_round, cap))
+        ]
+        if self.max_failures is not None:
+            rules.append(MaxFailures(self.max_failures))
+        if self.token_budget is not None:
+            rules.append(TokenBudget(self.token_budget))
+        if self.deadline_s is not None:
+            rules.append(Deadline(self.deadline_s))
+        return reduce(or_, rules)
+
+    def session(self) -> Session:
+        """A new session for one question."""
+        cap = self._cap()
+        return Session(
+            self.rule(),
+            estimator=self.estimator,
+            prior=self.prior,
+            max_samples=cap,
+            first_round=min(self.first_round, cap),
+            round_size=self.round_size,
+        )
+
+    def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
+        """What draws the candidates of one search; `call_kwargs` go to the policy."""
+        verifier: Verifier = self.verifier
+        return Drawer(
+            self.policy,
+            fanout=self.fanout,
+            several=self._cap() > 1,
+            seed=self.seed,
+            model_kwargs=verifier.policy_kwargs,
+            call_kwargs=call_kwargs,
+        )
+
+
+def settings_in(config: RunnableConfig) -> dict[str, Any]:
+    """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
+    configurable = config.get("configurable") or {}
+    return {name: configurable[name] for name in sorted(_PER_CALL & configurable.keys())}
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint, as one sentence that names the setting."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}; known are {', '.join(SearchSettings.model_fields)}"
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    got = repr(first["input"])
+    return f"{name}: {first['msg']}, got {got if len(got) <= 80 else got[:77] + '...'}"

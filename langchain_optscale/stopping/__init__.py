@@ -1,0 +1,22 @@
+"""When to stop: small rules over the history of a search, joined by `|` (either) and `&` (both)."""
+
+from langchain_optscale.stopping.base import Both, Either, History, Rule
+from langchain_optscale.stopping.budgets import Deadline, MaxFailures, MaxSamples, MinSamples, TokenBudget
+from langchain_optscale.stopping.presets import optscale, paper
+from langchain_optscale.stopping.score_rules import OptimalN, TargetReached
+
+__all__ = [
+    "Both",
+    "Deadline",
+    "Either",
+    "History",
+    "MaxFailures",
+    "MaxSamples",
+    "MinSamples",
+    "OptimalN",
+    "Rule",
+    "TargetReached",
+    "TokenBudget",
+    "optscale",
+    "paper",
+]

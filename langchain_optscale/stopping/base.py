@@ -1,0 +1,234 @@
+"""The rule algebra: what a rule may know, what it answers, and how rules are joined.
+
+A rule is a small frozen dataclass, called with a `History` and answering with a `Decision`. Rules hold settings and
+no state, so they can be shared between searches, compared by value, and tested on a hand-made history:
+
+    >>> from langchain_optscale.stopping import History, MaxSamples, TargetReached
+    >>> rule = TargetReached(0.9) | MaxSamples(8)
+    >>> rule(History(scores=(0.2, 0.95))).reason.value
+    'a candidate reached the target score'
+    >>> rule
+    TargetReached(target=0.9) | MaxSamples(limit=8)
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from langchain_optscale.records import Estimate
+    from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
+
+__all__ = ["Both", "Either", "History", "Rule"]
+
+
+@dataclass(frozen=True)
+class History:
+    """All that a rule may know: no clock, no models, no random numbers.
+
+    Attributes:
+        scores: Scores in [0, 1], in order of arrival.
+        answers: The canonical answer of each scored candidate, None where it has none; as long as `scores`, or empty.
+        pending: Candidates that were asked for and not heard of yet.
+        failures: Candidates that could not be drawn or not be verified.
+        tokens: Tokens spent so far by policy and verifier.
+        elapsed_s: Seconds since the search began, as told by the driver.
+        max_samples: The search's own cap on candidates, None where there is none.
+        estimator: How the score distribution is estimated; None means maximum likelihood.
+        prior: Handed to the estimator.
+        sums: The sufficient statistics of `scores`, where the caller keeps them up to date; else they are computed.
+    """
+
+    scores: tuple[float, ...] = ()
+    answers: tuple[str | None, ...] = ()
+    pending: int = 0
+    failures: int = 0
+    tokens: int = 0
+    elapsed_s: float = 0.0
+    max_samples: int | None = None
+    estimator: Estimator | None = None
+    prior: ScorePrior | None = None
+    sums: ScoreSums | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of scored candidates."""
+        return len(self.scores)
+
+    @property
+    def drawn(self) -> int:
+        """Number of candidates asked for: scored, failed and pending ones."""
+        return len(self.scores) + self.failures + self.pending
+
+    @cached_property
+    def best(self) -> float:
+        """The highest score so far, -inf before the first."""
+        return max(self.scores, default=-math.inf)
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The estimated score distribution; computed when a rule first asks for it, since not every rule does."""
+        from langchain_optscale.stats.estimation import MaximumLikelihood
+
+        estimator = self.estimator or MaximumLikelihood()
+        return estimator(self.scores if self.sums is None else self.sums, self.prior)
+
+
+class Rule(ABC):
+    """A stopping rule. Subclass it as a frozen dataclass and write `__call__`.
+
+    Equality by value, a readable repr, `|`, `&`, and JSON by `to_dict` / `Rule.from_dict` then come by themselves.
+    """
+
+    _known: ClassVar[dict[str, type[Rule]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Rule._known[cls._key()] = cls
+
+    @classmethod
+    def _key(cls) -> str:
+        ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+        return cls.__name__ if ours else f"{cls.__module__}.{cls.__qualname__}"
+
+    @abstractmethod
+    def __call__(self, history: History) -> Decision:
+        """Whether to stop on this history and why, or how many more candidates to draw."""
+
+    def __or__(self, other: Rule) -> Rule:
+        return Either(self, other) if isinstance(other, Rule) else NotImplemented
+
+    def __and__(self, other: Rule) -> Rule:
+        return Both(self, other) if isinstance(other, Rule) else NotImplemented
+
+    @property
+    def max_samples(self) -> int | None:
+        """The number of candidates at which this rule stops at the latest, None where it sets no such limit."""
+        return None
+
+    @property
+    def min_samples(self) -> int | None:
+        """The number of scores before which this rule never stops on their evidence.
+
+        None for a rule that does not look at scores, such as a budget. The first round is made at least this large,
+        since a smaller one could not end the search.
+        """
+        return 1
+
+    @property
+    def deadlines(self) -> tuple[float, ...]:
+        """Elapsed seconds at which this rule wants to be asked again even if no candidate has arrived."""
+        return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: the class's name under "rule" and its settings."""
+        data: dict[str, Any] = {"rule": self._key()}
+        for item in fields(self):  # type: ignore[arg-type]  # every rule is a dataclass
+            value = getattr(self, item.name)
+            data[item.name] = value.to_dict() if isinstance(value, Rule) else value
+        return data
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Rule:
+        """Read what `to_dict` wrote; a rule of your own must have been imported before.
+
+        Raises:
+            InvalidRecordError: The rule is unknown, or its settings do not fit it.
+        """
+        settings = dict(data)
+        name = settings.pop("rule", None)
+        if name not in Rule._known:
+            raise InvalidRecordError(f"unknown stopping rule {name!r}; import the module that defines it first")
+        for key, value in settings.items():
+            if isinstance(value, dict) and "rule" in value:
+                settings[key] = Rule.from_dict(value)
+        try:
+            return Rule._known[name](**settings)
+        except (TypeError, SettingsError) as error:
+            raise InvalidRecordError(f"stopping rule {name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Pair(Rule):
+    left: Rule
+    right: Rule
+
+    @property
+    def deadlines(self) -> tuple[float, ...]:
+        return tuple(sorted({*self.left.deadlines, *self.right.deadlines}))
+
+
+@dataclass(frozen=True)
+class Either(_Pair):
+    """`left | right`: stops when either stops, and draws the smaller of their wishes."""
+
+    def __repr__(self) -> str:
+        return f"{self.left!r} | {self.right!r}"
+
+    @property
+    def max_samples(self) -> int | None:
+        """The earlier of the two limits."""
+        return _extreme(min, self.left.max_samples, self.right.max_samples)
+
+    @property
+    def min_samples(self) -> int | None:
+        """The smaller of the two; a rule that does not look at scores has no say."""
+        return _extreme(min, self.left.min_samples, self.right.min_samples)
+
+    def __call__(self, history: History) -> Decision:
+        a, b = self.left(history), self.right(history)
+        if a.stop or b.stop:
+            return _merged(a if a.stop else b, a, b, draw=0)
+        binding = b if a.draw is None or (b.draw is not None and b.draw < a.draw) else a
+        return _merged(binding, a, b, draw=binding.draw)
+
+
+@dataclass(frozen=True)
+class Both(_Pair):
+    """`left & right`: stops when both stop, for the left one's reason, and draws the larger of their wishes.
+
+    A side that would stop wishes for nothing, so the other side's wish counts.
+    """
+
+    def __repr__(self) -> str:
+        sides = (f"({side!r})" if isinstance(side, Either) else repr(side) for side in (self.left, self.right))
+        return " & ".join(sides)
+
+    @property
+    def max_samples(self) -> int | None:
+        """The later of the two limits; None where one side has none."""
+        limits = (self.left.max_samples, self.right.max_samples)
+        return None if None in limits else _extreme(max, *limits)
+
+    @property
+    def min_samples(self) -> int | None:
+        """The larger of the two."""
+        return _extreme(max, self.left.min_samples, self.right.min_samples)
+
+    def __call__(self, history: History) -> Decision:
+        a, b = self.left(history), self.right(history)
+        if a.stop and b.stop:
+            return _merged(a, a, b, draw=0)
+        waiting = [decision for decision in (a, b) if not decision.stop]
+        binding = max(waiting, key=lambda decision: math.inf if decision.draw is None else decision.draw)
+        return _merged(binding, a, b, draw=binding.draw)
+
+
+def _merged(speaker: Decision, a: Decision, b: Decision, *, draw: int | None) -> Decision:
+    """The speaker's decision with the figures of both."""
+    optimal = a.optimal_n if a.optimal_n is not None else b.optimal_n
+    return replace(speaker, draw=draw, optimal_n=optimal, figures={**a.figures, **b.figures})
+
+
+def _extreme(choose: Any, *values: int | None) -> int | None:
+    known: Iterable[int] = [value for value in values if value is not None]
+    return choose(known, default=None)  # type: ignore[no-any-return]

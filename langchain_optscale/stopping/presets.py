@@ -1,0 +1,62 @@
+"""Ready-made combinations of rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.stopping.budgets import MaxSamples, MinSamples
+from langchain_optscale.stopping.score_rules import OptimalN, TargetReached
+
+if TYPE_CHECKING:
+    from langchain_optscale.stopping.base import Rule
+
+__all__ = ["optscale", "paper"]
+
+
+def _check_first_round(first_round: int, max_samples: int) -> None:
+    if first_round > max_samples:
+        raise SettingsError(f"first_round ({first_round}) must not be larger than max_samples ({max_samples})")
+
+
+def paper(
+    target: float = 0.95, confidence: float = 0.95, max_samples: int = 16, first_round: int = 5
+) -> Rule:
+    """OptScale as published: draw a first round, then stop the first time that n >= N*, or at the cap.
+
+    N* is unconditional: the rule draws on to N* even when the target has already been reached. The paper's grid is
+    target in {0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.99}, confidence in {0.99, 0.98, 0.965, 0.95, 0.925, 0.9},
+    first rounds of 3, 5, 10 and 20 for caps of 8, 16, 32 and 64 (arXiv 2506.22376).
+
+    Args:
+        target: A score in [0, 1].
+        confidence: In (0, 1).
+        max_samples: The cap, at least 1.
+        first_round: Candidates that are drawn before the first decision, from 1 to `max_samples`.
+
+    Returns:
+        The rule; use it with `MaximumLikelihood` (the paper's OptScale^0) or `MaximumAPosteriori` (OptScale^t).
+    """
+    _check_first_round(first_round, max_samples)
+    return (OptimalN(target, confidence) & MinSamples(first_round)) | MaxSamples(max_samples)
+
+
+def optscale(
+    target: float = 0.9, confidence: float = 0.95, max_samples: int = 16, first_round: int = 2
+) -> Rule:
+    """The default: stop once the target has been seen, or once as many were scored as the bound asks for.
+
+    Differs from `paper` in that a candidate which reaches the target ends the search at once: the goal is met then,
+    whatever N* says.
+
+    Args:
+        target: A score in [0, 1].
+        confidence: In (0, 1).
+        max_samples: The cap, at least 1.
+        first_round: Scores before which the bound, which rests on an estimate from them, may not stop the search.
+
+    Returns:
+        The rule.
+    """
+    _check_first_round(first_round, max_samples)
+    return TargetReached(target) | paper(target, confidence, max_samples, first_round)

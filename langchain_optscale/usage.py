@@ -1,0 +1,75 @@
+"""Counting tokens per choice.
+
+Servers disagree about a request with several choices: OpenAI and vLLM report the sum over the choices, llama.cpp
+reports one of them. Where the choices carry log-probabilities, their tokens are counted; else the report is read in
+the way that gives the more plausible length of a token.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from langchain_optscale.records import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.messages import AIMessage
+
+__all__ = ["choice_usages"]
+
+# Tokens per character of ordinary text under the usual tokenizers (about 4.2 characters a token).
+_TYPICAL_DENSITY = 0.24
+
+
+def choice_usages(messages: Sequence[AIMessage]) -> list[Usage]:
+    """What each choice of one request consumed.
+
+    Args:
+        messages: All choices of one request, each with the request's `usage_metadata` (if the server sent any).
+
+    Returns:
+        One usage a choice. The prompt and the request itself are counted at the first choice, so that sums are right.
+        Output tokens are exact where the choices carry log-probabilities or there is one choice, and where the server
+        reports the sum their total is; per choice they are then shared out by length.
+    """
+    if not messages:
+        return []
+    reported = messages[0].usage_metadata
+    prompt = reported["input_tokens"] if reported else 0
+    outputs = _outputs(messages, reported["output_tokens"] if reported else 0)
+    return [
+        Usage(input_tokens=0 if position else prompt, output_tokens=tokens, requests=0 if position else 1)
+        for position, tokens in enumerate(outputs)
+    ]
+
+
+def _outputs(messages: Sequence[AIMessage], reported: int) -> list[int]:
+    if len(messages) == 1:
+        return [reported]
+    counted = [_logprob_tokens(message) for message in messages]
+    if all(counted):
+        return counted
+    lengths = [max(1, len(message.text) + sum(len(str(call["args"])) for call in message.tool_calls)) for message in messages]
+    if not _is_sum(reported, lengths):
+        return [round(reported * length / lengths[0]) for length in lengths]
+    edges = [round(reported * sum(lengths[:count]) / sum(lengths)) for count in range(len(lengths) + 1)]
+    return [upper - lower for lower, upper in zip(edges, edges[1:], strict=False)]
+
+
+def _logprob_tokens(message: AIMessage) -> int:
+    logprobs = message.response_metadata.get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    return len(content) if isinstance(content, list) else 0
+
+
+def _is_sum(reported: int, lengths: Sequence[int]) -> bool:
+    """Whether the reported tokens are more plausible as those of all choices than as those of the first alone."""
+    if reported == 0:
+        return True
+
+    def surprise(characters: int) -> float:
+        return abs(math.log(reported / characters / _TYPICAL_DENSITY))
+
+    return surprise(sum(lengths)) <= surprise(lengths[0])

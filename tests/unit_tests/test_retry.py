@@ -1,0 +1,67 @@
+"""Which errors are worth another try."""
+
+import threading
+import time
+
+import httpx
+import openai
+import pytest
+
+from langchain_optscale.retry import is_rejection, is_transient, patient
+
+REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
+
+
+def status_error(status):
+    return openai.APIStatusError("no", response=httpx.Response(status, request=REQUEST), body=None)
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 599])
+def test_passing_states(status):
+    assert is_transient(status_error(status))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_lasting_states(status):
+    assert not is_transient(status_error(status))
+    assert is_rejection(status_error(status)) == (status in (400, 422))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        openai.APIConnectionError(request=REQUEST),
+        openai.APITimeoutError(request=REQUEST),
+        httpx.ReadError("reset"),
+        ConnectionResetError(),
+        TimeoutError(),
+    ],
+)
+def test_broken_connections(error):
+    assert is_transient(error)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), RuntimeError("x")])
+def test_mistakes(error):
+    assert not is_transient(error)
+
+
+def test_the_status_may_stand_on_the_response():
+    error = httpx.HTTPStatusError("no", request=REQUEST, response=httpx.Response(503, request=REQUEST))
+    assert is_transient(error)
+
+
+def test_giving_up_ends_the_waiting_at_once():
+    give_up, tries = threading.Event(), []
+
+    def fail():
+        tries.append(time.monotonic())
+        if len(tries) == 3:
+            threading.Timer(0.05, give_up.set).start()
+        raise ConnectionError("down")
+
+    began = time.monotonic()
+    with pytest.raises(ConnectionError):
+        patient(50, give_up)(fail)
+    assert time.monotonic() - began < 5.0
+    assert len(tries) < 50
