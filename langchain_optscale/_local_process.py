@@ -1,0 +1,196 @@
+"""The parent's end of the embedded model server: start the child process, talk to it, end it for certain.
+
+`_local_server.py` is the child's end. The two share a pipe: its write end is held here and says, by staying
+open, that the parent lives.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, TYPE_CHECKING
+
+from langchain_optscale.errors import LocalServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ServerProcess"]
+
+_CHILD = Path(__file__).with_name("_local_server.py")
+_POLL_S = 0.02
+_ANSWER_TIMEOUT_S = 10.0
+_GRACE_S = 2.0
+_LOG_TAIL_BYTES = 2000
+_LOG_TAIL_LINES = 8
+
+# All that the child may see of the environment: enough to find its interpreter, its libraries and a scratch
+# directory, and none of the keys and tokens that live there too.
+_CHILD_ENVIRONMENT = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "TMPDIR",
+        "CUDA_VISIBLE_DEVICES",
+    }
+)
+
+
+class ServerProcess:
+    """A child process that serves one model; it is running, if not yet ready, once constructed.
+
+    Args:
+        settings: What `_local_server.py` is to be told.
+
+    Attributes:
+        pid: Process id of the child.
+        address: Host and port, such as `"127.0.0.1:40321"`; empty until `wait_until_ready` has returned.
+    """
+
+    def __init__(self, settings: Mapping[str, object]) -> None:
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _CHILD_ENVIRONMENT or name.startswith("PYTHON")
+        }
+        with contextlib.ExitStack() as resources:
+            self._log = resources.enter_context(tempfile.TemporaryFile())
+            self._child = subprocess.Popen(  # noqa: S603 - our own file, run by our own interpreter
+                # -P keeps the script's directory, and with it this package's modules, off the import path.
+                [sys.executable, "-P", str(_CHILD), json.dumps(settings)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=environment,
+                bufsize=0,
+                # Ctrl-C in a terminal reaches the whole process group; the parent is to say when it ends.
+                start_new_session=True,
+            )
+            resources.callback(_end, self._child)
+            self._resources = resources.pop_all()
+        self.pid = self._child.pid
+        self.address = ""
+        # Reentrant, because a signal handler may end the server while the same thread is ending it.
+        self._lock = threading.RLock()
+        self._ended = False
+        atexit.register(self.end)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child is running."""
+        return self._child.poll() is None
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Wait until the server answers.
+
+        Args:
+            timeout_s: The longest wait, in seconds.
+
+        Raises:
+            LocalServerError: If the child dies first, or is not ready in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        announced: SimpleQueue[bytes] = SimpleQueue()
+        # A thread, because a read from a pipe cannot be given a time limit on every system.
+        threading.Thread(target=_read_line, args=(self._child.stdout, announced), daemon=True).start()
+        with contextlib.suppress(Empty):
+            self.address = announced.get(timeout=timeout_s).decode().strip().removeprefix("http://")
+            if not self.address:
+                # The child's output ends a moment before the child does.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._child.wait(timeout=_GRACE_S)
+        while time.monotonic() < deadline:
+            if not self.alive:
+                raise LocalServerError(f"the local model server did not start {self._last_words()}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if _get(self.address, "/health")[0] == http.HTTPStatus.OK:
+                    return
+            time.sleep(_POLL_S)
+        raise LocalServerError(f"the local model server was not ready within {timeout_s:g} s")
+
+    def get(self, path: str) -> bytes:
+        """Ask the server over HTTP.
+
+        Args:
+            path: What to ask for, such as `"/slots"`.
+
+        Returns:
+            The body of the answer.
+
+        Raises:
+            LocalServerError: If the server has been ended, has died, or does not answer with status 200.
+        """
+        self.check()
+        try:
+            status, body = _get(self.address, path)
+        except (OSError, http.client.HTTPException) as error:
+            self.check()
+            raise LocalServerError(f"the local model server does not answer: {error}") from error
+        if status != http.HTTPStatus.OK:
+            raise LocalServerError(f"the local model server answered {path} with status {status}")
+        return body
+
+    def check(self) -> None:
+        """Make sure that the server can be used.
+
+        Raises:
+            LocalServerError: If it has been ended, or has died; then with the end of what it logged.
+        """
+        with self._lock:
+            if self._ended:
+                raise LocalServerError("the local model server has been closed")
+            if not self.alive:
+                raise LocalServerError(f"the local model server died {self._last_words()}")
+
+    def end(self) -> None:
+        """End the child and wait until it is gone; ending it again does nothing."""
+        with self._lock:
+            self._ended = True
+            self._resources.close()
+            atexit.unregister(self.end)
+
+    def _last_words(self) -> str:
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+        lines = [
+            line.strip() for line in self._log.read().decode(errors="replace").splitlines() if line.strip()
+        ]
+        tail = " | ".join(lines[-_LOG_TAIL_LINES:]) or "it left no message"
+        return f"(exit status {self._child.returncode}): {tail}"
+
+
+def _read_line(stream: IO[bytes], lines: SimpleQueue[bytes]) -> None:
+    with stream:
+        lines.put(stream.readline())
+
+
+def _get(address: str, path: str) -> tuple[int, bytes]:
+    # http.client, because it asks no proxy.
+    with contextlib.closing(http.client.HTTPConnection(address, timeout=_ANSWER_TIMEOUT_S)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        child.stdin.close()
+    for harder in (None, child.terminate, child.kill):
+        if harder is not None:
+            harder()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=_GRACE_S)
+            return
