@@ -63,9 +63,7 @@ class ServerProcess:
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name in _CHILD_ENVIRONMENT or name.startswith("PYTHON")
+            name: value for name, value in os.environ.items() if name in _CHILD_ENVIRONMENT or name.startswith("PYTHON")
         }
         with contextlib.ExitStack() as resources:
             self._log = resources.enter_context(tempfile.TemporaryFile())
@@ -165,9 +163,7 @@ class ServerProcess:
 
     def _last_words(self) -> str:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-        lines = [
-            line.strip() for line in self._log.read().decode(errors="replace").splitlines() if line.strip()
-        ]
+        lines = [line.strip() for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
         tail = " | ".join(lines[-_LOG_TAIL_LINES:]) or "it left no message"
         return f"(exit status {self._child.returncode}): {tail}"
 

@@ -11,15 +11,11 @@ from langchain_core.callbacks import (
     CallbackManager,
     CallbackManagerForLLMRun,
 )
-from langchain_core.callbacks.manager import BaseRunManager
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompt_values import ChatPromptValue
-from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
-
 from pydantic import ConfigDict
 
 from langchain_optscale.policy import policy_name
@@ -27,7 +23,9 @@ from langchain_optscale.sampling import arun_search, run_search
 from langchain_optscale.settings import SearchSettings, settings_in
 
 if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
+    from langchain_core.callbacks.manager import BaseRunManager
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.results import OptScaleResult
 
@@ -54,7 +52,8 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         ('3 + 1 is 4', 'TARGET_REACHED')
     """
 
-    model_config = ConfigDict(extra="forbid")  # LangChain's own base classes would ignore a misspelt setting
+    # LangChain's own base classes would ignore a misspelt setting.
+    model_config = ConfigDict(extra="forbid")
 
     @property
     def _llm_type(self) -> str:
@@ -67,7 +66,7 @@ class ChatOptScale(SearchSettings, BaseChatModel):
 
     def invoke(
         self,
-        input: LanguageModelInput,
+        input: LanguageModelInput,  # noqa: A002 - LangChain\'s name
         config: RunnableConfig | None = None,
         *,
         stop: list[str] | None = None,
@@ -79,7 +78,7 @@ class ChatOptScale(SearchSettings, BaseChatModel):
 
     async def ainvoke(
         self,
-        input: LanguageModelInput,
+        input: LanguageModelInput,  # noqa: A002 - LangChain\'s name
         config: RunnableConfig | None = None,
         *,
         stop: list[str] | None = None,

@@ -144,7 +144,8 @@ def _strip(result: OptScaleResult) -> str:
     """All scores on a line from 0 to 1, the chosen one filled."""
     marks = "".join(
         f'<circle cx="{10 + 380 * verdict.score:.1f}" cy="12" r="5" stroke="{_BLUE}" '
-        f'fill="{_BLUE if index == result.best.index else "none"}"><title>#{index}: {verdict.score:.3f}</title></circle>'
+        f'fill="{_BLUE if index == result.best.index else "none"}">'
+        f"<title>#{index}: {verdict.score:.3f}</title></circle>"
         for index, verdict in result.verdicts.items()
     )
     axis = f'<line x1="10" y1="12" x2="390" y2="12" stroke="{_GREY}"/>'

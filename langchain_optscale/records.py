@@ -8,7 +8,6 @@ distribution. `OptScaleResult` (in `results`) keeps all of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.messages import AIMessage
 
 __all__ = ["Candidate", "Decision", "Estimate", "Failure", "Look", "Round", "StopReason", "Usage", "Verdict"]
@@ -31,7 +32,7 @@ class StopReason(Enum):
     HOPELESS = "the target is too unlikely to be reached within what may still be drawn"
     MIN_SAMPLES = "the least number of candidates was drawn and nothing asked for more"
     MAX_SAMPLES = "the largest allowed number of candidates was drawn"
-    TOKEN_BUDGET = "the token budget is spent"
+    TOKEN_BUDGET = "the token budget is spent"  # noqa: S105 - tokens of text
     COST_BUDGET = "the money budget is spent"
     DEADLINE = "the time is up"
     FAILURES = "too many candidates failed"
@@ -135,7 +136,7 @@ class Verdict:
     def __post_init__(self) -> None:
         try:
             score = float(self.score) if not isinstance(self.score, str | bytes) else math.nan
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             score = math.nan
         if not 0.0 <= score <= 1.0:
             raise InvalidScoreError(

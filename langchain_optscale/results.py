@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records import Candidate, Decision, Estimate, Failure, Round, StopReason, Usage, Verdict
+from langchain_optscale.records import (
+    Candidate,
+    Decision,
+    Estimate,
+    Failure,
+    Round,
+    StopReason,
+    Usage,
+    Verdict,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.messages import AIMessage
     from matplotlib.figure import Figure
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
-
 from pydantic import ConfigDict
 
 from langchain_optscale.policy import to_prompt
@@ -14,28 +13,35 @@ from langchain_optscale.results import OptScaleResult
 from langchain_optscale.sampling import arun_search, run_search
 from langchain_optscale.settings import SearchSettings, settings_in
 
+if TYPE_CHECKING:
+    from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+
 __all__ = ["OptScale"]
 
 
 class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScaleResult]):
     """Draws candidates until the computed optimal N, and returns the best with everything that led to it.
 
-    Takes the settings of `SearchSettings` as keyword arguments. Any of them but the models can be changed for one call:
-    `invoke(question, {"configurable": {"max_samples": 4}})`.
+    Takes the settings of `SearchSettings` as keyword arguments. Any of them but the models can be changed for one
+    call: `invoke(question, {"configurable": {"max_samples": 4}})`.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
         >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4", "I do not know"])
         >>> search = OptScale(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
         >>> result = search.invoke("What is 2 + 2?")
-        >>> result.text, result.stop_reason.name, len(result.scores)
-        ('3 + 1 is 4', 'TARGET_REACHED', 2)
+        >>> result.text, result.score, result.stop_reason.name
+        ('3 + 1 is 4', 1.0, 'TARGET_REACHED')
     """
 
-    model_config = ConfigDict(extra="forbid")  # LangChain's own base classes would ignore a misspelt setting
+    # LangChain's own base classes would ignore a misspelt setting.
+    model_config = ConfigDict(extra="forbid")
 
     def invoke(
-        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
     ) -> OptScaleResult:
         """Search for the best answer.
 
@@ -51,18 +57,23 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         """
         prompt = to_prompt(input)
 
-        def search(_: object, config: RunnableConfig) -> OptScaleResult:
+        def search(_: object, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> OptScaleResult:
             return run_search(self.for_call(settings_in(config)), prompt, config, kwargs)
 
         return self._call_with_config(search, input, config)
 
     async def ainvoke(
-        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
     ) -> OptScaleResult:
         """As `invoke`, without blocking the event loop; cancelling it cancels every request that is under way."""
         prompt = to_prompt(input)
 
-        async def search(_: object, config: RunnableConfig) -> OptScaleResult:
+        async def search(
+            _: object, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+        ) -> OptScaleResult:
             return await arun_search(self.for_call(settings_in(config)), prompt, config, kwargs)
 
         return await self._acall_with_config(search, input, config)

@@ -115,9 +115,7 @@ async def arun_search(
         while not search.over:
             running.update((asyncio.create_task(work(job)), job) for job in search.take(room - len(running)))
             await _aemit(search, config)
-            done, _ = await asyncio.wait(
-                running, timeout=search.patience_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(running, timeout=search.patience_s, return_when=asyncio.FIRST_COMPLETED)
             search.tick()
             for task in [task for task in running if task in done]:
                 settle(task)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
@@ -23,6 +22,8 @@ from langchain_optscale.results import OptScaleResult
 from langchain_optscale.retry import is_rejection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from langchain_core.prompt_values import PromptValue
 
     from langchain_optscale.policy import Drawn

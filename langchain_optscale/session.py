@@ -86,9 +86,7 @@ class Session:
         self._pending: set[int] = set()
         self._scores: dict[int, float] = {}
         self.estimator((), prior)  # an estimator that does not go with the prior says so now, not in mid-search
-        self.history = History(
-            max_samples=max_samples, estimator=self.estimator, prior=prior, sums=_no_scores()
-        )
+        self.history = History(max_samples=max_samples, estimator=self.estimator, prior=prior, sums=_no_scores())
         self.decision: Decision = self._rule(self.history)
 
     def ask(self) -> int:
@@ -244,7 +242,9 @@ class Session:
         if data.get("format") != _FORMAT or data.get("version") != _VERSION:
             raise InvalidRecordError(f"not a session of format {_FORMAT!r}, version {_VERSION}")
         try:
-            settings = {key: tuple(value) if isinstance(value, list) else value for key, value in data["estimator"].items()}
+            settings: dict[str, Any] = {}
+            for key, value in data["estimator"].items():
+                settings[key] = tuple(value) if isinstance(value, list) else value
             estimator = _estimators()[settings.pop("estimator")](**settings)
             session = cls(
                 Rule.from_dict(data["stopping"]),

@@ -28,8 +28,23 @@ __all__ = ["SearchSettings", "settings_in"]
 
 # What a call may change through config={"configurable": {...}}; a search keeps its models.
 _PER_CALL = frozenset(
-    "target confidence max_samples stopping estimator prior select first_round round_size max_retries max_failures "
-    "token_budget deadline_s seed fanout".split()
+    {
+        "target",
+        "confidence",
+        "max_samples",
+        "stopping",
+        "estimator",
+        "prior",
+        "select",
+        "first_round",
+        "round_size",
+        "max_retries",
+        "max_failures",
+        "token_budget",
+        "deadline_s",
+        "seed",
+        "fanout",
+    }
 )
 
 
@@ -99,15 +114,13 @@ class SearchSettings(BaseModel):
             settings = handler(data)
         except ValidationError as error:
             raise SettingsError(_sentence(error)) from error
-        settings._check_together()
+        settings._check_together()  # noqa: SLF001 - our own, seen through pydantic's eyes
         return settings
 
     def _check_together(self) -> None:
         given = self.model_fields_set
         if "first_round" in given and self.first_round > self._cap():
-            raise SettingsError(
-                f"first_round ({self.first_round}) must not be larger than max_samples ({self._cap()})"
-            )
+            raise SettingsError(f"first_round ({self.first_round}) must not be larger than max_samples ({self._cap()})")
         if self.stopping is not None and (useless := sorted(given & {"target", "confidence"})):
             raise SettingsError(
                 f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
@@ -127,14 +140,12 @@ class SearchSettings(BaseModel):
             SettingsError: A changed setting is out of range or contradicts another.
         """
         names = SearchSettings.model_fields.keys() & self.model_fields_set
-        return SearchSettings(**{name: getattr(self, name) for name in names} | changes) if changes else self
+        return SearchSettings(**{name: getattr(self, name) for name in names} | dict(changes)) if changes else self
 
     def rule(self) -> Rule:
         """The stopping rule with the budgets that are set beside it."""
         cap = self._cap()
-        rules: list[Rule] = [
-            self.stopping or optscale(self.target, self.confidence, cap, min(self.first_round, cap))
-        ]
+        rules: list[Rule] = [self.stopping or optscale(self.target, self.confidence, cap, min(self.first_round, cap))]
         if self.max_failures is not None:
             rules.append(MaxFailures(self.max_failures))
         if self.token_budget is not None:

@@ -8,6 +8,7 @@ the way that gives the more plausible length of a token.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from langchain_optscale.records import Usage
@@ -51,11 +52,13 @@ def _outputs(messages: Sequence[AIMessage], reported: int) -> list[int]:
     counted = [_logprob_tokens(message) for message in messages]
     if all(counted):
         return counted
-    lengths = [max(1, len(message.text) + sum(len(str(call["args"])) for call in message.tool_calls)) for message in messages]
+    lengths = [
+        max(1, len(message.text) + sum(len(str(call["args"])) for call in message.tool_calls)) for message in messages
+    ]
     if not _is_sum(reported, lengths):
         return [round(reported * length / lengths[0]) for length in lengths]
     edges = [round(reported * sum(lengths[:count]) / sum(lengths)) for count in range(len(lengths) + 1)]
-    return [upper - lower for lower, upper in zip(edges, edges[1:], strict=False)]
+    return [upper - lower for lower, upper in pairwise(edges)]
 
 
 def _logprob_tokens(message: AIMessage) -> int:

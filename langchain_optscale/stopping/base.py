@@ -20,12 +20,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_optscale.records import Estimate
+    from langchain_optscale.records import Decision, Estimate
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
 __all__ = ["Both", "Either", "History", "Rule"]

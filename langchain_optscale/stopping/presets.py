@@ -19,9 +19,7 @@ def _check_first_round(first_round: int, max_samples: int) -> None:
         raise SettingsError(f"first_round ({first_round}) must not be larger than max_samples ({max_samples})")
 
 
-def paper(
-    target: float = 0.95, confidence: float = 0.95, max_samples: int = 16, first_round: int = 5
-) -> Rule:
+def paper(target: float = 0.95, confidence: float = 0.95, max_samples: int = 16, first_round: int = 5) -> Rule:
     """OptScale as published: draw a first round, then stop the first time that n >= N*, or at the cap.
 
     N* is unconditional: the rule draws on to N* even when the target has already been reached. The paper's grid is
@@ -41,9 +39,7 @@ def paper(
     return (OptimalN(target, confidence) & MinSamples(first_round)) | MaxSamples(max_samples)
 
 
-def optscale(
-    target: float = 0.9, confidence: float = 0.95, max_samples: int = 16, first_round: int = 2
-) -> Rule:
+def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 16, first_round: int = 2) -> Rule:
     """The default: stop once the target has been seen, or once as many were scored as the bound asks for.
 
     Differs from `paper` in that a candidate which reaches the target ends the search at once: the goal is met then,

@@ -171,9 +171,7 @@ class TestLife:
         with pytest.raises(LocalServerError, match=r"died \(exit status -9\)"):
             small_server.policy()
 
-    def test_child_sees_no_secrets(
-        self, local_server: local.LocalServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_child_sees_no_secrets(self, local_server: local.LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
         captured = {}
         start = subprocess.Popen

@@ -45,7 +45,16 @@ def test_the_message_carries_the_record():
     assert sorted(about["scores"]) == [0.1, 0.95]
     assert (about["best_index"], about["score"], about["stop_reason"]) == (1, 0.95, "TARGET_REACHED")
     assert about["usage"]["policy"] == {"input_tokens": 10, "output_tokens": 10, "requests": 1}
-    assert {"mu", "sigma", "optimal_n", "explanation", "drawn", "failed", "rounds", "duration_s"} <= about.keys()
+    assert {
+        "mu",
+        "sigma",
+        "optimal_n",
+        "explanation",
+        "drawn",
+        "failed",
+        "rounds",
+        "duration_s",
+    } <= about.keys()
     assert message.usage_metadata == {"input_tokens": 10, "output_tokens": 10, "total_tokens": 20}
     assert message.response_metadata["model_name"] == "optscale/ScriptedPolicy"
     json.dumps(about)

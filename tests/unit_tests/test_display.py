@@ -18,7 +18,7 @@ def result():
 
 def test_plot(result, tmp_path):
     figure = result.plot()
-    scores, density, bound = figure.axes
+    scores, _, bound = figure.axes
     dots = next(line for line in scores.get_lines() if line.get_label() == "score")
     assert tuple(dots.get_ydata()) == result.scores
     assert scores.get_ylabel() == "verifier's score"

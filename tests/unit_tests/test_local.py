@@ -48,9 +48,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             pass
 
     find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: find("json") if name == "xllamacpp" else find(name)
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: find("json") if name == "xllamacpp" else find(name))
     monkeypatch.setattr(local, "ServerProcess", Process)
     return started
 

@@ -23,7 +23,21 @@ def test_scores(score):
 
 
 @pytest.mark.parametrize(
-    "score", [math.nan, math.inf, -1e-12, 1.0000001, 1.2, "0.5", b"0.5", None, [0.5], 1j, np.array([0.1, 0.2])]
+    "score",
+    [
+        math.nan,
+        math.inf,
+        -1e-12,
+        1.0000001,
+        1.2,
+        "0.5",
+        b"0.5",
+        None,
+        [0.5],
+        1j,
+        10**400,
+        np.array([0.1, 0.2]),
+    ],
 )
 def test_no_scores(score):
     with pytest.raises(InvalidScoreError, match=r"finite number in \[0, 1\]"):

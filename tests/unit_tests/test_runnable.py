@@ -112,9 +112,7 @@ async def test_verification_starts_before_the_round_is_complete():
 
 async def test_cancelling_the_search_cancels_everything():
     policy = ScriptedPolicy(texts=["0.1"] * 8, delays=dict.fromkeys(range(8), 30.0))
-    task = asyncio.create_task(
-        OptScale(policy=policy, verifier=read_score, first_round=4, fanout="calls").ainvoke("q")
-    )
+    task = asyncio.create_task(OptScale(policy=policy, verifier=read_score, first_round=4, fanout="calls").ainvoke("q"))
     await asyncio.sleep(0.2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -221,7 +219,7 @@ def test_a_server_that_ignores_n_is_noticed():
     policy = ScriptedPolicy(texts=["0.1", "0.2", "0.3", "0.4"], limit=1)
     result = OptScale(policy=policy, verifier=read_score, max_samples=4, first_round=4).invoke("q")
     assert sorted(result.scores) == [0.1, 0.2, 0.3, 0.4]
-    assert [request.get("n", 1) for request in policy.requests][0] == 4
+    assert policy.requests[0]["n"] == 4
     assert len(policy.requests) == 4
 
 

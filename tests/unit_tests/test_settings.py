@@ -1,8 +1,8 @@
 """Bad input gets one clear sentence, at construction."""
 
 import pytest
-from langchain_core.globals import set_llm_cache
 from langchain_core.caches import InMemoryCache
+from langchain_core.globals import set_llm_cache
 from langchain_core.runnables import RunnableLambda
 
 from langchain_optscale import ChatOptScale, FixedPrior, OptScale, SettingsError
@@ -26,7 +26,10 @@ def policy(**kwargs):
         ({"max_samples": 0}, "max_samples: .* greater than or equal to 1, got 0"),
         ({"max_samples": 2.5}, "max_samples: .* integer"),
         ({"max_samples": "8"}, "max_samples: .* integer"),
-        ({"first_round": 9, "max_samples": 8}, r"first_round \(9\) must not be larger than max_samples \(8\)"),
+        (
+            {"first_round": 9, "max_samples": 8},
+            r"first_round \(9\) must not be larger than max_samples \(8\)",
+        ),
         ({"first_round": 0}, "first_round"),
         ({"round_size": 0}, "round_size"),
         ({"max_retries": -1}, "max_retries"),
@@ -86,8 +89,7 @@ def test_the_rules_own_cap_counts_unless_one_is_given():
 def test_budgets_join_the_rule():
     settings = OptScale(policy=policy(), verifier=read_score, token_budget=100, deadline_s=5, max_failures=3)
     assert repr(settings.rule()) == (
-        repr(optscale(0.9, 0.95, 16, 2))
-        + " | MaxFailures(limit=3) | TokenBudget(limit=100) | Deadline(seconds=5.0)"
+        repr(optscale(0.9, 0.95, 16, 2)) + " | MaxFailures(limit=3) | TokenBudget(limit=100) | Deadline(seconds=5.0)"
     )
 
 

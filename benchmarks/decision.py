@@ -1,0 +1,86 @@
+"""What one decision costs: tell a score, estimate the distribution, compute N*.
+
+Against it stands what the paper's own code does at the same point: minimise the negative log likelihood of SciPy's
+truncated normal by L-BFGS-B from (0.8, 0.2), and integrate the density of the maximum on a grid of 1,000 points. Both
+run alternately in one process, so that their ratio does not depend on how busy the machine is.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+
+import numpy as np
+from scipy import optimize, stats
+
+from langchain_optscale import Session, Verdict
+from langchain_optscale.stopping import MaxSamples, OptimalN
+
+SCORES = 32
+REPEATS = 200
+REPEATS_OF_THE_PAPERS = 20
+
+
+def ours(scores: list[float]) -> list[float]:
+    """Seconds of each `tell`, with estimate, N* and decision, over one session of 32 scores."""
+    session = Session(OptimalN(0.95, 0.95) & MaxSamples(SCORES), max_samples=SCORES, first_round=SCORES)
+    session.ask()
+    seconds = []
+    for index, score in enumerate(scores):
+        verdict = Verdict(score)
+        began = time.perf_counter()
+        session.tell(index, verdict)
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def papers(scores: list[float]) -> float:
+    """Seconds of one estimate and one N* in the manner of the paper's code, on all 32 scores."""
+    data = np.array(scores)
+    began = time.perf_counter()
+
+    def negative_log_likelihood(parameters: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+        mu, sigma = parameters
+        low, high = (0 - mu) / sigma, (1 - mu) / sigma
+        return -float(np.sum(stats.truncnorm.logpdf(data, low, high, loc=mu, scale=sigma)))
+
+    fit = optimize.minimize(
+        negative_log_likelihood, (0.8, 0.2), method="L-BFGS-B", bounds=((None, None), (1e-3, None))
+    )
+    mu, sigma = fit.x
+    grid = np.linspace(0.95, 1.0, 1000)
+    low, high = (0 - mu) / sigma, (1 - mu) / sigma
+    density = stats.truncnorm.pdf(grid, low, high, loc=mu, scale=sigma)
+    distribution = stats.truncnorm.cdf(grid, low, high, loc=mu, scale=sigma)
+    for n in range(1, SCORES + 1):
+        if np.trapezoid(n * distribution ** (n - 1) * density, grid) >= 0.95:
+            break
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Print the figures."""
+    generator = np.random.default_rng(0)
+    at_32, all_tells, theirs = [], [], []
+    for repeat in range(REPEATS):
+        scores = generator.beta(generator.uniform(2, 8), 2, SCORES).tolist()
+        seconds = ours(scores)
+        at_32.append(seconds[-1])
+        all_tells.extend(seconds)
+        if repeat % (REPEATS // REPEATS_OF_THE_PAPERS) == 0:
+            theirs.append(papers(scores))
+    figures = {
+        "benchmark": "decision",
+        "scores": SCORES,
+        "median_ms_at_32_scores": statistics.median(at_32) * 1e3,
+        "median_ms_over_all_scores": statistics.median(all_tells) * 1e3,
+        "p99_ms_over_all_scores": statistics.quantiles(all_tells, n=100)[98] * 1e3,
+        "papers_median_ms": statistics.median(theirs) * 1e3,
+        "times_faster": statistics.median(theirs) / statistics.median(at_32),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""Verifiers made of what already exists: a function, or any Runnable."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.config import run_in_executor, set_config_context
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.records import Candidate, Verdict
+from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.coercion import kind, to_verdict
+from langchain_optscale.verifiers.usage import UsageCounter
+
+if TYPE_CHECKING:
+    from langchain_core.prompt_values import PromptValue
+    from langchain_core.runnables import RunnableConfig
+
+__all__ = ["CallableVerifier", "RunnableVerifier", "VerifierLike", "as_verifier"]
+
+
+class CallableVerifier(Verifier):
+    """A function as a verifier.
+
+    Runnables that the function calls are traced below the verification, and the tokens of their models are
+    counted.
+
+    Args:
+        function: `(prompt, candidate)` to anything that `to_verdict` understands; a plain or an async
+            function, or an object with such a `__call__`. A plain one runs in a thread on the async path.
+
+    Raises:
+        SettingsError: It cannot be called with two positional arguments.
+
+    Example:
+        ```python
+        CallableVerifier(lambda prompt, candidate: "because" in candidate.text)
+        ```
+    """
+
+    def __init__(self, function: Callable[[PromptValue, Candidate], Any]) -> None:
+        try:
+            inspect.signature(function).bind(None, None)
+        except TypeError:
+            raise SettingsError(
+                f"the verifier function {_function_name(function)} must accept two positional arguments, "
+                "the prompt and the candidate"
+            ) from None
+        except ValueError:
+            pass  # some functions written in C have no signature to look at
+        self.function = function
+
+    @property
+    def name(self) -> str:
+        """The function's name, where it has one."""
+        name = _function_name(self.function)
+        return name if name.isidentifier() else super().name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_function_name(self.function)})"
+
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Call the function here and now.
+
+        Returns:
+            The function's answer as a verdict.
+
+        Raises:
+            SettingsError: The function is async.
+            InvalidScoreError: Its answer is not a score.
+        """
+        if _is_async(self.function):
+            raise self._only_async()
+        counter = UsageCounter()
+        answer = self._call(prompt, candidate, counter.attach(config))
+        if inspect.isawaitable(answer):
+            if inspect.iscoroutine(answer):
+                answer.close()
+            raise self._only_async()
+        return _counted(to_verdict(answer), counter)
+
+    async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Await an async function, run a plain one in a thread.
+
+        Returns:
+            The function's answer as a verdict.
+
+        Raises:
+            InvalidScoreError: Its answer is not a score.
+        """
+        counter = UsageCounter()
+        counted = counter.attach(config)
+        if _is_async(self.function):
+            with set_config_context(counted) as context:
+                answer = await asyncio.create_task(self.function(prompt, candidate), context=context)
+        else:
+            answer = await run_in_executor(counted, self._call, prompt, candidate, counted)
+            if inspect.isawaitable(answer):
+                answer = await answer
+        return _counted(to_verdict(answer), counter)
+
+    def _call(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig) -> Any:
+        with set_config_context(config) as context:
+            return context.run(self.function, prompt, candidate)
+
+    def _only_async(self) -> SettingsError:
+        return SettingsError(
+            f"the verifier function {_function_name(self.function)} is async: use ainvoke or another async "
+            "method, or give a plain function"
+        )
+
+
+class RunnableVerifier(Verifier):
+    r"""Any Runnable as a verifier: a prompt with a judging model and a parser, a reward model, a graph.
+
+    The Runnable gets a mapping with `prompt`, the text of the last human message (of the whole conversation
+    where there is none), `candidate`, the candidate's text, `conversation`, the list of messages, and
+    `message`, the candidate's `AIMessage`; and the config with the callbacks. Tokens of its models are
+    counted.
+
+    Args:
+        runnable: Answers with anything that `to_verdict` understands.
+
+    Raises:
+        SettingsError: It is not a Runnable.
+
+    Example:
+        ```python
+        rate = ChatPromptTemplate.from_template("Question: {prompt}\nAnswer: {candidate}\nRate it, 0 to 10.")
+        RunnableVerifier(rate | model | StrOutputParser() | (lambda text: float(text) / 10))
+        ```
+    """
+
+    def __init__(self, runnable: Runnable[Any, Any]) -> None:
+        if not isinstance(runnable, Runnable):
+            raise SettingsError(f"a Runnable is needed, not {kind(runnable)}")
+        self.runnable = runnable
+
+    @property
+    def name(self) -> str:
+        """The Runnable's name."""
+        return self.runnable.get_name()
+
+    def __repr__(self) -> str:
+        # The Runnable's own repr may hold prompts, function sources and, in careless classes, secrets.
+        return f"{type(self).__name__}({self.name})"
+
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Invoke the Runnable.
+
+        Returns:
+            Its answer as a verdict.
+
+        Raises:
+            InvalidScoreError: Its answer is not a score.
+        """
+        counter = UsageCounter()
+        answer = self.runnable.invoke(_question(prompt, candidate), counter.attach(config))
+        return _counted(to_verdict(answer), counter)
+
+    async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Await the Runnable.
+
+        Returns:
+            Its answer as a verdict.
+
+        Raises:
+            InvalidScoreError: Its answer is not a score.
+        """
+        counter = UsageCounter()
+        answer = await self.runnable.ainvoke(_question(prompt, candidate), counter.attach(config))
+        return _counted(to_verdict(answer), counter)
+
+
+VerifierLike: TypeAlias = Verifier | Runnable[Any, Any] | Callable[["PromptValue", Candidate], Any]
+"""What `as_verifier` accepts."""
+
+
+def as_verifier(value: VerifierLike) -> Verifier:
+    """Make a verifier of whatever can serve as one.
+
+    Args:
+        value: A `Verifier` (returned as it is), a Runnable, or a function `(prompt, candidate)`.
+
+    Returns:
+        The verifier.
+
+    Raises:
+        SettingsError: It is none of them; or it is a model, which answers with text rather than with a score.
+
+    Example:
+        ```python
+        as_verifier(lambda prompt, candidate: len(candidate.text) < 500)
+        ```
+    """
+    from langchain_core.language_models import BaseLanguageModel
+
+    if isinstance(value, Verifier):
+        return value
+    if isinstance(value, BaseLanguageModel):
+        raise SettingsError(
+            f"the model {type(value).__name__} answers with text, not with a score: make a Runnable that "
+            "returns a number in [0, 1], such as ChatPromptTemplate.from_template('Rate this answer to "
+            "{prompt} from 0 to 1: {candidate}') | model | StrOutputParser() | (lambda text: float(text))"
+        )
+    if isinstance(value, Runnable):
+        return RunnableVerifier(value)
+    if isinstance(value, type):
+        raise SettingsError(f"a verifier must be an instance, not the class {value.__name__} itself")
+    if callable(value):
+        return CallableVerifier(value)
+    raise SettingsError(
+        f"a verifier must be a Verifier, a Runnable or a function (prompt, candidate), not {kind(value)}"
+    )
+
+
+def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
+    conversation = prompt.to_messages()
+    asked = next((message for message in reversed(conversation) if message.type == "human"), None)
+    return {
+        "prompt": prompt.to_string() if asked is None else str(asked.text),
+        "candidate": candidate.text,
+        "conversation": conversation,
+        "message": candidate.message,
+    }
+
+
+def _counted(verdict: Verdict, counter: UsageCounter) -> Verdict:
+    """The verdict with what was counted, unless the verifier itself says what it consumed."""
+    return replace(verdict, usage=counter.usage) if verdict.usage is None else verdict
+
+
+def _is_async(function: Any) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _function_name(function: Any) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))

@@ -1,0 +1,79 @@
+"""The verifier interface.
+
+A verifier answers with a `Verdict` or raises. Retrying, and recording a failure as a value, is the driver's
+part; a verifier that swallows its own errors into a score of 0 would poison the estimate of the score
+distribution.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables.config import run_in_executor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.prompt_values import PromptValue
+    from langchain_core.runnables import RunnableConfig
+
+    from langchain_optscale.records import Candidate, Verdict
+
+__all__ = ["Verifier"]
+
+
+class Verifier(ABC):
+    """Scores candidates; write `verify`, and `averify` too where the work is natively asynchronous.
+
+    A verifier must be safe to call from several threads, and from several tasks, at once.
+
+    Example:
+        ```python
+        class Brevity(Verifier):
+            def verify(self, prompt, candidate, config=None):
+                return Verdict(1 / (1 + len(candidate.text) / 500))
+        ```
+    """
+
+    @property
+    def name(self) -> str:
+        """What a trace calls this verifier's runs."""
+        return type(self).__name__
+
+    @property
+    def policy_kwargs(self) -> Mapping[str, Any]:
+        """Keyword arguments that the policy must be called with so that this verifier can work."""
+        return {}
+
+    @abstractmethod
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Score one candidate.
+
+        Args:
+            prompt: The user's conversation that the candidate answers.
+            candidate: The candidate; it must not be changed.
+            config: To be handed to every Runnable that is called on the way.
+
+        Returns:
+            The verdict, its score in [0, 1], higher is better.
+
+        Raises:
+            Exception: Whatever kept the verifier from a verdict; nothing is swallowed.
+        """
+
+    async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Score one candidate without blocking the event loop; by default `verify` in a thread.
+
+        Args:
+            prompt: The user's conversation that the candidate answers.
+            candidate: The candidate; it must not be changed.
+            config: To be handed to every Runnable that is called on the way.
+
+        Returns:
+            What `verify` returns.
+
+        Raises:
+            Exception: Whatever kept the verifier from a verdict.
+        """
+        return await run_in_executor(config, self.verify, prompt, candidate, config)

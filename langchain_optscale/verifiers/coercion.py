@@ -1,0 +1,96 @@
+"""Reading a score out of whatever a function or a Runnable answers."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import reprlib
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypeGuard
+
+from langchain_core.messages import BaseMessage
+
+from langchain_optscale.errors import InvalidScoreError
+from langchain_optscale.records import Verdict
+
+__all__ = ["is_finite", "kind", "to_verdict"]
+
+
+def to_verdict(value: Any) -> Verdict:
+    """Read a verifier's answer.
+
+    Args:
+        value: A `Verdict`; a real number, a bool, or a NumPy or Torch scalar; or a mapping or an object whose
+            `score` is one of these and whose `explanation`, if there is one, says why.
+
+    Returns:
+        The verdict; `raw` keeps the whole answer where that was a JSON-ready mapping or a pydantic model.
+
+    Raises:
+        InvalidScoreError: It is anything else (text is never guessed at), or the score is not finite or not
+            in [0, 1].
+
+    Example:
+        ```python
+        to_verdict({"score": 0.5, "explanation": "half of it"}).score  # 0.5
+        ```
+    """
+    if isinstance(value, Verdict):
+        return value
+    number = _number(value)
+    if number is not None:
+        return Verdict(number)
+    if isinstance(value, BaseMessage):
+        raise InvalidScoreError(
+            f"the verifier answered with an {type(value).__name__} instead of a score: end the chain with a "
+            "parser, such as | StrOutputParser() | (lambda text: float(text))"
+        )
+    if isinstance(value, Mapping):
+        score, explanation = value.get("score"), value.get("explanation")
+    else:
+        score, explanation = getattr(value, "score", None), getattr(value, "explanation", None)
+    number = _number(score)
+    if number is not None:
+        return Verdict(number, None if explanation is None else str(explanation), raw=_json_ready(value))
+    text = value if score is None else score
+    if isinstance(text, str):
+        raise InvalidScoreError(
+            f"the verifier answered with the text {reprlib.repr(text)} instead of a score: parse it in the "
+            "chain, such as | (lambda text: float(text))"
+        )
+    raise InvalidScoreError(f"a verifier must answer with a score in [0, 1], not with {kind(text)}")
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether `value` is a finite real number, one that a float can hold, and no bool."""
+    number = None if isinstance(value, bool) else _number(value)
+    return number is not None and math.isfinite(number)
+
+
+def _number(value: Any) -> float | None:
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    if not isinstance(value, numbers.Real | Decimal):
+        return None
+    try:
+        return float(value)
+    except (OverflowError, ValueError):
+        return math.nan  # too large for a float, or a signalling NaN: no score in [0, 1] either way
+
+
+def _json_ready(value: Any) -> Any:
+    if callable(dump := getattr(value, "model_dump", None)):
+        value = dump(mode="json")
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        return json.loads(json.dumps(dict(value), allow_nan=False))
+    except (TypeError, ValueError):
+        return None
+
+
+def kind(value: Any) -> str:
+    """What `value` is, for an error message: its type only, since its content may be long or private."""
+    return "None" if value is None else f"a value of type {type(value).__name__}"

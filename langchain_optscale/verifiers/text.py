@@ -1,0 +1,198 @@
+"""Pure functions that count and find things in text, for the checks.
+
+All of them take time linear in the text, also on text made to hurt: a candidate may be a megabyte of
+anything. That is why repetitions in the patterns are possessive or cannot be entered twice, and why text is
+not normalised, which is quadratic in runs of combining marks.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["count_characters", "count_items", "count_sentences", "count_words", "find_words", "last_number"]
+
+# Kana and Han ideographs: written without spaces between words.
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_CJK_CHARACTER = re.compile(f"[{_CJK}]")
+_CJK_STOP = re.compile("[。！？]")
+
+_TERMINATORS = ".!?…。！？"
+_OPENERS = "\"'“‘«([{*_"
+_CLOSERS = "\"'”’»)]}*_」』"
+_ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "prof", "st", "vs", "cf", "e.g", "i.e", "approx", "fig"})
+
+_ITEM_BREAK = re.compile(r"[,،、，]")
+_CONJUNCTION = re.compile(r"(?<!\S)(?:and|or|&)(?!\S)", re.IGNORECASE)
+
+_SIGN = "[-+−]"
+_GROUP = r"(?:,|\{,\}|\\,|['’\u00a0\u2009\u202f])"
+_PLAIN = rf"(?:(?:\d{{1,3}}(?:{_GROUP}\d{{3}}(?!\d))++|\d++)(?:\.\d++)?+|\.\d++)"
+_TIMES_TEN = r" ?(?:×|\*|\\times|\\cdot) ?10"
+_SCIENTIFIC = rf"(?:[eE]{_SIGN}?\d++(?!\w)|{_TIMES_TEN}(?:(?:\^|\*\*)\{{?{_SIGN}?\d++\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]++))?"
+_DECIMAL = rf"(?P<number>{_PLAIN}{_SCIENTIFIC})"
+_FRACTION = (
+    rf"(?:\\[dt]?frac\{{ ?(?P<over>{_SIGN}?{_PLAIN}) ?\}}\{{ ?(?P<under>{_PLAIN}) ?\}}|"
+    rf"{_DECIMAL}(?: ?/ ?(?P<divisor>{_PLAIN}))?)"
+)
+# Neither in the middle of a word or a version (x2, v1.2.3), nor with the minus of a difference or a range
+# (10-5).
+_START = rf"(?<![\dA-Za-z_])(?<!\d\.)(?P<sign>(?<![)\]}}]){_SIGN})?[$€£¥]?"
+_PERCENT = r"(?P<percent> ?(?:\\?%|％|per ?cent\b))?"
+_NUMBER = re.compile(_START + _DECIMAL + _PERCENT)
+_NUMBER_OR_FRACTION = re.compile(_START + _FRACTION + _PERCENT)
+_POWER_OF_TEN = re.compile(rf"{_TIMES_TEN}(?:\^|\*\*)?")
+_SUPERSCRIPTS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
+
+
+def count_words(text: str) -> int:
+    """How many words the text has.
+
+    A word is what stands between white space or dashes (– —) and holds a letter or a digit, so that "don't",
+    "well-known" and "3.14" are one word each and a lone "-" is none. Each kana or Han character counts as a
+    word.
+
+    Example:
+        ```python
+        count_words("A well-known fact — isn't it?")  # 5
+        ```
+    """
+    spaced, ideographs = _CJK_CHARACTER.subn(" ", text)
+    return ideographs + sum(map(_has_letter_or_digit, spaced.replace("–", " ").replace("—", " ").split()))
+
+
+def count_sentences(text: str) -> int:
+    """How many sentences the text has.
+
+    A sentence ends with . ! ? or … before white space, possibly inside quotes or brackets, with 。 ！ or ？
+    anywhere, or with a blank line or the end of the text. The points of common English abbreviations (Dr.,
+    e.g.) and of list numbers (1.) end none.
+
+    Example:
+        ```python
+        count_sentences('Dr. Who said "No!" Then it was 3.14')  # 2
+        ```
+    """
+    count = 0
+    begun = False
+    # What ends a sentence anywhere is made to stand before white space.
+    for line in _CJK_STOP.sub(r"\g<0> ", text).splitlines():
+        tokens = line.split()
+        if not tokens:
+            count, begun = count + begun, False
+        for token in tokens:
+            first, begun = not begun, begun or _has_letter_or_digit(token)
+            bare = token.strip(_OPENERS + _CLOSERS)
+            if not begun or not bare.endswith(tuple(_TERMINATORS)):
+                continue
+            stem = bare.rstrip(".").lower()
+            if stem not in _ABBREVIATIONS and not (first and stem.isdecimal()):
+                count, begun = count + 1, False
+    return count + begun
+
+
+def count_items(text: str) -> int:
+    """How many items a list in one line has.
+
+    Items stand between commas and hold a letter or a digit. "and", "or" or "&" separate items too: before the
+    last item ("a, b, and c"), or within the last piece ("a, b and c", "a and b").
+
+    Example:
+        ```python
+        count_items("apples, pears and plums.")  # 3
+        ```
+    """
+    *pieces, last = _ITEM_BREAK.split(text)
+    last = last.strip()
+    leading = _CONJUNCTION.match(last)
+    pieces += [last[leading.end() :]] if leading and pieces else _CONJUNCTION.split(last)
+    return sum(map(_has_letter_or_digit, pieces))
+
+
+def count_characters(text: str) -> int:
+    r"""How many characters the text has, without surrounding white space.
+
+    Combining marks belong to the character before them, so that é counts as one however it is encoded.
+
+    Example:
+        ```python
+        count_characters(" cafe\u0301 ")  # 4
+        ```
+    """
+    return sum(not unicodedata.combining(character) for character in text.strip())
+
+
+def find_words(words: Iterable[str], text: str) -> list[str]:
+    """Those of the words that occur in the text as whole words, ignoring case.
+
+    A word may be a phrase ("New York"), across whatever white space. Kana and Han words, which are written
+    without spaces, may stand anywhere.
+
+    Example:
+        ```python
+        find_words(["cat", "dog"], "Concatenate the DOG.")  # ["dog"]
+        ```
+    """
+    folded = text.casefold()
+    return [word for word in words if _word_pattern(word).search(folded)]
+
+
+def last_number(text: str, *, percent: bool = False, fractions: bool = False) -> float | None:
+    """The last number in the text.
+
+    Reads signs (also −), decimals with a point, thousands separated by commas, apostrophes or no-break spaces
+    (1,234.5; also LaTeX's 1{,}234), 1.5e-3 and 1.5 × 10^-3, and decimal digits of every script. A digit
+    inside a word (x2) is none, a currency sign before the digits is passed over.
+
+    Args:
+        text: Any text.
+        percent: Read "45 %" as 0.45; otherwise as 45.
+        fractions: Read "3/4" and LaTeX's fractions as 0.75; otherwise their parts are numbers of their own.
+
+    Returns:
+        The number; None where there is none, or where it is too large for a float or divided by zero.
+
+    Example:
+        ```python
+        last_number("It took 3 days and cost -$1,234.50.")  # -1234.5
+        ```
+    """
+    pattern = _NUMBER_OR_FRACTION if fractions else _NUMBER
+    match = None
+    for match in pattern.finditer(text):  # noqa: B007 - the last one is wanted
+        pass
+    if match is None:
+        return None
+    parts = match.groupdict()
+    number = _to_float(parts.get("over") or parts["number"])
+    divisor = parts.get("under") or parts.get("divisor")
+    if divisor is not None:
+        below = _to_float(divisor)
+        number = number / below if below else math.inf
+    if percent and parts["percent"]:
+        number /= 100
+    if parts["sign"] in ("-", "−"):
+        number = -number
+    return number if math.isfinite(number) else None
+
+
+def _to_float(digits: str) -> float:
+    return float(re.sub(r"[^\d.eE+-]", "", _POWER_OF_TEN.sub("e", digits).translate(_SUPERSCRIPTS)))
+
+
+def _has_letter_or_digit(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _word_pattern(word: str) -> re.Pattern[str]:
+    # Text is searched as it is, so each of the two usual encodings of an accented letter is looked for.
+    forms = {unicodedata.normalize(form, word).casefold() for form in ("NFC", "NFD")}
+    spaced = "|".join(r"\s+".join(map(re.escape, form.split())) for form in sorted(forms))
+    before = "" if _CJK_CHARACTER.match(word.strip()[0]) else r"(?<!\w)"
+    after = "" if _CJK_CHARACTER.match(word.strip()[-1]) else r"(?![\w\u0300-\u036f])"
+    return re.compile(f"{before}(?:{spaced}){after}")

@@ -1,0 +1,118 @@
+"""The command line as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.integration_tests.scripted_server import Reply, scripted_server
+
+pytest.importorskip("rich")
+COMMAND = [sys.executable, "-m", "langchain_optscale.cli"]
+
+
+def run(*arguments, env=None, timeout=100):
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=timeout, env=environment, check=False
+    )
+
+
+def test_demo(local_server):
+    done = run("demo", "--tasks", "2", "--max-samples", "4")
+    assert done.returncode == 0, done.stderr
+    assert "N*" in done.stdout
+    assert "stop:" in done.stdout
+    assert "OptScale against best-of-4" in done.stdout
+
+
+def test_demo_json(local_server):
+    done = run("demo", "--tasks", "1", "--max-samples", "4", "--json")
+    (row,) = json.loads(done.stdout)
+    assert row["best_of_n"]["samples"] == 4
+    assert 1 <= row["optscale"]["samples"] <= 4
+    assert row["best_of_n"]["score"] >= row["optscale"]["score"] - 1
+
+
+def test_ask_the_embedded_model(local_server):
+    done = run("ask", "Name three rivers.", "--contains", "river", "--max-samples", "3", "--max-tokens", "24")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "candidates scored" in done.stderr
+
+
+def test_ask_an_endpoint_with_a_key_of_its_own():
+    def script(number, payload):
+        return Reply(["one two", "one two three"][: payload.get("n", 1)])
+
+    with scripted_server(script) as server:
+        arguments = ("ask", "q", "--policy-url", server.base_url, "--policy-model", "m", "--words", "3", "--json")
+        done = run(*arguments, env={"OPTSCALE_POLICY_API_KEY": "sk-mine", "OPENAI_API_KEY": "sk-not-for-you"})
+        assert set(server.keys) == {"Bearer sk-mine"}
+    document = json.loads(done.stdout)
+    assert document["answer"] == "one two three"
+    assert document["stop_reason"] == "TARGET_REACHED"
+    assert document["record"]["format"] == "langchain-optscale/result"
+    assert "sk-mine" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (("ask", "q", "--policy-url", "http://127.0.0.1:9/v1"), 2, "--policy-url needs --policy-model"),
+        (("ask", "q", "--policy-model", "m"), 2, "--policy-model needs --policy-url"),
+        (("ask", "q", "--policy-url", "http://127.0.0.1:9/v1", "--policy-model", "m", "--target", "2"), 2, "target"),
+        (
+            ("ask", "q", "--policy-url", "http://127.0.0.1:9/v1", "--policy-model", "m", "--temperature", "0"),
+            2,
+            "temperature is 0",
+        ),
+        (
+            ("ask", "q", "--policy-url", "http://127.0.0.1:9/v1", "--policy-model", "m", "--max-samples", "1"),
+            1,
+            "Connection error",
+        ),
+        (("ask", "q", "--regex", "("), 2, "not a valid regular expression"),
+        (("demo", "--max-samples", "0"), 2, "must be at least 1"),
+        (("ask",), 2, "question"),
+        (("sing",), 2, "invalid choice"),
+    ],
+)
+def test_errors_are_one_sentence(arguments, status, sentence):
+    done = run(*arguments)
+    assert done.returncode == status
+    assert done.stdout == ""
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [(), ("demo",), ("ask",)])
+def test_help(command):
+    done = run(*command, "--help")
+    assert done.returncode == 0
+    assert "usage: optscale" in done.stdout
+    if command:
+        assert "example:" in done.stdout
+
+
+def test_ctrl_c():
+    with scripted_server(lambda number, payload: Reply(["x"], delay_s=30.0)) as server:
+        child = subprocess.Popen(  # noqa: S603 - our own command
+            [*COMMAND, "ask", "q", "--policy-url", server.base_url, "--policy-model", "m", "--words", "3"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not server.requests:
+            time.sleep(0.05)
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, complaint = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert complaint == "optscale: interrupted\n"
+    assert time.monotonic() - began < 10
