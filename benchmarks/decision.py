@@ -45,9 +45,7 @@ def papers(scores: list[float]) -> float:
         low, high = (0 - mu) / sigma, (1 - mu) / sigma
         return -float(np.sum(stats.truncnorm.logpdf(data, low, high, loc=mu, scale=sigma)))
 
-    fit = optimize.minimize(
-        negative_log_likelihood, (0.8, 0.2), method="L-BFGS-B", bounds=((None, None), (1e-3, None))
-    )
+    fit = optimize.minimize(negative_log_likelihood, (0.8, 0.2), method="L-BFGS-B", bounds=((None, None), (1e-3, None)))
     mu, sigma = fit.x
     grid = np.linspace(0.95, 1.0, 1000)
     low, high = (0 - mu) / sigma, (1 - mu) / sigma

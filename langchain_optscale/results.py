@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
@@ -31,7 +32,7 @@ _FORMAT = "langchain-optscale/result"
 _VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OptScaleResult:
     """The best candidate, and everything that led to it.
 
@@ -94,6 +95,13 @@ class OptScaleResult:
     def scores(self) -> tuple[float, ...]:
         """All scores, in order of arrival."""
         return tuple(verdict.score for verdict in self.verdicts.values())
+
+    def __repr__(self) -> str:
+        bound = "" if self.optimal_n is None else f", optimal_n={self.optimal_n}"
+        return (
+            f"<OptScaleResult score={self.score:.4g}, n={len(self.verdicts)}{bound}, "
+            f"{self.decision.reason and self.decision.reason.name}: {shorten(self.text, 60, placeholder='…')!r}>"
+        )
 
     def summary(self) -> dict[str, Any]:
         """The search in a few JSON-ready figures; what a message carries under `response_metadata["optscale"]`.

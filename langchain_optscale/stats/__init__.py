@@ -1,0 +1,34 @@
+"""The statistics of scores: their law, the law of the best of N, and how to estimate both from a few scores.
+
+Pure NumPy and SciPy. The truncated normal itself is the module `truncnorm`, used as `truncnorm.logcdf(...)`.
+"""
+
+from langchain_optscale.stats import truncnorm
+from langchain_optscale.stats.best_of_n import (
+    expected_best,
+    expected_gain,
+    optimal_n,
+    probability_of_reaching,
+)
+from langchain_optscale.stats.estimation import (
+    Estimator,
+    MaximumAPosteriori,
+    MaximumLikelihood,
+    ScorePrior,
+    Scores,
+    ScoreSums,
+)
+
+__all__ = [
+    "Estimator",
+    "MaximumAPosteriori",
+    "MaximumLikelihood",
+    "ScorePrior",
+    "ScoreSums",
+    "Scores",
+    "expected_best",
+    "expected_gain",
+    "optimal_n",
+    "probability_of_reaching",
+    "truncnorm",
+]

@@ -1,0 +1,302 @@
+"""The maximum of a truncated normal's log likelihood, with or without a normal prior, over a box.
+
+Symbols as in `estimation`. One pass over a grid of the box finds the hill, Newton steps within the box climb
+it. Moments under the model are integrated over t = (x - p) / sigma, where p is the point of [0, 1] nearest to
+mu and so the peak of the density: closed forms of higher moments cancel in the tails.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.stats import truncnorm
+from langchain_optscale.stats._masses import unit_nodes
+
+if TYPE_CHECKING:
+    from langchain_optscale.stats._masses import FloatArray
+
+_GRID = (41, 31)
+_STEPS = 60
+_HALVINGS = 40
+# Newton's method converges quadratically: a step that promises less than this per score is the last.
+_SETTLED = 1e-7
+
+# Closer to an edge than this, relative to the box, is on it.
+_SNAP = 1e-9
+
+# The model's moments are integrated where the density exceeds exp(-36) of its peak.
+_DEPTH = 36.0
+_NODES, _WEIGHTS = unit_nodes(40)
+_SQUARES = _NODES * _NODES
+_POWERS: FloatArray = np.vander(_NODES, 5, increasing=True).T * _WEIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Where the maximum is sought.
+
+    Attributes:
+        mu_low: Least mu.
+        mu_high: Largest mu.
+        sigma_low: Least sigma, > 0.
+        sigma_high: Largest sigma.
+
+    Raises:
+        SettingsError: Bounds are not finite, not in order, or not positive for sigma.
+    """
+
+    mu_low: float
+    mu_high: float
+    sigma_low: float
+    sigma_high: float
+
+    def __post_init__(self) -> None:
+        if not (-math.inf < self.mu_low < self.mu_high < math.inf):
+            raise SettingsError(f"mu_bounds must be finite and in order, got {self.mu_low} and {self.mu_high}")
+        if not (0.0 < self.sigma_low < self.sigma_high < math.inf):
+            bounds = f"{self.sigma_low} and {self.sigma_high}"
+            raise SettingsError(f"sigma_bounds must be positive, finite and in order, got {bounds}")
+
+    def nearest(self, mu: float, sigma: float) -> tuple[float, float]:
+        """The point of the box nearest to the given one."""
+        return (
+            min(max(float(mu), self.mu_low), self.mu_high),
+            min(max(float(sigma), self.sigma_low), self.sigma_high),
+        )
+
+    def snapped(self, mu: float, sigma: float) -> tuple[float, float]:
+        """The nearest point of the box, on the edge where rounding alone keeps it from there."""
+        slack_mu, slack_sigma = _SNAP * (self.mu_high - self.mu_low), _SNAP * self.sigma_low
+        if mu - self.mu_low < slack_mu:
+            mu = self.mu_low
+        elif self.mu_high - mu < slack_mu:
+            mu = self.mu_high
+        if sigma - self.sigma_low < slack_sigma:
+            sigma = self.sigma_low
+        elif self.sigma_high - sigma < slack_sigma:
+            sigma = self.sigma_high
+        return mu, sigma
+
+    def has_on_edge(self, mu: float, sigma: float) -> bool:
+        """Whether a point of the box lies on its edge."""
+        return mu in (self.mu_low, self.mu_high) or sigma in (self.sigma_low, self.sigma_high)
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """A normal prior of mu and one of sigma.
+
+    Raises:
+        SettingsError: A number is not finite, or a deviation not positive.
+    """
+
+    mu: float
+    sigma: float
+    mu_std: float
+    sigma_std: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mu) and math.isfinite(self.sigma)):
+            raise SettingsError(f"a prior needs a finite centre, got mu={self.mu} and sigma={self.sigma}")
+        if not (0.0 < self.mu_std < math.inf and 0.0 < self.sigma_std < math.inf):
+            deviations = f"mu_std={self.mu_std} and sigma_std={self.sigma_std}"
+            raise SettingsError(f"a prior's deviations must be positive and finite, got {deviations}")
+
+
+class _Grid(NamedTuple):
+    mu: FloatArray
+    sigma: FloatArray
+    log_origin: FloatArray
+    by_mean: FloatArray
+    by_square: FloatArray
+
+
+class _Point(NamedTuple):
+    """A point of the box and the objective around it, per score.
+
+    Derivatives are by the natural parameters in units of the point itself: alpha = (mu - p) / sigma^2 times
+    sigma, and rho = 1 / sigma^2 times the point's sigma^2, hence 1 at the point. Paths straight in these are
+    straight in the natural parameters, where the log likelihood is concave and its ridges are straight too.
+    """
+
+    mu: float
+    sigma: float
+    peak: float
+    alpha: float
+    value: float
+    gradient: tuple[float, float]
+    hessian: tuple[float, float, float]
+
+
+@lru_cache(maxsize=16)
+def _grid(box: Box) -> _Grid:
+    mu = np.linspace(box.mu_low, box.mu_high, _GRID[0])
+    sigma = np.geomspace(box.sigma_low, box.sigma_high, _GRID[1])
+    mus, sigmas = np.meshgrid(mu, sigma, indexing="ij")
+    log_origin = truncnorm.logpdf(np.zeros_like(mus), mus, sigmas)
+    return _Grid(mu, sigma, log_origin, mus / sigmas**2, -0.5 / sigmas**2)
+
+
+def maximise(box: Box, n: int, mean: float, m2: float, prior: Peaks | None = None) -> tuple[float, float]:
+    """The mu and sigma in the box with the highest log likelihood, plus log prior where there is one.
+
+    Args:
+        box: Where to look.
+        n: How many scores, at least 1.
+        mean: Their mean.
+        m2: The sum of their squared deviations from it.
+        prior: What is added to the log likelihood, None for nothing.
+
+    Returns:
+        mu and sigma.
+    """
+    variance = max(m2 / n, 0.0)
+    strength = 1.0 / n
+    here = _point(*_best_of_grid(box, mean, variance, strength, prior), mean, variance, strength, prior)
+    deviation = math.sqrt(variance)
+    if deviation * (_GRID[0] - 1) < box.mu_high - box.mu_low:
+        # A peak this narrow may stand between the points of the grid.
+        on_scores = _point(*box.nearest(mean, deviation), mean, variance, strength, prior)
+        here = max(here, on_scores, key=lambda at: at.value)
+    for _ in range(_STEPS):
+        step = _step(box, here)
+        part = _part_within(box, here, step)
+        if here.gradient[0] * step[0] + here.gradient[1] * step[1] < _SETTLED:
+            return _moved(box, here, step, part)
+        for _ in range(_HALVINGS):
+            there = _point(*_moved(box, here, step, part), mean, variance, strength, prior)
+            if there.value > here.value:
+                break
+            part *= 0.5
+        else:
+            break
+        here = there
+    return here.mu, here.sigma
+
+
+def _best_of_grid(box: Box, mean: float, variance: float, strength: float, prior: Peaks | None) -> tuple[float, float]:
+    grid = _grid(box)
+    values = grid.log_origin + mean * grid.by_mean + (mean * mean + variance) * grid.by_square
+    if prior is not None:
+        values -= (0.5 * strength) * ((grid.mu - prior.mu) / prior.mu_std)[:, None] ** 2
+        values -= (0.5 * strength) * ((grid.sigma - prior.sigma) / prior.sigma_std) ** 2
+    row, column = divmod(int(values.argmax()), _GRID[1])
+    return float(grid.mu[row]), float(grid.sigma[column])
+
+
+def _point(mu: float, sigma: float, mean: float, variance: float, strength: float, prior: Peaks | None) -> _Point:
+    peak = min(max(mu, 0.0), 1.0)
+    alpha = (mu - peak) / sigma
+    reach = 2.0 * _DEPTH / (math.sqrt(alpha * alpha + 2.0 * _DEPTH) + abs(alpha))
+    low, high = -min(peak / sigma, reach), min((1.0 - peak) / sigma, reach)
+    width = high - low
+    # The exponent t (alpha - t / 2), without its value at t = low.
+    exponents = (width * (alpha - low)) * _NODES - (0.5 * width * width) * _SQUARES
+    whole, *moments = (_POWERS @ np.exp(exponents)).tolist()
+
+    # Moments of t = low + width * u from those of u on [0, 1].
+    u1, u2, u3, u4 = (moment / whole for moment in moments)
+    square = width * width
+    var_u, cov_u_uu, var_uu = u2 - u1 * u1, u3 - u1 * u2, u4 - u2 * u2
+    mean_t, mean_tt = low + width * u1, low * (low + 2.0 * width * u1) + square * u2
+    var_t = square * var_u
+    cov_t_tt = square * (2.0 * low * var_u + width * cov_u_uu)
+    var_tt = square * (4.0 * low * (low * var_u + width * cov_u_uu) + square * var_uu)
+
+    bar_t = (mean - peak) / sigma
+    bar_tt = variance / (sigma * sigma) + bar_t * bar_t
+    value = alpha * bar_t - 0.5 * bar_tt - low * (alpha - 0.5 * low) - math.log(sigma * width * whole)
+    gradient = (bar_t - mean_t, 0.5 * (mean_tt - bar_tt))
+    hessian = (-var_t, 0.5 * cov_t_tt, -0.25 * var_tt)
+    if prior is not None:
+        value, gradient, hessian = _with_prior(prior, strength, mu, sigma, peak, value, gradient, hessian)
+    return _Point(mu, sigma, peak, alpha, value, gradient, hessian)
+
+
+def _with_prior(
+    prior: Peaks,
+    strength: float,
+    mu: float,
+    sigma: float,
+    peak: float,
+    value: float,
+    gradient: tuple[float, float],
+    hessian: tuple[float, float, float],
+) -> tuple[float, tuple[float, float], tuple[float, float, float]]:
+    """Add the log prior: mu = p + sigma alpha / rho and sigma / sqrt(rho), at rho = 1, by the chain rule."""
+    weight_mu, weight_sigma = strength / prior.mu_std**2, strength / prior.sigma_std**2
+    off_mu, off_sigma = mu - prior.mu, sigma - prior.sigma
+    lever = mu - peak
+    value -= 0.5 * (weight_mu * off_mu * off_mu + weight_sigma * off_sigma * off_sigma)
+    gradient = (
+        gradient[0] - weight_mu * off_mu * sigma,
+        gradient[1] + weight_mu * off_mu * lever + 0.5 * weight_sigma * off_sigma * sigma,
+    )
+    hessian = (
+        hessian[0] - weight_mu * sigma * sigma,
+        hessian[1] + weight_mu * sigma * lever,
+        hessian[2] - weight_mu * lever * lever - 0.25 * weight_sigma * sigma * sigma,
+    )
+    bent = (
+        hessian[0],
+        hessian[1] + weight_mu * off_mu * sigma,
+        hessian[2] - 2.0 * weight_mu * off_mu * lever - 0.75 * weight_sigma * off_sigma * sigma,
+    )
+    # Without the bends of mu and sigma over alpha and rho the Hessian is negative definite everywhere.
+    is_concave = bent[2] < 0.0 and bent[0] * bent[2] > bent[1] * bent[1]
+    return value, gradient, bent if is_concave else hessian
+
+
+def _step(box: Box, at: _Point) -> tuple[float, float]:
+    """The Newton step in (alpha, rho), or where it leads across the edge, the best one along an edge."""
+    by_alpha, by_rho = at.gradient
+    alpha_alpha, alpha_rho, rho_rho = at.hessian
+    determinant = alpha_alpha * rho_rho - alpha_rho * alpha_rho
+    if determinant > 0.0:
+        step = (
+            (alpha_rho * by_rho - rho_rho * by_alpha) / determinant,
+            (alpha_rho * by_alpha - alpha_alpha * by_rho) / determinant,
+        )
+        if _part_within(box, at, step) > 0.0:
+            return step
+    along_sigma = (-by_alpha / alpha_alpha, 0.0)
+    slope = by_alpha * at.alpha + by_rho
+    bend = at.alpha * (alpha_alpha * at.alpha + 2.0 * alpha_rho) + rho_rho
+    drop = -slope / bend
+    along_mu = (drop * at.alpha, drop)
+    gains = {
+        step: by_alpha * step[0] + by_rho * step[1]
+        for step in (along_sigma, along_mu)
+        if _part_within(box, at, step) > 0.0
+    }
+    return max(gains, key=gains.__getitem__, default=(0.0, 0.0))
+
+
+def _part_within(box: Box, at: _Point, step: tuple[float, float]) -> float:
+    """How much of a step in (alpha, rho) stays within the box, at most 1; there the box is a polygon.
+
+    The drifts are formed so that a step along an edge drifts from it by exactly zero.
+    """
+    by_alpha, by_rho = step
+    part = 1.0
+    for room, drift in (
+        (1.0 - (at.sigma / box.sigma_high) ** 2, by_rho),
+        ((at.sigma / box.sigma_low) ** 2 - 1.0, -by_rho),
+        ((at.mu - box.mu_low) / at.sigma, by_alpha - by_rho * ((box.mu_low - at.peak) / at.sigma)),
+        ((box.mu_high - at.mu) / at.sigma, by_rho * ((box.mu_high - at.peak) / at.sigma) - by_alpha),
+    ):
+        if drift < 0.0 and room < -drift * part:
+            part = room / -drift
+    return part
+
+
+def _moved(box: Box, at: _Point, step: tuple[float, float], part: float) -> tuple[float, float]:
+    rho = 1.0 + part * step[1]
+    mu = at.peak + at.sigma * (at.alpha + part * step[0]) / rho
+    return box.snapped(mu, at.sigma / math.sqrt(rho))
