@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_optscale import local
     from langchain_optscale.chat_model import ChatOptScale
     from langchain_optscale.errors import AllCandidatesFailed, OptScaleError, SettingsError
     from langchain_optscale.priors import FixedPrior

@@ -72,20 +72,18 @@ class Box:
 
     def snapped(self, mu: float, sigma: float) -> tuple[float, float]:
         """The nearest point of the box, on the edge where rounding alone keeps it from there."""
-        slack_mu, slack_sigma = _SNAP * (self.mu_high - self.mu_low), _SNAP * self.sigma_low
-        if mu - self.mu_low < slack_mu:
-            mu = self.mu_low
-        elif self.mu_high - mu < slack_mu:
-            mu = self.mu_high
-        if sigma - self.sigma_low < slack_sigma:
-            sigma = self.sigma_low
-        elif self.sigma_high - sigma < slack_sigma:
-            sigma = self.sigma_high
-        return mu, sigma
+        return (
+            _snapped(mu, self.mu_low, self.mu_high, _SNAP * (self.mu_high - self.mu_low)),
+            _snapped(sigma, self.sigma_low, self.sigma_high, _SNAP * self.sigma_low),
+        )
 
     def has_on_edge(self, mu: float, sigma: float) -> bool:
         """Whether a point of the box lies on its edge."""
         return mu in (self.mu_low, self.mu_high) or sigma in (self.sigma_low, self.sigma_high)
+
+
+def _snapped(value: float, low: float, high: float, slack: float) -> float:
+    return low if value - low < slack else high if high - value < slack else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,14 @@ def policy(server, **kwargs):
     return ChatOpenAI(base_url=server.base_url, **settings)
 
 
+async def until(condition, seconds=5.0):
+    """Wait for what another thread does; a failure where it takes too long."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.02)
+
+
 def by_length(prompt, candidate):
     return len(candidate.text) / 10
 
@@ -148,11 +156,8 @@ async def test_a_stop_closes_the_requests_that_are_under_way():
         result = await search.ainvoke("q")
         assert result.stop_reason is StopReason.TARGET_REACHED
         assert time.monotonic() - began < 5
-        for _ in range(100):
-            if len(server.abandoned) == 3:
-                break
-            await asyncio.sleep(0.05)
-        assert len(server.abandoned) == len(server.requests) - 1 == 3
+        await until(lambda: len(server.abandoned) == 3)
+        assert len(server.requests) == 4
         assert all(seconds < 5 for seconds in server.abandoned)
 
 
@@ -160,13 +165,8 @@ async def test_cancelling_the_search_closes_every_request():
     with scripted_server(lambda number, payload: Reply(["x"], delay_s=15.0)) as server:
         search = OptScale(policy=policy(server), verifier=by_length, first_round=3, fanout="calls")
         task = asyncio.create_task(search.ainvoke("q"))
-        while len(server.requests) < 3:
-            await asyncio.sleep(0.02)
+        await until(lambda: len(server.requests) == 3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        for _ in range(100):
-            if len(server.abandoned) == 3:
-                break
-            await asyncio.sleep(0.05)
-        assert len(server.abandoned) == 3
+        await until(lambda: len(server.abandoned) == 3)

@@ -146,6 +146,18 @@ def test_maximum_likelihood_answers_every_list(scores):
     assert estimate.at_bound == on_edge
 
 
+def test_no_estimate_ends_a_hair_inside_the_edge():
+    rng = np.random.default_rng(0)
+    at_bounds = 0
+    for _ in range(150):
+        spread, n = 10.0 ** rng.uniform(-5.0, 0.0), rng.integers(1, 30)
+        estimate = MaximumLikelihood()(np.clip(1.0 - rng.exponential(spread, n), 0.0, 1.0))
+        to_edge = min(HIGH[0] - estimate.mu, estimate.sigma - LOW[1], HIGH[1] - estimate.sigma)
+        assert estimate.at_bound == (to_edge < 1e-12)
+        at_bounds += estimate.at_bound
+    assert 20 < at_bounds < 130
+
+
 @given(scores=lists_of_scores, prior=priors)
 def test_maximum_a_posteriori_answers_every_list(scores, prior):
     estimate = MaximumAPosteriori()(scores, prior)
