@@ -152,7 +152,8 @@ def test_no_estimate_ends_a_hair_inside_the_edge():
     for _ in range(150):
         spread, n = 10.0 ** rng.uniform(-5.0, 0.0), rng.integers(1, 30)
         estimate = MaximumLikelihood()(np.clip(1.0 - rng.exponential(spread, n), 0.0, 1.0))
-        to_edge = min(HIGH[0] - estimate.mu, estimate.sigma - LOW[1], HIGH[1] - estimate.sigma)
+        to_mu_edge = min(estimate.mu - LOW[0], HIGH[0] - estimate.mu)
+        to_edge = min(to_mu_edge, estimate.sigma - LOW[1], HIGH[1] - estimate.sigma)
         assert estimate.at_bound == (to_edge < 1e-12)
         at_bounds += estimate.at_bound
     assert 20 < at_bounds < 130
