@@ -76,6 +76,7 @@ def run_search(
             search.tick()
             for future in [future for future in running if future in done]:
                 search.settle(running.pop(future), future.result())
+        _emit(search, config)
         result = search.result()
         _emit(search, config)
         return result
@@ -123,6 +124,7 @@ async def arun_search(
         # What was finished between the last look and the cancellation has been paid for: keep it.
         for task in [task for task in running if not task.cancelled()]:
             settle(task)
+        await _aemit(search, config)
         result = search.result()
         await _aemit(search, config)
         return result

@@ -17,7 +17,7 @@ and concurrency: it asks how many candidates to draw, and tells what came of eac
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
@@ -86,7 +86,13 @@ class Session:
         self._pending: set[int] = set()
         self._scores: dict[int, float] = {}
         self.estimator((), prior)  # an estimator that does not go with the prior says so now, not in mid-search
-        self.history = History(max_samples=max_samples, estimator=self.estimator, prior=prior, sums=_no_scores())
+        self._known: dict[str, Any] = {
+            "max_samples": max_samples,
+            "estimator": self.estimator,
+            "prior": prior,
+            "sums": _estimation().ScoreSums(),
+        }
+        self.history = History(**self._known)
         self.decision: Decision = self._rule(self.history)
 
     def ask(self) -> int:
@@ -274,22 +280,23 @@ class Session:
             raise InvalidRecordError(f"unknown event {kind!r}")
 
     def _history(self, **changes: Any) -> History:
-        return replace(self.history, **changes)
+        self._known.update(changes)
+        return History(**self._known)
+
+
+def _estimation() -> Any:
+    # SciPy stands behind it, so it is imported when the first session begins.
+    from langchain_optscale.stats import estimation
+
+    return estimation
 
 
 def _default_estimator(prior: ScorePrior | None) -> Estimator:
-    from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
-
-    return MaximumLikelihood() if prior is None else MaximumAPosteriori()
-
-
-def _no_scores() -> Any:
-    from langchain_optscale.stats.estimation import ScoreSums
-
-    return ScoreSums()
+    estimation = _estimation()
+    estimator: Estimator = estimation.MaximumLikelihood() if prior is None else estimation.MaximumAPosteriori()
+    return estimator
 
 
 def _estimators() -> dict[str, Any]:
-    from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
-
-    return {estimator.__name__: estimator for estimator in (MaximumLikelihood, MaximumAPosteriori)}
+    """The estimators that have a JSON form, by name."""
+    return {name: getattr(_estimation(), name) for name in ("MaximumLikelihood", "MaximumAPosteriori")}

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_optscale.records import Decision, Estimate
+    from langchain_optscale.records import Estimate
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
 __all__ = ["Both", "Either", "History", "Rule"]
@@ -225,7 +226,7 @@ class Both(_Pair):
 def _merged(speaker: Decision, a: Decision, b: Decision, *, draw: int | None) -> Decision:
     """The speaker's decision with the figures of both."""
     optimal = a.optimal_n if a.optimal_n is not None else b.optimal_n
-    return replace(speaker, draw=draw, optimal_n=optimal, figures={**a.figures, **b.figures})
+    return Decision(speaker.stop, speaker.reason, draw, optimal, speaker.rule, {**a.figures, **b.figures})
 
 
 def _extreme(choose: Any, *values: int | None) -> int | None:

@@ -352,3 +352,12 @@ def test_a_trace_shows_candidates_and_verdicts_under_the_search(path):
     ]
     decision = dict(recorder.events)["optscale:verdict"]["decision"]
     assert decision["reason"] == "TARGET_REACHED"
+
+
+def test_a_search_that_fails_still_tells_what_happened():
+    recorder = Recorder()
+    with pytest.raises(AllCandidatesFailed):
+        OptScale(policy=ScriptedPolicy(texts=["x"]), verifier=read_score, max_samples=2).invoke(
+            "q", {"callbacks": [recorder]}
+        )
+    assert [name for name, _ in recorder.events].count("optscale:failure") == 2
