@@ -10,6 +10,13 @@ from langchain_optscale.stats.best_of_n import (
     optimal_n,
     probability_of_reaching,
 )
+from langchain_optscale.stats.calibration import (
+    Calibration,
+    IsotonicCalibration,
+    LogisticCalibration,
+    expected_calibration_error,
+    reliability_table,
+)
 from langchain_optscale.stats.estimation import (
     Estimator,
     MaximumAPosteriori,
@@ -20,15 +27,20 @@ from langchain_optscale.stats.estimation import (
 )
 
 __all__ = [
+    "Calibration",
     "Estimator",
+    "IsotonicCalibration",
+    "LogisticCalibration",
     "MaximumAPosteriori",
     "MaximumLikelihood",
     "ScorePrior",
     "ScoreSums",
     "Scores",
     "expected_best",
+    "expected_calibration_error",
     "expected_gain",
     "optimal_n",
     "probability_of_reaching",
+    "reliability_table",
     "truncnorm",
 ]

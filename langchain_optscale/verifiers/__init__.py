@@ -8,6 +8,7 @@ test class for verifiers of your own.
 
 from langchain_optscale.verifiers.adapters import CallableVerifier, RunnableVerifier, as_verifier
 from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.calibrated import CalibratedVerifier
 from langchain_optscale.verifiers.checks import LengthCheck, NumberCheck, RegexCheck, RequiredWords
 from langchain_optscale.verifiers.coercion import to_verdict
 from langchain_optscale.verifiers.combined import EnsembleVerifier
@@ -15,6 +16,7 @@ from langchain_optscale.verifiers.confidence import ConfidenceVerifier
 from langchain_optscale.verifiers.json_check import JSONCheck
 
 __all__ = [
+    "CalibratedVerifier",
     "CallableVerifier",
     "ConfidenceVerifier",
     "EnsembleVerifier",

@@ -1,0 +1,300 @@
+"""From a verifier's score to the probability of being right, learned from labelled scores.
+
+Symbols: s a score, y in {0, 1} whether the candidate is right, c(s) = P(y = 1 | s). A calibration is fitted to pairs
+(s, y), says how far raw and calibrated scores are from the observed frequencies, and travels as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from scipy import optimize, special
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Calibration",
+    "IsotonicCalibration",
+    "LogisticCalibration",
+    "ReliabilityBin",
+    "expected_calibration_error",
+    "reliability_table",
+]
+
+_FORMAT = "langchain-optscale/calibration"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Predictions that lie close together, and what came of them.
+
+    Attributes:
+        low: Smallest prediction in the bin.
+        high: Largest prediction in the bin.
+        count: How many there are.
+        predicted: Their mean.
+        observed: The share of them that was right.
+    """
+
+    low: float
+    high: float
+    count: int
+    predicted: float
+    observed: float
+
+
+def reliability_table(predicted: Sequence[float], correct: Sequence[bool], *, bins: int = 10) -> list[ReliabilityBin]:
+    """Compare predictions with what happened, in bins of about equally many predictions.
+
+    Equal predictions always share a bin, so that atoms (a judge that says 1.0 for a third of all candidates) are not
+    split at random; there may then be fewer bins than asked for.
+
+    Args:
+        predicted: Probabilities in [0, 1].
+        correct: Whether each came true; as long as `predicted`.
+        bins: The most bins, at least 1.
+
+    Returns:
+        The bins in ascending order.
+
+    Raises:
+        SettingsError: The lengths differ, there is nothing to compare, or a prediction lies outside [0, 1].
+
+    Example:
+        >>> [(b.count, b.observed) for b in reliability_table([0.1, 0.2, 0.9, 0.9], [0, 0, 1, 0], bins=2)]
+        [(2, 0.0), (2, 0.5)]
+    """
+    values, labels = _checked(predicted, correct)
+    if bins < 1:
+        raise SettingsError(f"bins must be at least 1, got {bins!r}")
+    order = np.argsort(values, kind="stable")
+    values, labels = values[order], labels[order]
+    # The wished edges move up to the next place where the prediction changes.
+    wished = np.linspace(0, len(values), min(bins, len(values)) + 1).astype(int)
+    edges = np.unique(np.searchsorted(values, values[np.minimum(wished[:-1], len(values) - 1)], side="left"))
+    table = []
+    for start, stop in pairwise([*edges.tolist(), len(values)]):
+        part, right = values[start:stop], labels[start:stop]
+        table.append(
+            ReliabilityBin(float(part[0]), float(part[-1]), len(part), float(part.mean()), float(right.mean()))
+        )
+    return table
+
+
+def expected_calibration_error(predicted: Sequence[float], correct: Sequence[bool], *, bins: int = 10) -> float:
+    """How far predictions are from observed frequencies, on average over the predictions.
+
+    ECE = sum_b (n_b / n) |mean predicted in b - share correct in b|, over the bins b of `reliability_table` (Naeini et
+    al. 2015, with bins of equal mass). It is above 0 for a perfect predictor too, by the noise of finitely many labels.
+
+    Returns:
+        A number in [0, 1].
+
+    Raises:
+        SettingsError: As `reliability_table`.
+
+    Example:
+        >>> expected_calibration_error([0.5, 0.5], [1, 0])
+        0.0
+    """
+    table = reliability_table(predicted, correct, bins=bins)
+    total = sum(one.count for one in table)
+    return math.fsum(one.count * abs(one.predicted - one.observed) for one in table) / total
+
+
+class Calibration(ABC):
+    """A non-decreasing function from scores in [0, 1] to probabilities of being right in (0, 1)."""
+
+    @abstractmethod
+    def __call__(self, score: float) -> float:
+        """P(right | score)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `Calibration.from_dict` gives an equal one back."""
+        data: dict[str, Any] = asdict(self)  # type: ignore[call-overload]  # every calibration is a dataclass
+        return {"format": _FORMAT, "version": _VERSION, "kind": type(self).__name__, **data}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Calibration:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: It is no calibration, of a later version, or damaged.
+        """
+        settings = dict(data) if isinstance(data, Mapping) else {}
+        if (settings.pop("format", None), settings.pop("version", None)) != (_FORMAT, _VERSION):
+            raise InvalidRecordError(f"not a calibration of format {_FORMAT!r}, version {_VERSION}")
+        kinds: dict[str, Any] = {kind.__name__: kind for kind in (IsotonicCalibration, LogisticCalibration)}
+        try:
+            kind = kinds[settings.pop("kind")]
+            values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+            calibration: Calibration = kind(**values)
+        except (KeyError, TypeError, SettingsError) as error:
+            raise InvalidRecordError(f"the calibration cannot be read: {error!r}") from error
+        return calibration
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as a JSON file."""
+        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Calibration:
+        """Read what `save` wrote.
+
+        Raises:
+            InvalidRecordError: The file is no calibration, or damaged; the sentence names it.
+        """
+        try:
+            return Calibration.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, InvalidRecordError) as error:
+            raise InvalidRecordError(f"{Path(path)}: {error}") from error
+
+
+@dataclass(frozen=True)
+class IsotonicCalibration(Calibration):
+    """The best non-decreasing function of the score, by pooling adjacent violators.
+
+    The pairs are pooled into blocks whose shares of right candidates rise with the score. Each block counts one more
+    candidate at the overall share, which keeps its probability off 0 and 1 and small blocks modest; between the blocks'
+    mean scores the function is linear, beyond them constant (Zadrozny and Elkan 2002).
+
+    Attributes:
+        scores: Mean score of each block, ascending.
+        probabilities: P(right) at it, non-decreasing, in (0, 1); as long as `scores`.
+
+    Example:
+        >>> calibration = IsotonicCalibration.fit([0.1, 0.2, 0.8, 0.9], [False, False, True, True])
+        >>> calibration(0.1), calibration(0.9)
+        (0.16666666666666666, 0.8333333333333334)
+    """
+
+    scores: tuple[float, ...]
+    probabilities: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        sound = (
+            0 < len(self.scores) == len(self.probabilities)
+            and all(0.0 <= score <= 1.0 for score in self.scores)
+            and all(low < high for low, high in pairwise(self.scores))
+            and all(0.0 < p < 1.0 for p in self.probabilities)
+            and all(low <= high for low, high in pairwise(self.probabilities))
+        )
+        if not sound:
+            raise SettingsError("an isotonic calibration needs ascending scores and probabilities in (0, 1)")
+
+    @classmethod
+    def fit(cls, scores: Sequence[float], correct: Sequence[bool]) -> Self:
+        """Fit it to labelled scores.
+
+        Args:
+            scores: Scores in [0, 1].
+            correct: Whether each candidate was right; at least one was and one was not.
+
+        Raises:
+            SettingsError: The lengths differ, a score lies outside [0, 1], or the labels are all alike.
+        """
+        values, labels = _labelled(scores, correct)
+        knots, where, counts = np.unique(values, return_inverse=True, return_counts=True)
+        shares = np.bincount(where, weights=labels) / counts
+        pooled = optimize.isotonic_regression(shares, weights=counts)
+        starts, weights = pooled.blocks[:-1], np.add.reduceat(counts, pooled.blocks[:-1])
+        means = np.add.reduceat(knots * counts, starts) / weights
+        modest = (pooled.x[starts] * weights + labels.mean()) / (weights + 1.0)
+        rising = optimize.isotonic_regression(modest, weights=weights + 1.0).x
+        return cls(tuple(means.tolist()), tuple(rising.tolist()))
+
+    def __call__(self, score: float) -> float:
+        """P(right | score), in (0, 1)."""
+        return float(np.interp(score, self.scores, self.probabilities))
+
+
+@dataclass(frozen=True)
+class LogisticCalibration(Calibration):
+    """P(right | s) = 1 / (1 + exp(-(intercept + slope s))), with a slope of at least 0 (Platt 1999).
+
+    Attributes:
+        intercept: A finite number.
+        slope: A finite number, >= 0.
+        low: No probability is below it; a fit takes Platt's figure for a wrong candidate, 1 / (n0 + 2).
+        high: No probability is above it; a fit takes that for a right one, (n1 + 1) / (n1 + 2).
+
+    Example:
+        >>> round(LogisticCalibration(intercept=-2.0, slope=4.0)(0.5), 6)
+        0.5
+    """
+
+    intercept: float
+    slope: float
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.intercept) and 0.0 <= self.slope < math.inf and 0.0 <= self.low < self.high <= 1.0):
+            raise SettingsError(f"a logistic calibration needs a finite intercept and slope >= 0, got {self}")
+
+    @classmethod
+    def fit(cls, scores: Sequence[float], correct: Sequence[bool]) -> Self:
+        """Fit it by maximum likelihood to labels that are drawn in a little, as Platt does.
+
+        Right counts as (n1 + 1) / (n1 + 2) and wrong as 1 / (n0 + 2), so that separable labels give a finite slope.
+
+        Args:
+            scores: Scores in [0, 1].
+            correct: Whether each candidate was right; at least one was and one was not.
+
+        Raises:
+            SettingsError: As `IsotonicCalibration.fit`.
+        """
+        values, labels = _labelled(scores, correct)
+        right, wrong = labels.sum(), (1.0 - labels).sum()
+        low, high = float(1.0 / (wrong + 2.0)), float((right + 1.0) / (right + 2.0))
+        soft = np.where(labels > 0, high, low)
+
+        def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            logits = parameters[0] + parameters[1] * values
+            residual = special.expit(logits) - soft
+            value = float(np.sum(np.logaddexp(0.0, logits) - soft * logits))
+            return value, np.array([residual.sum(), (residual * values).sum()])
+
+        start = np.array([special.logit(soft.mean()), 0.0])
+        fit = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=((None, None), (0.0, None)))
+        return cls(float(fit.x[0]), float(fit.x[1]), low, high)
+
+    def __call__(self, score: float) -> float:
+        """P(right | score), in (0, 1)."""
+        return min(max(float(special.expit(self.intercept + self.slope * score)), self.low), self.high)
+
+
+def _checked(predicted: Sequence[float], correct: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values, labels = np.asarray(predicted, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if values.ndim != 1 or values.shape != labels.shape or not values.size:
+        raise SettingsError(
+            f"scores and labels must be two lists of one length of at least 1, got {values.shape} and {labels.shape}"
+        )
+    if not np.all((values >= 0.0) & (values <= 1.0)):
+        raise SettingsError("scores and predictions must be finite numbers in [0, 1]")
+    if not np.all((labels == 0.0) | (labels == 1.0)):
+        raise SettingsError("labels must say whether each candidate is right: True or False")
+    return values, labels
+
+
+def _labelled(scores: Sequence[float], correct: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values, labels = _checked(scores, correct)
+    if labels.min() == labels.max():
+        raise SettingsError("a calibration needs at least one right and one wrong candidate")
+    return values, labels
