@@ -202,7 +202,8 @@ class Decision:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
+        known = self.figures if self.optimal_n is None else {"N*": self.optimal_n, **self.figures}
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in known.items())
         if self.reason is not None:
             return f"stop: {self.reason.value}" + (f" ({figures})" if figures else "")
         wish = "more" if self.draw is None else f"{self.draw} more"

@@ -121,7 +121,25 @@ class Estimator(Protocol):
 
 
 @dataclass(frozen=True)
-class MaximumLikelihood:
+class _Bounded:
+    """What both estimators share: the box in which they look."""
+
+    mu_bounds: tuple[float, float] = (-1.0, 2.0)
+    sigma_bounds: tuple[float, float] = (1e-3, 1.0)
+
+    def __post_init__(self) -> None:
+        Box(*self.mu_bounds, *self.sigma_bounds)
+
+    def _maximise(self, method: str, scores: Scores, without: tuple[float, float], peaks: Peaks | None) -> Estimate:
+        """The highest point of the box, or the one nearest to `without` where there are no scores."""
+        box = Box(*self.mu_bounds, *self.sigma_bounds)
+        sums = scores if isinstance(scores, ScoreSums) else ScoreSums.of(scores)
+        found = maximise(box, sums.n, sums.mean, sums.m2, peaks) if sums.n else box.nearest(*without)
+        return Estimate(*found, method=method, n=sums.n, at_bound=box.has_on_edge(*found))
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood(_Bounded):
     """Bounded maximum likelihood: the paper's training-free OptScale^0, kept from running away.
 
     Maximises sum_i log f(x_i; mu, sigma) over a box. Without scores it answers with the paper's start,
@@ -142,12 +160,6 @@ class MaximumLikelihood:
         True
     """
 
-    mu_bounds: tuple[float, float] = (-1.0, 2.0)
-    sigma_bounds: tuple[float, float] = (1e-3, 1.0)
-
-    def __post_init__(self) -> None:
-        Box(*self.mu_bounds, *self.sigma_bounds)
-
     def __call__(self, scores: Scores, prior: ScorePrior | None = None) -> Estimate:
         """Estimate mu and sigma from scores alone.
 
@@ -164,15 +176,11 @@ class MaximumLikelihood:
         """
         if prior is not None:
             raise SettingsError("MaximumLikelihood takes no prior; use MaximumAPosteriori")
-        box = Box(*self.mu_bounds, *self.sigma_bounds)
-        sums = scores if isinstance(scores, ScoreSums) else ScoreSums.of(scores)
-        if not sums.n:
-            return _estimate(box, box.nearest(*_PAPER_START), "maximum likelihood", 0)
-        return _estimate(box, maximise(box, sums.n, sums.mean, sums.m2), "maximum likelihood", sums.n)
+        return self._maximise("maximum likelihood", scores, _PAPER_START, None)
 
 
 @dataclass(frozen=True)
-class MaximumAPosteriori:
+class MaximumAPosteriori(_Bounded):
     """Bounded maximum a posteriori: the paper's OptScale^t.
 
     Maximises sum_i log f(x_i; mu, sigma) + log N(mu; prior.mu, prior.mu_std) + log N(sigma; prior.sigma,
@@ -194,12 +202,6 @@ class MaximumAPosteriori:
         (0.725, 0.11, 'maximum a posteriori')
     """
 
-    mu_bounds: tuple[float, float] = (-1.0, 2.0)
-    sigma_bounds: tuple[float, float] = (1e-3, 1.0)
-
-    def __post_init__(self) -> None:
-        Box(*self.mu_bounds, *self.sigma_bounds)
-
     def __call__(self, scores: Scores, prior: ScorePrior | None = None) -> Estimate:
         """Estimate mu and sigma from scores and a prior.
 
@@ -217,13 +219,4 @@ class MaximumAPosteriori:
         if prior is None:
             raise SettingsError("MaximumAPosteriori needs a prior; without one use MaximumLikelihood")
         peaks = Peaks(prior.mu, prior.sigma, prior.mu_std, prior.sigma_std)
-        box = Box(*self.mu_bounds, *self.sigma_bounds)
-        sums = scores if isinstance(scores, ScoreSums) else ScoreSums.of(scores)
-        if not sums.n:
-            return _estimate(box, box.nearest(prior.mu, prior.sigma), "maximum a posteriori", 0)
-        found = maximise(box, sums.n, sums.mean, sums.m2, peaks)
-        return _estimate(box, found, "maximum a posteriori", sums.n)
-
-
-def _estimate(box: Box, found: tuple[float, float], method: str, n: int) -> Estimate:
-    return Estimate(*found, method=method, n=n, at_bound=box.has_on_edge(*found))
+        return self._maximise("maximum a posteriori", scores, (prior.mu, prior.sigma), peaks)

@@ -25,7 +25,7 @@ from langchain_optscale.records import Decision
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_optscale.records import Estimate
+    from langchain_optscale.records import Estimate, StopReason
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
 __all__ = ["Both", "Either", "History", "Rule"]
@@ -103,6 +103,20 @@ class Rule(ABC):
     @abstractmethod
     def __call__(self, history: History) -> Decision:
         """Whether to stop on this history and why, or how many more candidates to draw."""
+
+    def _decision(
+        self,
+        reason: StopReason,
+        figures: Mapping[str, float],
+        *,
+        stop: bool,
+        draw: int | None = None,
+        optimal_n: int | None = None,
+    ) -> Decision:
+        """What the rule answers: to stop for its reason, or a wish; with the figures that were compared."""
+        if stop:
+            return Decision(True, reason, 0, optimal_n, type(self).__name__, figures)
+        return Decision(False, None, draw, optimal_n, type(self).__name__, figures)
 
     def __or__(self, other: Rule) -> Rule:
         return Either(self, other) if isinstance(other, Rule) else NotImplemented

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records import Decision, StopReason
+from langchain_optscale.records import StopReason
 from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
+    from langchain_optscale.records import Decision
     from langchain_optscale.stopping.base import History
 
 __all__ = ["Deadline", "MaxFailures", "MaxSamples", "MinSamples", "TokenBudget"]
@@ -40,13 +41,11 @@ class MinSamples(Rule):
         return self.limit
 
     def __call__(self, history: History) -> Decision:
-        stop = history.n >= self.limit
-        return Decision(
-            stop=stop,
-            reason=StopReason.MIN_SAMPLES if stop else None,
-            draw=0 if stop else max(0, self.limit - history.n - history.pending),
-            rule="MinSamples",
-            figures={"n": history.n, "min_samples": self.limit},
+        return self._decision(
+            StopReason.MIN_SAMPLES,
+            {"n": history.n, "min_samples": self.limit},
+            stop=history.n >= self.limit,
+            draw=max(0, self.limit - history.n - history.pending),
         )
 
 
@@ -74,14 +73,11 @@ class MaxSamples(Rule):
         return None
 
     def __call__(self, history: History) -> Decision:
-        finished = history.n + history.failures
-        stop = finished >= self.limit
-        return Decision(
-            stop=stop,
-            reason=StopReason.MAX_SAMPLES if stop else None,
+        return self._decision(
+            StopReason.MAX_SAMPLES,
+            {"drawn": history.drawn, "max_samples": self.limit},
+            stop=history.n + history.failures >= self.limit,
             draw=max(0, self.limit - history.drawn),
-            rule="MaxSamples",
-            figures={"drawn": history.drawn, "max_samples": self.limit},
         )
 
 
@@ -107,15 +103,17 @@ class TokenBudget(Rule):
         return None
 
     def __call__(self, history: History) -> Decision:
-        figures = {"tokens": history.tokens, "token_budget": self.limit}
-        if history.tokens >= self.limit:
-            return Decision(stop=True, reason=StopReason.TOKEN_BUDGET, draw=0, rule="TokenBudget", figures=figures)
         finished = history.n + history.failures
         wish = None
         if history.tokens and finished:
             affordable = (self.limit - history.tokens) / (history.tokens / finished) - history.pending
             wish = max(1, math.floor(affordable))
-        return Decision(draw=wish, rule="TokenBudget", figures=figures)
+        return self._decision(
+            StopReason.TOKEN_BUDGET,
+            {"tokens": history.tokens, "token_budget": self.limit},
+            stop=history.tokens >= self.limit,
+            draw=wish,
+        )
 
 
 @dataclass(frozen=True)
@@ -143,13 +141,10 @@ class Deadline(Rule):
         return (self.seconds,)
 
     def __call__(self, history: History) -> Decision:
-        stop = history.elapsed_s >= self.seconds
-        return Decision(
-            stop=stop,
-            reason=StopReason.DEADLINE if stop else None,
-            draw=0 if stop else None,
-            rule="Deadline",
-            figures={"elapsed_s": history.elapsed_s, "deadline_s": self.seconds},
+        return self._decision(
+            StopReason.DEADLINE,
+            {"elapsed_s": history.elapsed_s, "deadline_s": self.seconds},
+            stop=history.elapsed_s >= self.seconds,
         )
 
 
@@ -172,11 +167,8 @@ class MaxFailures(Rule):
         return None
 
     def __call__(self, history: History) -> Decision:
-        stop = history.failures >= self.limit
-        return Decision(
-            stop=stop,
-            reason=StopReason.FAILURES if stop else None,
-            draw=0 if stop else None,
-            rule="MaxFailures",
-            figures={"failures": history.failures, "max_failures": self.limit},
+        return self._decision(
+            StopReason.FAILURES,
+            {"failures": history.failures, "max_failures": self.limit},
+            stop=history.failures >= self.limit,
         )

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records import Decision, StopReason
+from langchain_optscale.records import StopReason
 from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
+    from langchain_optscale.records import Decision
     from langchain_optscale.stopping.base import History
 
 __all__ = ["OptimalN", "TargetReached"]
@@ -37,16 +38,9 @@ class TargetReached(Rule):
         _check_target(self.target)
 
     def __call__(self, history: History) -> Decision:
-        if not history.scores:
-            return Decision(rule="TargetReached", figures={"target": self.target})
-        reached = history.best >= self.target
-        return Decision(
-            stop=reached,
-            reason=StopReason.TARGET_REACHED if reached else None,
-            draw=0 if reached else None,
-            rule="TargetReached",
-            figures={"best": history.best, "target": self.target},
-        )
+        reached = bool(history.scores) and history.best >= self.target
+        known = {"best": history.best} if history.scores else {}
+        return self._decision(StopReason.TARGET_REACHED, {**known, "target": self.target}, stop=reached)
 
 
 @dataclass(frozen=True)
@@ -75,24 +69,26 @@ class OptimalN(Rule):
             raise SettingsError(f"confidence must lie strictly between 0 and 1, got {self.confidence!r}")
 
     def __call__(self, history: History) -> Decision:
-        figures: dict[str, float] = {"n": history.n, "target": self.target, "confidence": self.confidence}
+        bound = self._bound(history)
+        figures = {"n": history.n, "target": self.target, "confidence": self.confidence}
+        if bound is None:
+            return self._decision(StopReason.OPTIMAL_N, figures, stop=False)
+        return self._decision(
+            StopReason.OPTIMAL_N,
+            figures,
+            stop=history.n >= bound,
+            draw=max(0, bound - history.n - history.pending),
+            optimal_n=bound,
+        )
+
+    def _bound(self, history: History) -> int | None:
+        """N*, None before the first score and where no finite number of candidates reaches the target."""
         if not history.scores:
-            return Decision(rule="OptimalN", figures=figures)
+            return None
         from langchain_optscale.stats.best_of_n import optimal_n
 
         estimate = history.estimate
         bound = optimal_n(
             estimate.mu, estimate.sigma, target=self.target, confidence=self.confidence, max_n=_OUT_OF_REACH
         )
-        if bound >= _OUT_OF_REACH:
-            return Decision(rule="OptimalN", figures=figures)
-        figures["optimal_n"] = bound
-        stop = history.n >= bound
-        return Decision(
-            stop=stop,
-            reason=StopReason.OPTIMAL_N if stop else None,
-            draw=0 if stop else max(0, bound - history.n - history.pending),
-            optimal_n=bound,
-            rule="OptimalN",
-            figures=figures,
-        )
+        return bound if bound < _OUT_OF_REACH else None

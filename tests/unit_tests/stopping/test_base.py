@@ -71,8 +71,7 @@ def test_the_left_side_gives_the_reason_of_both():
 
 def test_figures_and_bound_of_both_sides_are_kept():
     decision = (TargetReached(0.9) | OptimalN(0.95, 0.9) | MaxSamples(16))(History(scores=(0.3, 0.6)))
-    assert {"best", "optimal_n", "max_samples"} <= decision.figures.keys()
-    assert decision.optimal_n == decision.figures["optimal_n"]
+    assert {"best", "confidence", "max_samples"} <= decision.figures.keys()
     assert decision.draw == min(decision.optimal_n - 2, 14)
 
 
