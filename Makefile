@@ -55,6 +55,7 @@ format: $(VENV)/lint.stamp
 
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decision
+	@$(BIN)/python -m benchmarks.replay_speed
 
 docs: $(VENV)/run.stamp
 	$(BIN)/python -m docs.make_figures

@@ -7,6 +7,7 @@ OptScaleError
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause
+├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
 """

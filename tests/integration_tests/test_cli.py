@@ -90,13 +90,27 @@ def test_errors_are_one_sentence(arguments, status, sentence):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [(), ("demo",), ("ask",)])
+@pytest.mark.parametrize("command", [(), ("demo",), ("ask",), ("record",), ("replay",)])
 def test_help(command):
     done = run(*command, "--help")
     assert done.returncode == 0
     assert "usage: optscale" in done.stdout
     if command:
         assert "example:" in done.stdout
+
+
+def test_record_then_replay(local_server, tmp_path):
+    questions, pool = tmp_path / "questions.jsonl", tmp_path / "pool.jsonl"
+    questions.write_text('"Name a river."\n{"id": "city", "prompt": "Name a city."}\n')
+    arguments = ("record", str(questions), "-o", str(pool), "-n", "3", "--max-tokens", "8", "--max-words", "4")
+    first = run(*arguments)
+    assert first.returncode == 0, first.stderr
+    lines = pool.read_text()
+    assert len(lines.splitlines()) == 2
+    assert run(*arguments).returncode == 0
+    assert pool.read_text() == lines  # nothing was drawn again
+    done = run("replay", str(pool), "--json")
+    assert [row["samples"] for row in json.loads(done.stdout) if row["method"] == "best-of-n"] == [3.0]
 
 
 def test_ctrl_c():

@@ -1,0 +1,150 @@
+"""Commands about recorded candidates: record a pool, replay methods on it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.cli_options import (
+    add_checks,
+    add_command,
+    add_policy,
+    open_policy,
+    print_json,
+    verifier_of,
+)
+from langchain_optscale.errors import SettingsError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from langchain_optscale.evaluation.metrics import Report
+    from langchain_optscale.evaluation.pools import Pool
+    from langchain_optscale.evaluation.recording import Progress
+
+__all__ = ["add_record", "add_replay"]
+
+
+def add_record(commands: Any) -> None:
+    """Add the command `record`."""
+    about = "Record candidates and their scores for many questions; run again, it goes on where it was stopped."
+    example = "optscale record questions.jsonl -o pool.jsonl -n 16 --max-words 12 --contains river"
+    parser = add_command(commands, "record", _record, about, example)
+    parser.add_argument("questions", help='JSON lines: {"prompt": ..., "id"?: ..., "gold"?: ...}, or strings')
+    parser.add_argument("-o", "--output", required=True, metavar="POOL", help="the pool's file; continued if it exists")
+    parser.add_argument("-n", type=int, default=16, metavar="N", help="candidates for each question (default 16)")
+    parser.add_argument(
+        "--gold",
+        choices=("contains", "number"),
+        help="right is what contains the gold answer, or whose last number is the gold answer's",
+    )
+    parser.add_argument("--seed", type=int, help="candidate i of every question is drawn with this seed + i")
+    parser.add_argument("--max-concurrency", type=int, default=8, metavar="N", help="requests at once (default 8)")
+    add_policy(parser)
+    add_checks(parser)
+
+
+def add_replay(commands: Any) -> None:
+    """Add the command `replay`."""
+    about = "Replay stopping rules and baselines on recorded candidates: what each would have drawn and returned."
+    parser = add_command(commands, "replay", _replay, about, "optscale replay pool.jsonl --target 0.95 --plot out.png")
+    parser.add_argument("pools", nargs="+", metavar="POOL", help="files with one JSON line a question")
+    parser.add_argument("--methods", metavar="A,B", help="which ones; by default all that the pool has data for")
+    parser.add_argument("--target", type=float, default=0.9, help="score in [0, 1] (default 0.9)")
+    parser.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
+    parser.add_argument("--max-samples", type=int, metavar="N", help="the cap; by default the fewest samples recorded")
+    parser.add_argument("--permutations", type=int, default=8, metavar="N", help="orders a question (default 8)")
+    parser.add_argument("--seed", type=int, default=0, help="of orders and intervals (default 0)")
+    parser.add_argument("--plot", metavar="FILE", help="draw accuracy against samples, for one pool")
+
+
+def _record(arguments: argparse.Namespace) -> None:
+    from langchain_optscale.evaluation.recording import arecord_pool, read_questions
+
+    with open_policy(arguments) as policy:
+        recording = arecord_pool(
+            policy,
+            verifier_of(arguments),
+            read_questions(arguments.questions),
+            arguments.n,
+            path=arguments.output,
+            gold_check=_GOLD_CHECKS.get(arguments.gold),
+            seed=arguments.seed,
+            max_concurrency=arguments.max_concurrency,
+            progress=None if arguments.json or not sys.stderr.isatty() else _show_progress,
+        )
+        # Of the two paths, the one whose requests an interrupt can close.
+        pool = asyncio.run(recording)
+    if arguments.json:
+        print_json(pool.describe())
+    else:
+        sys.stdout.write(f"{len(pool)} questions in {arguments.output}\n")
+
+
+def _contains(answer: str, gold: str) -> bool:
+    return gold.casefold() in answer.casefold()
+
+
+def _same_number(answer: str, gold: str) -> bool:
+    from langchain_optscale.verifiers.text import last_number
+
+    number = last_number(answer)
+    return number is not None and number == last_number(gold)
+
+
+_GOLD_CHECKS = {"contains": _contains, "number": _same_number}
+
+
+def _show_progress(progress: Progress) -> None:
+    sys.stderr.write(f"\r{progress.done} of {progress.total} questions")
+    if progress.done == progress.total:
+        sys.stderr.write("\n")
+    sys.stderr.flush()
+
+
+def _replay(arguments: argparse.Namespace) -> None:
+    from langchain_optscale.evaluation.catalogue import catalogue
+    from langchain_optscale.evaluation.pools import read_pool
+    from langchain_optscale.evaluation.replay import replay
+
+    if arguments.plot and len(arguments.pools) > 1:
+        raise SettingsError("--plot draws one pool; give one file")
+    names = arguments.methods.split(",") if arguments.methods else None
+    reports = []
+    for path in arguments.pools:
+        pool = _scored(read_pool(path))
+        methods = catalogue(pool, target=arguments.target, confidence=arguments.confidence, names=names)
+        reports.append(
+            replay(
+                pool,
+                methods,
+                permutations=arguments.permutations,
+                seed=arguments.seed,
+                max_samples=arguments.max_samples,
+                target=arguments.target,
+            )
+        )
+    _print_reports(reports, as_json=arguments.json)
+    if arguments.plot:
+        from langchain_optscale.evaluation.plots import plot_frontier
+
+        plot_frontier(reports[0].to_dict(), title=reports[0].pool).savefig(arguments.plot, dpi=110)
+
+
+def _print_reports(reports: list[Report], *, as_json: bool) -> None:
+    if as_json:
+        print_json([{"pool": report.pool, **row} for report in reports for row in report.to_dict()])
+    else:
+        sys.stdout.write("\n\n".join(report.table() for report in reports) + "\n")
+
+
+def _scored(pool: Pool) -> Pool:
+    """The pool with scores; where it has logits instead, by the logistic law that has their mean and deviation."""
+    if pool.has_scores or not pool.has_logits:
+        return pool
+    logits = [sample.logit for sample in pool.samples if sample.logit is not None]
+    mean = math.fsum(logits) / len(logits)
+    deviation = math.sqrt(math.fsum((logit - mean) ** 2 for logit in logits) / len(logits))
+    return pool.from_logits(mean, (deviation or 1.0) * math.sqrt(3.0) / math.pi)

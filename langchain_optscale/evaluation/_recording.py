@@ -1,0 +1,251 @@
+"""What a recording has and what it misses, and the file that it keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import AllCandidatesFailed, InvalidRecordError, OptScaleError, SettingsError
+from langchain_optscale.evaluation.pools import Pool, Question, Sample
+from langchain_optscale.evaluation.samples import question_from_dict, question_to_json
+from langchain_optscale.policy import policy_name
+from langchain_optscale.runnable import OptScale
+from langchain_optscale.stopping import MaxSamples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from langchain_core.runnables import Runnable, RunnableConfig
+
+    from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.verifiers.base import Verifier
+
+__all__ = ["IncompletePool", "Progress", "Recording", "as_question", "id_of"]
+
+# The key of a line under which it is kept what the pool was recorded with.
+_NOTES = "recorded"
+_LINE_START = b'{"id": '
+
+
+class IncompletePool(OptScaleError, RuntimeError):  # noqa: N818 - it says what there is
+    """Some questions have no candidate at all; everything else was recorded.
+
+    Attributes:
+        pool: What was recorded.
+        failures: By question id, what went wrong with its candidates.
+    """
+
+    def __init__(self, pool: Pool, failures: Mapping[str, AllCandidatesFailed]) -> None:
+        self.pool = pool
+        self.failures = dict(failures)
+        first, error = next(iter(self.failures.items()))
+        more = f", and so of {len(self.failures) - 1} more questions" if len(self.failures) > 1 else ""
+        super().__init__(f"every candidate failed of question {first!r}{more}: {error}; {len(pool)} are recorded")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a recording is, told after every question.
+
+    Attributes:
+        done: Questions that are finished, those of an earlier call and those that failed included.
+        total: All questions.
+        id: The question that was finished just now.
+        samples: Its candidates that were recorded.
+        failed: Its candidates that could not be drawn or not be verified.
+        tokens: What policy and verifier spent on it, prompts included.
+    """
+
+    done: int
+    total: int
+    id: str
+    samples: int
+    failed: int
+    tokens: int
+
+
+class Recording:
+    """What is there, what is missing, and where to keep it; both pumps drive it."""
+
+    def __init__(
+        self,
+        policy: Runnable[Any, Any],
+        verifier: Verifier | Runnable[Any, Any] | Callable[..., Any],
+        questions: Iterable[Question | str],
+        n: int,
+        path: str | os.PathLike[str] | None,
+        settings: dict[str, Any],
+        gold_check: Callable[[str, str], bool] | None,
+        progress: Callable[[Progress], None] | None,
+        max_concurrency: int,
+    ) -> None:
+        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+            raise SettingsError(f"max_concurrency must be a whole number of at least 1, got {max_concurrency!r}")
+        self.search = OptScale(
+            policy=policy, verifier=verifier, stopping=MaxSamples(n), first_round=n, round_size=n, **settings
+        )
+        self._questions = {question.id: question for question in _distinct(questions)}
+        self._extracts = settings["extract"] is not None
+        self._gold_check = gold_check
+        self._progress = progress
+        self._path = None if path is None else Path(path)
+        self._notes = {
+            "policy": policy_name(policy),
+            "verifier": self.search.verifier.name,
+            "n": n,
+            "seed": settings["seed"],
+        }
+        self._recorded = {} if self._path is None else self._continued(self._path)
+        self._failures: dict[str, AllCandidatesFailed] = {}
+        self.missing = [question for id_, question in self._questions.items() if id_ not in self._recorded]
+        # Both numbers limit: questions at once, and requests of one question; their product keeps to the limit.
+        self.at_once = max(1, min(max_concurrency, len(self.missing)))
+        self.config: RunnableConfig = {"max_concurrency": max_concurrency // self.at_once}
+
+    def keep(self, question: Question, outcome: OptScaleResult | AllCandidatesFailed) -> None:
+        """Keep what became of a question, and say so."""
+        self.write(question, outcome)
+        self.tell(question, outcome)
+
+    def write(self, question: Question, outcome: OptScaleResult | AllCandidatesFailed) -> None:
+        """Keep what became of a question; on the disk when this returns."""
+        if isinstance(outcome, AllCandidatesFailed):
+            self._failures[question.id] = outcome
+            return
+        try:
+            recorded = self._answered(question, outcome)
+        except Exception as error:
+            error.add_note(f"while the candidates of question {question.id!r} were checked")
+            raise
+        if self._path is not None:
+            notes = {_NOTES: {**self._notes, "failed": len(outcome.failures)}}
+            try:
+                with self._path.open("ab") as file:
+                    file.write(question_to_json(recorded, notes))
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
+        self._recorded[question.id] = recorded
+
+    def tell(self, question: Question, outcome: OptScaleResult | AllCandidatesFailed) -> None:
+        """Report the progress."""
+        if self._progress is None:
+            return
+        scored, tokens = 0, 0
+        if not isinstance(outcome, AllCandidatesFailed):
+            scored, tokens = len(outcome.verdicts), outcome.total_usage.total_tokens
+        done = len(self._failures) + len(self._recorded.keys() & self._questions.keys())
+        self._progress(Progress(done, len(self._questions), question.id, scored, len(outcome.failures), tokens))
+
+    def pool(self) -> Pool:
+        """The questions that were recorded, in the order in which they were asked for.
+
+        Raises:
+            IncompletePool: There are others.
+        """
+        recorded = tuple(self._recorded[id_] for id_ in self._questions if id_ in self._recorded)
+        pool = Pool(recorded, "pool" if self._path is None else self._path.name.partition(".")[0])
+        if self._failures:
+            raise IncompletePool(pool, self._failures)
+        return pool
+
+    def _answered(self, question: Question, result: OptScaleResult) -> Question:
+        samples = []
+        for candidate in result.candidates:
+            if candidate.index not in result.verdicts:
+                continue
+            correct = None
+            if self._gold_check is not None and question.gold is not None:
+                found = candidate.answer if self._extracts else candidate.text
+                correct = found is not None and bool(self._gold_check(found, question.gold))
+            samples.append(
+                Sample(
+                    score=result.verdicts[candidate.index].score,
+                    correct=correct,
+                    # A policy that reports no usage has generated something all the same.
+                    tokens=candidate.usage.output_tokens or None,
+                    answer=candidate.answer,
+                    text=candidate.text,
+                )
+            )
+        return Question(question.id, question.prompt, tuple(samples), question.gold)
+
+    def _continued(self, path: Path) -> dict[str, Question]:
+        """What an earlier call recorded; afterwards the file ends with a whole line."""
+        if path.suffix == ".gz":
+            raise SettingsError(f"{path}: a recording is appended to, which a packed file is not fit for")
+        recorded: dict[str, Question] = {}
+        whole, ended = 0, True
+        try:
+            path.touch()
+            with path.open("r+b") as file:
+                for number, line in enumerate(file, 1):
+                    question = self._read_back(line, recorded, f"{path}, line {number}")
+                    if question is None:
+                        break
+                    recorded[question.id] = question
+                    whole, ended = whole + len(line), line.endswith(b"\n")
+                # Only now, when all else has turned out to be a recording of ours.
+                file.truncate(whole)
+                if not ended:
+                    file.seek(whole)
+                    file.write(b"\n")
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be continued: {error.strerror}") from error
+        return recorded
+
+    def _read_back(self, line: bytes, recorded: Mapping[str, Question], place: str) -> Question | None:
+        """The question of a line; None for the beginning of a line, as a crash leaves it at the end of a file."""
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            if not line.endswith(b"\n") and line.startswith(_LINE_START[: len(line)]):
+                return None
+            raise InvalidRecordError(f"{place}: not JSON: {error}") from error
+        try:
+            question = question_from_dict(data)
+        except InvalidRecordError as error:
+            raise InvalidRecordError(f"{place}: {error}") from error
+        if question.id in recorded:
+            raise InvalidRecordError(f"{place}: id {question.id!r} stands on an earlier line already")
+        self._check(question, data.get(_NOTES), place)
+        return question
+
+    def _check(self, question: Question, notes: object, place: str) -> None:
+        """Whether a recorded question is what this recording would have drawn."""
+        if not isinstance(notes, dict):
+            raise SettingsError(f"{place}: this pool was not made by record_pool; choose another file")
+        for name, ours in self._notes.items():
+            if notes.get(name) != ours:
+                raise SettingsError(
+                    f"{place}: recorded with {name} {notes.get(name)!r}, not {ours!r}; choose another file"
+                )
+        asked = self._questions.get(question.id)
+        if asked is not None and asked.prompt != question.prompt:
+            raise SettingsError(f"{place}: question {question.id!r} was recorded with another prompt")
+
+
+def _distinct(questions: Iterable[Question | str]) -> list[Question]:
+    listed = [as_question(question) for question in questions]
+    counts = Counter(question.id for question in listed)
+    if twice := [id_ for id_, count in counts.items() if count > 1]:
+        raise SettingsError(f"{len(twice)} questions occur several times, the first is {twice[0]!r}")
+    if not listed:
+        raise SettingsError("there is no question to ask")
+    return listed
+
+
+def as_question(question: Question | str) -> Question:
+    """The question itself, or one with this prompt."""
+    return Question(id_of(question), question) if isinstance(question, str) else question
+
+
+def id_of(prompt: str) -> str:
+    """The id of a question that has none of its own: the same prompt has the same one in every run."""
+    return hashlib.sha256(prompt.encode("utf-8", "backslashreplace")).hexdigest()[:16]

@@ -1,0 +1,76 @@
+"""The methods that a user compares by default, and how they are called on the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.baselines import (
+    AdaptiveConsistency,
+    BestOfN,
+    EarlyStoppingConsistency,
+    SelfConsistency,
+    ThresholdStopping,
+    optscale_0,
+)
+from langchain_optscale.evaluation.methods import SessionMethod
+from langchain_optscale.evaluation.oracles import CorrectnessOracle, TailOracle
+from langchain_optscale.stopping import optscale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from langchain_optscale.evaluation.methods import Method
+    from langchain_optscale.evaluation.pools import Pool
+
+__all__ = ["METHODS", "catalogue"]
+
+_WINDOW = 5
+
+METHODS: dict[str, Callable[[float, float, int], Method]] = {
+    "optscale": lambda target, confidence, cap: SessionMethod(
+        optscale(target, confidence, cap, min(2, cap)), "optscale", round_size=1
+    ),
+    "best-of-n": lambda *_: BestOfN(),
+    "threshold": lambda target, *_: ThresholdStopping(target),
+    "paper": lambda target, confidence, cap: optscale_0(target, confidence, min(5, cap)),
+    "self-consistency": lambda *_: SelfConsistency(),
+    "adaptive-beta": lambda *_: AdaptiveConsistency(),
+    "adaptive-dirichlet": lambda *_: AdaptiveConsistency(criterion="dirichlet"),
+    "early-stopping": lambda _target, _confidence, cap: EarlyStoppingConsistency(max(2, min(_WINDOW, cap))),
+    "oracle-tail": lambda target, confidence, _: TailOracle(target, confidence),
+    "oracle-correct": lambda *_: CorrectnessOracle(),
+}
+"""By name, a function of target, confidence and cap that makes the method."""
+
+
+def catalogue(
+    pool: Pool, *, target: float = 0.9, confidence: float = 0.95, names: Sequence[str] | None = None
+) -> list[Method]:
+    """The methods to replay on a pool.
+
+    Args:
+        pool: Where it lacks answers or labels, methods that need them are left out, unless they are named.
+        target: For the methods that aim at a score, in [0, 1].
+        confidence: For those that promise one, in (0, 1).
+        names: Which ones; None takes every method of `METHODS` that the pool has what it needs for.
+
+    Returns:
+        The methods, in the order of `METHODS` or of `names`.
+
+    Raises:
+        SettingsError: A name is unknown, or a number is out of range.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
+        >>> pool = Pool((Question("a", "?", (Sample(score=0.5), Sample(score=0.9))),))
+        >>> [method.name for method in catalogue(pool)]
+        ['optscale', 'best-of-n', 'threshold', 'OptScale^0', 'oracle: tail']
+    """
+    if unknown := [name for name in names or () if name not in METHODS]:
+        raise SettingsError(f"unknown method {unknown[0]!r}; known are {', '.join(METHODS)}")
+    made = [METHODS[name](target, confidence, pool.cap) for name in (METHODS if names is None else names)]
+    if names is not None:
+        return made
+    has = {"scores": pool.has_scores, "answers": pool.has_answers, "correct": pool.has_correct}
+    return [method for method in made if all(has[need] for need in method.needs)]

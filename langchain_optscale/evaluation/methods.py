@@ -1,0 +1,223 @@
+"""What a replay compares: methods that draw some of a question's recorded samples and return one of them.
+
+A method sees a question whose samples stand in the order in which they are drawn. `SessionMethod` puts a stopping rule
+through the real `Session`, told one sample after another, so that what it decides is what production would have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.selection import select_best, select_majority, select_weighted
+from langchain_optscale.records import StopReason, Verdict
+from langchain_optscale.session import Session
+from langchain_optscale.stopping import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from langchain_optscale.evaluation.samples import Question, Sample
+    from langchain_optscale.evaluation.selection import Selection
+    from langchain_optscale.stats.estimation import Estimator, ScorePrior
+
+__all__ = ["Method", "Outcome", "Prior", "SessionMethod", "best_score"]
+
+Prior: TypeAlias = "ScorePrior | Callable[[str], ScorePrior]"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one search went.
+
+    Attributes:
+        drawn: Samples whose verdict was heard: the first `drawn` of the question. They are what counts as spent.
+        asked: Samples that had been asked for; those beyond `drawn` were under way when the search ended, and are
+            cancelled.
+        rounds: Sequential steps, the latency where all samples of a round are drawn at once.
+        chosen: The place of the returned sample, below `drawn`.
+        stop_reason: Why the search ended.
+        reached: Whether the method's target was seen among the drawn, None where it has none.
+        kept: Whether the promise on which it stopped holds: that the best of the drawn has the target, or that the
+            answer is right. None where it stopped without one, as at the cap.
+    """
+
+    drawn: int
+    asked: int
+    rounds: int
+    chosen: int
+    stop_reason: StopReason
+    reached: bool | None = None
+    kept: bool | None = None
+
+
+class Method(Protocol):
+    """What can be replayed. Its outcome depends on nothing but its settings and its arguments."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables; settings of one family share it."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Its settings, JSON-ready."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it reads of the samples: any of "scores", "answers" and "correct"."""
+        ...
+
+    def run(self, question: Question, max_samples: int) -> Outcome:
+        """Search among a question's samples.
+
+        Args:
+            question: Its samples stand in drawing order. Only an oracle looks at those it has not drawn.
+            max_samples: The most it may draw, from 1 to the number of samples.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SessionMethod:
+    """A stopping rule, driven through `langchain_optscale.Session` as the samplers drive it.
+
+    The samples of a round are told one by one in drawing order. Where the rule stops in mid-round, the rest of the
+    round counts as asked for, and not as drawn.
+
+    Attributes:
+        rule: When to stop; the cap of the replay is enforced beside it.
+        name: What it is called in tables.
+        estimator: As in `Session`.
+        prior: As in `Session`, or a function that gives it for a prompt.
+        first_round: As in `Session`.
+        round_size: As in `Session`.
+        select: What to return of the drawn: the best score, a majority vote, or a vote weighted by score.
+        exponent: Of the weighted vote, see `select_weighted`.
+
+    Raises:
+        SettingsError: The selection is unknown; the other settings are checked by `Session`, in the first run.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import Question, Sample
+        >>> from langchain_optscale.stopping import TargetReached
+        >>> question = Question("a", "2 + 2?", tuple(Sample(score=s) for s in (0.3, 0.5, 0.95, 0.4, 0.1)))
+        >>> outcome = SessionMethod(TargetReached(0.9), "until 0.9").run(question, max_samples=5)
+        >>> outcome.drawn, outcome.asked, outcome.rounds, outcome.chosen, outcome.reached
+        (3, 5, 2, 2, True)
+    """
+
+    rule: Rule
+    name: str
+    estimator: Estimator | None = None
+    prior: Prior | None = None
+    first_round: int = 2
+    round_size: int = 8
+    select: Selection = "best"
+    exponent: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.select not in _SELECTIONS:
+            raise SettingsError(f"select must be one of {', '.join(_SELECTIONS)}, got {self.select!r}")
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The rule in the form of `Rule.to_dict`, and whatever else was set."""
+        given: dict[str, Any] = {"stopping": self.rule.to_dict()}
+        for item in fields(self)[2:]:
+            value = getattr(self, item.name)
+            if value != item.default:
+                given[item.name] = _plain(value)
+        return given
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Scores, and answers where it votes."""
+        return frozenset({"scores"} if self.select == "best" else {"scores", "answers"})
+
+    def run(self, question: Question, max_samples: int) -> Outcome:
+        """Search among a question's samples.
+
+        Raises:
+            SettingsError: A sample has no score, or a setting is not one that `Session` takes.
+        """
+        session = Session(
+            self.rule,
+            estimator=self.estimator,
+            prior=self.prior(question.prompt) if callable(self.prior) else self.prior,
+            max_samples=max_samples,
+            first_round=self.first_round,
+            round_size=self.round_size,
+        )
+        samples, asked, drawn, rounds = question.samples, 0, 0, 0
+        while count := session.ask():
+            rounds += 1
+            asked += count
+            while drawn < asked and not session.decision.stop:
+                sample = samples[drawn]
+                if sample.score is None:
+                    raise SettingsError(f"{self.name}: a sample of question {question.id!r} has no score")
+                session.tell(drawn, Verdict(sample.score), answer=sample.answer, tokens=sample.tokens or 0)
+                drawn += 1
+        decision = session.decision
+        assert decision.reason is not None  # noqa: S101 - a session ends with a reason
+        told = samples[:drawn]
+        chosen = _SELECTIONS[self.select](told, self.exponent)
+        kept: bool | None = None
+        if decision.reason in _ON_TARGET and decision.rule in self._targets:
+            kept = best_score(told) >= self._targets[decision.rule]
+        elif decision.reason is StopReason.ANSWER_CONFIDENT:
+            kept = told[chosen].correct
+        reached = best_score(told) >= max(self._targets.values()) if self._targets else None
+        return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept)
+
+    @cached_property
+    def _targets(self) -> dict[str, float]:
+        """The target of each kind of rule that has one, the highest where there are several."""
+        targets: dict[str, float] = {}
+        for rule in _parts(self.rule):
+            if isinstance(target := getattr(rule, "target", None), float | int):
+                kind = type(rule).__name__
+                targets[kind] = max(target, targets.get(kind, target))
+        return targets
+
+
+_ON_TARGET = frozenset({StopReason.TARGET_REACHED, StopReason.OPTIMAL_N})
+
+_SELECTIONS: dict[str, Callable[[Sequence[Sample], float], int]] = {
+    "best": lambda samples, _: select_best(samples),
+    "majority": lambda samples, _: select_majority(samples),
+    "weighted_vote": select_weighted,
+}
+
+
+def best_score(samples: Sequence[Sample]) -> float:
+    """The highest score among samples that all have one.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import Sample
+        >>> best_score([Sample(score=0.2), Sample(score=0.9)])
+        0.9
+    """
+    return max(cast("float", sample.score) for sample in samples)
+
+
+def _parts(rule: Rule) -> Iterator[Rule]:
+    """The rule and all rules within it."""
+    yield rule
+    for item in fields(cast("Any", rule)):
+        if isinstance(value := getattr(rule, item.name), Rule):
+            yield from _parts(value)
+
+
+def _plain(value: Any) -> Any:
+    """JSON-ready form of an estimator, a prior or a number."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    known = asdict(value) if is_dataclass(value) and not isinstance(value, type) else {}
+    return {"kind": getattr(value, "__name__", type(value).__name__)} | {
+        key: one if isinstance(one, str | int | float | bool) else repr(one) for key, one in known.items()
+    }

@@ -1,0 +1,305 @@
+"""What a replay found, in figures: means over questions, their intervals, paired differences, and a table.
+
+Symbols: Q questions, M methods, B bootstrap resamples. A question's figures are first averaged over its permutations;
+intervals then come from resampling *questions* (a cluster bootstrap), since the permutations of one question are not
+independent. All methods share the resamples, so that differences are paired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langchain_optscale.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["FIGURES", "Interval", "PairedDifference", "Report", "Runs", "bootstrap_means"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+FIGURES = ("accuracy", "samples", "asked", "tokens", "rounds", "reached", "promised", "kept")
+"""What is recorded of every search, in the order of the columns of `Runs.values`."""
+
+_COSTS = ("samples", "tokens", "rounds")
+_LEVEL = (2.5, 97.5)
+
+
+class Interval(NamedTuple):
+    """A 95 % bootstrap interval: percentiles 2.5 and 97.5 of the resampled figure."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """All searches of one method.
+
+    Attributes:
+        name: The method's.
+        settings: The method's, JSON-ready.
+        values: Shape (Q, 8), the columns of `FIGURES`, each averaged over the permutations: accuracy (or score) of the
+            returned sample, samples drawn, samples asked for, tokens drawn, rounds, share that reached the target,
+            share that stopped on a promise, share that stopped on one that held. A column that is unknown is nan.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    values: FloatArray
+
+    def __getitem__(self, figure: str) -> FloatArray:
+        """One figure by question, shape (Q,)."""
+        return self.values[:, FIGURES.index(figure)]
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How two methods differ on the same samples in the same order: the first minus the second.
+
+    Attributes:
+        first: Name of the first method.
+        second: Name of the second.
+        differences: By figure: accuracy, samples, tokens and rounds; nan where unknown.
+        intervals: Their 95 % intervals.
+    """
+
+    first: str
+    second: str
+    differences: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What `replay` found.
+
+    Attributes:
+        pool: Name of the pool.
+        questions: Ids of its questions, in order.
+        measure: What "accuracy" is: "accuracy", or "mean score" where the pool does not say what is right.
+        max_samples: The cap.
+        permutations: Orders in which each question was replayed.
+        runs: One for each method.
+        bootstrap: Number of resamples, at least 1.
+        seed: Of the resamples.
+    """
+
+    pool: str
+    questions: tuple[str, ...]
+    measure: str
+    max_samples: int
+    permutations: int
+    runs: tuple[Runs, ...]
+    bootstrap: int = 1000
+    seed: int = 0
+
+    def __getitem__(self, method: str | int) -> Runs:
+        """The runs of a method, by its name or its place.
+
+        Raises:
+            SettingsError: No method has this name, or several have it.
+        """
+        if isinstance(method, int):
+            return self.runs[method]
+        return self.runs[self._place(method)]
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """One JSON-ready row for each method.
+
+        Returns:
+            Rows with the keys
+
+            - "method", "settings", "questions" (their number);
+            - "accuracy", "samples", "tokens", "rounds": means per question; "tokens" is None where a sample has none;
+            - "asked": samples asked for, those included that were under way when the search ended;
+            - "reached": share of searches that saw the target, None for a method without one;
+            - "realised_confidence": of the searches that stopped on a promise, the share in which it held; None where
+              none did;
+            - each of these with "_ci": its 95 % interval as [low, high], None where the figure is None.
+        """
+        return [
+            {"method": runs.name, "settings": dict(runs.settings), "questions": len(self.questions)} | row
+            for runs, row in zip(self.runs, self._rows, strict=True)
+        ]
+
+    def table(self) -> str:
+        """The rows as a plain text table, with what differs in the settings where methods share a name."""
+        header = ["method", f"{self.measure} [95 %]", "samples [95 %]", "tokens", "rounds", "reached", "realised"]
+        lines = [header]
+        for label, row in zip(_labels(self.runs), self._rows, strict=True):
+            lines.append(
+                [
+                    label,
+                    _with_interval(row, "accuracy", ".1%"),
+                    _with_interval(row, "samples", ".2f"),
+                    _formatted(row["tokens"], ",.0f"),
+                    _formatted(row["rounds"], ".2f"),
+                    _formatted(row["reached"], ".1%"),
+                    _formatted(row["realised_confidence"], ".1%"),
+                ]
+            )
+        widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+        title = (
+            f"{self.pool}: {len(self.questions)} questions, at most {self.max_samples} samples, "
+            f"{self.permutations} orders"
+        )
+        return "\n".join(
+            [title]
+            + [
+                "  ".join(
+                    cell.ljust(width) if column == 0 else cell.rjust(width)
+                    for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+                ).rstrip()
+                for line in lines
+            ]
+        )
+
+    def paired(self, first: str | int, second: str | int) -> PairedDifference:
+        """How two methods differ, with intervals of the difference itself.
+
+        Args:
+            first: A method's name or place.
+            second: Another's; its figures are subtracted.
+
+        Raises:
+            SettingsError: A name is unknown or shared by several methods.
+        """
+        a, b = (self._place(method) if isinstance(method, str) else method for method in (first, second))
+        figures = ("accuracy", *_COSTS)
+        columns = [FIGURES.index(figure) for figure in figures]
+        observed = (self.runs[a].values - self.runs[b].values).mean(axis=0)[columns].tolist()
+        resampled = (self._resampled[:, a] - self._resampled[:, b])[:, columns]
+        return PairedDifference(
+            self.runs[a].name,
+            self.runs[b].name,
+            dict(zip(figures, observed, strict=True)),
+            {figure: _interval(resampled[:, place]) for place, figure in enumerate(figures)},
+        )
+
+    def pareto(self, cost: str = "tokens") -> Report:
+        """The methods that no other beats: none is at least as accurate and cheaper, or more accurate and as cheap.
+
+        Args:
+            cost: "tokens", "samples" or "rounds", means per question.
+
+        Returns:
+            A report with those methods alone, the cheapest first; of methods with equal figures the first.
+
+        Raises:
+            SettingsError: The cost is not one of these, or unknown on this pool.
+        """
+        if cost not in _COSTS:
+            raise SettingsError(f"cost must be one of {', '.join(_COSTS)}, got {cost!r}")
+        paid = [float(runs[cost].mean()) for runs in self.runs]
+        right = [float(runs["accuracy"].mean()) for runs in self.runs]
+        if np.isnan(paid).any():
+            raise SettingsError(f"pool {self.pool!r} has samples without {cost}: use cost='samples'")
+        kept: list[Runs] = []
+        highest = -np.inf
+        for place in sorted(range(len(self.runs)), key=lambda place: (paid[place], -right[place], place)):
+            if right[place] > highest:
+                highest = right[place]
+                kept.append(self.runs[place])
+        return replace(self, runs=tuple(kept))
+
+    def _place(self, name: str) -> int:
+        places = [place for place, runs in enumerate(self.runs) if runs.name == name]
+        if len(places) != 1:
+            known = ", ".join(sorted({runs.name for runs in self.runs}))
+            trouble = "no method is" if not places else "several methods are"
+            raise SettingsError(f"{trouble} named {name!r}; give a place from 0 or one of {known}")
+        return places[0]
+
+    @cached_property
+    def _resampled(self) -> FloatArray:
+        """The figures in every resample, shape (B, M, 8)."""
+        stacked = np.concatenate([runs.values for runs in self.runs], axis=1)
+        means = bootstrap_means(stacked, self.bootstrap, self.seed)
+        return means.reshape(self.bootstrap, len(self.runs), len(FIGURES))
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        rows = []
+        for place, runs in enumerate(self.runs):
+            row: dict[str, Any] = {}
+            means = dict(zip(FIGURES, runs.values.mean(axis=0).tolist(), strict=True))
+            resamples = dict(zip(FIGURES, self._resampled[:, place].T, strict=True))
+            promised, kept = means.pop("promised"), means.pop("kept")
+            means["realised_confidence"] = kept / promised if promised else np.nan
+            with np.errstate(invalid="ignore"):
+                resamples["realised_confidence"] = resamples["kept"] / resamples["promised"]
+            for figure, mean in means.items():
+                unknown = np.isnan(mean)
+                row[figure] = None if unknown else mean
+                row[f"{figure}_ci"] = None if unknown else list(_interval(resamples[figure]))
+            rows.append(row)
+        return rows
+
+
+def bootstrap_means(values: FloatArray, repeats: int, seed: int) -> FloatArray:
+    """Column means over resampled rows.
+
+    Args:
+        values: Shape (Q, K), one row for each question.
+        repeats: Number of resamples B, at least 1.
+        seed: The same seed and Q give the same resamples.
+
+    Returns:
+        Shape (B, K); nan where a column has one.
+
+    Raises:
+        SettingsError: `repeats` is below 1, or there are no rows.
+
+    Example:
+        >>> bootstrap_means(np.array([[1.0, 5.0], [1.0, 5.0]]), repeats=2, seed=0).tolist()
+        [[1.0, 5.0], [1.0, 5.0]]
+    """
+    if repeats < 1 or not len(values):
+        raise SettingsError(f"a bootstrap needs at least one resample and one row, got {repeats} and {len(values)}")
+    generator = np.random.default_rng(seed)
+    count = len(values)
+    means = np.empty((repeats, values.shape[1]))
+    for repeat in range(repeats):
+        times = np.bincount(generator.integers(0, count, count), minlength=count)
+        means[repeat] = times @ values
+    return means / count
+
+
+def _interval(resampled: FloatArray) -> Interval:
+    # A resample in which no search stopped on a promise says nothing of how often one is kept.
+    known = resampled[~np.isnan(resampled)]
+    return Interval(*np.percentile(known, _LEVEL).tolist()) if known.size else Interval(np.nan, np.nan)
+
+
+def _labels(methods: Sequence[Runs]) -> list[str]:
+    flat = [_flat(runs.settings) for runs in methods]
+    labels = []
+    for runs, settings in zip(methods, flat, strict=True):
+        alike = [other for other, one in zip(flat, methods, strict=True) if one.name == runs.name]
+        differing = [
+            f"{key}={value}" for key, value in settings.items() if any(other.get(key) != value for other in alike)
+        ]
+        labels.append(" ".join([runs.name, *differing]))
+    return labels
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _with_interval(row: Mapping[str, Any], figure: str, form: str) -> str:
+    low, high = row[f"{figure}_ci"]
+    return f"{row[figure]:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def _formatted(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"

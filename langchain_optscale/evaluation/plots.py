@@ -1,0 +1,184 @@
+"""Pictures of recorded candidates and of replays; they need matplotlib.
+
+Every function returns a figure that belongs to no window and is readable at 600 pixels: save it with
+`figure.savefig("frontier.png")`. Colours are Okabe and Ito's, and series differ by their marks as well.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_optscale.errors import MissingExtraError, SettingsError
+from langchain_optscale.stats import reliability_table, truncnorm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from langchain_optscale.records import Estimate
+
+__all__ = ["plot_difficulty", "plot_frontier", "plot_reliability", "plot_scores"]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKS = ("o", "s", "^", "D", "v", "P", "X")
+_GREY = "#666666"
+
+
+def plot_frontier(rows: Sequence[Mapping[str, Any]], *, x: str = "samples", title: str = "") -> Figure:
+    """Accuracy against cost, one point a setting and one line a method.
+
+    Args:
+        rows: Rows of `Report.to_dict()`: "method", "accuracy", "accuracy_ci" and what `x` names.
+        x: "samples", "tokens" or "rounds", means per question.
+        title: What was replayed.
+
+    Returns:
+        The figure, 6 by 4 inches; the bars are the intervals of the accuracy.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        SettingsError: There is nothing to show.
+    """
+    series: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row.get(x) is not None:
+            series.setdefault(row["method"], []).append(row)
+    if not series:
+        raise SettingsError(f"no row has {x!r}: nothing to show")
+    figure, axes = _figure()
+    for (method, points), colour, mark in zip(series.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
+        points.sort(key=lambda row: row[x])
+        cost = [row[x] for row in points]
+        accuracy = np.array([row["accuracy"] for row in points])
+        low, high = np.array([row["accuracy_ci"] for row in points]).T
+        axes.errorbar(
+            cost,
+            100 * accuracy,
+            100 * np.array([accuracy - low, high - accuracy]).clip(min=0),
+            color=colour,
+            marker=mark,
+            markersize=4,
+            linewidth=1,
+            elinewidth=0.6,
+            label=method,
+        )
+    axes.set_xlabel(f"{x} per question")
+    axes.set_ylabel("accuracy in %")
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=7)
+    return figure
+
+
+def plot_reliability(predicted: Mapping[str, Sequence[float]], correct: Sequence[bool], *, bins: int = 10) -> Figure:
+    """How often candidates were right, by what was predicted of them; on the diagonal the two agree.
+
+    Args:
+        predicted: Predictions in [0, 1] by name, such as {"raw": ..., "calibrated": ...}, each as long as `correct`.
+        correct: Whether each candidate was right.
+        bins: The most bins of equal mass.
+
+    Returns:
+        The figure, 6 by 4 inches; the area of a mark grows with the candidates in its bin.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        SettingsError: The lengths differ, or a prediction lies outside [0, 1].
+    """
+    figure, axes = _figure()
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--", label="perfect")
+    for (name, values), colour, mark in zip(predicted.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
+        table = reliability_table(values, correct, bins=bins)
+        sizes = [20 + 180 * one.count / len(correct) for one in table]
+        points = [one.predicted for one in table], [one.observed for one in table]
+        axes.plot(*points, color=colour, linewidth=1)
+        axes.scatter(*points, s=sizes, color=colour, marker=mark, label=name)
+    axes.set_xlabel("predicted probability of being right")
+    axes.set_ylabel("share that was right")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def plot_scores(
+    scores: Sequence[float], *, correct: Sequence[bool] | None = None, estimate: Estimate | None = None
+) -> Figure:
+    """The distribution of scores, split by right and wrong where that is known, with a fitted density.
+
+    Args:
+        scores: Scores in [0, 1].
+        correct: Whether each candidate was right, as long as `scores`.
+        estimate: Whose truncated normal is drawn on top.
+
+    Returns:
+        The figure, 6 by 4 inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        SettingsError: There are no scores, or the lengths differ.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if not values.size or (correct is not None and len(correct) != values.size):
+        raise SettingsError("scores, and labels where there are any, must be lists of one length of at least 1")
+    figure, axes = _figure()
+    edges = np.linspace(0, 1, 31)
+    if correct is None:
+        parts, names = [values], ["scores"]
+    else:
+        right = np.asarray(correct, dtype=bool)
+        parts, names = [values[right], values[~right]], [f"right ({right.sum()})", f"wrong ({(~right).sum()})"]
+    axes.hist(parts, edges.tolist(), stacked=True, color=_COLOURS[: len(parts)], alpha=0.8, label=names)
+    if estimate is not None:
+        grid = np.linspace(0.0, 1.0, 401)
+        height = truncnorm.pdf(grid, estimate.mu, estimate.sigma) * values.size * (edges[1] - edges[0])
+        label = f"truncated normal, mu {estimate.mu:.2f}, sigma {estimate.sigma:.2f}"
+        axes.plot(grid, height, color=_COLOURS[-1], linewidth=1.2, label=label)
+        axes.set_ylim(top=1.05 * max(np.histogram(values, edges)[0]))
+    axes.set_xlabel("verifier's score")
+    axes.set_ylabel("candidates")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def plot_difficulty(difficulty: Sequence[float], samples: Mapping[str, Sequence[float]], *, groups: int = 5) -> Figure:
+    """Where a method spends its samples: questions in groups of equal size, from the hardest to the easiest.
+
+    Args:
+        difficulty: For each question the share of its recorded samples that is right (or its mean score), in [0, 1].
+        samples: By method, the mean samples that each question took; each as long as `difficulty`.
+        groups: How many groups, at least 1.
+
+    Returns:
+        The figure, 6 by 4 inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        SettingsError: There are no questions, or the lengths differ.
+    """
+    shares = np.asarray(difficulty, dtype=np.float64)
+    if not shares.size or any(len(spent) != shares.size for spent in samples.values()):
+        raise SettingsError("difficulty and samples must be lists of one length of at least 1")
+    parts = [part for part in np.array_split(np.argsort(shares, kind="stable"), groups) if part.size]
+    figure, axes = _figure()
+    places = np.arange(len(parts))
+    for (name, spent), colour, mark in zip(samples.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
+        means = [float(np.asarray(spent, dtype=np.float64)[part].mean()) for part in parts]
+        axes.plot(places, means, color=colour, marker=mark, markersize=5, linewidth=1, label=name)
+    axes.set_xticks(places, [f"{shares[part].mean():.0%}" for part in parts])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("share of a question's recorded samples that is right (groups of equal size)")
+    axes.set_ylabel("mean samples drawn")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _figure() -> tuple[Figure, Axes]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("Plotting", 'pip install "langchain-optscale[plots]"') from error
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    return figure, figure.add_subplot()

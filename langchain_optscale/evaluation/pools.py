@@ -1,0 +1,272 @@
+"""Recorded candidates: what a model drew for each question, in drawing order, and what a verifier thought of it.
+
+A pool is kept in a file with one JSON line a question:
+
+    {"id": "q1", "prompt": "What is 2 + 2?", "gold": "4", "samples": [{"score": 0.9, "correct": true, "answer": "4"}]}
+
+"gold" and every key of a sample ("score", "logit", "correct", "tokens", "answer", "text") may be missing or null.
+Unknown keys are ignored, so that a file may carry notes; `write_pool` does not write them back.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.evaluation.samples import (
+    Question,
+    Sample,
+    json_lines,
+    question_from_dict,
+    question_to_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["Pool", "Question", "Sample", "read_pool", "write_pool"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Questions with their recorded candidates.
+
+    Attributes:
+        questions: In the order of the file; ids are unique and every question has a sample.
+        name: What it is called in tables, pictures and messages.
+
+    Raises:
+        InvalidRecordError: Two questions have the same id, or one has no samples.
+
+    Example:
+        >>> samples = (Sample(score=0.2, correct=False), Sample(score=0.9, correct=True))
+        >>> pool = Pool((Question("a", "2 + 2?", samples), Question("b", "3 + 3?", samples)), name="sums")
+        >>> len(pool), pool.cap, pool.has_correct, [question.id for question in pool]
+        (2, 2, True, ['a', 'b'])
+    """
+
+    questions: tuple[Question, ...]
+    name: str = "pool"
+
+    def __post_init__(self) -> None:
+        counts = Counter(question.id for question in self.questions)
+        if duplicates := [id_ for id_, count in counts.items() if count > 1]:
+            raise InvalidRecordError(f"several questions have the same id: {_some(duplicates)}")
+        if empty := [question.id for question in self.questions if not question.samples]:
+            raise InvalidRecordError(f"questions without samples: {_some(empty)}")
+
+    def __len__(self) -> int:
+        return len(self.questions)
+
+    def __iter__(self) -> Iterator[Question]:
+        return iter(self.questions)
+
+    @property
+    def samples(self) -> Iterator[Sample]:
+        """Every sample, question by question."""
+        return (sample for question in self.questions for sample in question.samples)
+
+    @property
+    def cap(self) -> int:
+        """The fewest samples that any question has: up to here all questions can be replayed. 0 without questions."""
+        return min((len(question.samples) for question in self.questions), default=0)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether every sample has a score, and there is one."""
+        return bool(self.questions) and all(sample.score is not None for sample in self.samples)
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether every sample has a logit, and there is one."""
+        return bool(self.questions) and all(sample.logit is not None for sample in self.samples)
+
+    @property
+    def has_correct(self) -> bool:
+        """Whether every sample says if it is right, and there is one."""
+        return bool(self.questions) and all(sample.correct is not None for sample in self.samples)
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether any sample has an answer; where none was found in a candidate, it has none."""
+        return any(sample.answer is not None for sample in self.samples)
+
+    def split(self, fraction: float = 0.5, *, seed: int = 0) -> tuple[Pool, Pool]:
+        """Part the questions in two, so that what is chosen on one part can be reported on the other.
+
+        A question's side depends on its id, the seed and the other ids, not on the order of the file.
+
+        Args:
+            fraction: Share of the questions in the first part, in [0, 1]; rounded to whole questions.
+            seed: Another seed gives another split.
+
+        Returns:
+            Two disjoint pools that together have all questions, each in the order of this one.
+
+        Raises:
+            SettingsError: The fraction is outside [0, 1].
+        """
+        if not 0 <= fraction <= 1:
+            raise SettingsError(f"fraction must be in [0, 1], got {fraction!r}")
+
+        def place(question: Question) -> bytes:
+            return hashlib.sha256(f"{seed}:{question.id}".encode("utf-8", "backslashreplace")).digest()
+
+        ranked = sorted(self.questions, key=place)
+        first = {question.id for question in ranked[: round(fraction * len(ranked))]}
+        return (
+            Pool(tuple(question for question in self if question.id in first), f"{self.name}/1"),
+            Pool(tuple(question for question in self if question.id not in first), f"{self.name}/2"),
+        )
+
+    @classmethod
+    def merge(cls, *pools: Pool, prefix: bool = False, name: str = "merged") -> Pool:
+        """One pool with the questions of all.
+
+        Args:
+            *pools: In this order.
+            prefix: Put "<pool name>/" before every id, where pools share ids.
+            name: Of the new pool.
+
+        Raises:
+            InvalidRecordError: Two questions have the same id; the message names them.
+        """
+        return cls(
+            tuple(
+                replace(question, id=f"{pool.name}/{question.id}") if prefix else question
+                for pool in pools
+                for question in pool
+            ),
+            name,
+        )
+
+    def with_scores(self, function: Callable[[Sample], float]) -> Pool:
+        """The same pool with other scores.
+
+        Args:
+            function: Gives a sample's new score in [0, 1].
+
+        Raises:
+            InvalidRecordError: A new score is no finite number in [0, 1].
+        """
+        questions = tuple(
+            replace(question, samples=tuple(replace(sample, score=function(sample)) for sample in question.samples))
+            for question in self
+        )
+        return replace(self, questions=questions)
+
+    def from_logits(self, location: float = 0.0, scale: float = 1.0) -> Pool:
+        """The same pool with scores 1 / (1 + exp(-(logit - location) / scale)).
+
+        Args:
+            location: The logit that becomes 0.5.
+            scale: In units of the logit, above 0; a larger one spreads the scores less.
+
+        Raises:
+            SettingsError: A setting is out of range, or a sample has no logit.
+
+        Example:
+            >>> pool = Pool((Question("a", "?", (Sample(logit=-2.0), Sample(logit=2.0))),))
+            >>> [round(sample.score, 3) for sample in pool.from_logits(scale=2.0).samples]
+            [0.269, 0.731]
+        """
+        if not (math.isfinite(location) and 0 < scale < math.inf):
+            raise SettingsError(f"location must be finite and scale above 0, got {location!r} and {scale!r}")
+        if not self.has_logits:
+            raise SettingsError(f"pool {self.name!r} has samples without a logit: there is nothing to make scores of")
+        return self.with_scores(lambda sample: _logistic((cast("float", sample.logit) - location) / scale))
+
+    def describe(self) -> dict[str, Any]:
+        """The pool in figures, see `langchain_optscale.evaluation.description.describe`."""
+        from langchain_optscale.evaluation.description import describe
+
+        return describe(self)
+
+
+def read_pool(path: str | os.PathLike[str], *, name: str | None = None) -> Pool:
+    """Read a pool, line by line.
+
+    Args:
+        path: The file; one that ends in ".gz" is unpacked on the way.
+        name: Of the pool; None takes the file's name without its endings.
+
+    Raises:
+        InvalidRecordError: A line is no valid question, an id stands on two lines, or there is no line at all; the
+            message names the file and the line.
+        SettingsError: The file cannot be read.
+
+    Example:
+        >>> pool = Pool((Question("a", "2 + 2?", (Sample(score=0.9, correct=True, answer="4"),), gold="4"),))
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     write_pool(pool, Path(directory, "sums.jsonl"))
+        ...     read_pool(Path(directory, "sums.jsonl")) == Pool(pool.questions, "sums")
+        True
+    """
+    questions: list[Question] = []
+    lines: dict[str, int] = {}
+    for number, data in json_lines(path):
+        try:
+            question = _answered(question_from_dict(data), lines)
+        except InvalidRecordError as error:
+            raise InvalidRecordError(f"{path}, line {number}: {error}") from error
+        lines[question.id] = number
+        questions.append(question)
+    if not questions:
+        raise InvalidRecordError(f"{path}: the file has no questions")
+    return Pool(tuple(questions), Path(path).name.partition(".")[0] if name is None else name)
+
+
+def write_pool(pool: Pool, path: str | os.PathLike[str]) -> None:
+    """Write a pool: either the whole file is there afterwards, or what was there before.
+
+    Args:
+        pool: Its name is not written; the file's name stands for it.
+        path: Where to; one that ends in ".gz" is packed.
+
+    Raises:
+        SettingsError: The file cannot be written.
+    """
+    target = Path(path)
+    try:
+        # In the same directory, since only within one file system a file is replaced in one step.
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                # Without a time of its own, so that equal pools make equal files.
+                packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if target.suffix == ".gz" else None
+                with packed or file as out:
+                    out.writelines(question_to_json(question) for question in pool)
+                    out.flush()
+                    os.fsync(descriptor)
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _answered(question: Question, lines: Mapping[str, int]) -> Question:
+    if not question.samples:
+        raise InvalidRecordError("a question needs at least one sample")
+    if question.id in lines:
+        raise InvalidRecordError(f"id {question.id!r} stands on line {lines[question.id]} already")
+    return question
+
+
+def _logistic(x: float) -> float:
+    # The form whose exponential cannot overflow.
+    return 1 / (1 + math.exp(-x)) if x >= 0 else (e := math.exp(x)) / (1 + e)
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    listed = ", ".join(repr(name) for name in names[:most])
+    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

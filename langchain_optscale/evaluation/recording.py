@@ -1,0 +1,187 @@
+"""Record a pool from live endpoints: exactly n candidates for every question, kept as soon as they are there.
+
+Candidates are drawn and verified by the same `OptScale` as in production, so retries, seeds, several choices in one
+request and traces are the same. This is the one module of `evaluation` that knows LangChain.
+
+With a path, every finished question is appended to the file at once as one line and forced to the disk. A second call
+draws only what is missing, whatever ended the first: a half-written last line is cut off and its question is drawn
+again. What a crash loses is what was under way, at most `max_concurrency` questions, and what waited for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables.config import ContextThreadPoolExecutor, merge_configs
+
+from langchain_optscale.errors import AllCandidatesFailed, InvalidRecordError
+from langchain_optscale.evaluation._recording import IncompletePool, Progress, Recording, as_question, id_of
+from langchain_optscale.evaluation.samples import json_lines, question_from_dict
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+
+    from langchain_core.runnables import Runnable, RunnableConfig
+
+    from langchain_optscale.evaluation.pools import Pool, Question
+    from langchain_optscale.policy import Fanout
+    from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.runnable import OptScale
+    from langchain_optscale.verifiers.base import Verifier
+
+__all__ = ["IncompletePool", "Progress", "arecord_pool", "read_questions", "record_pool"]
+
+
+def record_pool(
+    policy: Runnable[Any, Any],
+    verifier: Verifier | Runnable[Any, Any] | Callable[..., Any],
+    questions: Iterable[Question | str],
+    n: int,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    extract: Callable[[str], str | None] | None = None,
+    gold_check: Callable[[str, str], bool] | None = None,
+    seed: int | None = None,
+    fanout: Fanout = "auto",
+    max_retries: int = 3,
+    max_concurrency: int = 8,
+    progress: Callable[[Progress], None] | None = None,
+    config: RunnableConfig | None = None,
+) -> Pool:
+    """Draw exactly `n` candidates for every question, and keep what became of them.
+
+    Args:
+        policy: The chat model, or another Runnable, that draws candidates.
+        verifier: Scores them: a `Verifier`, a Runnable or a callable `(prompt, candidate) -> float`.
+        questions: What to ask; samples that a `Question` has already are not looked at. A string becomes a question
+            whose id is made of its text.
+        n: Candidates for each question, at least 1.
+        path: Where to keep the pool; a file that is there already is continued, where `n`, `seed` and the names of
+            policy and verifier are the same. None keeps it in memory only.
+        extract: Finds the canonical answer in a candidate's text.
+        gold_check: `(answer, gold) -> bool`; without `extract` it is given the text. A candidate without an answer is
+            wrong. Questions without a gold answer, and all without this function, have no `correct`.
+        seed: Candidate i of every question is drawn with seed + i, where the policy takes seeds.
+        fanout: As in `SearchSettings`.
+        max_retries: Further tries of a request that failed for a passing reason.
+        max_concurrency: The most requests under way at once, over all questions, at least 1.
+        progress: Called after every finished question, in the calling thread.
+        config: Callbacks, tags and metadata for every search.
+
+    Returns:
+        The pool, in the order of `questions`. A candidate that could not be drawn or not be verified is missing among
+        its question's samples; the file counts it under "recorded".
+
+    Raises:
+        IncompletePool: All candidates of a question failed. The other questions are recorded, and the next call with
+            this path asks again for those that failed.
+        InvalidRecordError: The file at `path` is damaged elsewhere than at its end, or ids occur twice.
+        SettingsError: A setting is out of range, or the file was recorded with other settings or questions.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale.evaluation.pools import Question
+        >>> policy = FakeListChatModel(responses=["4", "5"])
+        >>> pool = record_pool(
+        ...     policy, lambda prompt, candidate: 0.9, [Question("sum", "2 + 2?", gold="4")], 2,
+        ...     gold_check=lambda answer, gold: answer == gold, max_concurrency=1,
+        ... )
+        >>> [(sample.text, sample.score, sample.correct) for sample in pool.samples]
+        [('4', 0.9, True), ('5', 0.9, False)]
+    """
+    settings = {"seed": seed, "fanout": fanout, "max_retries": max_retries, "extract": extract}
+    recording = Recording(policy, verifier, questions, n, path, settings, gold_check, progress, max_concurrency)
+    executor = ContextThreadPoolExecutor(max_workers=recording.at_once)
+    try:
+        ask = partial(_ask, recording.search, merge_configs(config, recording.config))
+        waiting = {executor.submit(ask, question): question for question in recording.missing}
+        for future in concurrent.futures.as_completed(waiting):
+            recording.keep(waiting[future], future.result())
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+    return recording.pool()
+
+
+async def arecord_pool(
+    policy: Runnable[Any, Any],
+    verifier: Verifier | Runnable[Any, Any] | Callable[..., Any],
+    questions: Iterable[Question | str],
+    n: int,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    extract: Callable[[str], str | None] | None = None,
+    gold_check: Callable[[str, str], bool] | None = None,
+    seed: int | None = None,
+    fanout: Fanout = "auto",
+    max_retries: int = 3,
+    max_concurrency: int = 8,
+    progress: Callable[[Progress], None] | None = None,
+    config: RunnableConfig | None = None,
+) -> Pool:
+    """As `record_pool`, without blocking the event loop; cancelling it closes every request that is under way."""
+    settings = {"seed": seed, "fanout": fanout, "max_retries": max_retries, "extract": extract}
+    recording = await asyncio.to_thread(
+        Recording, policy, verifier, questions, n, path, settings, gold_check, progress, max_concurrency
+    )
+    own = merge_configs(config, recording.config)
+    missing = iter(recording.missing)
+    running: dict[asyncio.Task[OptScaleResult | AllCandidatesFailed], Question] = {}
+
+    def start_more() -> None:
+        while len(running) < recording.at_once and (question := next(missing, None)) is not None:
+            running[asyncio.create_task(_aask(recording.search, own, question))] = question
+
+    try:
+        start_more()
+        while running:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                # Kept before anything new is started, so that a crash finds on the disk what was finished.
+                await asyncio.to_thread(recording.write, running[task], task.result())
+                recording.tell(running.pop(task), task.result())
+            start_more()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    return recording.pool()
+
+
+def read_questions(path: str | os.PathLike[str]) -> tuple[Question, ...]:
+    """Read what to ask: one JSON line a question, `{"prompt", "id"?, "gold"?}`, or a string that is the prompt.
+
+    A pool will do as well: it is asked anew. Without an id, one is made of the prompt.
+
+    Raises:
+        InvalidRecordError: A line is no question, or there is none; the message names the file and the line.
+        SettingsError: The file cannot be read.
+    """
+    questions = []
+    for number, data in json_lines(path):
+        try:
+            if isinstance(data, dict) and isinstance(data.get("prompt"), str):
+                data = {"id": id_of(data["prompt"]), **data, "samples": []}
+            questions.append(as_question(data) if isinstance(data, str) else question_from_dict(data))
+        except InvalidRecordError as error:
+            raise InvalidRecordError(f"{path}, line {number}: {error}") from error
+    if not questions:
+        raise InvalidRecordError(f"{path}: the file has no questions")
+    return tuple(questions)
+
+
+def _ask(search: OptScale, config: RunnableConfig, question: Question) -> OptScaleResult | AllCandidatesFailed:
+    try:
+        return search.invoke(question.prompt, config)
+    except AllCandidatesFailed as error:
+        return error
+
+
+async def _aask(search: OptScale, config: RunnableConfig, question: Question) -> OptScaleResult | AllCandidatesFailed:
+    try:
+        return await search.ainvoke(question.prompt, config)
+    except AllCandidatesFailed as error:
+        return error

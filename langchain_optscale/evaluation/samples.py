@@ -1,0 +1,162 @@
+"""The records of a pool, a question and its samples, and their form as a line of a file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Question", "Sample", "json_lines", "question_from_dict", "question_to_json"]
+
+_SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One recorded candidate; None stands for what was not recorded.
+
+    Attributes:
+        score: The verifier's score, a finite number in [0, 1].
+        correct: Whether the candidate is right.
+        tokens: Tokens generated for it, at least 0; the prompt is not counted.
+        answer: The canonical answer found in it; an empty string counts as none.
+        text: What the model said.
+        logit: A raw, finite verifier output of any range, higher is better; `Pool.from_logits` makes scores of it.
+
+    Raises:
+        InvalidRecordError: A field has a wrong type or is out of range.
+    """
+
+    score: float | None = None
+    correct: bool | None = None
+    tokens: int | None = None
+    answer: str | None = None
+    text: str | None = None
+    logit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not (_is_real(self.score) and 0 <= self.score <= 1):
+            raise InvalidRecordError(f"score must be a finite number in [0, 1], got {self.score!r}")
+        if self.logit is not None and not (_is_real(self.logit) and -math.inf < self.logit < math.inf):
+            raise InvalidRecordError(f"logit must be a finite number, got {self.logit!r}")
+        if self.correct is not None and not isinstance(self.correct, bool):
+            raise InvalidRecordError(f"correct must be true or false, got {self.correct!r}")
+        if self.tokens is not None and (isinstance(self.tokens, bool) or not isinstance(self.tokens, int)):
+            raise InvalidRecordError(f"tokens must be a whole number, got {self.tokens!r}")
+        if self.tokens is not None and self.tokens < 0:
+            raise InvalidRecordError(f"tokens must be at least 0, got {self.tokens!r}")
+        _check_strings(self, "answer", "text")
+        if not self.answer:
+            object.__setattr__(self, "answer", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and what was drawn for it.
+
+    Attributes:
+        id: Its name, unique within a pool, not empty.
+        prompt: What the model was asked.
+        samples: The candidates in drawing order; empty for a question that is still to be asked.
+        gold: The right answer, None where it is not known.
+
+    Raises:
+        InvalidRecordError: A field has a wrong type, or the id is empty.
+    """
+
+    id: str
+    prompt: str
+    samples: tuple[Sample, ...] = ()
+    gold: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("id", "prompt"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidRecordError(f"{name} must be a string, got {getattr(self, name)!r}")
+        if not self.id:
+            raise InvalidRecordError("id must not be empty")
+        _check_strings(self, "gold")
+
+
+def json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
+    """The numbers, from 1, and the values of a file's JSON lines; empty lines are passed over.
+
+    Raises:
+        InvalidRecordError: A line is no JSON; the message names the file and the line.
+        SettingsError: The file cannot be read.
+    """
+    number = 0
+    try:
+        with _opened(path) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRecordError(f"{path}, line {number}: not JSON: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise SettingsError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def question_from_dict(data: Any) -> Question:
+    """Read what one line of a pool holds.
+
+    Raises:
+        InvalidRecordError: It is not a question; the message names the field, and the sample by its number from 1.
+    """
+    if not isinstance(data, dict):
+        raise InvalidRecordError(f"a question must be a JSON object, got {type(data).__name__}")
+    if missing := [name for name in ("id", "prompt") if name not in data]:
+        raise InvalidRecordError(f"{' and '.join(missing)} missing")
+    listed = data.get("samples", [])
+    if not isinstance(listed, list):
+        raise InvalidRecordError(f"samples must be a list, got {type(listed).__name__}")
+    samples = []
+    for number, sample in enumerate(listed, 1):
+        try:
+            samples.append(_sample_from_dict(sample))
+        except InvalidRecordError as error:
+            raise InvalidRecordError(f"sample {number}: {error}") from error
+    return Question(data["id"], data["prompt"], tuple(samples), data.get("gold"))
+
+
+def question_to_json(question: Question, notes: Mapping[str, Any] | None = None) -> bytes:
+    """One line of a pool, with its line end; `notes` are further keys that a reader of pools passes over."""
+    data: dict[str, Any] = {"id": question.id, "prompt": question.prompt}
+    if question.gold is not None:
+        data["gold"] = question.gold
+    data |= notes or {}
+    data["samples"] = [
+        {name: value for name, value in asdict(sample).items() if value is not None} for sample in question.samples
+    ]
+    # A lone surrogate has no UTF-8 form; what "backslashreplace" writes for it is JSON's own escape.
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _sample_from_dict(data: Any) -> Sample:
+    if not isinstance(data, dict):
+        raise InvalidRecordError(f"must be a JSON object, got {type(data).__name__}")
+    return Sample(**{name: data[name] for name in _SAMPLE_FIELDS if name in data})
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path, "rb")) if Path(path).suffix == ".gz" else Path(path).open("rb")
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_strings(record: Sample | Question, *names: str) -> None:
+    for name in names:
+        if (value := getattr(record, name)) is not None and not isinstance(value, str):
+            raise InvalidRecordError(f"{name} must be a string, got {value!r}")

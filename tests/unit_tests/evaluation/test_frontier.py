@@ -1,0 +1,83 @@
+"""Settings: the frontier against brute force, and parity on cases whose answer is known."""
+
+import numpy as np
+import pytest
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.baselines import BestOfN, SelfConsistency, ThresholdStopping
+from langchain_optscale.evaluation.frontier import frontier, samples_at_parity
+from langchain_optscale.evaluation.pools import Pool
+from langchain_optscale.evaluation.replay import replay
+from tests.unit_tests.evaluation.replayed import question, random_pool
+
+GRID = [{"threshold": threshold} for threshold in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
+
+
+@pytest.mark.parametrize("cost", ["samples", "tokens"])
+def test_the_frontier_is_what_nothing_dominates(cost):
+    pool = random_pool()
+    points = [
+        (row["accuracy"], row[cost], row["settings"])
+        for row in replay(pool, [ThresholdStopping(**s) for s in GRID]).to_dict()
+    ]
+    undominated = [
+        settings
+        for right, paid, settings in points
+        if not any(r >= right and p <= paid and (r, p) != (right, paid) for r, p, _ in points)
+    ]
+    found = frontier(pool, ThresholdStopping, GRID, cost=cost).to_dict()
+    assert sorted(row["settings"]["threshold"] for row in found) == sorted(s["threshold"] for s in undominated)
+    assert [row[cost] for row in found] == sorted(row[cost] for row in found)
+
+
+def test_parity_with_a_perfect_verifier():
+    # Right samples score 1, wrong ones at most 0.5: a threshold between them loses nothing.
+    generator = np.random.default_rng(0)
+    made = []
+    for number in range(60):
+        right = generator.random(8) < 0.4
+        scores = np.where(right, 1.0, np.round(0.5 * generator.random(8), 2))
+        made.append(question(scores=scores.tolist(), correct=right.tolist(), id_=f"q{number}"))
+    pool = Pool(tuple(made))
+    parity = samples_at_parity(pool, ThresholdStopping, GRID, splits=3)
+    exact = replay(pool, [ThresholdStopping(0.6)])[0]
+    assert parity.chosen == (({"threshold": 0.6}, 6),)
+    assert parity.attained == 1.0
+    assert parity.samples == pytest.approx(exact["samples"].mean())
+    assert parity.accuracy == pytest.approx(parity.reference_accuracy)
+    assert parity.difference.intervals["accuracy"] == (0.0, 0.0)
+    assert parity.difference.differences["samples"] == pytest.approx(parity.samples - 8)
+    assert parity.reference_samples == 8
+
+
+def test_where_no_setting_is_good_enough_the_best_is_taken():
+    # The first sample is wrong and the second right, so only two samples or more can match.
+    made = [question(scores=[0.6, 0.7, 0.1], correct=[False, True, False], id_=f"q{number}") for number in range(6)]
+    parity = samples_at_parity(Pool(tuple(made)), BestOfN, [{"n": 1}], splits=2, permutations=1)
+    assert (parity.attained, parity.accuracy, parity.samples) == (0.0, 0.0, 1.0)
+    both = samples_at_parity(Pool(tuple(made)), BestOfN, [{"n": 1}, {"n": 3}, {"n": 2}], splits=2, permutations=1)
+    assert (both.attained, both.samples, both.chosen) == (1.0, 2.0, (({"n": 2}, 4),))
+
+
+def test_what_is_reported_did_not_choose():
+    """With labels that are noise, the half that chose is flattered; the other one is not."""
+    generator = np.random.default_rng(5)
+    made = [
+        question(
+            scores=np.round(generator.random(6), 2).tolist(),
+            correct=(generator.random(6) < 0.5).tolist(),
+            answers=generator.choice(["3", "4"], 6).tolist(),
+            id_=f"q{number}",
+        )
+        for number in range(80)
+    ]
+    parity = samples_at_parity(Pool(tuple(made)), ThresholdStopping, GRID, splits=20)
+    assert parity.accuracy == pytest.approx(0.5, abs=0.08)
+    of_votes = samples_at_parity(Pool(tuple(made)), ThresholdStopping, GRID, reference=SelfConsistency(), splits=2)
+    assert of_votes.reference_samples == 6
+
+
+@pytest.mark.parametrize(("grid", "splits", "questions"), [([], 1, 4), (GRID, 0, 4), (GRID, 1, 1)])
+def test_what_is_refused(grid, splits, questions):
+    with pytest.raises(SettingsError, match="parity needs"):
+        samples_at_parity(random_pool(questions), ThresholdStopping, grid, splits=splits)

@@ -1,0 +1,70 @@
+"""Pictures: that they show what they are given, with units, and say what is missing."""
+
+import numpy as np
+import pytest
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.plots import plot_difficulty, plot_frontier, plot_reliability, plot_scores
+from langchain_optscale.records import Estimate
+
+
+def row(method, samples, accuracy):
+    return {
+        "method": method,
+        "samples": samples,
+        "accuracy": accuracy,
+        "accuracy_ci": (accuracy - 0.02, accuracy + 0.03),
+    }
+
+
+def saved(figure, tmp_path):
+    figure.savefig(tmp_path / "picture.png", dpi=100)
+    return (tmp_path / "picture.png").stat().st_size
+
+
+def test_frontier(tmp_path):
+    rows = [row("ours", 4.0, 0.8), row("ours", 2.0, 0.75), row("best-of-N", 8.0, 0.79)]
+    figure = plot_frontier(rows, title="a pool")
+    (axes,) = figure.axes
+    ours, fixed = axes.containers
+    assert ours.get_label() == "ours"
+    assert list(ours[0].get_xdata()) == [2.0, 4.0]  # in order of cost
+    assert list(ours[0].get_ydata()) == pytest.approx([75.0, 80.0])
+    assert list(fixed[0].get_xdata()) == [8.0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("samples per question", "accuracy in %")
+    assert saved(figure, tmp_path) > 5_000
+    with pytest.raises(SettingsError, match="no row has 'tokens'"):
+        plot_frontier(rows, x="tokens")
+
+
+def test_reliability(tmp_path):
+    generator = np.random.default_rng(0)
+    predicted = generator.random(400)
+    figure = plot_reliability({"raw": predicted}, generator.random(400) < predicted, bins=5)
+    line = figure.axes[0].get_lines()[1]
+    assert len(line.get_xdata()) == 5
+    assert np.abs(line.get_xdata() - line.get_ydata()).max() < 0.15
+    assert saved(figure, tmp_path) > 5_000
+
+
+def test_scores(tmp_path):
+    scores, correct = [0.1, 0.5, 0.9, 1.0], [False, False, True, True]
+    figure = plot_scores(scores, correct=correct, estimate=Estimate(0.6, 0.3, "known", 4))
+    assert sum(patch.get_height() for patch in figure.axes[0].patches) == 4
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert {"right (2)", "wrong (2)"} <= set(labels)
+    assert saved(figure, tmp_path) > 5_000
+    assert saved(plot_scores([1.0]), tmp_path) > 5_000
+    with pytest.raises(SettingsError, match="of one length"):
+        plot_scores(scores, correct=[True])
+
+
+def test_difficulty(tmp_path):
+    difficulty = [0.0, 0.1, 0.5, 0.6, 0.9, 1.0]
+    figure = plot_difficulty(difficulty, {"ours": [16, 12, 8, 6, 2, 2]}, groups=3)
+    (line,) = figure.axes[0].get_lines()
+    assert list(line.get_ydata()) == [14.0, 7.0, 2.0]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["5%", "55%", "95%"]
+    assert saved(figure, tmp_path) > 5_000
+    with pytest.raises(SettingsError, match="of one length"):
+        plot_difficulty(difficulty, {"ours": [1.0]})
