@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Other packages for the same task, in an environment of their own, so that their pins do not touch ours.
+PEERS ?= .venv-peers
+PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test lint format bench docs help clean
+.PHONY: demo test integration_test lint format bench bench_peers docs help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -13,6 +16,7 @@ help:
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
+	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make docs              the pictures of README and docs"
 
 $(VENV)/pip.stamp:
@@ -56,6 +60,18 @@ format: $(VENV)/lint.stamp
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decision
 	@$(BIN)/python -m benchmarks.replay_speed
+
+$(PEERS)/run.stamp: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS_PIP) --upgrade "pip>=25.1"
+	$(PEERS_PIP) --editable ".[openai]"
+	@touch $@
+
+# A peer that cannot be installed is reported in its row of the table; the others are measured.
+bench_peers: $(PEERS)/run.stamp
+	-@$(PEERS_PIP) --requirement benchmarks/requirements-peers.txt >&2
+	-@$(PEERS_PIP) --no-deps --requirement benchmarks/requirements-peers-no-deps.txt >&2
+	@$(PEERS)/bin/python -m benchmarks.peers
 
 docs: $(VENV)/run.stamp
 	$(BIN)/python -m docs.make_figures
