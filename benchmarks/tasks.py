@@ -35,13 +35,6 @@ class ArithmeticTask:
     question: str
     answer: str
 
-    @property
-    def messages(self) -> list[tuple[str, str]]:
-        """The conversation: worked examples, then the question."""
-        examples = [("3 + 4", "7"), ("12 + 30", "42"), ("2 * 5", "10"), ("8 + 9", "17")]
-        shown = [turn for asked, told in examples for turn in (("human", asked), ("ai", told))]
-        return [("system", "Answer with the number only."), *shown, ("human", self.question)]
-
 
 def _words(topic: str, count: int) -> tuple[str, Verifier]:
     prompt = f"Write one sentence about the {topic} with exactly {count} words."

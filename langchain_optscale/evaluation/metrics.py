@@ -282,9 +282,11 @@ def _labels(methods: Sequence[Runs]) -> list[str]:
     labels = []
     for runs, settings in zip(methods, flat, strict=True):
         alike = [other for other, one in zip(flat, methods, strict=True) if one.name == runs.name]
-        differing = [
-            f"{key}={value}" for key, value in settings.items() if any(other.get(key) != value for other in alike)
-        ]
+        differing = {
+            f"{key.rpartition('.')[2]}={value}": None
+            for key, value in settings.items()
+            if value is not None and any(other.get(key) != value for other in alike)
+        }
         labels.append(" ".join([runs.name, *differing]))
     return labels
 

@@ -10,11 +10,12 @@ Unknown keys are ignored, so that a file may carry notes; `write_pool` does not 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import math
 import os
-import tempfile
+import uuid
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -205,6 +206,7 @@ def read_pool(path: str | os.PathLike[str], *, name: str | None = None) -> Pool:
 
     Example:
         >>> pool = Pool((Question("a", "2 + 2?", (Sample(score=0.9, correct=True, answer="4"),), gold="4"),))
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as directory:
         ...     write_pool(pool, Path(directory, "sums.jsonl"))
         ...     read_pool(Path(directory, "sums.jsonl")) == Pool(pool.questions, "sums")
@@ -235,20 +237,20 @@ def write_pool(pool: Pool, path: str | os.PathLike[str]) -> None:
         SettingsError: The file cannot be written.
     """
     target = Path(path)
+    # In the same directory, since only within one file system a file is replaced in one step.
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
-        # In the same directory, since only within one file system a file is replaced in one step.
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 # Without a time of its own, so that equal pools make equal files.
                 packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if target.suffix == ".gz" else None
-                with packed or file as out:
+                with packed or contextlib.nullcontext(file) as out:
                     out.writelines(question_to_json(question) for question in pool)
-                    out.flush()
-                    os.fsync(descriptor)
-            Path(temporary).replace(target)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -141,6 +141,8 @@ def _grid(box: Box) -> _Grid:
     return _Grid(mu, sigma, log_origin, mus / sigmas**2, -0.5 / sigmas**2)
 
 
+# A replay of several settings asks for the same scores again and again.
+@lru_cache(maxsize=2**14)
 def maximise(box: Box, n: int, mean: float, m2: float, prior: Peaks | None = None) -> tuple[float, float]:
     """The mu and sigma in the box with the highest log likelihood, plus log prior where there is one.
 
