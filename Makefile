@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test lint format bench bench_peers docs help clean
+.PHONY: demo test integration_test lint format bench bench_honesty bench_peers docs help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
+	@echo "make bench_honesty     predicted against realised chances of reaching a target; about 2 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make docs              the pictures of README and docs"
 
@@ -60,6 +61,9 @@ format: $(VENV)/lint.stamp
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decision
 	@$(BIN)/python -m benchmarks.replay_speed
+
+bench_honesty: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.predictive
 
 $(PEERS)/run.stamp: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)

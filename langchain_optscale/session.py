@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.priors import FixedPrior
-from langchain_optscale.records import Decision, Failure, Look, Round, Verdict
+from langchain_optscale.records import Decision, Estimate, Failure, Look, Round, Verdict
 from langchain_optscale.stopping import History, MaxSamples, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_optscale.records import Estimate
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
 
 __all__ = ["Session"]
@@ -162,7 +161,7 @@ class Session:
             )
         if not self.decision.stop:
             self.decision = self._rule(self.history)
-        estimate = self.history.__dict__.get("estimate")
+        estimate = _plain(self.history.__dict__.get("estimate"))
         self._rounds[self._round_of[index]][1].append(Look(index, score, estimate, self.decision))
         failure = outcome if isinstance(outcome, Failure) else None
         self._events.append(["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s])
@@ -297,6 +296,14 @@ def _default_estimator(prior: ScorePrior | None) -> Estimator:
     return estimator
 
 
+def _plain(estimate: Estimate | None) -> Estimate | None:
+    """The numbers of an estimate: a posterior keeps tables that no record needs."""
+    return estimate and Estimate(estimate.mu, estimate.sigma, estimate.method, estimate.n, estimate.at_bound)
+
+
 def _estimators() -> dict[str, Any]:
     """The estimators that have a JSON form, by name."""
-    return {name: getattr(_estimation(), name) for name in ("MaximumLikelihood", "MaximumAPosteriori")}
+    from langchain_optscale.stats.posterior import Posterior
+
+    known = (_estimation().MaximumLikelihood, _estimation().MaximumAPosteriori, Posterior)
+    return {estimator.__name__: estimator for estimator in known}

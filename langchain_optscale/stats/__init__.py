@@ -17,6 +17,7 @@ from langchain_optscale.stats.calibration import (
     expected_calibration_error,
     reliability_table,
 )
+from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 from langchain_optscale.stats.estimation import (
     Estimator,
     MaximumAPosteriori,
@@ -25,20 +26,26 @@ from langchain_optscale.stats.estimation import (
     Scores,
     ScoreSums,
 )
+from langchain_optscale.stats.posterior import Posterior, PosteriorEstimate
+from langchain_optscale.stats.resolution import infer_steps
 
 __all__ = [
     "Calibration",
+    "EmpiricalPrior",
     "Estimator",
     "IsotonicCalibration",
     "LogisticCalibration",
     "MaximumAPosteriori",
     "MaximumLikelihood",
+    "Posterior",
+    "PosteriorEstimate",
     "ScorePrior",
     "ScoreSums",
     "Scores",
     "expected_best",
     "expected_calibration_error",
     "expected_gain",
+    "infer_steps",
     "optimal_n",
     "probability_of_reaching",
     "reliability_table",

@@ -3,13 +3,15 @@
 from langchain_optscale.stopping.base import Both, Either, History, Rule
 from langchain_optscale.stopping.budgets import Deadline, MaxFailures, MaxSamples, MinSamples, TokenBudget
 from langchain_optscale.stopping.presets import optscale, paper
-from langchain_optscale.stopping.score_rules import OptimalN, TargetReached
+from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
 
 __all__ = [
     "Both",
     "Deadline",
     "Either",
     "History",
+    "Hopeless",
+    "MarginalGain",
     "MaxFailures",
     "MaxSamples",
     "MinSamples",

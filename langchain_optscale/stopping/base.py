@@ -80,7 +80,9 @@ class History:
         from langchain_optscale.stats.estimation import MaximumLikelihood
 
         estimator = self.estimator or MaximumLikelihood()
-        return estimator(self.scores if self.sums is None else self.sums, self.prior)
+        if self.sums is None or getattr(estimator, "reads_scores", False):
+            return estimator(self.scores, self.prior)
+        return estimator(self.sums, self.prior)
 
 
 class Rule(ABC):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records import Decision
     from langchain_optscale.stopping.base import History
 
-__all__ = ["OptimalN", "TargetReached"]
+__all__ = ["Hopeless", "MarginalGain", "OptimalN", "TargetReached"]
 
 # Beyond any number of candidates that somebody draws: an N* at or above it is reported as "no finite N".
 _OUT_OF_REACH = 10**9
@@ -52,8 +52,18 @@ class OptimalN(Rule):
 
         N* = max(1, ceil(log(1 - confidence) / log F(target)))
 
-    (OptScale, arXiv 2506.22376). The rule stops at n >= N*. Re-estimating F after every score and stopping the first
-    time that n >= N* is a sequential procedure: its realised confidence is not exactly the one that a fixed N* has.
+    (OptScale, arXiv 2506.22376). The rule stops at n >= N*.
+
+    Under the estimator `Posterior` nothing is plugged in: with E the posterior mean over F given the scores D,
+
+        N* = n + min{k >= 0 : P(best of n + k >= target | D) >= confidence}
+
+    where the probability is 1 once a score has reached the target, else 1 - E[F(target)^k | D]; None where N* exceeds
+    the cap. As long as the target has not been reached k is at least 1, so the rule then sizes rounds and never stops
+    by itself: join it with `Hopeless`, `MarginalGain` or a cap.
+
+    Re-estimating F after every score and stopping the first time that n >= N* is a sequential procedure: its realised
+    confidence is not exactly the one that a fixed N* has.
 
     Args:
         target: A score in [0, 1].
@@ -86,9 +96,98 @@ class OptimalN(Rule):
         if not history.scores:
             return None
         from langchain_optscale.stats.best_of_n import optimal_n
+        from langchain_optscale.stats.posterior import PosteriorEstimate
 
         estimate = history.estimate
+        if isinstance(estimate, PosteriorEstimate):
+            if history.best >= self.target:
+                return history.n
+            left = _OUT_OF_REACH if history.max_samples is None else max(0, history.max_samples - history.n)
+            more = estimate.least_k(self.target, self.confidence, left)
+            return None if more is None else history.n + more
         bound = optimal_n(
             estimate.mu, estimate.sigma, target=self.target, confidence=self.confidence, max_n=_OUT_OF_REACH
         )
         return bound if bound < _OUT_OF_REACH else None
+
+
+@dataclass(frozen=True)
+class MarginalGain(Rule):
+    r"""Stop when one more candidate is expected to raise the best score b by less than `min_gain`.
+
+        E[(S - b)+ | D] = integral_b^1 P(S > x | D) dx < min_gain
+
+    Under `Posterior` by the posterior predictive, under a point estimate by the estimated distribution. It looks one
+    step ahead: with little known yet, several candidates may be worth more than one each.
+
+    Args:
+        min_gain: A difference of scores in [0, 1]; what a candidate must be worth. With calibrated scores it is a price
+            in accuracy.
+    """
+
+    min_gain: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.min_gain <= 1.0:
+            raise SettingsError(f"min_gain must be a difference of scores in [0, 1], got {self.min_gain!r}")
+
+    def __call__(self, history: History) -> Decision:
+        if not history.scores:
+            return self._decision(StopReason.MARGINAL_GAIN, {"min_gain": self.min_gain}, stop=False)
+        gain = _expected_gain(history)
+        figures = {"gain": gain, "best": history.best, "min_gain": self.min_gain}
+        return self._decision(StopReason.MARGINAL_GAIN, figures, stop=gain < self.min_gain)
+
+
+@dataclass(frozen=True)
+class Hopeless(Rule):
+    r"""Stop when the target is too unlikely to be reached by the m candidates that may still be scored.
+
+        1 - E[F(target)^m | D] < probability,   m = max_samples - n - failures
+
+    Pending candidates count as still to come. Never stops without scores, without a cap, or once the target was
+    reached. It looks again after every score, so the chance of ever giving up a question that would have reached the
+    target is larger than that of a single look.
+
+    Args:
+        target: A score in [0, 1].
+        probability: In (0, 1).
+    """
+
+    target: float
+    probability: float
+
+    def __post_init__(self) -> None:
+        _check_target(self.target)
+        if not 0.0 < self.probability < 1.0:
+            raise SettingsError(f"probability must lie strictly between 0 and 1, got {self.probability!r}")
+
+    def __call__(self, history: History) -> Decision:
+        if not history.scores or history.best >= self.target or history.max_samples is None:
+            return self._decision(StopReason.HOPELESS, {"probability": self.probability}, stop=False)
+        left = max(0, history.max_samples - history.n - history.failures)
+        chance = _chance(history, self.target, left)
+        figures = {"chance": chance, "left": left, "probability": self.probability}
+        return self._decision(StopReason.HOPELESS, figures, stop=chance < self.probability)
+
+
+def _chance(history: History, target: float, count: int) -> float:
+    """P(at least one of the next `count` scores reaches the target)."""
+    from langchain_optscale.stats.best_of_n import probability_of_reaching
+    from langchain_optscale.stats.posterior import PosteriorEstimate
+
+    estimate = history.estimate
+    if isinstance(estimate, PosteriorEstimate):
+        return estimate.prob_reach(target, count)
+    return float(probability_of_reaching(estimate.mu, estimate.sigma, target=target, n=count))
+
+
+def _expected_gain(history: History) -> float:
+    """By how much one more score is expected to raise the best."""
+    from langchain_optscale.stats.best_of_n import expected_gain
+    from langchain_optscale.stats.posterior import PosteriorEstimate
+
+    estimate = history.estimate
+    if isinstance(estimate, PosteriorEstimate):
+        return estimate.expected_gain(history.best)
+    return float(expected_gain(estimate.mu, estimate.sigma, best=history.best))

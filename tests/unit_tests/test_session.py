@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from langchain_optscale import FixedPrior, Session
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records import Failure, StopReason, Verdict
-from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
+from langchain_optscale.records import Estimate, Failure, StopReason, Verdict
+from langchain_optscale.stats import MaximumAPosteriori, MaximumLikelihood, Posterior
 from langchain_optscale.stopping import (
     Deadline,
     MaxFailures,
@@ -174,6 +174,14 @@ rules = st.sampled_from(
         TargetReached(0.5) & MinSamples(3),
     ]
 )
+
+
+def test_a_session_with_the_posterior_survives_json():
+    session = tell_all(Session(optscale(0.95, 0.9, 12), estimator=Posterior(any_shape=0.1), max_samples=12), [0.5] * 12)
+    back = Session.from_dict(json.loads(json.dumps(session.to_dict())))
+    assert back.estimator == session.estimator
+    assert back.rounds == session.rounds
+    assert all(type(look.estimate) is Estimate for round_ in session.rounds for look in round_.looks)
 
 
 @given(scores_of_a_search, rules, st.randoms(use_true_random=False), st.integers(1, 8))

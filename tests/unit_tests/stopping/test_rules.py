@@ -6,9 +6,12 @@ import pytest
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records import StopReason
+from langchain_optscale.stats import Posterior, ScoreSums
 from langchain_optscale.stopping import (
     Deadline,
     History,
+    Hopeless,
+    MarginalGain,
     MaxFailures,
     MaxSamples,
     MinSamples,
@@ -132,6 +135,8 @@ def test_presets_are_made_of_rules():
         (lambda: MinSamples(-1), "min_samples must be"),
         (lambda: TokenBudget(0), "token_budget must be"),
         (lambda: MaxFailures(0), "max_failures must be"),
+        (lambda: MarginalGain(-0.1), "min_gain must be"),
+        (lambda: Hopeless(0.9, 1.0), "probability must lie strictly between 0 and 1"),
         (lambda: Deadline(0), "finite number of seconds above 0"),
         (lambda: Deadline(math.inf), "finite number of seconds above 0"),
         (
@@ -143,6 +148,56 @@ def test_presets_are_made_of_rules():
 def test_bad_settings(make, sentence):
     with pytest.raises(SettingsError, match=sentence):
         make()
+
+
+def test_marginal_gain_of_uniform_scores():
+    # For the uniform law E[(S - b)+] = (1 - b)^2 / 2.
+    history = History(scores=(0.3, 0.8), estimator=Known())
+    assert MarginalGain(0.019)(history).figures["gain"] == pytest.approx(0.02, rel=1e-6)
+    assert not MarginalGain(0.019)(history).stop
+    assert MarginalGain(0.021)(history).reason is StopReason.MARGINAL_GAIN
+    assert not MarginalGain(0.5)(History()).stop
+
+
+def test_hopeless_of_uniform_scores():
+    # For the uniform law one of m more reaches s with probability 1 - s^m; here m = 10 - 2 - 1.
+    history = History(scores=(0.3, 0.4), pending=2, failures=1, max_samples=10, estimator=Known())
+    chance = 1 - 0.99**7
+    assert Hopeless(0.99, 0.05)(history).figures["chance"] == pytest.approx(chance, rel=1e-6)
+    assert not Hopeless(0.99, chance - 0.001)(history).stop
+    assert Hopeless(0.99, chance + 0.001)(history).reason is StopReason.HOPELESS
+    assert not Hopeless(0.2, 0.9)(history).stop  # reached already
+    assert not Hopeless(0.99, 0.9)(History(scores=(0.3,), estimator=Known())).stop  # no cap
+
+
+def test_rules_under_the_posterior():
+    posterior = Posterior()
+    scores = (0.62, 0.71, 0.55, 0.8)
+    history = History(scores=scores, max_samples=64, estimator=posterior)
+    bound = OptimalN(0.82, 0.5)(history).optimal_n
+    assert bound == 4 + posterior(scores).least_k(0.82, 0.5, 60)
+    assert OptimalN(0.8, 0.9)(history).stop  # the target was seen: the probability is 1
+    assert Hopeless(0.9, 0.5)(history).figures["chance"] == posterior(scores).prob_reach(0.9, 60)
+    assert MarginalGain(0.01)(history).figures["gain"] == posterior(scores).expected_gain(0.8)
+    capped = History(scores=scores, max_samples=5, estimator=posterior)
+    assert OptimalN(0.99, 0.99)(capped).optimal_n is None
+
+
+def test_the_posterior_is_given_the_scores_themselves():
+    steps = (0.9, 0.8, 0.9)
+    with_sums = History(scores=steps, sums=ScoreSums.of(steps), estimator=Posterior())
+    assert with_sums.estimate.prob_next(0.95) == Posterior()(steps).prob_next(0.95)
+    assert with_sums.estimate.prob_next(0.95) != Posterior()(ScoreSums.of(steps)).prob_next(0.95)
+
+
+class TestMarginalGain(RuleConformance):
+    def make_rule(self):
+        return MarginalGain(0.01)
+
+
+class TestHopeless(RuleConformance):
+    def make_rule(self):
+        return Hopeless(0.9, 0.05)
 
 
 class TestTargetReached(RuleConformance):

@@ -1,0 +1,91 @@
+"""What scores say: their probability under every law that is considered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_optscale.errors import InvalidScoreError
+from langchain_optscale.stats import _posterior_grid as grids
+from langchain_optscale.stats.estimation import ScoreSums
+from langchain_optscale.stats.resolution import infer_steps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from langchain_optscale.stats._any_shape import AnyShape
+    from langchain_optscale.stats._masses import FloatArray
+    from langchain_optscale.stats.estimation import Scores
+
+# Steps finer than this are told by sums alone: rounding adds r^2 / 12 to the variance.
+_FINEST_STEPS = 40
+_EMPTY: FloatArray = np.empty(0)
+
+
+def steps_of(resolution: float) -> int:
+    """How many steps of a resolution the scale has; 0 where they are so fine that it counts as continuous."""
+    return round(1.0 / resolution) if resolution > 1.0 / _FINEST_STEPS else 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evidence:
+    """Scores, ready to be weighed.
+
+    Attributes:
+        n: How many.
+        values: The scores, ascending; None where only their sums are known.
+        steps: How many steps the scale has, 0 where it is continuous.
+        resolution: r of a continuous scale, 0 where scores are exact.
+        sums: n, sum x and sum x^2.
+    """
+
+    n: int
+    values: FloatArray | None
+    steps: int
+    resolution: float
+    sums: FloatArray
+
+    @classmethod
+    def of(cls, scores: Scores, resolution: float | None) -> Evidence:
+        """Read scores or their sums.
+
+        Raises:
+            InvalidScoreError: A score is nan or outside [0, 1].
+        """
+        if isinstance(scores, ScoreSums):
+            total = scores.n * scores.mean
+            sums = np.array([scores.n, total, scores.m2 + total * scores.mean])
+            return cls(scores.n, None, 0, resolution or 0.0, sums)
+        values = np.array(scores, dtype=np.float64)
+        values.sort()
+        # nan sorts last and compares false.
+        if len(values) and not (values[0] >= 0.0 and values[-1] <= 1.0):
+            raise InvalidScoreError(f"a score must be a finite number in [0, 1], got {values[0]} to {values[-1]}")
+        steps = infer_steps(scores) if resolution is None else steps_of(resolution)
+        sums = _EMPTY if steps else np.array([len(values), values.sum(), values @ values])
+        return cls(len(values), values, steps, 0.0 if steps else resolution or 0.0, sums)
+
+    def log_likelihood(self, level: int) -> FloatArray | float:
+        """Log probability (density) of the scores under the truncated normal at each node of a grid."""
+        if not self.n:
+            return 0.0
+        if self.steps:
+            counts = self._counts()
+            places = counts.nonzero()[0]
+            return counts[places].astype(np.float64) @ grids.by_step(level, self.steps)[places]
+        return self.sums @ grids.by_sums(level, self.resolution)
+
+    def log_any_shape(self, shape: AnyShape) -> FloatArray | float:
+        """Log probability (density) of the scores under each strength of the model of any shape."""
+        if not self.n or self.values is None:
+            return 0.0
+        if self.steps:
+            return shape.log_probability(self._counts(), self.steps)
+        return shape.log_density(self.values)
+
+    def _counts(self) -> NDArray[np.intp]:
+        """How often each step was seen, shape (steps + 1,)."""
+        assert self.values is not None  # noqa: S101 - sums alone never have steps
+        return np.bincount((self.values * self.steps + 0.5).astype(np.intp), minlength=self.steps + 1)

@@ -1,0 +1,237 @@
+r"""A prior learned from the score lists of past questions.
+
+Each past question q has its own (mu, sigma), drawn from a density p that all questions share. The density is a mixture
+of many normal bumps in (mu, log sigma) with fixed centres; their weights maximise the marginal likelihood
+
+    sum_q log( (1 - w) sum_j w_j P(D_q | bump j) + w sum_a v_a P(D_q | any shape, strength a) )
+
+plus a little of the default prior, by expectation-maximisation: a smooth form of the nonparametric maximum likelihood
+of Laird, Journal of the American Statistical Association 73 (1978). So it follows whatever the family of questions is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.stats import _posterior_grid as grids
+from langchain_optscale.stats._any_shape import EDGES, WIDTHS, AnyShape
+from langchain_optscale.stats._evidence import Evidence
+from langchain_optscale.stats._weak_prior import STRENGTHS, weak_log_density, weak_shape
+from langchain_optscale.stats.resolution import infer_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from langchain_optscale.stats._masses import FloatArray
+
+__all__ = ["EmpiricalPrior"]
+
+_FORMAT = "langchain-optscale/empirical-prior"
+_VERSION = 1
+
+# Bumps overlap: each is about as wide as the distance to the next.
+_MU_CENTRES: FloatArray = np.linspace(-0.4, 1.4, 16)
+_MU_STD = 0.1
+_LOG_SIGMA_CENTRES: FloatArray = np.linspace(math.log(grids.SIGMA_LOW), math.log(grids.SIGMA_HIGH), 10)
+_LOG_SIGMA_STD = 0.35
+# Of a bump further out than this no part of any use lies in the region.
+_LEAST_INSIDE = 0.3
+
+# How many questions the default prior counts for.
+_PSEUDO_QUESTIONS = 2.0
+_PSEUDO_SCORES = 5.0
+_ANY_SHAPE = 0.2
+_STEPS = 60
+# Bumps with less weight are left out of the prior: with all of them its JSON is longer and says no more.
+_LEAST_WEIGHT = 1e-4
+
+
+@dataclass(frozen=True)
+class EmpiricalPrior:
+    """What past questions teach about the next one's scores; make it by `fit`.
+
+    `Posterior` uses all of it. Its moments `mu`, `sigma`, `mu_std` and `sigma_std` serve whoever wants two normal laws,
+    as `MaximumAPosteriori` does.
+
+    Attributes:
+        bumps: (mu, log sigma, weight) of each bump; the weights sum to one.
+        any_shape: How often, and how, past questions followed no truncated normal.
+
+    Raises:
+        SettingsError: There is no bump, or a number is out of its range.
+
+    Example:
+        >>> past = [[0.91, 0.93, 0.92], [0.31, 0.35, 0.33], [0.95, 0.94, 0.97], [0.42, 0.4, 0.39]] * 5
+        >>> prior = EmpiricalPrior.fit(past)
+        >>> from langchain_optscale.stats.posterior import Posterior
+        >>> Posterior()([0.92], prior).prob_next(0.85) > 0.9 > Posterior()([0.92]).prob_next(0.85)
+        True
+        >>> EmpiricalPrior.from_dict(prior.to_dict()) == prior
+        True
+    """
+
+    bumps: tuple[tuple[float, float, float], ...]
+    any_shape: AnyShape
+
+    def __post_init__(self) -> None:
+        numbers = np.array(self.bumps, dtype=np.float64).reshape(len(self.bumps), -1)
+        if numbers.shape[1:] != (3,) or not np.isfinite(numbers).all() or not (numbers[:, 2] > 0.0).all():
+            raise SettingsError("an empirical prior needs bumps of three finite numbers, the third one positive")
+
+    @classmethod
+    def fit(cls, score_lists: Sequence[Sequence[float]]) -> Self:
+        """Learn from the scores of past questions.
+
+        Args:
+            score_lists: The scores of each question, in [0, 1]; lists may differ in length, and 50 questions with 3
+                scores each are a good start.
+
+        Returns:
+            The prior.
+
+        Raises:
+            SettingsError: There is no score at all.
+            InvalidScoreError: A score is nan or outside [0, 1].
+        """
+        known = [scores for scores in score_lists if len(scores)]
+        if not known:
+            raise SettingsError("an empirical prior needs at least one list with a score in it")
+        # What the lists betray of the verifier's steps, they betray together.
+        steps = infer_steps([score for scores in known for score in scores])
+        evidence = [Evidence.of(scores, 1.0 / steps if steps else 1e-6) for scores in known]
+        shape = _shape_of(known)
+        level = grids.level_for(max(each.n for each in evidence))
+        centres, log_bumps, weak = _bumps(level)
+
+        logs = np.empty((len(known), len(centres)))
+        for row, each in enumerate(evidence):
+            likelihood = np.asarray(each.log_likelihood(level))
+            peak = float(likelihood.max())
+            logs[row] = np.log(np.exp(log_bumps) @ np.exp(likelihood - peak) + 1e-300) + peak
+        shapes = np.array([each.log_any_shape(shape) for each in evidence])
+        weak_shares = np.full(len(STRENGTHS), 1.0 / len(STRENGTHS))
+        start = np.concatenate([(1.0 - _ANY_SHAPE) * weak, _ANY_SHAPE * weak_shares])
+        weights = _maximise(np.concatenate([logs, shapes], axis=1), start)
+
+        of_bumps, of_shapes = weights[: len(centres)], weights[len(centres) :]
+        is_kept = of_bumps > _LEAST_WEIGHT * of_bumps.sum()
+        kept = of_bumps[is_kept] / of_bumps[is_kept].sum()
+        bumps = np.column_stack([centres[is_kept], kept])
+        whole = float(of_shapes.sum())
+        return cls(
+            tuple((mu, log_sigma, weight) for mu, log_sigma, weight in bumps.tolist()),
+            AnyShape(whole, STRENGTHS, tuple((of_shapes / whole).tolist()), shape.base),
+        )
+
+    def log_density(self, mu: FloatArray, sigma: FloatArray) -> FloatArray:
+        """Log density in d mu d log(sigma), up to a constant, elementwise over flat arrays."""
+        centres, weights = self._numbers[:, :2], self._numbers[:, 2]
+        level = [_log_bump(mu, np.log(sigma), centre) + math.log(w) for centre, w in zip(centres, weights, strict=True)]
+        total: FloatArray = special.logsumexp(np.array(level), axis=0)
+        return total
+
+    @cached_property
+    def _numbers(self) -> FloatArray:
+        return np.array(self.bumps)
+
+    def _mean(self, values: FloatArray) -> float:
+        return float(values @ self._numbers[:, 2] / self._numbers[:, 2].sum())
+
+    @property
+    def mu(self) -> float:
+        """Mean of mu."""
+        return self._mean(self._numbers[:, 0])
+
+    @property
+    def mu_std(self) -> float:
+        """Standard deviation of mu."""
+        return math.sqrt(self._mean((self._numbers[:, 0] - self.mu) ** 2) + _MU_STD**2)
+
+    @property
+    def sigma(self) -> float:
+        """Mean of sigma."""
+        return self._mean(np.exp(self._numbers[:, 1] + 0.5 * _LOG_SIGMA_STD**2))
+
+    @property
+    def sigma_std(self) -> float:
+        """Standard deviation of sigma."""
+        squares = self._mean(np.exp(2.0 * self._numbers[:, 1] + 2.0 * _LOG_SIGMA_STD**2))
+        return math.sqrt(squares - self.sigma**2)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` gives an equal prior back."""
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "bumps": [list(bump) for bump in self.bumps],
+            "any_shape": {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self.any_shape).items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: The data is not an empirical prior, of a later version, or damaged.
+        """
+        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+            raise InvalidRecordError(f"not an empirical prior of format {_FORMAT!r}, version {_VERSION}")
+        try:
+            shape = data["any_shape"]
+            parts = {name: tuple(map(float, shape[name])) for name in ("strengths", "shares", "base")}
+            bumps = tuple((float(mu), float(log_sigma), float(weight)) for mu, log_sigma, weight in data["bumps"])
+            return cls(bumps, AnyShape(weight=float(shape["weight"]), **parts))
+        except (KeyError, TypeError, ValueError, SettingsError) as error:
+            raise InvalidRecordError(f"the empirical prior cannot be read: {error}") from error
+
+
+def _log_bump(mu: FloatArray, log_sigma: FloatArray, centre: FloatArray) -> FloatArray:
+    off_mu, off_sigma = (mu - centre[0]) / _MU_STD, (log_sigma - centre[1]) / _LOG_SIGMA_STD
+    logs: FloatArray = -0.5 * (off_mu * off_mu + off_sigma * off_sigma)
+    return logs - math.log(2.0 * math.pi * _MU_STD * _LOG_SIGMA_STD)
+
+
+def _bumps(level: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Centres (bumps, 2), log probability of each node (bumps, nodes), and each bump's weight in the weak prior."""
+    at = grids.grid(level)
+    log_sigma = np.log(at.sigma)
+    centres = np.array([(mu, log) for mu in _MU_CENTRES for log in _LOG_SIGMA_CENTRES])
+    logs = np.array([_log_bump(at.mu, log_sigma, centre) for centre in centres]) + at.log_area
+    inside = np.exp(logs).sum(axis=1)
+    is_inside = inside > _LEAST_INSIDE
+    centres = centres[is_inside]
+    weak = np.exp(weak_log_density(centres[:, 0], centres[:, 1]))
+    return centres, logs[is_inside], weak / weak.sum()
+
+
+def _shape_of(score_lists: Sequence[Sequence[float]]) -> AnyShape:
+    """The model of any shape whose base is the histogram of all scores, every question counting the same."""
+    weak = np.array(weak_shape(_ANY_SHAPE).base)
+    histogram = np.zeros(len(WIDTHS))
+    for scores in score_lists:
+        histogram += np.histogram(scores, EDGES)[0] / len(scores)
+    base = (histogram + _PSEUDO_SCORES * weak) / (len(score_lists) + _PSEUDO_SCORES)
+    shares = tuple([1.0 / len(STRENGTHS)] * len(STRENGTHS))
+    return AnyShape(_ANY_SHAPE, STRENGTHS, shares, tuple(base.tolist()))
+
+
+def _maximise(logs: FloatArray, start: FloatArray) -> FloatArray:
+    """Mixture weights by expectation-maximisation, with `start` as pseudo-questions; logs (questions, components)."""
+    likelihoods = np.exp(logs - logs.max(axis=1, keepdims=True))
+    weights = start
+    for _ in range(_STEPS):
+        shares = likelihoods * weights
+        shares /= shares.sum(axis=1, keepdims=True)
+        weights = (shares.sum(axis=0) + _PSEUDO_QUESTIONS * start) / (len(logs) + _PSEUDO_QUESTIONS)
+    return weights
