@@ -6,6 +6,7 @@ All of them can be built and run. None looks at a sample that it has not drawn: 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -48,7 +49,7 @@ class _Baseline:
 
 
 @dataclass(frozen=True)
-class _FixedNumber(_Baseline):
+class _FixedNumber(_Baseline, ABC):
     n: int | None = None
 
     def __post_init__(self) -> None:
@@ -60,8 +61,9 @@ class _FixedNumber(_Baseline):
         n = max_samples if self.n is None else min(self.n, max_samples)
         return Outcome(n, n, 1, self._choose(question.samples[:n]), StopReason.MAX_SAMPLES)
 
+    @abstractmethod
     def _choose(self, samples: Sequence[Sample]) -> int:
-        raise NotImplementedError
+        """The place of the sample to return."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from langchain_optscale.evaluation.baselines import (
 )
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.oracles import CorrectnessOracle, TailOracle
+from langchain_optscale.evaluation.replay import fits
 from langchain_optscale.stopping import optscale
 
 if TYPE_CHECKING:
@@ -72,5 +73,4 @@ def catalogue(
     made = [METHODS[name](target, confidence, pool.cap) for name in (METHODS if names is None else names)]
     if names is not None:
         return made
-    has = {"scores": pool.has_scores, "answers": pool.has_answers, "correct": pool.has_correct}
-    return [method for method in made if all(has[need] for need in method.needs)]
+    return [method for method in made if fits(method, pool)]
