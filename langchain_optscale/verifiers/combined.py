@@ -134,6 +134,8 @@ class EnsembleVerifier(Verifier):
         weights = self.weights or (1.0,) * len(scores)
         # fsum rounds once, and rounding is monotone: the quotient cannot exceed 1.
         mean = math.fsum(w * s for w, s in zip(weights, scores, strict=True)) / math.fsum(weights)
+        # Products of tiny scores lose digits to underflow; a mean lies between its terms all the same.
+        mean = min(max(mean, min(scores)), max(scores))
         return mean if min(scores) == 1.0 else min(mean, math.nextafter(1.0, 0.0))
 
 

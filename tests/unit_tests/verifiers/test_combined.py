@@ -68,6 +68,10 @@ def test_every_combination_stays_within_the_scores_and_is_one_only_where_all_are
     assert min(scores) * (1 - 1e-12) <= combined(scores, weights=weights) <= max(scores) * (1 + 1e-12)
 
 
+def test_a_tiny_score_keeps_its_digits():
+    assert combined([2.2250738585072014e-308], weights=[1e-06]) == 2.2250738585072014e-308
+
+
 def test_the_verdict_tells_who_said_what():
     verifiers = [
         constant(Verdict(0.5, usage=Usage(5, 1, 1))),
