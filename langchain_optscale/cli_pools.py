@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     import argparse
 
     from langchain_optscale.evaluation.metrics import Report
-    from langchain_optscale.evaluation.pools import Pool
     from langchain_optscale.evaluation.recording import Progress
 
 __all__ = ["add_record", "add_replay"]
@@ -114,7 +112,7 @@ def _replay(arguments: argparse.Namespace) -> None:
     names = arguments.methods.split(",") if arguments.methods else None
     reports = []
     for path in arguments.pools:
-        pool = _scored(read_pool(path))
+        pool = read_pool(path).scored()
         methods = catalogue(pool, target=arguments.target, confidence=arguments.confidence, names=names)
         reports.append(
             replay(
@@ -138,13 +136,3 @@ def _print_reports(reports: list[Report], *, as_json: bool) -> None:
         print_json([{"pool": report.pool, **row} for report in reports for row in report.to_dict()])
     else:
         sys.stdout.write("\n\n".join(report.table() for report in reports) + "\n")
-
-
-def _scored(pool: Pool) -> Pool:
-    """The pool with scores; where it has logits instead, by the logistic law that has their mean and deviation."""
-    if pool.has_scores or not pool.has_logits:
-        return pool
-    logits = [sample.logit for sample in pool.samples if sample.logit is not None]
-    mean = math.fsum(logits) / len(logits)
-    deviation = math.sqrt(math.fsum((logit - mean) ** 2 for logit in logits) / len(logits))
-    return pool.from_logits(mean, (deviation or 1.0) * math.sqrt(3.0) / math.pi)

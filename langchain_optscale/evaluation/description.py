@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.pools import Pool
     from langchain_optscale.evaluation.samples import Sample
 
-__all__ = ["area_under_curve", "describe", "score_resolution"]
+__all__ = ["area_under_curve", "describe", "score_resolution", "won_pairs"]
 
 _QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 _FINEST_GRID = 100
@@ -78,7 +78,7 @@ def area_under_curve(values: Sequence[float], correct: Sequence[bool]) -> float 
         >>> area_under_curve([0.1, 0.5, 0.5, 0.9], [False, False, True, True])
         0.875
     """
-    area, pairs = _won_pairs(np.asarray(values, dtype=float), np.asarray(correct, dtype=bool))
+    area, pairs = won_pairs(np.asarray(values, dtype=float), np.asarray(correct, dtype=bool))
     return area / pairs if pairs else None
 
 
@@ -146,7 +146,7 @@ def _aucs(pool: Pool, rank: Callable[[Sample], float | None] | None) -> dict[str
     if rank is None or not pool.has_correct:
         return {"auc": None, "auc_within_question": None}
     within = [
-        _won_pairs(
+        won_pairs(
             np.array([rank(sample) for sample in question.samples], dtype=float),
             np.array([sample.correct for sample in question.samples], dtype=bool),
         )
@@ -160,8 +160,13 @@ def _aucs(pool: Pool, rank: Callable[[Sample], float | None] | None) -> dict[str
     }
 
 
-def _won_pairs(values: NDArray[np.float64], correct: NDArray[np.bool_]) -> tuple[float, int]:
-    """Pairs of a right and a wrong sample that the right one wins, a tie counted half, and all such pairs."""
+def won_pairs(values: NDArray[np.float64], correct: NDArray[np.bool_]) -> tuple[float, int]:
+    """Pairs of a right and a wrong sample that the right one wins, a tie counted half, and all such pairs.
+
+    Args:
+        values: Scores or logits, shape (n,).
+        correct: Whether each is right, shape (n,).
+    """
     right, wrong = values[correct], np.sort(values[~correct])
     below = np.searchsorted(wrong, right, "left") + np.searchsorted(wrong, right, "right")
     return float(below.sum()) / 2, right.size * wrong.size

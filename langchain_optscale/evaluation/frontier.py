@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.baselines import BestOfN
@@ -25,7 +26,26 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.metrics import PairedDifference, Report
     from langchain_optscale.evaluation.pools import Pool
 
-__all__ = ["Parity", "frontier", "samples_at_parity"]
+__all__ = ["Choice", "HeldOut", "Parity", "cheapest", "frontier", "held_out", "samples_at_parity"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+Choice: TypeAlias = "Callable[[FloatArray, FloatArray], tuple[int, bool]]"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What was chosen on one half of the questions, and what it was worth on the other.
+
+    Attributes:
+        values: Shape (Q, 8), the columns of `FIGURES`, averaged over the splits.
+        chosen: How often each method was chosen, by its place.
+        attained: Share of halves on which some method had what was wanted.
+    """
+
+    values: FloatArray
+    chosen: Counter[int]
+    attained: float
 
 
 @dataclass(frozen=True)
@@ -130,36 +150,69 @@ def samples_at_parity(
     if not grid or splits < 1 or len(pool) < 2:
         raise SettingsError("parity needs at least one setting, one split and two questions")
     report = replay(pool, [reference or BestOfN(), *(family(**settings) for settings in grid)], **options)
-    accuracy, samples = (np.stack([runs[figure] for runs in report.runs]) for figure in ("accuracy", "samples"))
-    held_out = np.zeros((len(pool), len(FIGURES)))
-    chosen: Counter[int] = Counter()
-    attained = 0
-    for seed in range(splits):
-        first = {question.id for question in pool.split(seed=seed)[0]}
-        on_first = np.array([question.id in first for question in pool])
-        for half in (on_first, ~on_first):
-            place, is_at_parity = _choose(accuracy[:, half].mean(axis=1), samples[:, half].mean(axis=1))
-            held_out[~half] += report.runs[place].values[~half]
-            chosen[place] += 1
-            attained += is_at_parity
+    found = held_out(pool, report, _at_parity, splits)
     name = report.runs[1].name
-    pair = replace(report, runs=(report.runs[0], Runs(name, {}, held_out / splits)))
+    pair = replace(report, runs=(report.runs[0], Runs(name, {}, found.values)))
     return Parity(
         samples=float(pair.runs[1]["samples"].mean()),
         accuracy=float(pair.runs[1]["accuracy"].mean()),
         reference_samples=float(pair.runs[0]["samples"].mean()),
         reference_accuracy=float(pair.runs[0]["accuracy"].mean()),
         difference=pair.paired(1, 0),
-        chosen=tuple((dict(grid[place - 1]), times) for place, times in chosen.most_common()),
-        attained=attained / (2 * splits),
+        chosen=tuple((dict(grid[place - 1]), times) for place, times in found.chosen.most_common()),
+        attained=found.attained,
     )
 
 
-def _choose(accuracy: np.ndarray[Any, Any], samples: np.ndarray[Any, Any]) -> tuple[int, bool]:
-    """The cheapest setting that is as accurate as the reference, which stands first; else the most accurate one."""
+def held_out(pool: Pool, report: Report, choose: Choice, splits: int) -> HeldOut:
+    """What a way of choosing among methods is worth: it chooses on one half and is judged on the other.
+
+    Args:
+        pool: What the report is about.
+        report: Of all methods among which is chosen.
+        choose: Given mean accuracy and mean samples of every method on the choosing half, shapes (M,) and (M,), the
+            place of its choice, and whether that has what was wanted.
+        splits: Splits in halves, at least 1: `pool.split` with seeds 0, 1, ..., each used both ways.
+
+    Returns:
+        The figures of what was chosen, on the questions that did not choose.
+    """
+    accuracy, samples = (np.stack([runs[figure] for runs in report.runs]) for figure in ("accuracy", "samples"))
+    values = np.zeros((len(pool), len(FIGURES)))
+    chosen: Counter[int] = Counter()
+    attained = 0
+    for seed in range(splits):
+        first = {question.id for question in pool.split(seed=seed)[0]}
+        on_first = np.array([question.id in first for question in pool])
+        for half in (on_first, ~on_first):
+            place, has_it = choose(accuracy[:, half].mean(axis=1), samples[:, half].mean(axis=1))
+            values[~half] += report.runs[place].values[~half]
+            chosen[place] += 1
+            attained += has_it
+    return HeldOut(values / splits, chosen, attained / (2 * splits))
+
+
+def cheapest(
+    accuracy: FloatArray, samples: FloatArray, able: NDArray[np.bool_], wanted: NDArray[np.bool_]
+) -> tuple[int, bool]:
+    """The cheapest of those that are wanted, the more accurate of equals; where none is, the most accurate of all.
+
+    Args:
+        accuracy: Means, shape (M,).
+        samples: Means, shape (M,).
+        able: Who may be chosen at all, shape (M,).
+        wanted: Who has what is wanted, shape (M,).
+
+    Returns:
+        Its place, and whether it is wanted.
+    """
+    has_it = bool((able & wanted).any())
     # Means of the same shares in another order differ by rounding.
-    able = np.flatnonzero(accuracy[1:] >= accuracy[0] - 1e-12) + 1
-    is_at_parity = able.size > 0
-    if not is_at_parity:
-        able = np.flatnonzero(accuracy[1:] >= accuracy[1:].max() - 1e-12) + 1
-    return int(able[np.lexsort((-accuracy[able], samples[able]))[0]]), is_at_parity
+    places = np.flatnonzero(able & (wanted if has_it else accuracy >= accuracy[able].max() - 1e-12))
+    return int(places[np.lexsort((-accuracy[places], samples[places]))[0]]), has_it
+
+
+def _at_parity(accuracy: FloatArray, samples: FloatArray) -> tuple[int, bool]:
+    """The cheapest setting that is as accurate as the reference, which stands first; else the most accurate one."""
+    able = np.arange(len(accuracy)) > 0
+    return cheapest(accuracy, samples, able, accuracy >= accuracy[0] - 1e-12)

@@ -185,6 +185,33 @@ class Pool:
             raise SettingsError(f"pool {self.name!r} has samples without a logit: there is nothing to make scores of")
         return self.with_scores(lambda sample: _logistic((cast("float", sample.logit) - location) / scale))
 
+    def scored(self) -> Pool:
+        """This pool if its samples have scores, else one whose scores are made of the logits.
+
+        Logits become scores by the logistic law that has their mean and standard deviation; their order stays.
+
+        Example:
+            >>> pool = Pool((Question("a", "?", (Sample(logit=-3.0), Sample(logit=1.0))),))
+            >>> [round(sample.score, 3) for sample in pool.scored().samples]
+            [0.14, 0.86]
+        """
+        if self.has_scores or not self.has_logits:
+            return self
+        logits = [sample.logit for sample in self.samples if sample.logit is not None]
+        mean = math.fsum(logits) / len(logits)
+        deviation = math.sqrt(math.fsum((logit - mean) ** 2 for logit in logits) / len(logits))
+        return self.from_logits(mean, (deviation or 1.0) * math.sqrt(3.0) / math.pi)
+
+    def head(self, count: int) -> Pool:
+        """The same questions with their first `count` samples.
+
+        Raises:
+            SettingsError: Some question has fewer, or `count` is below 1.
+        """
+        if not 1 <= count <= self.cap:
+            raise SettingsError(f"of pool {self.name!r} the first 1 to {self.cap} samples can be taken, not {count}")
+        return replace(self, questions=tuple(replace(q, samples=q.samples[:count]) for q in self))
+
     def describe(self) -> dict[str, Any]:
         """The pool in figures, see `langchain_optscale.evaluation.description.describe`."""
         from langchain_optscale.evaluation.description import describe

@@ -130,3 +130,54 @@ def test_ctrl_c():
     assert child.returncode == 130
     assert complaint == "optscale: interrupted\n"
     assert time.monotonic() - began < 10
+
+
+def write_pool(path, questions=40):
+    with path.open("w", encoding="utf-8") as file:
+        for place in range(questions):
+            # Right are those that score 0.8; every question has one, somewhere among four.
+            samples = [
+                {"score": 0.8 if (place + k) % 4 == 0 else 0.3, "correct": (place + k) % 4 == 0} for k in range(4)
+            ]
+            file.write(json.dumps({"id": f"q{place}", "prompt": "?", "samples": samples}) + "\n")
+    return str(path)
+
+
+def test_calibrate_recommends_and_saves(tmp_path):
+    saved = tmp_path / "calibration.json"
+    done = run("calibrate", write_pool(tmp_path / "pool.jsonl"), "-o", str(saved))
+    assert done.returncode == 0, done.stderr
+    assert "expected (held out)" in done.stdout
+    assert "warning: 40 questions" in done.stdout
+    assert "CalibratedVerifier" in done.stdout
+    assert done.stderr == ""
+    from langchain_optscale.stats import Calibration
+
+    calibration = Calibration.load(saved)
+    assert calibration(0.8) > 0.9
+    assert calibration(0.3) < 0.1
+
+
+def test_calibrate_json(tmp_path):
+    done = run("calibrate", write_pool(tmp_path / "pool.jsonl"), "--accuracy", "0.9", "--json")
+    document = json.loads(done.stdout)
+    assert document["expected"]["accuracy"] == 1.0
+    assert document["expected"]["samples"] < 3
+    assert document["verifier"]["auc_within_question"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--budget", "0.2"], "budget must be a number of samples of at least 1"),
+        (["--accuracy", "90"], "accuracy must be above 0 and at most 1"),
+        (["--max-samples", "9"], "the first 1 to 4 samples can be taken, not 9"),
+        (["--max-samples", "1"], "two samples each"),
+    ],
+)
+def test_calibrate_complains_in_one_sentence(tmp_path, arguments, complaint):
+    done = run("calibrate", write_pool(tmp_path / "pool.jsonl"), *arguments)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
