@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records import Estimate
 
-__all__ = ["plot_difficulty", "plot_frontier", "plot_reliability", "plot_scores"]
+__all__ = ["plot_difficulty", "plot_frontier", "plot_optimal_n", "plot_reliability", "plot_scores"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
@@ -171,6 +171,46 @@ def plot_difficulty(difficulty: Sequence[float], samples: Mapping[str, Sequence[
     axes.set_ylim(bottom=0)
     axes.set_xlabel("share of a question's recorded samples that is right (groups of equal size)")
     axes.set_ylabel("mean samples drawn")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def plot_optimal_n(traces: Mapping[str, Sequence[Sequence[float | None]]], *, cap: int) -> Figure:
+    """The computed optimal N as scores arrive: the median over searches, and the middle four fifths as a band.
+
+    A search ends where its N* meets the number of scores, the grey diagonal; those that have ended are left out of
+    what stands to the right of it.
+
+    Args:
+        traces: By method, for each search its N* after 1, 2, ... scores; None where none was computed, infinity where
+            the target is out of reach.
+        cap: Values above it are drawn at it.
+
+    Returns:
+        The figure, 6 by 4 inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        SettingsError: No trace has a value.
+    """
+    if not any(value is not None for searches in traces.values() for trace in searches for value in trace):
+        raise SettingsError("no search has a computed optimal N: nothing to show")
+    figure, axes = _figure()
+    longest = max(len(trace) for searches in traces.values() for trace in searches)
+    axes.plot([1, longest], [1, longest], color=_GREY, linewidth=1, linestyle="--", label="scores so far")
+    for (name, searches), colour, mark in zip(traces.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
+        numbers, bands = [], []
+        for place in range(longest):
+            known = [trace[place] for trace in searches if place < len(trace)]
+            values = [min(float(value), cap) for value in known if value is not None]
+            if values:
+                numbers.append(place + 1)
+                bands.append(np.percentile(values, (10, 50, 90)))
+        low, middle, high = np.array(bands).T
+        axes.fill_between(numbers, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(numbers, middle, color=colour, marker=mark, markersize=4, linewidth=1, label=name)
+    axes.set_xlabel("scores so far")
+    axes.set_ylabel("computed optimal N")
     axes.legend(fontsize=8)
     return figure
 

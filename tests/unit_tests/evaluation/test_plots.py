@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.evaluation.plots import plot_difficulty, plot_frontier, plot_reliability, plot_scores
+from langchain_optscale.evaluation.plots import (
+    plot_difficulty,
+    plot_frontier,
+    plot_optimal_n,
+    plot_reliability,
+    plot_scores,
+)
 from langchain_optscale.records import Estimate
 
 
@@ -68,3 +74,16 @@ def test_difficulty(tmp_path):
     assert saved(figure, tmp_path) > 5_000
     with pytest.raises(SettingsError, match="of one length"):
         plot_difficulty(difficulty, {"ours": [1.0]})
+
+
+def test_optimal_n(tmp_path):
+    traces = {"ours": [[None, 6, 4], [None, 8, 5, 5], [None, float("inf")]]}
+    figure = plot_optimal_n(traces, cap=16)
+    diagonal, ours = figure.axes[0].get_lines()
+    assert list(ours.get_xdata()) == [2, 3, 4]
+    # Median of 6, 8 and the cap; of 4 and 5; of 5 alone.
+    assert list(ours.get_ydata()) == [8.0, 4.5, 5.0]
+    assert list(diagonal.get_xdata()) == [1, 4]
+    assert saved(figure, tmp_path) > 5_000
+    with pytest.raises(SettingsError, match="nothing to show"):
+        plot_optimal_n({"ours": [[None]]}, cap=4)
