@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.evaluation.baselines import BestOfN
+from langchain_optscale.evaluation.baselines import BestOfN, SelfConsistency
 from langchain_optscale.evaluation.frontier import cheapest, held_out
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.metrics import Runs
-from langchain_optscale.evaluation.replay import replay
+from langchain_optscale.evaluation.replay import fits, replay
 from langchain_optscale.evaluation.verifier_quality import discrimination, fit_calibration
 from langchain_optscale.stopping import MarginalGain, optscale
 
@@ -280,13 +280,16 @@ def _warnings(
             f"on questions that did not choose it, the setting has {expected['accuracy']:.1%}, not {accuracy:.1%}: "
             "choosing flatters; ask for a little more, or record more questions"
         )
-    described = pool.describe()
-    majority, best = described["majority_accuracy"], described["best_of_cap_accuracy"]
-    if majority is not None and best is not None and majority > best:
-        warnings.append(
-            f"at {pool.cap} samples the most frequent answer is right in {majority:.1%} of the questions, the best "
-            f"score in {best:.1%}: select='vote' or a rule for answers will serve better"
-        )
+    votes = SelfConsistency()
+    if pool.has_correct and fits(votes, pool):
+        both = replay(pool, [votes, BestOfN()], permutations=2, seed=report.seed)
+        more = both.paired(0, 1)
+        if more.intervals["accuracy"].low > 0:
+            voted, best = (row["accuracy"] for row in both.to_dict())
+            warnings.append(
+                f"at {pool.cap} samples the most frequent answer is right in {voted:.1%} of the questions, the best "
+                f"score in {best:.1%}: select='vote' or a rule for answers will serve better"
+            )
     return warnings
 
 
