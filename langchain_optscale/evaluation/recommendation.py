@@ -11,19 +11,19 @@ questions that chose it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.advice import Recommendation, SearchChoice
 from langchain_optscale.evaluation.baselines import BestOfN, SelfConsistency
 from langchain_optscale.evaluation.frontier import cheapest, held_out
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.metrics import Runs
 from langchain_optscale.evaluation.replay import fits, replay
 from langchain_optscale.evaluation.verifier_quality import discrimination, fit_calibration
-from langchain_optscale.stopping import MarginalGain, optscale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.frontier import Choice
     from langchain_optscale.evaluation.metrics import FloatArray, Report
     from langchain_optscale.evaluation.pools import Pool
-    from langchain_optscale.evaluation.verifier_quality import CalibrationFit, Discrimination
-    from langchain_optscale.stopping import Rule
+    from langchain_optscale.evaluation.verifier_quality import Discrimination
 
-__all__ = ["Recommendation", "SearchChoice", "recommend"]
+__all__ = ["recommend"]
 
 _TARGET_QUANTILES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 _CONFIDENCES = (0.8, 0.95)
@@ -43,126 +42,6 @@ _SPLITS = 10
 _ENOUGH_QUESTIONS = 100
 _SEARCHES = 400
 """Searches that each setting is replayed in, about: few questions are replayed in more orders."""
-
-
-@dataclass(frozen=True)
-class SearchChoice:
-    """Settings of a search, as `recommend` chooses them.
-
-    Attributes:
-        target: For `optscale`; a probability of being right where the scores are calibrated.
-        confidence: The same.
-        max_samples: The cap.
-        min_gain: For `MarginalGain`: what one more candidate must be expected to add to the best score; None without.
-    """
-
-    target: float
-    confidence: float
-    max_samples: int
-    min_gain: float | None = None
-
-    def rule(self) -> Rule:
-        """The stopping rule with these settings."""
-        rule = optscale(self.target, self.confidence, self.max_samples, min(2, self.max_samples))
-        return rule if self.min_gain is None else rule | MarginalGain(self.min_gain)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
-            "target": self.target,
-            "confidence": self.confidence,
-            "max_samples": self.max_samples,
-            "min_gain": self.min_gain,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Recommendation:
-    """What to set, what to expect of it, and what to beware of.
-
-    Attributes:
-        goal: What was asked for, in words.
-        choice: The settings.
-        calibration: The calibration that the target is to be read with; None where the pool does not say what is right.
-        discrimination: How well the scores tell right from wrong; None likewise.
-        report: Three rows: best-of-N at the cap, "recommended" as chosen on halves and measured on the others, and
-            "recommended, on all" as it looks on the questions that chose it.
-        attained: Share of halves on which some setting had what was asked for.
-        warnings: A sentence each.
-    """
-
-    goal: str
-    choice: SearchChoice
-    calibration: CalibrationFit | None
-    discrimination: Discrimination | None
-    report: Report
-    attained: float
-    warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form.
-
-        Returns:
-            "pool", "goal", "measure", "settings", "expected" and "best_of_n" (rows of `Report.to_dict`), "difference"
-            (expected minus best-of-N in accuracy and samples, each with "mean" and "ci"), "verifier" (None without
-            labels), "attained" and "warnings".
-        """
-        best_of_n, expected, _ = self.report.to_dict()
-        paired = self.report.paired(1, 0)
-        return {
-            "pool": self.report.pool,
-            "goal": self.goal,
-            "settings": self.choice.to_dict(),
-            "measure": self.report.measure,
-            "expected": expected,
-            "best_of_n": best_of_n,
-            "difference": {
-                name: {"mean": paired.differences[name], "ci": list(paired.intervals[name])}
-                for name in ("accuracy", "samples")
-            },
-            "verifier": self._verifier(),
-            "attained": self.attained,
-            "warnings": list(self.warnings),
-        }
-
-    def text(self) -> str:
-        """The recommendation for people: what to set, what to expect, what to beware of."""
-        settings = self.choice
-        rows = self.report.to_dict()
-        lines = [
-            f"{self.report.pool}: {self.goal}",
-            "",
-            f"  target      {settings.target:g}" + (" (probability of being right)" if self.calibration else ""),
-            f"  confidence  {settings.confidence:g}",
-            f"  max_samples {settings.max_samples}",
-            f"  min_gain    {'none' if settings.min_gain is None else format(settings.min_gain, 'g')}",
-            "",
-            f"{'':24}{self.report.measure + ' [95 %]':>28}{'samples [95 %]':>24}",
-        ]
-        for label, row in (("expected (held out)", rows[1]), (f"best of {self.report.max_samples}", rows[0])):
-            lines.append(f"{label:24}{_interval(row, 'accuracy', '.1%'):>28}{_interval(row, 'samples', '.2f'):>24}")
-        if self.calibration is not None and self.discrimination is not None:
-            auc = self.discrimination.auc
-            lines += [
-                "",
-                f"scores: expected calibration error {self.calibration.ece_before:.3f} as they are, "
-                f"{self.calibration.ece_after:.3f} calibrated; "
-                f"right above wrong {'unknown' if auc is None else format(auc, '.0%')} of the time",
-            ]
-        return "\n".join(lines + [f"warning: {warning}" for warning in self.warnings])
-
-    def _verifier(self) -> dict[str, Any] | None:
-        if self.calibration is None or self.discrimination is None:
-            return None
-        known, interval = self.discrimination, self.discrimination.interval
-        return {
-            "auc_within_question": known.auc,
-            "auc_within_question_ci": interval and list(interval),
-            "mixed_questions": known.questions,
-            "calibration": type(self.calibration.calibration).__name__,
-            "ece_before": self.calibration.ece_before,
-            "ece_after": self.calibration.ece_after,
-        }
 
 
 def recommend(
@@ -306,8 +185,3 @@ def _check(pool: Pool, accuracy: float | None, budget: float | None) -> None:
         raise SettingsError(
             f"a recommendation needs at least four questions of two samples each, got {len(pool)} of {pool.cap}"
         )
-
-
-def _interval(row: dict[str, Any], figure: str, form: str) -> str:
-    low, high = row[f"{figure}_ci"]
-    return f"{row[figure]:{form}} [{low:{form}}, {high:{form}}]"

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.advice import SearchChoice
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
-from langchain_optscale.evaluation.recommendation import SearchChoice, recommend
+from langchain_optscale.evaluation.recommendation import recommend
 from langchain_optscale.stopping import MarginalGain, optscale
 
 
