@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonField", "ToolCallAnswer", "canonical_json"]
 
-# Every try to read JSON at some brace may read to the end: in total at most so many times the text.
+_JSON_START = re.compile(r'\{\s*+["}]|\[')
+# Every try to read JSON at some brace may read to the end, and its error counts the lines before it: in total at most
+# so many tries that fail, and so many times the text.
+_TRIES = 1000
 _PASSES = 16
 _MISSING = object()
 
@@ -153,18 +157,15 @@ def canonical_json(value: Any) -> str:
 def _json_values(text: str) -> Iterator[Any]:
     """The outermost JSON objects and lists in the text, in order."""
     decoder = json.JSONDecoder(parse_float=Decimal)
-    place, budget = 0, _PASSES * (len(text) + 1)
-    while budget > 0:
-        starts = [start for start in (text.find("{", place), text.find("[", place)) if start >= 0]
-        if not starts:
-            return
-        start = min(starts)
+    place, tries, budget = 0, _TRIES, _PASSES * (len(text) + 1)
+    while tries and budget > 0 and (start := _JSON_START.search(text, place)):
+        begin = start.start()
         try:
-            value, place = decoder.raw_decode(text, start)
+            value, place = decoder.raw_decode(text, begin)
         except json.JSONDecodeError as error:
-            place, budget = start + 1, budget - max(1, error.pos - start)
+            place, tries, budget = begin + 1, tries - 1, budget - (error.pos - begin)
         except (ValueError, RecursionError):
             # Numbers beyond what int() reads, and nesting beyond what the decoder follows.
-            place, budget = start + 1, budget - len(text)
+            place, tries, budget = begin + 1, tries - 1, budget - len(text)
         else:
             yield value
