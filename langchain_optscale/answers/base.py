@@ -114,7 +114,7 @@ class FirstOf(Extractor):
 
 @dataclass(frozen=True)
 class Compared(Extractor):
-    """Another extractor's answers, compared in a way of your choice.
+    r"""Another extractor's answers, compared in a way of your choice.
 
     Attributes:
         extractor: Anything that `as_extractor` accepts.
@@ -125,7 +125,7 @@ class Compared(Extractor):
 
     Example:
         >>> from langchain_optscale.answers.equivalence import NormalForm
-        >>> half = Compared("boxed", NormalForm(percent=True)).read(r"\\boxed{50\\%}")
+        >>> half = Compared("boxed", NormalForm(percent=True)).read(r"\boxed{50\%}")
         >>> half.equivalence.canonical(half.text)
         '0.5'
     """
@@ -140,7 +140,7 @@ class Compared(Extractor):
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
         """The other's answer."""
-        found = self.extractor(text, message)  # type: ignore[operator, call-arg]
+        found = self.extractor(text, message)  # type: ignore[operator]
         return None if found is None else Found(found, self.by)
 
 

@@ -48,7 +48,8 @@ _UNIT_NAMES = (
     r"|months?|years?|units?|people|persons?|students?|points?"
 )
 _UNIT = re.compile(
-    rf"\s*(?:square |cubic |sq\.? |cu\.? )?(?:{_UNIT_NAMES})(?:(?: ?/ ?| per |\^?-1 ?)(?:{_UNIT_NAMES}))?(?:\^?\{{?[23]\}}?)?",
+    rf"\s*(?:square |cubic |sq\.? |cu\.? )?(?:{_UNIT_NAMES})(?:(?: ?/ ?| per )(?:{_UNIT_NAMES}))?"
+    r"(?:\^?\{?[23]\}?)?",
     re.IGNORECASE,
 )
 

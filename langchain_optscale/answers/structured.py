@@ -142,13 +142,15 @@ def canonical_json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
         items = sorted((str(key), one) for key, one in value.items()) if value else []
-        return "{" + ",".join([f"{json.dumps(key, ensure_ascii=False)}:{canonical_json(one)}" for key, one in items]) + "}"
+        return (
+            "{" + ",".join([f"{json.dumps(key, ensure_ascii=False)}:{canonical_json(one)}" for key, one in items]) + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical_json, value)) + "]"
     if isinstance(value, int | float | Decimal):
         # A float by its shortest digits: 0.1 is a tenth, whatever its binary form.
         digits = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-        if digits.is_finite() and -400 < digits.adjusted() < 400:  # noqa: PLR2004 - as far as numbers are written out
+        if digits.is_finite() and -400 < digits.adjusted() < 400:
             return write_number(Fraction(digits))
         return json.dumps(str(value))
     return json.dumps(repr(value), ensure_ascii=False)
