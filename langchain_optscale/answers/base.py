@@ -74,7 +74,7 @@ ExtractorLike: TypeAlias = Extractor | str | Callable[..., str | None]
 """What `as_extractor` accepts."""
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class FirstOf(Extractor):
     """The answer of the first extractor that finds one.
 
@@ -102,6 +102,9 @@ class FirstOf(Extractor):
             made = _made(one)
             flat += made.extractors if isinstance(made, FirstOf) else [made]  # type: ignore[arg-type]
         object.__setattr__(self, "extractors", tuple(flat))
+
+    def __repr__(self) -> str:
+        return f"FirstOf({', '.join(map(repr, self.extractors))})"
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
         """The first answer, with its own extractor's equivalence."""
