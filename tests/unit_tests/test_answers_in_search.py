@@ -59,7 +59,6 @@ def test_equal_answers_are_the_same_string_to_the_session():
 
 
 def test_equal_expressions_are_the_same_string():
-    pytest.importorskip("math_verify")
     texts = [r"0.5 \boxed{x+1}", r"0.6 \boxed{1+x}", r"0.7 \boxed{x+2}"]
     for result in both(search(texts, extract="boxed", round_size=1, first_round=1), {"max_concurrency": 1}):
         assert [candidate.answer for candidate in result.candidates] == ["x+1", "x+1", "x+2"]
