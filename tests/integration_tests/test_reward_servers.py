@@ -197,6 +197,8 @@ def test_every_fault_surfaces_as_what_it_is(server, name, path):
     assert is_transient(caught.value) is transient
     assert "secret" not in str(caught.value)
     assert len(server.requests) == 1  # nothing is retried here
+    if name == "429":
+        assert caught.value.response.headers["Retry-After"] == "1"  # for whoever retries
     assert verify(verifier, GOOD, path).score == pytest.approx(sigmoid(GOOD_LOGIT))
     verifier.close()
 

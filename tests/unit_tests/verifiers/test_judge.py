@@ -138,6 +138,13 @@ class TestAuto:
         chain = RunnableLambda(lambda messages: AIMessage(by_text(grade_of)(messages)))
         assert LLMJudge(chain).verify(PROMPT, GOOD).score == 0.9
 
+    def test_a_model_with_a_fallback(self):
+        gone = PlainJudge(reply=lambda messages: ConnectionError("gone"))
+        judge = LLMJudge(gone.with_fallbacks([PlainJudge(reply=by_text(grade_of))]))
+        assert judge.verify(PROMPT, GOOD).score == 0.9
+        assert judge.method_in_use == "text"
+        assert LLMJudge(PlainJudge(reply=by_text(grade_of)).with_retry()).verify(PROMPT, GOOD).score == 0.9
+
     @pytest.mark.parametrize("path", ["sync", "async"])
     def test_one_finds_out_while_the_others_wait(self, path):
         model = LogprobsJudge(reply=structured, delay=0.05)
