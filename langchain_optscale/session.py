@@ -17,12 +17,12 @@ and concurrency: it asks how many candidates to draw, and tells what came of eac
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.priors import FixedPrior
-from langchain_optscale.records import Decision, Estimate, Failure, Look, Round, Verdict
+from langchain_optscale.records import Decision, Estimate, Failure, Look, Round, Usage, Verdict
 from langchain_optscale.stopping import History, MaxSamples, Rule
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class Session:
         *,
         answer: str | None = None,
         tokens: int = 0,
+        usage: Mapping[str, Usage] | None = None,
         elapsed_s: float = 0.0,
     ) -> Decision:
         """What came of one pending candidate.
@@ -128,7 +129,8 @@ class Session:
             index: One of `pending`.
             outcome: Its verdict, or why there is none.
             answer: Its canonical answer, where the task has one.
-            tokens: What drawing and verifying it consumed.
+            tokens: What drawing and verifying it consumed, beyond what `spend` was told.
+            usage: What it consumed by role, "policy" and "verifier"; in place of `tokens`.
             elapsed_s: Seconds since the search began.
 
         Returns:
@@ -143,11 +145,7 @@ class Session:
         self._pending.discard(index)
         past = self.history
         score = outcome.score if isinstance(outcome, Verdict) else None
-        spent: dict[str, Any] = {
-            "pending": past.pending - 1,
-            "tokens": past.tokens + tokens,
-            "elapsed_s": max(past.elapsed_s, elapsed_s),
-        }
+        spent = {"pending": past.pending - 1, **self._spent(tokens, usage, elapsed_s)}
         if score is None:
             self.history = self._history(**spent, failures=past.failures + 1)
         else:
@@ -164,8 +162,36 @@ class Session:
         estimate = _plain(self.history.__dict__.get("estimate"))
         self._rounds[self._round_of[index]][1].append(Look(index, score, estimate, self.decision))
         failure = outcome if isinstance(outcome, Failure) else None
-        self._events.append(["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s])
+        told = ["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s]
+        self._events.append([*told, _counts(usage)] if usage else told)
         return self.decision
+
+    def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
+        """What has been consumed before there is news of a candidate, such as by drawing one that is not verified yet.
+
+        A budget may end the session by it, though not before the first score: what was drawn is then verified first.
+
+        Args:
+            usage: By role, "policy" and "verifier".
+            elapsed_s: Seconds since the search began.
+        """
+        self.history = self._history(**self._spent(0, usage, elapsed_s))
+        if not self.decision.stop and self.history.n:
+            self.decision = self._rule(self.history)
+        self._events.append(["spend", _counts(usage), elapsed_s])
+        return self.decision
+
+    def _spent(self, tokens: int, usage: Mapping[str, Usage] | None, elapsed_s: float) -> dict[str, Any]:
+        past = self.history
+        sums = dict(past.usage)
+        for role, consumed in (usage or {}).items():
+            sums[role] = sums.get(role, Usage()) + consumed
+            tokens += consumed.total_tokens
+        return {
+            "tokens": past.tokens + tokens,
+            "usage": sums,
+            "elapsed_s": max(past.elapsed_s, elapsed_s),
+        }
 
     def tick(self, elapsed_s: float) -> Decision:
         """Let time pass without news of a candidate: a deadline may end the search.
@@ -270,9 +296,12 @@ class Session:
             if self.ask() != values[0]:
                 raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
         elif kind == "tell":
-            index, score, failure, answer, tokens, elapsed_s = values
+            index, score, failure, answer, tokens, elapsed_s, *usage = values
             outcome = Failure(**failure) if score is None else Verdict(score)
-            self.tell(index, outcome, answer=answer, tokens=tokens, elapsed_s=elapsed_s)
+            spent = _usage(usage[0]) if usage else None
+            self.tell(index, outcome, answer=answer, tokens=tokens, usage=spent, elapsed_s=elapsed_s)
+        elif kind == "spend":
+            self.spend(_usage(values[0]), values[1])
         elif kind == "tick":
             self.tick(values[0])
         else:
@@ -281,6 +310,14 @@ class Session:
     def _history(self, **changes: Any) -> History:
         self._known.update(changes)
         return History(**self._known)
+
+
+def _counts(usage: Mapping[str, Usage] | None) -> dict[str, list[int]]:
+    return {role: list(astuple(consumed)) for role, consumed in (usage or {}).items()}
+
+
+def _usage(counts: Mapping[str, list[int]]) -> dict[str, Usage]:
+    return {role: Usage(*numbers) for role, numbers in counts.items()}
 
 
 def _estimation() -> Any:

@@ -86,7 +86,7 @@ class Answer:
 
 
 def score_of(prompt: str, seed: int, choice: int) -> float:
-    """The score that a default answer says: uniform on [0, 1], four digits, the same for choice j of seed s and s + j."""
+    """The score that a default answer says: uniform on [0, 1], four digits, equal for choice j of seed s and s + j."""
     digest = hashlib.blake2b(f"{prompt}\0{seed + choice}".encode(), digest_size=8).digest()
     return round(int.from_bytes(digest, "big") / 2**64, 4)
 
