@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.callbacks.base import BaseCallbackManager
@@ -29,9 +29,21 @@ if TYPE_CHECKING:
     from langchain_optscale.search import Done, Job
     from langchain_optscale.settings import SearchSettings
 
-__all__ = ["arun_search", "run_search"]
+__all__ = ["Shared", "arun_search", "run_search"]
 
 _T = TypeVar("_T")
+
+
+class Shared(Protocol):
+    """What the searches of a batch share: a line that their requests wait in, and whether it has ended."""
+
+    @property
+    def line(self) -> SharedLimit | None:
+        """A limit on the requests of all of them, beside those of the settings."""
+
+    @property
+    def ended(self) -> threading.Event:
+        """Set when nobody wants the rest any more."""
 
 
 def run_search(
@@ -39,7 +51,7 @@ def run_search(
     prompt: PromptValue,
     config: RunnableConfig,
     call_kwargs: Mapping[str, Any] | None = None,
-    line: SharedLimit | None = None,
+    batch: Shared | None = None,
 ) -> OptScaleResult:
     """Search with threads.
 
@@ -53,14 +65,15 @@ def run_search(
         config: Callbacks, tags and metadata for the child runs; "max_concurrency" limits draws and verifications
             under way at once.
         call_kwargs: The caller's own arguments for the policy.
-        line: A limit that the requests of several searches share, beside those of the settings.
+        batch: What this search shares with others.
 
     Raises:
         AllCandidatesFailed: No candidate could be scored.
         SettingsError: The settings do not fit the policy.
+        InterruptedError: The batch has ended.
     """
     search = Search(settings, prompt, call_kwargs)
-    attempts = Attempts(search, config, line)
+    attempts = Attempts(search, config, batch.line if batch else None)
     room = _room(search, config)
     give_up = {Draw: threading.Event(), Verify: threading.Event()}
     under_way = {Draw: 0, Verify: 0}
@@ -76,6 +89,8 @@ def run_search(
 
     try:
         while not search.over:
+            if batch is not None and batch.ended.is_set():
+                raise InterruptedError("nobody waits for the batch any more")
             if search.session.decision.stop:
                 # Only verifications are waited for now: the draws that are under way take up no room.
                 attempts.abandon(give_up[Draw])
@@ -106,14 +121,14 @@ async def arun_search(
     prompt: PromptValue,
     config: RunnableConfig,
     call_kwargs: Mapping[str, Any] | None = None,
-    line: SharedLimit | None = None,
+    batch: Shared | None = None,
 ) -> OptScaleResult:
     """Search with tasks; as `run_search`, but what is under way when the search ends is cancelled.
 
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
     search = Search(settings, prompt, call_kwargs)
-    attempts = Attempts(search, config, line)
+    attempts = Attempts(search, config, batch.line if batch else None)
     room = _room(search, config)
     running: dict[asyncio.Task[Done | Raised], Job] = {}
     finished: asyncio.Queue[asyncio.Task[Done | Raised]] = asyncio.Queue()
