@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records import Candidate
     from langchain_optscale.results import OptScaleResult
 
-SEARCHES, RATE, AT_ONCE = 2000, 0.3, 240
+SEARCHES, RATE, AT_ONCE = 2000, 0.3, 60
 
 
 class Judge(Verifier):
@@ -67,7 +67,7 @@ def kinds(policy: BaseChatModel, judge: Judge) -> list[OptScale]:
         "policy": policy,
         "verifier": judge,
         "target": 0.97,
-        "candidate_timeout_s": 1.0,
+        "candidate_timeout_s": 2.0,
         "max_retries": 2,
         "policy_limit": SharedLimit(AT_ONCE),
         "seed": 0,

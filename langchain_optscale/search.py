@@ -161,8 +161,8 @@ class Search:
         """
         if self.over:
             return []
-        if self.session.ask():
-            indexes = self.session.pending
+        if self.session.ask() or self._ask_ahead():
+            indexes = self.session.asked
             self._happened("round", number=self.session.round_of(indexes[0]), indexes=list(indexes))
             self._draws.extend(Draw(request) for request in self._drawer.requests(indexes))
         jobs: list[Job] = []
@@ -172,6 +172,16 @@ class Search:
             self._verifying += queue is self._verifications
             jobs.append(queue.popleft())
         return jobs
+
+    def _ask_ahead(self) -> int:
+        """Where rounds overlap: the next candidates, while the last of a round are still under way."""
+        if not self.settings.overlap or self._draws:
+            return 0
+        # One request for several choices is worth waiting for.
+        free = self.session.round_size - len(self.session.pending)
+        if self._drawer.max_choices > 1 and 2 * free < self.session.round_size:
+            return 0
+        return self.session.ask(ahead=True)
 
     def run(self, job: Job, config: RunnableConfig) -> Any:
         """Do a job and wait for it."""

@@ -39,8 +39,9 @@ _VERSION = 1
 class Session:
     """One search for one question.
 
-    A round is asked for only when nothing is pending. `tell` may end the session while candidates are pending: the
-    caller then cancels them. What still arrives after the end is kept, and may be the best, but changes no decision.
+    A round is asked for only when nothing is pending, unless it is asked ahead. `tell` may end the session while
+    candidates are pending: the caller then cancels them. What still arrives after the end is kept, and may be the best,
+    but changes no decision.
 
     Args:
         stopping: The rule that decides. The cap `max_samples` is enforced beside it.
@@ -94,23 +95,32 @@ class Session:
         self.history = History(**self._known)
         self.decision: Decision = self._rule(self.history)
 
-    def ask(self) -> int:
+    def ask(self, *, ahead: bool = False) -> int:
         """How many candidates to draw now; 0 while some are pending, and when the search has ended.
 
-        The new candidates carry the next free indexes: see `pending`.
+        The new candidates carry the next free indexes: see `pending` and `asked`.
+
+        Args:
+            ahead: Ask also while some are pending, for so many that a round's worth are, so that nobody waits for the
+                last of a round. More candidates may then be under way when the search ends.
         """
-        if self.decision.stop or self._pending:
+        early = bool(self._pending)
+        if self.decision.stop or (early and not ahead):
             return 0
-        wish = math.inf if self.decision.draw is None else max(1, self.decision.draw)
+        # What the last decision wished for may have been asked for since.
+        decision = self._rule(self.history) if early else self.decision
+        wish = math.inf if decision.draw is None else max(0 if early else 1, decision.draw)
         size = self.round_size if self._rounds else self.first_round
-        count = int(min(size, wish, self.max_samples - self.history.drawn))
+        count = int(min(size - len(self._pending), wish, self.max_samples - self.history.drawn))
+        if count < 1:
+            return 0
         first = len(self._round_of)
         indexes = tuple(range(first, first + count))
         self._round_of.update(dict.fromkeys(indexes, len(self._rounds)))
         self._rounds.append((indexes, []))
         self._pending.update(indexes)
-        self.history = self._history(pending=count)
-        self._events.append(["ask", count])
+        self.history = self._history(pending=len(self._pending))
+        self._events.append(["ask", count, "ahead"] if early else ["ask", count])
         return count
 
     def tell(
@@ -211,6 +221,11 @@ class Session:
         return tuple(sorted(self._pending))
 
     @property
+    def asked(self) -> tuple[int, ...]:
+        """Indexes of the candidates that were asked for last, ascending."""
+        return self._rounds[-1][0] if self._rounds else ()
+
+    @property
     def scores(self) -> Mapping[int, float]:
         """Score by candidate index, in order of arrival."""
         return dict(self._scores)
@@ -293,7 +308,7 @@ class Session:
 
     def _replay(self, kind: str, values: list[Any]) -> None:
         if kind == "ask":
-            if self.ask() != values[0]:
+            if self.ask(ahead="ahead" in values) != values[0]:
                 raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
         elif kind == "tell":
             index, score, failure, answer, tokens, elapsed_s, *usage = values

@@ -41,6 +41,7 @@ _PER_CALL = frozenset(
         "select",
         "first_round",
         "round_size",
+        "overlap",
         "max_retries",
         "max_failures",
         "token_budget",
@@ -89,6 +90,9 @@ class SearchSettings(BaseModel):
             returns the index of the one to take.
         first_round: Candidates in the first round, at least 1.
         round_size: The most candidates in a later round, at least 1.
+        overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
+            under way all the time. Faster where answers take very different times; more is under way, and cancelled,
+            when the search ends.
         max_retries: Further tries of a request that failed for a passing reason, at least 0.
         max_failures: Failed candidates after which the search ends; None never ends it for that.
         token_budget: Tokens of policy and verifier after which the search ends.
@@ -127,6 +131,7 @@ class SearchSettings(BaseModel):
     select: Literal["best"] | Callable[..., int] = "best"
     first_round: int = Field(default=2, ge=1, strict=True)
     round_size: int = Field(default=8, ge=1, strict=True)
+    overlap: bool = Field(default=False, strict=True)
     max_retries: int = Field(default=3, ge=0, strict=True)
     max_failures: int | None = Field(default=None, ge=1, strict=True)
     token_budget: int | None = Field(default=None, ge=1, strict=True)
