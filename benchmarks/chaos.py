@@ -25,6 +25,8 @@ from langchain_optscale.limits import SharedLimit
 from tests.integration_tests.chaos_server import ChaosServer, chaos_server
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from langchain_core.language_models import BaseChatModel
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
@@ -33,6 +35,17 @@ if TYPE_CHECKING:
     from langchain_optscale.results import OptScaleResult
 
 SEARCHES, RATE, AT_ONCE = 2000, 0.3, 60
+
+
+@contextlib.asynccontextmanager
+async def model_at(base_url: str, **settings: Any) -> AsyncIterator[BaseChatModel]:
+    """A chat model whose connections are closed with the block."""
+    from langchain_openai import ChatOpenAI
+    from openai import DefaultAsyncHttpxClient
+
+    async with DefaultAsyncHttpxClient(trust_env=False) as client:
+        settings = {"model": "m", "api_key": "none", "max_retries": 0, "timeout": 60.0, **settings}
+        yield ChatOpenAI(base_url=base_url, http_async_client=client, http_socket_options=(), **settings)
 
 
 class Judge(Verifier):
@@ -148,28 +161,21 @@ async def _settled(condition: Any, seconds: float = 5.0) -> bool:
 
 async def storm(searches: int, server: ChaosServer) -> dict[str, Any]:
     """The searches, in two halves, and what they left behind."""
-    from langchain_openai import ChatOpenAI
-    from openai import DefaultAsyncHttpxClient
-
-    client = DefaultAsyncHttpxClient(trust_env=False)
-    settings: dict[str, Any] = {"base_url": server.base_url, "api_key": "none", "timeout": 10.0}
-    settings |= {"http_async_client": client, "http_socket_options": ()}
-    policy = ChatOpenAI(model="policy", max_retries=2, **settings)
-    # A verifier of one's own sees to its client; retries of that would multiply with those of the search.
-    judge = Judge(ChatOpenAI(model="judge", max_retries=0, **settings))
-    tally = Tally(judge)
-    searches_of = kinds(policy, judge)
     memory, objects = [], []
     began = time.perf_counter()
-    for half in range(2):
-        await search_all(searches // 2, server, tally, searches_of, half)
-        gc.collect()
-        memory.append(_memory_kb())
-        objects.append(len(gc.get_objects()))
-    seconds = time.perf_counter() - began
-    tasks = len(asyncio.all_tasks()) - 1
-    busy = 0 if await _settled(lambda: server.busy == 0) else server.busy
-    await client.aclose()
+    # The policy's own retries are switched off by the search; a verifier of one's own sees to its client itself.
+    async with model_at(server.base_url, max_retries=2) as policy, model_at(server.base_url, model="judge") as model:
+        judge = Judge(model)
+        tally = Tally(judge)
+        searches_of = kinds(policy, judge)
+        for half in range(2):
+            await search_all(searches // 2, server, tally, searches_of, half)
+            gc.collect()
+            memory.append(_memory_kb())
+            objects.append(len(gc.get_objects()))
+        seconds = time.perf_counter() - began
+        tasks = len(asyncio.all_tasks()) - 1
+        busy = 0 if await _settled(lambda: server.busy == 0) else server.busy
     await _settled(lambda: server.connections == 0)
     ended = sum(tally.ends.values())
     half_of_them = max(1, searches // 2)

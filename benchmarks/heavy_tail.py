@@ -13,6 +13,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.chaos import model_at
 from langchain_optscale import OptScale, Session, Verdict
 from langchain_optscale.stopping import optscale
 from tests.integration_tests.chaos_server import served_apart
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records import Candidate
 
-QUESTIONS, AT_ONCE, MEDIAN_S, TAIL = 120, 8, 0.1, 10.0
+QUESTIONS, AT_ONCE, MEDIAN_S, TAIL = 120, 4, 0.2, 10.0
 TARGET, CAP, ROUND = 0.9, 32, 8
 
 
@@ -59,9 +60,12 @@ async def by_rounds(model: BaseChatModel, question: str) -> int:
 
 async def measure(base_url: str, questions: int = QUESTIONS) -> dict[str, Any]:
     """The figures."""
-    from langchain_openai import ChatOpenAI
+    async with model_at(base_url) as model:
+        return await compare(model, questions)
 
-    model = ChatOpenAI(base_url=base_url, model="m", api_key="none", max_retries=0)  # type: ignore[arg-type]
+
+async def compare(model: BaseChatModel, questions: int) -> dict[str, Any]:
+    """Every question by each way, one after another."""
     ways = {"cancelling": pipelined(model, overlap=False), "overlapping": pipelined(model, overlap=True)}
     place = asyncio.Semaphore(AT_ONCE)
     await model.ainvoke("warm up")

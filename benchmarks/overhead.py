@@ -13,6 +13,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.chaos import model_at
 from langchain_optscale import OptScale
 from langchain_optscale.stopping import MaxSamples
 from tests.integration_tests.chaos_server import served_apart
@@ -66,9 +67,12 @@ async def timed(work: Callable[[BaseChatModel], Awaitable[int]], model: BaseChat
 
 async def measure(base_url: str) -> dict[str, Any]:
     """The figures."""
-    from langchain_openai import ChatOpenAI
+    async with model_at(base_url) as model:
+        return await compare(model)
 
-    model = ChatOpenAI(base_url=base_url, model="m", api_key="none", max_retries=0)  # type: ignore[arg-type]
+
+async def compare(model: BaseChatModel) -> dict[str, Any]:
+    """Both by turns."""
     for work in (gathered, searched):
         await work(model)
     bare, engine = [], []

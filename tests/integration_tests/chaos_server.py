@@ -134,6 +134,7 @@ class ChaosServer:
     most_busy: int = 0
     abandoned: int = 0
     _seen: Counter[bytes] = field(default_factory=Counter)
+    transports: set[asyncio.Transport] = field(default_factory=set, repr=False)
 
     def asked(self, payload: dict[str, Any]) -> Asked:
         """The request as the server looks at it."""
@@ -171,10 +172,12 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._server.transports.add(transport)
         self._server.connections += 1
         self._server.opened += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._server.transports.discard(self._transport)
         self._server.connections -= 1
         if self._task is not None and not self._task.done():
             self._server.abandoned += 1
@@ -382,9 +385,11 @@ def chaos_server(**settings: Any) -> Iterator[ChaosServer]:
     server = ChaosServer(**settings)
     loop = asyncio.new_event_loop()
     started = threading.Event()
+    listeners: list[asyncio.Server] = []
 
     async def serve() -> None:
         listener = await loop.create_server(lambda: _Connection(server), "127.0.0.1", 0, backlog=2048)
+        listeners.append(listener)
         server.base_url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1"
         started.set()
 
@@ -392,6 +397,10 @@ def chaos_server(**settings: Any) -> Iterator[ChaosServer]:
         asyncio.set_event_loop(loop)
         loop.create_task(serve())  # noqa: RUF006 - it ends at once
         loop.run_forever()
+        for listener in listeners:
+            listener.close()
+        for transport in list(server.transports):
+            transport.abort()
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0.01))
