@@ -9,6 +9,7 @@ OptScaleError
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
+├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
 """
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AllCandidatesFailed",
     "EmptyCandidateError",
+    "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
     "InvalidScoreError",
@@ -66,6 +68,10 @@ class UnreachableTargetError(OptScaleError, ValueError):
 
 class EmptyCandidateError(OptScaleError, ValueError):
     """The policy answered with neither text nor a tool call: there is nothing to verify."""
+
+
+class IncompleteBatch(OptScaleError, RuntimeError):  # noqa: N818 - it says what there is
+    """Questions of a batch have no answer; the others are answered and kept."""
 
 
 class LocalServerError(OptScaleError, RuntimeError):
