@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from langchain_optscale.stats._scipy import special
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
