@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.stats.calibration import Calibration
 from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
 from langchain_optscale.verifiers.base import Verifier
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.records import Candidate, Verdict
+    from langchain_optscale.stats.calibration import Calibration
 
 __all__ = ["CalibratedVerifier"]
 
@@ -42,6 +42,8 @@ class CalibratedVerifier(Verifier):
     """
 
     def __init__(self, verifier: VerifierLike, calibration: Calibration) -> None:
+        from langchain_optscale.stats.calibration import Calibration
+
         if not isinstance(calibration, Calibration):
             raise SettingsError(f"calibration must be a Calibration from stats, not {type(calibration).__name__}")
         self.verifier = as_verifier(verifier)
