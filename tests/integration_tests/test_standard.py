@@ -56,6 +56,8 @@ class _Suite(ChatModelIntegrationTests):
         pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"),
         pytest.mark.filterwarnings("ignore:Received a Pydantic BaseModel V1 schema"),
         pytest.mark.filterwarnings("ignore:LANGCHAIN_TESTS_USER_AGENT"),
+        pytest.mark.filterwarnings("ignore:OpenAI may require a filename"),
+        pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"),
     ]
     base_url = ""
 
