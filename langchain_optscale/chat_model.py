@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.load import dumpd, dumps, loads
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompt_values import ChatPromptValue
-from langchain_core.runnables.config import ensure_config
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+)
 from langchain_core.utils.utils import LC_ID_PREFIX
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
-from langchain_optscale.errors import SettingsError
-from langchain_optscale.messages import answer_message, message_chunks
+from langchain_optscale.chat_identity import CALL, IdentifiedChatModel, for_this_call
+from langchain_optscale.messages import answer_message, generation_chunks
 from langchain_optscale.policy import policy_name, unwrap
 from langchain_optscale.sampling import arun_search, run_search
-from langchain_optscale.serialisation import NoJSONForm, admit, identity, to_spec
-from langchain_optscale.settings import SearchSettings, settings_in
+from langchain_optscale.serialisation import admit
 from langchain_optscale.structured_output import structured_search
-from langchain_optscale.tracing import children_of, note, result_metadata, settings_metadata, streams_to_a_user
+from langchain_optscale.tracing import children_of, children_to_be, note, result_metadata, streams_to_a_user, with_a_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForLLMRun,
+        BaseCallbackManager,
+        CallbackManagerForLLMRun,
+    )
     from langchain_core.callbacks.manager import BaseRunManager
-    from langchain_core.language_models import LangSmithParams, ModelProfile
     from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk
     from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
 
     from langchain_optscale.policy import Drawer
     from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.settings import SearchSettings
 
 __all__ = ["ChatOptScale"]
 
-_CALL = "optscale_call"
-# What every LangChain chat model takes; handed to the policy with each draw.
-_STANDARD = ("temperature", "max_tokens", "timeout", "stop")
+# The run whose stream is being made: LangChain does not tell `_stream` which it is.
+_parent: ContextVar[BaseCallbackManager | None] = ContextVar("optscale_parent", default=None)
 
 
-class ChatOptScale(SearchSettings, BaseChatModel):
+class ChatOptScale(IdentifiedChatModel):
     """A chat model that returns the best message of an adaptive search.
 
     Takes the settings of `SearchSettings` and the standard ones of chat models below as keyword arguments. The
@@ -70,41 +78,9 @@ class ChatOptScale(SearchSettings, BaseChatModel):
     # LangChain's own base classes would ignore a misspelt setting.
     model_config = ConfigDict(extra="forbid")
 
-    temperature: float | None = Field(default=None, ge=0)
-    max_tokens: int | None = Field(default=None, ge=1)
-    timeout: float | None = Field(default=None, gt=0)
-    stop: list[str] | None = None
-    streaming: bool = False
-
-    @property
-    def _llm_type(self) -> str:
-        return "optscale"
-
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        model, bound, _ = unwrap(self.policy)
-        about = {
-            "policy": model.asdict() if model else self.policy.get_name(),
-            **({"policy_kwargs": bound} if bound else {}),
-        }
-        for name in sorted(self.model_fields_set & _own_fields() - {"policy"}):
-            value = getattr(self, name)
-            try:
-                about[name] = dumpd(to_spec(value))
-            except NoJSONForm:
-                about[name] = repr(value)
-        return about
-
-    def _resolve_model_profile(self) -> ModelProfile | None:
-        model, _, _ = unwrap(self.policy)
-        return model.profile if model else None
-
     def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
         """What draws the candidates of one search, with the standard settings of this model."""
-        return super().drawer({**self._standard(), **(call_kwargs or {})})
-
-    def _standard(self) -> dict[str, Any]:
-        return {name: value for name in _STANDARD if (value := getattr(self, name)) not in (None, [])}
+        return super().drawer({**self.standard(), **(call_kwargs or {})})
 
     # --- calls ---
 
@@ -118,7 +94,7 @@ class ChatOptScale(SearchSettings, BaseChatModel):
     ) -> AIMessage:
         """As for any chat model; `config["configurable"]` may change settings for this call."""
         config = ensure_config(config)
-        return super().invoke(input, config, stop=stop, **{**_for_this_call(config), **kwargs})
+        return super().invoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
 
     async def ainvoke(
         self,
@@ -130,7 +106,7 @@ class ChatOptScale(SearchSettings, BaseChatModel):
     ) -> AIMessage:
         """As `invoke`, without blocking the event loop; cancelling it cancels every request that is under way."""
         config = ensure_config(config)
-        return await super().ainvoke(input, config, stop=stop, **{**_for_this_call(config), **kwargs})
+        return await super().ainvoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
 
     def stream(
         self,
@@ -141,7 +117,17 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """The chosen message in chunks, once it is chosen; until then, progress comes as custom events."""
-        yield from message_chunks(self.invoke(input, config, stop=stop, **{"stream": True, **kwargs}))
+        config = with_a_run(ensure_config(config), get_callback_manager_for_config)
+        chunks = super().stream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        while True:
+            token = _parent.set(children_to_be(config))
+            try:
+                chunk = next(chunks, None)
+            finally:
+                _parent.reset(token)
+            if chunk is None:
+                return
+            yield chunk
 
     async def astream(
         self,
@@ -152,10 +138,20 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """As `stream`, without blocking the event loop."""
-        for chunk in message_chunks(await self.ainvoke(input, config, stop=stop, **{"stream": True, **kwargs})):
-            yield chunk
+        config = with_a_run(ensure_config(config), get_async_callback_manager_for_config)
+        chunks = super().astream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as chunks:
+            while True:
+                token = _parent.set(children_to_be(config))
+                try:
+                    chunk = await anext(chunks, None)
+                finally:
+                    _parent.reset(token)
+                if chunk is None:
+                    return
+                yield chunk
 
-    def stream_events(  # type: ignore[override]  # the overloads say no more than this
+    def stream_events(
         self,
         input: LanguageModelInput,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
@@ -165,10 +161,10 @@ class ChatOptScale(SearchSettings, BaseChatModel):
     ) -> Any:
         """As for any chat model, in every version of LangChain's events."""
         # Version 3 does not pass through `invoke`, so the settings of the call are read here.
-        call = _for_this_call(ensure_config(config)) if version == "v3" else {}
+        call = for_this_call(ensure_config(config)) if version == "v3" else {}
         return super().stream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
 
-    def astream_events(  # type: ignore[override]  # the overloads say no more than this
+    def astream_events(
         self,
         input: LanguageModelInput,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
@@ -177,7 +173,7 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         **kwargs: Any,
     ) -> Any:
         """As for any chat model, in every version of LangChain's events."""
-        call = _for_this_call(ensure_config(config)) if version == "v3" else {}
+        call = for_this_call(ensure_config(config)) if version == "v3" else {}
         return super().astream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
 
     # --- tools and structure ---
@@ -200,7 +196,7 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         model, _, _ = unwrap(self.policy)
         if model is None or type(model).bind_tools is BaseChatModel.bind_tools:
             raise NotImplementedError(f"the policy {policy_name(self.policy)} takes no tools")
-        choice = {} if tool_choice is None else {"tool_choice": tool_choice}
+        choice: dict[str, Any] = {} if tool_choice is None else {"tool_choice": tool_choice}
         bound, arguments, configs = unwrap(model.bind_tools(tools, **choice, **kwargs))
         if bound is not model:
             raise NotImplementedError(
@@ -230,7 +226,7 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         Raises:
             NotImplementedError: The policy has no structured output.
         """
-        return structured_search(self, schema, include_raw, self._standard(), **kwargs)
+        return structured_search(self, schema, include_raw, self.standard(), **kwargs)
 
     # --- what LangChain asks of a chat model ---
 
@@ -241,11 +237,9 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        settings, config, arguments, shown = self._arguments(kwargs, stop, run_manager)
-        result = run_search(settings, ChatPromptValue(messages=messages), config, arguments)
-        message = self._answer(result, arguments, run_manager)
-        if shown and run_manager is not None:
-            for chunk in _generations(message):
+        message = self._search(messages, stop, run_manager, kwargs)
+        if run_manager is not None and self._shows(run_manager, kwargs):
+            for chunk in generation_chunks(message):
                 run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
@@ -256,18 +250,11 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        settings, config, arguments, shown = self._arguments(kwargs, stop, run_manager)
-        result = await arun_search(settings, ChatPromptValue(messages=messages), config, arguments)
-        message = self._answer(result, arguments, run_manager)
-        if shown and run_manager is not None:
-            for chunk in _generations(message):
+        message = await self._asearch(messages, stop, run_manager, kwargs)
+        if run_manager is not None and self._shows(run_manager, kwargs):
+            for chunk in generation_chunks(message):
                 await run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
         return ChatResult(generations=[ChatGeneration(message=message)])
-
-    def _should_stream(self, **_: Any) -> bool:
-        # LangChain would call `_stream` without the run, and the children would have no parent. `stream` goes
-        # through `_generate` instead, which shows its chunks itself.
-        return False
 
     def _stream(
         self,
@@ -276,8 +263,7 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        result = self._generate(messages, stop, run_manager, **{**kwargs, "stream": False})
-        yield from _generations(cast("AIMessage", result.generations[0].message))
+        yield from generation_chunks(self._search(messages, stop, run_manager, kwargs))
 
     async def _astream(
         self,
@@ -286,126 +272,58 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        result = await self._agenerate(messages, stop, run_manager, **{**kwargs, "stream": False})
-        for chunk in _generations(cast("AIMessage", result.generations[0].message)):
+        for chunk in generation_chunks(await self._asearch(messages, stop, run_manager, kwargs)):
             yield chunk
 
-    def _arguments(
-        self, kwargs: dict[str, Any], stop: list[str] | None, run_manager: BaseRunManager | None
-    ) -> tuple[SearchSettings, RunnableConfig, dict[str, Any], bool]:
-        """The settings of this call, the config of its children, the policy's arguments, and whether to show chunks."""
-        shown = self.streaming or streams_to_a_user(run_manager.handlers if run_manager else ())
-        silent = self._streaming_disabled(**{key: value for key, value in kwargs.items() if key != "stream"})
-        kwargs = {**self._standard(), **kwargs}
-        call = kwargs.pop(_CALL, {})
-        wished = kwargs.pop("stream", None)
-        config: RunnableConfig = {}
-        if run_manager is not None:
-            config["callbacks"] = children_of(run_manager)
-        if "max_concurrency" in call:
-            config["max_concurrency"] = call["max_concurrency"]
-        if stop is not None:
-            kwargs["stop"] = stop
-        return (
-            self.for_call(call.get("settings", {})),
-            config,
-            kwargs,
-            not silent and (shown if wished is None else wished),
+    def _should_stream(self, *, run_manager: Any = None, **kwargs: Any) -> bool:
+        # Within `invoke`, LangChain would call `_stream` without the run; `_generate` has it, and shows its chunks.
+        return run_manager is None and super()._should_stream(run_manager=run_manager, **kwargs)
+
+    def _shows(self, run: BaseRunManager, kwargs: dict[str, Any]) -> bool:
+        """Whether `invoke` shows the chosen message in chunks to callbacks."""
+        wished = self.streaming or kwargs.get("stream") or streams_to_a_user(run.handlers)
+        return bool(wished) and not self._streaming_disabled(**kwargs)
+
+    def _search(
+        self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
+    ) -> AIMessage:
+        parent, settings, config, arguments = self._arguments(kwargs, stop, run)
+        return self._answer(
+            run_search(settings, ChatPromptValue(messages=messages), config, arguments), arguments, parent
         )
 
-    def _answer(self, result: OptScaleResult, arguments: dict[str, Any], run: BaseRunManager | None) -> AIMessage:
-        if run is not None:
-            note(run, result_metadata(result))
+    async def _asearch(
+        self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
+    ) -> AIMessage:
+        parent, settings, config, arguments = self._arguments(kwargs, stop, run)
+        result = await arun_search(settings, ChatPromptValue(messages=messages), config, arguments)
+        return self._answer(result, arguments, parent)
+
+    def _arguments(
+        self, kwargs: dict[str, Any], stop: list[str] | None, run: BaseRunManager | None
+    ) -> tuple[BaseCallbackManager | None, SearchSettings, RunnableConfig, dict[str, Any]]:
+        """The callbacks of this call's children, its settings, their config, and the policy's arguments."""
+        arguments = {**self.standard(), **kwargs, **({} if stop is None else {"stop": stop})}
+        call = arguments.pop(CALL, {})
+        arguments.pop("stream", None)
+        parent = _parent.get() if run is None else children_of(run)
+        config: RunnableConfig = {} if parent is None else {"callbacks": parent}
+        if "max_concurrency" in call:
+            config["max_concurrency"] = call["max_concurrency"]
+        return parent, self.for_call(call.get("settings", {})), config, arguments
+
+    def _answer(
+        self, result: OptScaleResult, arguments: dict[str, Any], parent: BaseCallbackManager | None
+    ) -> AIMessage:
         message = answer_message(result, str(arguments.get("model") or policy_name(self.policy)))
-        if message.id is None and run is not None:
-            message.id = f"{LC_ID_PREFIX}-{run.run_id}-0"
+        if parent is not None:
+            own = self.callbacks if isinstance(self.callbacks, list) else []
+            note([*parent.handlers, *own], parent.parent_run_id, result_metadata(result))
+            message.id = message.id or f"{LC_ID_PREFIX}-{parent.parent_run_id}-0"
         if self.output_version == "v1" and message.response_metadata.get("output_version") != "v1":
             message.content = cast("Any", message.content_blocks)
             message.response_metadata["output_version"] = "v1"
         return message
 
-    # --- tracing, caching, serialisation ---
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
-        params["ls_provider"] = "optscale"
-        params["ls_model_name"] = str(kwargs.get("model") or f"optscale/{policy_name(self.policy)}")
-        settings = self.for_call(kwargs.get(_CALL, {}).get("settings", {}))
-        return cast("LangSmithParams", {**params, **settings_metadata(settings)})
-
-    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """What tells this model from another in a cache: everything that is set, however it was set."""
-        parts = {name: identity(getattr(self, name)) for name in self.model_fields_set & _own_fields()}
-        call = {key: value for key, value in kwargs.items() if key != "stream"}
-        return str([self._llm_type, sorted(parts.items()), sorted(call.items()), stop])
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Yes, where its parts are: see `to_json`."""
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Where `load` finds the class."""
-        return ["langchain_optscale", "chat_model"]
-
-    def to_json(self) -> Any:
-        """The form that LangChain's `dumpd` and `load` use, with secrets named and not told.
-
-        Returns:
-            A constructor, where every part has such a form; else LangChain's mark for what has none. Functions have
-            none, neither as a verifier nor elsewhere.
-        """
-        given = self.model_fields_set & type(self).model_fields.keys()
-        try:
-            kwargs = {
-                name: to_spec(getattr(self, name))
-                for name in type(self).model_fields
-                if name in given and not type(self).model_fields[name].exclude
-            }
-        except NoJSONForm:
-            return self.to_json_not_implemented()
-        return {"lc": 1, "type": "constructor", "id": self.lc_id(), "kwargs": kwargs}
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """By its serialised form, so that no secret is in a pickle; the process that reads it needs them itself.
-
-        Raises:
-            SettingsError: A part has no serialised form.
-        """
-        try:
-            for name in self.model_fields_set & _own_fields():
-                to_spec(getattr(self, name))
-        except NoJSONForm as error:
-            raise SettingsError(
-                f"this ChatOptScale cannot be sent to another process: {error}; build the model there, for instance in "
-                "the initializer of the process pool"
-            ) from None
-        return _revive, (dumps(self),)
-
 
 admit(ChatOptScale)
-
-
-def _revive(text: str) -> ChatOptScale:
-    model = loads(text, allowed_objects="all", valid_namespaces=["langchain_optscale"], secrets_from_env=True)
-    return cast("ChatOptScale", model)
-
-
-def _own_fields() -> frozenset[str]:
-    return frozenset({*SearchSettings.model_fields, *_STANDARD, "output_version"})
-
-
-def _generations(message: AIMessage) -> Iterator[ChatGenerationChunk]:
-    for chunk in message_chunks(message):
-        yield ChatGenerationChunk(message=chunk)
-
-
-def _for_this_call(config: RunnableConfig) -> dict[str, Any]:
-    """What `BaseChatModel` does not hand on from a call's config, as one keyword argument, hence in the cache key."""
-    call: dict[str, Any] = {}
-    if changes := settings_in(config):
-        call["settings"] = changes
-    if config.get("max_concurrency"):
-        call["max_concurrency"] = config["max_concurrency"]
-    return {_CALL: call} if call else {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records import Usage
     from langchain_optscale.results import OptScaleResult
 
-__all__ = ["answer_message", "message_chunks", "with_usage"]
+__all__ = ["answer_message", "generation_chunks", "message_chunks", "with_usage"]
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 
@@ -78,6 +79,12 @@ def message_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
         usage_metadata=message.usage_metadata,
         chunk_position="last",
     )
+
+
+def generation_chunks(message: AIMessage) -> Iterator[ChatGenerationChunk]:
+    """The chunks of a message in the form that LangChain's callbacks take."""
+    for chunk in message_chunks(message):
+        yield ChatGenerationChunk(message=chunk)
 
 
 def _parts(message: AIMessage) -> Iterator[dict[str, Any]]:

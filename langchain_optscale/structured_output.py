@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding, RunnableLambda, RunnableParallel, RunnableSequence
 from langchain_core.runnables.config import merge_configs
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_function
@@ -28,7 +27,7 @@ from langchain_optscale.verifiers import Verifier
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.messages import AIMessage
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import Runnable, RunnableConfig
@@ -156,7 +155,7 @@ def _parse(
         raise InvalidStructureError("the answer was cut off at the token limit")
     if callable(parser) and not hasattr(parser, "invoke"):
         return parser(message)
-    answer = parser.invoke({"raw": message}, config)  # type: ignore[union-attr]
+    answer = parser.invoke({"raw": message}, config)
     if answer["parsing_error"] is not None:
         raise answer["parsing_error"]
     if answer["parsed"] is None and not (tools and message.tool_calls):

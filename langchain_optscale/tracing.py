@@ -8,7 +8,7 @@ of the answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackHandler,
@@ -27,12 +27,13 @@ from langchain_core.runnables.config import (
 )
 from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 from langchain_core.tracers.base import BaseTracer
+from langchain_core.utils.uuid import uuid7
 
 from langchain_optscale.records import Usage
 from langchain_optscale.usage import choice_usages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from langchain_core.callbacks.manager import BaseRunManager
     from langchain_core.outputs import LLMResult
@@ -45,12 +46,14 @@ __all__ = [
     "atrace_choices",
     "child_config",
     "children_of",
+    "children_to_be",
     "counted",
     "note",
     "result_metadata",
     "settings_metadata",
     "streams_to_a_user",
     "trace_choices",
+    "with_a_run",
 ]
 
 _TOKENS = frozenset({"on_llm_new_token", "on_stream_event"})
@@ -112,6 +115,18 @@ def children_of(run: BaseRunManager) -> BaseCallbackManager:
     # What describes the outer model would be wrong of the inner ones.
     own = ("ls_", "optscale_")
     manager.add_metadata({key: value for key, value in run.inheritable_metadata.items() if not key.startswith(own)})
+    return manager
+
+
+def with_a_run(config: RunnableConfig, manager_of: Callable[[RunnableConfig], BaseCallbackManager]) -> RunnableConfig:
+    """The config with its callbacks made ready and the run's identifier chosen, so that both are known beforehand."""
+    return {**config, "callbacks": manager_of(config), "run_id": config.get("run_id") or uuid7()}
+
+
+def children_to_be(config: RunnableConfig) -> BaseCallbackManager:
+    """As `children_of`, for the run that a config from `with_a_run` is going to start."""
+    manager = cast("BaseCallbackManager", config["callbacks"]).copy()
+    manager.parent_run_id = config["run_id"]
     return manager
 
 
@@ -180,10 +195,10 @@ async def atrace_choices(config: RunnableConfig, indexes: Sequence[int], message
             await run.on_chain_end({"message": message})
 
 
-def note(run: BaseRunManager, metadata: Mapping[str, Any]) -> None:
+def note(handlers: Iterable[BaseCallbackHandler], run_id: object, metadata: Mapping[str, Any]) -> None:
     """Add to the metadata of a run that is under way, in every tracer that keeps it."""
-    for handler in run.handlers:
-        if isinstance(handler, BaseTracer) and (traced := handler.run_map.get(str(run.run_id))):
+    for handler in handlers:
+        if isinstance(handler, BaseTracer) and (traced := handler.run_map.get(str(run_id))):
             traced.add_metadata(dict(metadata))
 
 

@@ -19,6 +19,7 @@ from tests.integration_tests.openai_server import openai_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from langchain_core.language_models import BaseChatModel
 
     from langchain_optscale.local import LocalServer

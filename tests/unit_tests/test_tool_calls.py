@@ -61,7 +61,7 @@ def test_arguments_stay_inside_their_fence(arguments):
     head, opened, rest = text.partition("```json\n")
     body, closed, tail = rest.partition("\n```")
     assert (head, tail) == ("Tool call: f\n", "")
-    assert opened and closed
+    assert (opened, closed) == ("```json\n", "\n```")
     assert "`" not in body
     assert json.loads(body) == arguments
 
