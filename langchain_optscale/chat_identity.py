@@ -128,7 +128,7 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
         return _revive, (dumps(self),)
 
 
-class _ConfiguredModel(RunnableConfigurableFields[Any, Any]):
+class _ConfiguredModel(RunnableConfigurableFields):  # type: ignore[type-arg]  # pydantic would build [Any, Any] anew
     """Makes the model of a call from what is set, where LangChain would set every default too.
 
     A default that is set counts as given, and contradicts others that are given.

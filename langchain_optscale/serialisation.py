@@ -80,7 +80,9 @@ def from_spec(data: Any) -> Any:
             f"unknown part {data[_KIND]!r} in serialised settings; known are {', '.join(_known())}"
         )
     try:
-        return _known()[data[_KIND]](**settings)
+        # JSON has no tuples, and the settings of frozen parts have no lists.
+        frozen = {key: tuple(item) if isinstance(item, list) else item for key, item in settings.items()}
+        return _known()[data[_KIND]](**frozen)
     except (TypeError, OptScaleError) as error:
         raise InvalidRecordError(f"{data[_KIND]} in serialised settings: {error}") from error
 
