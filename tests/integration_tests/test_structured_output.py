@@ -199,7 +199,6 @@ def test_a_policy_that_has_none_says_so():
 def test_a_small_local_model_gets_there(local_server):
     policy = local_server.policy(max_tokens=60)
     chat = ChatOptScale(policy=policy, verifier=lambda p, c: 1.0, max_samples=24, target=1.0)
-    answer = chat.with_structured_output(Person, method="json_mode").invoke(
-        'Ann is 30 years old. Write her as JSON, exactly like {"name": "Bob", "age": 40}. Only the JSON.'
-    )
+    chat = chat.with_structured_output(Person, method="json_mode")
+    answer = chat.invoke('Ann is 30 years old. JSON with "name" and "age" of Ann:')
     assert isinstance(answer, Person)
