@@ -1,8 +1,7 @@
-"""How a search looks: a picture for papers and notebooks, and a small card for a notebook's output cell."""
+"""How a search looks as a picture, for papers and notebooks; `card` has the small card of a notebook's output cell."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import MissingExtraError
@@ -16,11 +15,10 @@ if TYPE_CHECKING:
     from langchain_optscale.records import Look
     from langchain_optscale.results import OptScaleResult
 
-__all__ = ["html_card", "plot_search"]
+__all__ = ["plot_search"]
 
 # Okabe and Ito's palette: told apart with every common form of colour blindness, and in grey by its lightness.
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-_EXCERPT = 120
 
 
 def plot_search(result: OptScaleResult) -> Figure:
@@ -116,54 +114,3 @@ def _draw_bound(axes: Axes, looks: Sequence[Look]) -> None:
     axes.set_ylabel("number of\ncandidates")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8)
-
-
-def html_card(result: OptScaleResult) -> str:
-    """A self-contained card: what was chosen and why, every score as a mark, and a table of the candidates.
-
-    All text of the models is escaped: it is shown, never interpreted.
-    """
-    bound = "" if result.optimal_n is None else f", N* = {result.optimal_n}"
-    head = (
-        f"score <b>{result.score:.3f}</b> after {len(result.verdicts)} of {len(result.candidates)} drawn candidates"
-        f"{bound}; {escape(result.stop_reason.value)}; {result.total_usage.total_tokens} tokens, "
-        f"{result.duration_s:.1f} s"
-    )
-    rows = "".join(_row(result, index) for index in sorted({*result.verdicts, *result.failures}))
-    return (
-        '<div style="border:1px solid #bbb;border-radius:6px;padding:8px 12px;max-width:760px;font-size:13px">'
-        f'<div style="white-space:pre-wrap;font-size:14px;margin-bottom:6px">{escape(result.text)}</div>'
-        f"<div>{head}</div>{_strip(result)}"
-        '<table style="border-collapse:collapse;width:100%"><tr>'
-        '<th>#</th><th>round</th><th>score</th><th style="text-align:left">candidate</th></tr>'
-        f"{rows}</table></div>"
-    )
-
-
-def _strip(result: OptScaleResult) -> str:
-    """All scores on a line from 0 to 1, the chosen one filled."""
-    marks = "".join(
-        f'<circle cx="{10 + 380 * verdict.score:.1f}" cy="12" r="5" stroke="{_BLUE}" '
-        f'fill="{_BLUE if index == result.best.index else "none"}">'
-        f"<title>#{index}: {verdict.score:.3f}</title></circle>"
-        for index, verdict in result.verdicts.items()
-    )
-    axis = f'<line x1="10" y1="12" x2="390" y2="12" stroke="{_GREY}"/>'
-    ends = '<text x="6" y="32" font-size="10">0</text><text x="386" y="32" font-size="10">1</text>'
-    return f'<svg width="400" height="36" role="img" aria-label="scores from 0 to 1">{axis}{marks}{ends}</svg>'
-
-
-def _row(result: OptScaleResult, index: int) -> str:
-    candidate = next((item for item in result.candidates if item.index == index), None)
-    text = candidate.text if candidate else ""
-    if index in result.verdicts:
-        score = f"{result.verdicts[index].score:.3f}"
-    else:
-        score, text = "failed", result.failures[index].error
-    excerpt = text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
-    weight = "bold" if index == result.best.index else "normal"
-    round_ = "" if candidate is None else str(candidate.round + 1)
-    return (
-        f'<tr style="font-weight:{weight};border-top:1px solid #eee"><td>{index}</td><td>{round_}</td>'
-        f'<td>{score}</td><td style="text-align:left">{escape(excerpt)}</td></tr>'
-    )

@@ -22,6 +22,7 @@ from langchain_core.runnables.config import merge_configs
 from langchain_optscale.clients import one_try
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.streaming import astreamed_message, by_streaming, streamed_message, streams
+from langchain_optscale.tracing import atrace_choices, child_config, counted, trace_choices
 from langchain_optscale.usage import choice_usages
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records import Usage
 
-__all__ = ["Choices", "Drawer", "Drawn", "Fanout", "Policy", "policy_name", "to_prompt"]
+__all__ = ["Choices", "Drawer", "Drawn", "Fanout", "Policy", "policy_name", "to_prompt", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
@@ -133,7 +134,7 @@ class Policy:
         Raises:
             SettingsError: It is to stream and cannot.
         """
-        model, kwargs, configs = _unwrap(policy)
+        model, kwargs, configs = unwrap(policy)
         if model is None:
             if eager:
                 raise SettingsError(
@@ -244,32 +245,42 @@ class Drawer:
         Raises:
             Exception: Whatever the policy raises.
         """
-        config = self._config(indexes, config)
+        child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(self._policy.invoke(prompt, config, **self._kwargs))]
+            return [_coerced(self._policy.invoke(prompt, child, **self._kwargs))]
         if self._ready.streamed:
-            return [_coerced(streamed_message(self._model.stream(prompt, config, **self._sampling(indexes))))]
-        return _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, config)))
+            return [_coerced(streamed_message(self._model.stream(prompt, child, **self._sampling(indexes))))]
+        drawn = _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, child)))
+        if len(indexes) > 1:
+            trace_choices(config, indexes, [choice.message for choice in drawn])
+        return drawn
 
     async def adraw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
         """As `draw`; cancelling it closes the request."""
-        config = self._config(indexes, config)
+        child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(await self._policy.ainvoke(prompt, config, **self._kwargs))]
+            return [_coerced(await self._policy.ainvoke(prompt, child, **self._kwargs))]
         if self._ready.streamed:
-            chunks = self._model.astream(prompt, config, **self._sampling(indexes))
+            chunks = self._model.astream(prompt, child, **self._sampling(indexes))
             return [_coerced(await astreamed_message(chunks))]
-        return _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, config)))
+        drawn = _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child)))
+        if len(indexes) > 1:
+            await atrace_choices(config, indexes, [choice.message for choice in drawn])
+        return drawn
 
     def _config(self, indexes: Sequence[int], config: RunnableConfig) -> RunnableConfig:
-        # "nostream" keeps the losers' tokens out of LangGraph's stream_mode="messages".
-        tags = [*(f"optscale:candidate:{index}" for index in indexes), "nostream"]
-        return merge_configs(*self._ready.configs, config, {"tags": tags})
+        config = merge_configs(*self._ready.configs, config)
+        if len(indexes) > 1:
+            # The candidates get a run each when the request is answered.
+            return child_config(config, "optscale:request", ["optscale:request"], {"candidates": list(indexes)})
+        name = f"optscale:candidate:{indexes[0]}"
+        return child_config(config, name, [name])
 
     def _arguments(self, indexes: Sequence[int], config: RunnableConfig) -> dict[str, Any]:
+        callbacks = config.get("callbacks")
         return {
             **self._sampling(indexes),
-            "callbacks": config.get("callbacks"),
+            "callbacks": counted(callbacks) if len(indexes) > 1 else callbacks,
             "tags": config.get("tags"),
             "metadata": config.get("metadata"),
             "run_name": config.get("run_name"),
@@ -285,7 +296,7 @@ class Drawer:
         return arguments
 
 
-def _unwrap(
+def unwrap(
     policy: Runnable[Any, Any],
 ) -> tuple[BaseChatModel | None, dict[str, Any], list[RunnableConfig]]:
     """The chat model under `bind` and `with_config`, with what was bound; None where something else is below."""
@@ -337,7 +348,7 @@ def _coerced(answer: object) -> Drawn:
 
 def policy_name(policy: Runnable[Any, Any]) -> str:
     """The name of the model that the policy calls, or what the Runnable calls itself."""
-    model, _, _ = _unwrap(policy)
+    model, _, _ = unwrap(policy)
     for attribute in ("model_name", "model"):
         if isinstance(name := getattr(model, attribute, None), str) and name:
             return name

@@ -183,6 +183,6 @@ class OptScaleResult:
         return plot_search(self)
 
     def _repr_html_(self) -> str:
-        from langchain_optscale.display import html_card
+        from langchain_optscale.card import html_card
 
         return html_card(self)

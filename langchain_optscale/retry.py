@@ -12,11 +12,11 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-import tenacity
-
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
+
+    import tenacity
 
 __all__ = ["attempts", "is_rejection", "is_transient", "patient", "patient_async", "retry_after_s"]
 
@@ -104,19 +104,19 @@ def _status_of(error: BaseException) -> int | None:
     return None
 
 
-_backoff = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)
-
-
-def _wait_s(state: tenacity.RetryCallState) -> float:
-    """Full jitter, on top of what the server asks for, so that not all of its clients come back at one moment."""
-    error = state.outcome.exception() if state.outcome else None
-    return float(_backoff(state)) + ((retry_after_s(error) or 0.0) if error else 0.0)
-
-
 def _policy(max_retries: int) -> dict[str, Any]:
+    import tenacity  # with its event loops it takes longer to import than this whole package
+
+    backoff = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)
+
+    def wait_s(state: tenacity.RetryCallState) -> float:
+        """Full jitter, on top of what the server asks for, so that not all of its clients come back at one moment."""
+        error = state.outcome.exception() if state.outcome else None
+        return float(backoff(state)) + ((retry_after_s(error) or 0.0) if error else 0.0)
+
     return {
         "retry": tenacity.retry_if_exception(is_transient),
-        "wait": _wait_s,
+        "wait": wait_s,
         "stop": tenacity.stop_after_attempt(max_retries + 1),
         "reraise": True,
     }
@@ -124,6 +124,8 @@ def _policy(max_retries: int) -> dict[str, Any]:
 
 def patient(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
     """Retries in a thread; `give_up` ends the waiting and forbids further tries."""
+    import tenacity
+
     policy = _policy(max_retries)
     policy["stop"] |= tenacity.stop_when_event_set(give_up)
     return tenacity.Retrying(**policy, sleep=tenacity.sleep_using_event(give_up))
@@ -131,6 +133,8 @@ def patient(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
 
 def patient_async(max_retries: int) -> tenacity.AsyncRetrying:
     """Retries in a task; cancelling the task ends the waiting."""
+    import tenacity
+
     return tenacity.AsyncRetrying(**_policy(max_retries), sleep=asyncio.sleep)
 
 

@@ -42,7 +42,19 @@ def test_card_shows_and_escapes(result):
     assert "&lt;script&gt;" in card
     assert result.stop_reason.value in card
     assert card.count("<circle") == len(result.scores)
-    assert card.count("<tr") == 1 + len(result.verdicts) + len(result.failures)
+    assert card.count("<tr") == 2 + len(result.rounds) + len(result.verdicts) + len(result.failures)
+    assert "target 0.9" in card
+    for round_ in result.rounds:
+        if (bound := round_.looks[-1].decision.optimal_n) is not None:
+            assert f">{bound:,}</td>" in card
+
+
+def test_card_of_a_search_without_a_target_or_a_bound():
+    from langchain_optscale.stopping import MaxSamples
+
+    card = OptScale(policy=ScriptedPolicy(texts=["0.5"]), verifier=read_score, stopping=MaxSamples(1)).invoke("q")
+    assert "target" not in card._repr_html_()
+    assert card._repr_html_().count("<circle") == 1
 
 
 def test_without_matplotlib_the_error_names_the_command():
