@@ -104,14 +104,31 @@ class Session:
         wish = math.inf if self.decision.draw is None else max(1, self.decision.draw)
         size = self.round_size if self._rounds else self.first_round
         count = int(min(size, wish, self.max_samples - self.history.drawn))
+        self._begin_round(count)
+        self._events.append(["ask", count])
+        return count
+
+    def adopt(self, count: int) -> None:
+        """Take up a round of `count` candidates that was drawn under other settings, whatever would be asked for now.
+
+        So that a search can go on under a new target or budget with all that it has. The indexes are the next free
+        ones, as in `ask`; the decision is taken, as ever, when they are told.
+
+        Raises:
+            SettingsError: Candidates are pending, or the count is below 1.
+        """
+        if self._pending or count < 1:
+            raise SettingsError(f"a round of {count} cannot be taken up while {sorted(self._pending)} are pending")
+        self._begin_round(count)
+        self._events.append(["adopt", count])
+
+    def _begin_round(self, count: int) -> None:
         first = len(self._round_of)
         indexes = tuple(range(first, first + count))
         self._round_of.update(dict.fromkeys(indexes, len(self._rounds)))
         self._rounds.append((indexes, []))
         self._pending.update(indexes)
         self.history = self._history(pending=count)
-        self._events.append(["ask", count])
-        return count
 
     def tell(
         self,
@@ -269,6 +286,8 @@ class Session:
         if kind == "ask":
             if self.ask() != values[0]:
                 raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
+        elif kind == "adopt":
+            self.adopt(values[0])
         elif kind == "tell":
             index, score, failure, answer, tokens, elapsed_s = values
             outcome = Failure(**failure) if score is None else Verdict(score)
