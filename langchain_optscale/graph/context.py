@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
+from typing_extensions import TypedDict
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.settings import SearchSettings, settings_in

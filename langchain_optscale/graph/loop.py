@@ -64,8 +64,10 @@ class Loop:
         self._review = review
         self._replays = Replays()
 
-    def ask(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool) -> Command[Any]:
-        """Begin the search if the question is new, then its next round; draw what a broken round still lacks."""
+    def ask(
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+    ) -> dict[str, Any]:
+        """Begin the search if the question is new, and its next round unless one is not complete."""
         messages: Sequence[BaseMessage] = state.get("messages") or ()
         if not messages:
             raise SettingsError("messages is empty: give the conversation that is to be answered")
@@ -86,48 +88,84 @@ class Loop:
         else:
             update |= _remember(record, config, runtime)
         session = self._replays.session(engine, record)
-        events = Events(runtime.stream_writer)
-        indexes = missing_in(record)
-        if not indexes:
-            if session.decision.stop:
-                events.decision(session.decision)
-                return Command(update={"optscale": update}, goto="answer")
+        if not missing_in(record) and not session.decision.stop:
             self._check_room(state, config, engine, record)
             session.ask()
             indexes = list(session.pending)
             number = session.round_of(indexes[0])
             update["rounds"] = [{"number": number, "indexes": indexes, "looks": []}]
-            events.round_started(number, indexes)
-        sends = self._sends(engine, record, session, indexes, waits=waits)
+            Events(runtime.stream_writer).round_started(number, indexes)
         # A search that begins replaces the one before it in the thread, whatever that was.
-        written = Overwrite(merge_record(record, [update])) if new else update
-        return Command(update={"optscale": written}, goto=sends)
+        return {"optscale": Overwrite(merge_record(record, [update])) if new else update}
+
+    def dispatch(
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+    ) -> str | list[Send]:
+        """Where `ask` leads: a task for every candidate that is lacking, or on to `decide` where none is.
+
+        Where the policy gives several choices in one request, a task for every request.
+        """
+        record = state["optscale"]
+        indexes = missing_in(record)
+        if not indexes:
+            return "decide"
+        engine = self._engines.get(changes_of(record, config, runtime))
+        session = self._replays.session(engine, record)
+        # Only what is awaited can be ended when the time is up; threads are waited for, and the search ends then.
+        deadline = session.next_deadline if waits else None
+        left_s = None if deadline is None else deadline - session.history.elapsed_s
+        drawn = candidates_in(record)
+        undrawn = [index for index in indexes if index not in drawn]
+        requests: list[tuple[int, ...]] = [(index,) for index in undrawn]
+        if record["search"].get("fanout") != "calls":
+            requests = engine.drawer.requests(undrawn)
+        ones = [index for index in indexes if index in drawn] + [one[0] for one in requests if len(one) == 1]
+        return [
+            *(send("draw", {"indexes": list(many)}, left_s) for many in requests if len(many) > 1),
+            *(send("candidate", {"index": index}, left_s) for index in ones),
+        ]
 
     def decide(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
-    ) -> Command[Any]:
-        """Tell the session what became of the round, once all of it is known, and act on its decision."""
+    ) -> dict[str, Any]:
+        """Tell the session what became of the round, once all of it is known; what follows says `route`."""
         record = state["optscale"]
         if missing_in(record):
-            return Command()
+            return {}
         engine = self._engines.get(changes_of(record, config, runtime))
         session = self._replays.session(engine, record)
-        decision = session.decision
         events = Events(runtime.stream_writer)
-        update: dict[str, Any] = {"decision": decision.to_dict(), **_remember(record, config, runtime)}
+        update: dict[str, Any] = {"decision": session.decision.to_dict(), **_remember(record, config, runtime)}
         if session.history.n:
             events.estimate(session.estimate, session.history.best)
             update["estimate"] = {name: getattr(session.estimate, name) for name in _ESTIMATE}
-        events.decision(decision)
-        return Command(update={"optscale": update}, goto=self._after(engine, session))
+        events.decision(session.decision)
+        return {"optscale": update}
+
+    def route(
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+    ) -> str | list[str]:
+        """Where `decide` leads: on, to the end, or nowhere while candidates of the round are still on their way.
+
+        An edge that reads the state, so that a thread whose state was edited goes on from there.
+        """
+        record = state["optscale"]
+        if missing_in(record):
+            return []
+        if not record["decision"]["stop"]:
+            return "ask"
+        return "review" if self._review else "answer"
 
     def review(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
     ) -> Command[Any]:
-        """Ask a person, and go on with what they said."""
+        """Ask a person, unless the target was reached, and go on with what they said."""
         record = state["optscale"]
         changes = changes_of(record, config, runtime)
         engine = self._engines.get(changes)
+        session = self._replays.session(engine, record)
+        if not falls_short(engine.settings, session):
+            return Command(goto="answer")
 
         def changed(wish: Mapping[str, Any]) -> tuple[Engine, Session]:
             other = self._engines.get({**changes, **wish})
@@ -142,7 +180,6 @@ class Loop:
                 return f"with that the search would end all the same: {session.decision}"
             return None
 
-        session = self._replays.session(engine, record)
         wish = ask_person(engine.settings, session, record, objection)
         if not wish:
             return Command(goto="answer")
@@ -163,11 +200,6 @@ class Loop:
         update = {name: complete[name] for name in complete.keys() - {"candidates", "verdicts", "failures"}}
         return {"messages": [_message(result, engine, state["messages"])], "optscale": update}
 
-    def _after(self, engine: Engine, session: Session) -> str:
-        if not session.decision.stop:
-            return "ask"
-        return "review" if self._review and falls_short(engine.settings, session) else "answer"
-
     def _check_room(
         self, state: Mapping[str, Any], config: RunnableConfig, engine: Engine, record: Mapping[str, Any]
     ) -> None:
@@ -182,24 +214,6 @@ class Loop:
                 f"{engine.settings.session().max_samples} candidates. With a checkpointer, invoke(None, config) goes "
                 "on from here"
             )
-
-    def _sends(
-        self, engine: Engine, record: Mapping[str, Any], session: Session, indexes: list[int], *, waits: bool
-    ) -> list[Send]:
-        """A task for every candidate; where the policy gives several in one request, a task for every request."""
-        # Only what is awaited can be ended when the time is up; threads are waited for, and the search ends then.
-        deadline = session.next_deadline if waits else None
-        left_s = None if deadline is None else deadline - session.history.elapsed_s
-        drawn = candidates_in(record)
-        undrawn = [index for index in indexes if index not in drawn]
-        requests: list[tuple[int, ...]] = [(index,) for index in undrawn]
-        if record["search"].get("fanout") != "calls":
-            requests = engine.drawer.requests(undrawn)
-        ones = [index for index in indexes if index in drawn] + [one[0] for one in requests if len(one) == 1]
-        return [
-            *(send("draw", {"indexes": list(many)}, left_s) for many in requests if len(many) > 1),
-            *(send("candidate", {"index": index}, left_s) for index in ones),
-        ]
 
 
 def _remember(record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langgraph.errors import NodeCancelledError, NodeTimeoutError
-from langgraph.runtime import get_runtime
+from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
 from langchain_optscale.errors import EmptyCandidateError
@@ -31,7 +31,6 @@ from langchain_optscale.search import Done, Draw, Job, Raised, Verify
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langgraph.errors import NodeError
-    from langgraph.runtime import Runtime
 
     from langchain_optscale.graph.context import Engines
     from langchain_optscale.graph.retries import Retries
@@ -40,26 +39,31 @@ if TYPE_CHECKING:
 __all__ = ["Sampling", "Step", "candidate", "draw", "give_up", "send"]
 
 # It is first sent None, as any generator is; from then on the outcome of the job that it asked for.
-Flow: TypeAlias = Generator[Job, Any, Command[Any]]
+Flow: TypeAlias = Generator[Job, Any, Command[Any] | dict[str, Any]]
 
 # The key under which LangGraph gives a task the means to read channels, as its own ToolNode uses it: the task of a
 # `Send` sees only what was sent, and sending the conversation with every draw would store it once for each.
 _READ = "__pregel_read"
+# Likewise the runtime: LangGraph's `get_runtime` knows it in nodes, but not in the edges that follow them.
+_RUNTIME = "__pregel_runtime"
 
 
 class Step(Runnable[Any, Any]):
-    """A node that computes without waiting: the same function on both paths, told which of them it is on."""
+    """A node or an edge that computes without waiting: one function for both paths, told which of them it is on."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
+        self.name = getattr(function, "__name__", None)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Take the step in a thread."""
-        return self._function(input, ensure_config(config), get_runtime(), waits=False)
+        config = ensure_config(config)
+        return self._function(input, config, _runtime(config), waits=False)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Take the step on the event loop."""
-        return self._function(input, ensure_config(config), get_runtime(), waits=True)
+        config = ensure_config(config)
+        return self._function(input, config, _runtime(config), waits=True)
 
 
 class Sampling(Runnable[Any, Any]):
@@ -72,7 +76,7 @@ class Sampling(Runnable[Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Do the jobs one after the other, and wait for each."""
-        task = Task(input, ensure_config(config), get_runtime(), self._engines, self._retries)
+        task = Task(input, ensure_config(config), self._engines, self._retries)
         flow = self._flow(task)
         outcome: Done | Raised | None = None
         while True:
@@ -93,7 +97,7 @@ class Sampling(Runnable[Any, Any]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Do the jobs one after the other, none past the deadline; cancelling closes the request under way."""
-        task = Task(input, ensure_config(config), get_runtime(), self._engines, self._retries)
+        task = Task(input, ensure_config(config), self._engines, self._retries)
         flow = self._flow(task)
         outcome: Done | Raised | None = None
         while True:
@@ -131,10 +135,10 @@ class Task:
         self,
         words: Mapping[str, Any],
         config: RunnableConfig,
-        runtime: Runtime[Any],
         engines: Engines,
         retries: Retries,
     ) -> None:
+        runtime = _runtime(config)
         self.words = words
         self.config = config
         state = config["configurable"][_READ](["messages", "optscale"])
@@ -143,7 +147,8 @@ class Task:
         self.prompt: PromptValue = to_prompt(state["messages"])
         self.events = Events(runtime.stream_writer)
         info = runtime.execution_info
-        self.attempt = info.node_attempt if info else 1
+        # A verification that was tried in the task before this one has had that try.
+        self.attempt: int = (info.node_attempt if info else 1) + words.get("tried", 0)
         # Of the first attempt, so that pauses before a retry count as well.
         self._began: float = (info and info.node_first_attempt_time) or time.time()
         self.late = False
@@ -257,13 +262,14 @@ def candidate(task: Task) -> Flow:
             if stored is not None:
                 raise outcome.error
             # A retry of this task would draw again. The candidate is kept, and a task that only verifies follows.
-            return Command(update={"optscale": update}, goto=task.send(index))
+            verify_only = send("candidate", {"index": index, "tried": task.attempt}, task.left_s)
+            return Command(update={"optscale": update}, goto=verify_only)
         return _failed(task, index, _failure("verify", outcome), update)
     verdict: Verdict = outcome.value
     task.events.verdict(index, verdict)
     update["verdicts"] = [[index, {**asdict(verdict), "raw": _plain(verdict.raw)}]]
     update["seconds"] = [[index, task.spent_s if stored is None else drawn.latency_s + task.spent_s]]
-    return Command(update={"optscale": update}, goto="decide")
+    return {"optscale": update}
 
 
 def give_up(words: Mapping[str, Any], error: NodeError, config: RunnableConfig, runtime: Runtime[Any]) -> Command[Any]:
@@ -287,10 +293,15 @@ def send(node: str, words: Mapping[str, Any], left_s: float | None) -> Send:
     return Send(node, {**words} if left_s is None else {**words, "left_s": left_s})
 
 
-def _failed(task: Task, index: int, failure: Failure, update: dict[str, Any]) -> Command[Any]:
+def _runtime(config: RunnableConfig) -> Runtime[Any]:
+    runtime: Runtime[Any] = config["configurable"].get(_RUNTIME) or Runtime()
+    return runtime
+
+
+def _failed(task: Task, index: int, failure: Failure, update: dict[str, Any]) -> dict[str, Any]:
     task.events.failure(index, failure)
     update |= {"failures": [[index, asdict(failure)]], "seconds": [[index, task.spent_s]]}
-    return Command(update={"optscale": update}, goto="decide")
+    return {"optscale": update}
 
 
 def _failure(stage: Any, raised: Raised) -> Failure:
