@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.ai import UsageMetadata
@@ -196,8 +196,9 @@ class Loop:
         session = self._replays.session(engine, record, keep=False)
         result = result_of(engine, to_prompt(state["messages"]), record, session)
         Events(runtime.stream_writer).answer(result)
-        complete = result.to_dict()
-        update = {name: complete[name] for name in complete.keys() - {"candidates", "verdicts", "failures"}}
+        # What was drawn and how it was scored is in the record already.
+        rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()
+        update = {name: rest[name] for name in rest.keys() - {"candidates", "verdicts", "failures"}}
         return {"messages": [_message(result, engine, state["messages"])], "optscale": update}
 
     def _check_room(
