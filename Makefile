@@ -12,13 +12,14 @@ PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-ch
 help:
 	@echo "make demo              a finished search on a real local model"
 	@echo "make test              unit tests and doctests; no network, no server"
-	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/"
+	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/;"
+	@echo "                       with PostgreSQL: .ci/with-postgres make integration_test"
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
 	@echo "make bench_honesty     predicted against realised chances of reaching a target; about 2 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
-	@echo "make docs              the pictures of README and docs"
+	@echo "make docs              the pictures and diagrams of README and docs"
 
 $(VENV)/pip.stamp:
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +33,7 @@ $(VENV)/run.stamp: $(VENV)/pip.stamp pyproject.toml
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	$(PIP) --group test --group notebooks
+	$(PIP) --group test --group notebooks --group studio
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/test.stamp
@@ -61,6 +62,8 @@ format: $(VENV)/lint.stamp
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decision
 	@$(BIN)/python -m benchmarks.replay_speed
+	@$(BIN)/python -m benchmarks.graph_overhead
+	@$(BIN)/python -m benchmarks.graph_checkpoints
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
@@ -79,6 +82,7 @@ bench_peers: $(PEERS)/run.stamp
 
 docs: $(VENV)/run.stamp
 	$(BIN)/python -m docs.make_figures
+	$(BIN)/python -m docs.graph_diagram
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

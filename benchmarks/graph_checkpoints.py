@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
@@ -24,6 +25,7 @@ from langchain_optscale import OptScaleResult, create_optscale_graph
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 CANDIDATES = 32
@@ -35,13 +37,13 @@ _SQLITE = """
            (select coalesce(sum(length(w.value)), 0) from writes w where w.checkpoint_id = c.checkpoint_id)
     from checkpoints c order by c.checkpoint_id
 """
-# A blob is shared by all checkpoints that name its version; it is counted where it was written, by order of versions.
 _POSTGRES = """
     select c.checkpoint_id, c.metadata::text, length(c.checkpoint::text) + length(c.metadata::text),
            (select coalesce(sum(length(w.blob)), 0) from checkpoint_writes w
             where w.thread_id = c.thread_id and w.checkpoint_id = c.checkpoint_id)
     from checkpoints c where c.thread_id = %s order by c.checkpoint_id
 """
+# Blobs hold the values of channels, one for each version; no checkpoint owns them.
 _POSTGRES_BLOBS = "select coalesce(sum(length(blob)), 0) from checkpoint_blobs where thread_id = %s"
 
 
@@ -58,8 +60,9 @@ def search(saver: BaseCheckpointSaver[Any], thread: str, length: int, candidates
         seed=0,
         fanout=fanout,
     ).compile(checkpointer=saver)
-    question = {"messages": [("human", "What is it? Answer with a number from 0 to 1, and say why in a few words.")]}
-    state = graph.invoke(question, {"configurable": {"thread_id": thread}}, durability="sync")
+    question = HumanMessage("What is it? Answer with a number from 0 to 1, and say why in a few words.")
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    state = graph.invoke({"messages": [question]}, config, durability="sync")
     serializer = JsonPlusSerializer()
     drawn = OptScaleResult.from_dict(state["optscale"]).candidates
     return sum(len(serializer.dumps_typed(candidate.message)[1]) for candidate in drawn)
@@ -123,19 +126,25 @@ def main() -> None:
         print(f"SQLite, fanout={fanout}, candidates of 2000 characters\nstep  checkpoint  writes", file=sys.stderr)
         for row in rows:
             print(f"{row['step']:4}  {row['checkpoint']:10}  {row['writes']:6}", file=sys.stderr)
-        for length in LENGTHS:
-            found.append(
-                {"saver": "sqlite", "fanout": fanout, "length": length, **on_sqlite(length, CANDIDATES, fanout)[1]}
-            )
-    linear = []
-    for candidates in (8, 16, 32, 64, 128):
-        _, one = on_sqlite(2000, candidates, "calls")
-        linear.append({"candidates": candidates, "bytes_per_candidate": round(one["stored_bytes"] / candidates)})
+        found += [
+            {"saver": "sqlite", "fanout": fanout, "length": length, **on_sqlite(length, CANDIDATES, fanout)[1]}
+            for length in LENGTHS
+        ]
+    linear = [
+        {"candidates": count, "bytes_per_candidate": round(on_sqlite(2000, count, "calls")[1]["stored_bytes"] / count)}
+        for count in (8, 16, 32, 64, 128)
+    ]
     if url := os.environ.get("OPTSCALE_POSTGRES"):
         for fanout in ("calls", "n"):
-            for length in LENGTHS:
-                figure = on_postgres(url, length, CANDIDATES, fanout)
-                found.append({"saver": "postgres", "fanout": fanout, "length": length, **figure})
+            found += [
+                {
+                    "saver": "postgres",
+                    "fanout": fanout,
+                    "length": length,
+                    **on_postgres(url, length, CANDIDATES, fanout),
+                }
+                for length in LENGTHS
+            ]
     print(
         json.dumps(
             {

@@ -13,6 +13,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import HumanMessage
+
 from benchmarks.instant_policy import InstantPolicy, score_of
 from langchain_optscale import OptScale, OptScaleResult, create_optscale_graph
 from langchain_optscale.errors import OptScaleError
@@ -53,7 +55,7 @@ async def measure(fanout: str) -> dict[str, Any]:
     for _ in range(REPEATS + 1):
         seconds, result = await cpu_seconds(lambda: search.ainvoke("What is it?"))
         plain.append(seconds)
-        seconds, state = await cpu_seconds(lambda: graph.ainvoke({"messages": [("human", "What is it?")]}))
+        seconds, state = await cpu_seconds(lambda: graph.ainvoke({"messages": [HumanMessage("What is it?")]}))
         as_graph.append(seconds)
         ours = OptScaleResult.from_dict(state["optscale"])
         if not len(result.verdicts) == len(ours.verdicts) == CANDIDATES:

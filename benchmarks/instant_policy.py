@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.messages import BaseMessage
 
 __all__ = ["InstantPolicy", "score_of"]
 
-_WORDS = "the river runs over old stones and under a bridge to the sea while rain falls on every field".split()
+_WORDS = ("the", "river", "runs", "over", "old", "stones", "and", "under", "a", "bridge", "to", "the", "sea", "while")
 
 
 class InstantPolicy(BaseChatModel):

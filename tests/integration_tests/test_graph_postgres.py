@@ -24,8 +24,6 @@ THREADS = 200
 class Echo(PlainPolicy):
     """Answers with the number in the question, the candidate's own, and a score that depends on both."""
 
-    texts: list[str] = ["unused"]
-
     async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
         question, seed = int(re.search(r"\d+", messages[-1].text).group()), kwargs["seed"]
         source = random.Random(1000 * question + seed)
@@ -41,7 +39,7 @@ def score(prompt, candidate):
 @pytest.mark.timeout(300)
 async def test_two_hundred_threads_at_once(postgres_url):
     graph = create_optscale_graph(
-        policy=Echo(), verifier=score, target=0.97, max_samples=12, first_round=3, round_size=4, seed=0
+        policy=Echo(texts=[""]), verifier=score, target=0.97, max_samples=12, first_round=3, round_size=4, seed=0
     )
     options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     async with AsyncConnectionPool(postgres_url, max_size=20, kwargs=options, timeout=240) as pool:
