@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
-from langgraph.errors import NodeCancelledError, NodeTimeoutError
+from langgraph.errors import NodeTimeoutError
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
@@ -273,18 +273,17 @@ def candidate(task: Task) -> Flow:
 
 
 def give_up(words: Mapping[str, Any], error: NodeError, config: RunnableConfig, runtime: Runtime[Any]) -> Command[Any]:
-    """What becomes of a task that LangGraph itself ended, by a timeout for instance: its candidates have failed."""
+    """What becomes of a task whose tries all took longer than `timeout`: its candidates have failed."""
     cause = error.error
-    if not isinstance(cause, NodeTimeoutError | NodeCancelledError):
+    if not isinstance(cause, NodeTimeoutError):
         raise cause
     drawn = candidates_in(config["configurable"][_READ](["optscale"])["optscale"])
-    seconds = cause.elapsed if isinstance(cause, NodeTimeoutError) else 0.0
     update: dict[str, Any] = {"failures": [], "seconds": []}
     for index in words.get("indexes") or [words["index"]]:
         failure = _failure("verify" if index in drawn else "draw", Raised(cause, 1))
         Events(runtime.stream_writer).failure(index, failure)
         update["failures"].append([index, asdict(failure)])
-        update["seconds"].append([index, (drawn[index]["latency_s"] if index in drawn else 0.0) + seconds])
+        update["seconds"].append([index, (drawn[index]["latency_s"] if index in drawn else 0.0) + cause.elapsed])
     return Command(update={"optscale": update}, goto="decide")
 
 
