@@ -13,10 +13,10 @@ from langgraph.types import Command, Overwrite
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.context import changes_of, memorable
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.nodes import send
 from langchain_optscale.graph.replay import Replays, missing_in, result_of
 from langchain_optscale.graph.review import ask_person, falls_short
 from langchain_optscale.graph.state import candidates_in, fingerprint, merge_record, new_record
+from langchain_optscale.graph.tasks import send
 from langchain_optscale.policy import policy_name, to_prompt
 from langchain_optscale.records import Estimate
 

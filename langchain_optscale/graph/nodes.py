@@ -14,38 +14,29 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.config import ensure_config
 from langgraph.errors import NodeTimeoutError
-from langgraph.runtime import Runtime
-from langgraph.types import Command, Send
+from langgraph.types import Command
 
 from langchain_optscale.errors import EmptyCandidateError
-from langchain_optscale.graph.context import Engine, changes_of
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in
-from langchain_optscale.policy import to_prompt
+from langchain_optscale.graph.tasks import Task, failure_of, read_state, runtime_of, send
 from langchain_optscale.records import Candidate, Failure, Verdict
 from langchain_optscale.retry import is_rejection
 from langchain_optscale.search import Done, Draw, Job, Raised, Verify
 
 if TYPE_CHECKING:
-    from langchain_core.prompt_values import PromptValue
     from langgraph.errors import NodeError
+    from langgraph.runtime import Runtime
 
     from langchain_optscale.graph.context import Engines
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.policy import Drawn
 
-__all__ = ["Sampling", "Step", "candidate", "draw", "give_up", "send"]
+__all__ = ["Sampling", "Step", "candidate", "draw", "give_up"]
 
 # It is first sent None, as any generator is; from then on the outcome of the job that it asked for.
 Flow: TypeAlias = Generator[Job, Any, Command[Any] | dict[str, Any]]
-
-# The key under which LangGraph gives a task the means to read channels, as its own ToolNode uses it: the task of a
-# `Send` sees only what was sent, and sending the conversation with every draw would store it once for each.
-_READ = "__pregel_read"
-# Likewise the runtime: LangGraph's `get_runtime` knows it in nodes, but not in the edges that follow them.
-_RUNTIME = "__pregel_runtime"
 
 
 class Step(Runnable[Any, Any]):
@@ -58,12 +49,12 @@ class Step(Runnable[Any, Any]):
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Take the step in a thread."""
         config = ensure_config(config)
-        return self._function(input, config, _runtime(config), waits=False)
+        return self._function(input, config, runtime_of(config), waits=False)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Take the step on the event loop."""
         config = ensure_config(config)
-        return self._function(input, config, _runtime(config), waits=True)
+        return self._function(input, config, runtime_of(config), waits=True)
 
 
 class Sampling(Runnable[Any, Any]):
@@ -71,6 +62,7 @@ class Sampling(Runnable[Any, Any]):
 
     def __init__(self, flow: Callable[[Task], Flow], engines: Engines, retries: Retries) -> None:
         self._flow = flow
+        self.name = getattr(flow, "__name__", None)
         self._engines = engines
         self._retries = retries
 
@@ -128,77 +120,6 @@ class Sampling(Runnable[Any, Any]):
                 outcome = Raised(TimeoutError("the deadline came first") if task.late else error, task.attempt)
 
 
-class Task:
-    """What one task of `draw` or `candidate` knows: the state, the settings, and how often it was tried."""
-
-    def __init__(
-        self,
-        words: Mapping[str, Any],
-        config: RunnableConfig,
-        engines: Engines,
-        retries: Retries,
-    ) -> None:
-        runtime = _runtime(config)
-        self.words = words
-        self.config = config
-        state = config["configurable"][_READ](["messages", "optscale"])
-        self.record: Mapping[str, Any] = state["optscale"]
-        self.engine: Engine = engines.get(changes_of(self.record, config, runtime))
-        self.prompt: PromptValue = to_prompt(state["messages"])
-        self.events = Events(runtime.stream_writer)
-        info = runtime.execution_info
-        # A verification that was tried in the task before this one has had that try.
-        self.attempt: int = (info.node_attempt if info else 1) + words.get("tried", 0)
-        # Of the first attempt, so that pauses before a retry count as well.
-        self._began: float = (info and info.node_first_attempt_time) or time.time()
-        self.late = False
-        self._retries = retries
-
-    def round_of(self, index: int) -> int:
-        """The round in which a candidate was asked for."""
-        number: int = next(entry["number"] for entry in self.record["rounds"] if index in entry["indexes"])
-        return number
-
-    @property
-    def spent_s(self) -> float:
-        """Seconds since the task was first tried."""
-        return max(0.0, time.time() - self._began)
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds until the search's deadline, None where it has none."""
-        return None if "left_s" not in self.words else self.words["left_s"] - self.spent_s
-
-    def send(self, index: int) -> Send:
-        """The task for one candidate, which may take what this one leaves of the deadline, if there is one."""
-        return send("candidate", {"index": index}, self.left_s)
-
-    def worth_another_try(self, error: BaseException) -> bool:
-        """Whether LangGraph's retry policy should have this error and run the task again."""
-        return (
-            not self.late and self._retries.wants(error) and self.attempt < self._retries.attempts(self.engine.settings)
-        )
-
-    def verify_config(self, job: Verify) -> RunnableConfig:
-        """The config of a verification, whose model calls stay out of the caller's stream."""
-        return merge_configs(self.config, {"tags": [f"optscale:verdict:{job.candidate.index}", "nostream"]})
-
-    def receive(self, index: int, drawn: Drawn, seconds: float) -> tuple[Candidate, Failure | None]:
-        """The candidate that was drawn, and why it cannot be verified, if it cannot."""
-        candidate = Candidate(index, drawn.message, self.round_of(index), drawn.usage, seconds)
-        if not candidate.text.strip() and not drawn.message.tool_calls:
-            empty = EmptyCandidateError("the policy answered with neither text nor a tool call")
-            return candidate, _failure("draw", Raised(empty, self.attempt))
-        if self.engine.settings.extract is not None:
-            try:
-                answer = self.engine.settings.extract(candidate.text)
-            except Exception as error:  # noqa: BLE001 - the user's function; its error is kept as the failure
-                return candidate, _failure("verify", Raised(error, 1))
-            candidate = Candidate(index, drawn.message, candidate.round, drawn.usage, seconds, answer)
-        self.events.candidate(candidate)
-        return candidate, None
-
-
 def draw(task: Task) -> Flow:
     """Draw several candidates in one request; each is then verified by a task of its own."""
     indexes = tuple(task.words["indexes"])
@@ -211,7 +132,7 @@ def draw(task: Task) -> Flow:
             )
         if task.worth_another_try(outcome.error):
             raise outcome.error
-        failure = _failure("draw", outcome)
+        failure = failure_of("draw", outcome)
         for index in indexes:
             task.events.failure(index, failure)
         update: dict[str, Any] = {
@@ -251,7 +172,7 @@ def candidate(task: Task) -> Flow:
         if isinstance(outcome, Raised):
             if task.worth_another_try(outcome.error):
                 raise outcome.error
-            return _failed(task, index, _failure("draw", outcome), update)
+            return _failed(task, index, failure_of("draw", outcome), update)
         drawn, failed = task.receive(index, outcome.value[0], outcome.seconds)
         update["candidates"] = [drawn.to_dict()]
         if failed is not None:
@@ -264,7 +185,7 @@ def candidate(task: Task) -> Flow:
             # A retry of this task would draw again. The candidate is kept, and a task that only verifies follows.
             verify_only = send("candidate", {"index": index, "tried": task.attempt}, task.left_s)
             return Command(update={"optscale": update}, goto=verify_only)
-        return _failed(task, index, _failure("verify", outcome), update)
+        return _failed(task, index, failure_of("verify", outcome), update)
     verdict: Verdict = outcome.value
     task.events.verdict(index, verdict)
     update["verdicts"] = [[index, {**asdict(verdict), "raw": _plain(verdict.raw)}]]
@@ -277,34 +198,20 @@ def give_up(words: Mapping[str, Any], error: NodeError, config: RunnableConfig, 
     cause = error.error
     if not isinstance(cause, NodeTimeoutError):
         raise cause
-    drawn = candidates_in(config["configurable"][_READ](["optscale"])["optscale"])
+    drawn = candidates_in(read_state(config, "optscale")["optscale"])
     update: dict[str, Any] = {"failures": [], "seconds": []}
     for index in words.get("indexes") or [words["index"]]:
-        failure = _failure("verify" if index in drawn else "draw", Raised(cause, 1))
+        failure = failure_of("verify" if index in drawn else "draw", Raised(cause, 1))
         Events(runtime.stream_writer).failure(index, failure)
         update["failures"].append([index, asdict(failure)])
         update["seconds"].append([index, (drawn[index]["latency_s"] if index in drawn else 0.0) + cause.elapsed])
     return Command(update={"optscale": update}, goto="decide")
 
 
-def send(node: str, words: Mapping[str, Any], left_s: float | None) -> Send:
-    """A task for a node, with the seconds that it may take, where the search has a deadline."""
-    return Send(node, {**words} if left_s is None else {**words, "left_s": left_s})
-
-
-def _runtime(config: RunnableConfig) -> Runtime[Any]:
-    runtime: Runtime[Any] = config["configurable"].get(_RUNTIME) or Runtime()
-    return runtime
-
-
 def _failed(task: Task, index: int, failure: Failure, update: dict[str, Any]) -> dict[str, Any]:
     task.events.failure(index, failure)
     update |= {"failures": [[index, asdict(failure)]], "seconds": [[index, task.spent_s]]}
     return {"optscale": update}
-
-
-def _failure(stage: Any, raised: Raised) -> Failure:
-    return Failure(stage, f"{type(raised.error).__name__}: {raised.error}", raised.attempts)
 
 
 def _plain(value: Any) -> Any:
