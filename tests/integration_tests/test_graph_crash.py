@@ -115,9 +115,11 @@ def test_killed_in_the_middle_of_a_round(store_kind, manner, fanout, hold, tmp_p
                 verdicts |= {event["index"]} if event["type"] == "verdict" else set()
                 if verdicts == SCORED:
                     break
-            # What a task gave is on its way to the disk when the task ends; what is there counts as scored.
-            deadline = time.monotonic() + 20
-            while stored_verdicts(store, thread) != SCORED - {0, 1}:
+            # What a task gave is on its way to the disk when the task ends; what is there counts as scored. The rest
+            # is in flight: its requests have reached the server.
+            deadline = time.monotonic() + 30
+            asked = models.judged if hold == "judge" else models.drawn
+            while stored_verdicts(store, thread) != SCORED - {0, 1} or not set(asked) >= HELD:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
         finally:
