@@ -12,7 +12,8 @@ PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-ch
 help:
 	@echo "make demo              a finished search on a real local model"
 	@echo "make test              unit tests and doctests; no network, no server"
-	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/"
+	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/;"
+	@echo "                       with PostgreSQL: .ci/with-postgres make integration_test"
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
@@ -20,7 +21,7 @@ help:
 	@echo "make bench_honesty     predicted against realised chances of reaching a target; about 2 minutes"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
-	@echo "make docs              the pictures of README and docs"
+	@echo "make docs              the pictures and diagrams of README and docs"
 
 $(VENV)/pip.stamp:
 	$(PYTHON) -m venv $(VENV)
@@ -34,7 +35,7 @@ $(VENV)/run.stamp: $(VENV)/pip.stamp pyproject.toml
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	$(PIP) --group test --group notebooks
+	$(PIP) --group test --group notebooks --group studio
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/test.stamp
@@ -66,6 +67,8 @@ bench: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.heavy_tail
 	@$(BIN)/python -m benchmarks.many_searches
+	@$(BIN)/python -m benchmarks.graph_overhead
+	@$(BIN)/python -m benchmarks.graph_checkpoints
 
 bench_chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.chaos
@@ -90,6 +93,7 @@ bench_peers: $(PEERS)/run.stamp
 
 docs: $(VENV)/run.stamp
 	$(BIN)/python -m docs.make_figures
+	$(BIN)/python -m docs.graph_diagram
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_optscale.chat_model import ChatOptScale
     from langchain_optscale.errors import AllCandidatesFailed, OptScaleError, SettingsError
+    from langchain_optscale.graph import create_optscale_graph, create_optscale_node
     from langchain_optscale.priors import FixedPrior
     from langchain_optscale.records import Candidate, Decision, Estimate, Failure, StopReason, Usage, Verdict
     from langchain_optscale.results import OptScaleResult
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "chat_model": ("ChatOptScale",),
     "errors": ("AllCandidatesFailed", "OptScaleError", "SettingsError"),
+    "graph": ("create_optscale_graph", "create_optscale_node"),
     "priors": ("FixedPrior",),
     "records": ("Candidate", "Decision", "Estimate", "Failure", "StopReason", "Usage", "Verdict"),
     "results": ("OptScaleResult",),
@@ -78,6 +80,8 @@ __all__ = [
     "Usage",
     "Verdict",
     "Verifier",
+    "create_optscale_graph",
+    "create_optscale_node",
     "optscale",
     "paper",
 ]

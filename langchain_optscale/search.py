@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from langchain_core.rate_limiters import BaseRateLimiter
 
     from langchain_optscale.policy import Drawn
+    from langchain_optscale.session import Session
     from langchain_optscale.settings import SearchSettings
     from langchain_optscale.verifiers import Verifier
 
@@ -117,6 +118,24 @@ class Search:
         self._draws: deque[Job] = deque()
         self._verifications: deque[Job] = deque()
         self._began = time.perf_counter()
+
+    @classmethod
+    def told(
+        cls,
+        settings: SearchSettings,
+        prompt: PromptValue,
+        session: Session,
+        candidates: Mapping[int, Candidate],
+        verdicts: Mapping[int, Verdict],
+        failures: Mapping[int, Failure],
+    ) -> Search:
+        """A search put together from what became of it elsewhere; for its `result`."""
+        search = cls(settings, prompt)
+        search.session = session
+        search._candidates.update(candidates)
+        search._verdicts.update(verdicts)
+        search._failures.update(failures)
+        return search
 
     @property
     def over(self) -> bool:

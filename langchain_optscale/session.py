@@ -114,14 +114,31 @@ class Session:
         count = int(min(size - len(self._pending), wish, self.max_samples - self.history.drawn))
         if count < 1:
             return 0
+        self._begin_round(count)
+        self._events.append(["ask", count, "ahead"] if early else ["ask", count])
+        return count
+
+    def adopt(self, count: int) -> None:
+        """Take up a round of `count` candidates that was drawn under other settings, whatever would be asked for now.
+
+        So that a search can go on under a new target or budget with all that it has. The indexes are the next free
+        ones, as in `ask`; the decision is taken, as ever, when they are told.
+
+        Raises:
+            SettingsError: Candidates are pending, or the count is below 1.
+        """
+        if self._pending or count < 1:
+            raise SettingsError(f"a round of {count} cannot be taken up while {sorted(self._pending)} are pending")
+        self._begin_round(count)
+        self._events.append(["adopt", count])
+
+    def _begin_round(self, count: int) -> None:
         first = len(self._round_of)
         indexes = tuple(range(first, first + count))
         self._round_of.update(dict.fromkeys(indexes, len(self._rounds)))
         self._rounds.append((indexes, []))
         self._pending.update(indexes)
         self.history = self._history(pending=len(self._pending))
-        self._events.append(["ask", count, "ahead"] if early else ["ask", count])
-        return count
 
     def tell(
         self,
@@ -310,6 +327,8 @@ class Session:
         if kind == "ask":
             if self.ask(ahead="ahead" in values) != values[0]:
                 raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
+        elif kind == "adopt":
+            self.adopt(values[0])
         elif kind == "tell":
             index, score, failure, answer, tokens, elapsed_s, *usage = values
             outcome = Failure(**failure) if score is None else Verdict(score)

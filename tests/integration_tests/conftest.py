@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,3 +22,16 @@ def local_server() -> Iterator[local.LocalServer]:
         pytest.skip(str(error))
     with server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """A real PostgreSQL with LangGraph's tables; `.ci/with-postgres` starts one."""
+    url = os.environ.get("OPTSCALE_POSTGRES")
+    if not url:
+        pytest.skip("no PostgreSQL: run the tests by .ci/with-postgres, which installs and starts one")
+    from langgraph.checkpoint.postgres import PostgresSaver
+
+    with PostgresSaver.from_conn_string(url) as saver:
+        saver.setup()
+    return url

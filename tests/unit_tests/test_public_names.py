@@ -31,6 +31,8 @@ def test_public_names():
         "Usage",
         "Verdict",
         "Verifier",
+        "create_optscale_graph",
+        "create_optscale_node",
         "optscale",
         "paper",
     ]

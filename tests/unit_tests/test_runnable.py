@@ -10,7 +10,16 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
-from langchain_optscale import AllCandidatesFailed, OptScale, Session, SettingsError, StopReason, Verdict
+from langchain_optscale import (
+    AllCandidatesFailed,
+    OptScale,
+    OptScaleResult,
+    Session,
+    SettingsError,
+    StopReason,
+    Verdict,
+    create_optscale_graph,
+)
 from langchain_optscale.stopping import MaxSamples, MinSamples, OptimalN, TargetReached, optscale, paper
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
@@ -71,6 +80,15 @@ def test_one_after_another_all_paths_agree(scores, rule):
         assert other.rounds == first.rounds
         assert other.best.text == first.best.text
         assert other.scores == first.scores
+    # The graph finishes the round in which it stops; up to there it thought the same after every candidate.
+    graph = create_optscale_graph(
+        policy=search(scores, fanout="n").policy, verifier=read_score, stopping=rule, max_samples=12
+    )
+    state = graph.compile().invoke({"messages": [("human", "q")]})
+    as_graph = OptScaleResult.from_dict(state["optscale"])
+    looks = [look for one in first.rounds for look in one.looks]
+    assert [look for one in as_graph.rounds for look in one.looks][: len(looks)] == looks
+    assert as_graph.decision == first.decision
 
 
 async def test_a_stop_cancels_what_is_pending():

@@ -1,0 +1,137 @@
+"""Putting the graph together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langgraph.graph import END, START, StateGraph
+
+from langchain_optscale.graph.context import Engines, OptScaleContext
+from langchain_optscale.graph.loop import Loop, supersteps
+from langchain_optscale.graph.nodes import Sampling, Step, candidate, draw, give_up
+from langchain_optscale.graph.retries import Retries
+from langchain_optscale.graph.state import OptScaleInput, OptScaleOutput, OptScaleState
+from langchain_optscale.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from langchain_core.runnables import Runnable
+    from langgraph.graph.state import CompiledStateGraph
+    from langgraph.types import RetryPolicy, TimeoutPolicy
+
+__all__ = ["OptScaleGraph", "create_optscale_graph", "create_optscale_node"]
+
+
+class OptScaleGraph(StateGraph[OptScaleState, OptScaleContext, OptScaleInput, OptScaleOutput]):
+    """The graph of one search; made by `create_optscale_graph`, and to be compiled like any other.
+
+    Nodes and edges can be added to it. What `compile` returns is also a node of a graph of your own.
+    """
+
+    settings: SearchSettings
+
+    def compile(
+        self, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> CompiledStateGraph[OptScaleState, OptScaleContext, OptScaleInput, OptScaleOutput]:
+        """Compile as `StateGraph.compile` does, with limits that fit the search.
+
+        `recursion_limit` is what the longest possible search under these settings takes, and `max_concurrency` leaves
+        room for all candidates of a round and for writing their results at the same time. A config of yours, or of
+        the graph around, has precedence.
+        """
+        compiled = super().compile(*args, name=name or "optscale", **kwargs)
+        largest = max(self.settings.first_round, self.settings.round_size)
+        return compiled.with_config(recursion_limit=supersteps(self.settings), max_concurrency=2 * largest)
+
+
+def create_optscale_graph(
+    *,
+    policy: Runnable[Any, Any],
+    verifier: Any,
+    review: bool = False,
+    retry_policy: RetryPolicy | None = None,
+    timeout: float | timedelta | TimeoutPolicy | None = None,
+    **settings: Any,
+) -> OptScaleGraph:
+    """Build the search as a LangGraph graph.
+
+    Input is a conversation under `messages`; output the same with the chosen message at its end, and the record of
+    the search under `optscale`, which `OptScaleResult.from_dict` reads. Each candidate is drawn and verified by a task
+    of its own, so that with a checkpointer its result is kept the moment it is done.
+
+    Args:
+        policy: The chat model that draws candidates, or any Runnable that answers a prompt with a message or string.
+        verifier: Scores candidates in [0, 1]: a `Verifier`, a Runnable, or a callable `(prompt, candidate) -> float`.
+        review: Whether to interrupt when the search ends below its target, so that a person accepts the best, raises
+            the budget or changes the target. Needs a checkpointer.
+        retry_policy: LangGraph's policy for draws and verifications; None retries passing errors `max_retries` times,
+            with growing pauses.
+        timeout: The longest that one try of a task may take, as LangGraph's `add_node` takes it; for `ainvoke` and
+            `astream` only. A candidate whose tries all took longer has failed.
+        **settings: As for `OptScale`, see `SearchSettings`. A run may change them through `context`, see
+            `OptScaleContext`, or through `config["configurable"]`.
+
+    Returns:
+        The uncompiled graph.
+
+    Raises:
+        SettingsError: A setting is unknown, out of range or contradicts another.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
+        >>> state = graph.compile().invoke({"messages": [("human", "What is 2 + 2?")]})
+        >>> state["messages"][-1].text, state["optscale"]["decision"]["reason"]
+        ('3 + 1 is 4', 'TARGET_REACHED')
+    """
+    checked = SearchSettings(policy=policy, verifier=verifier, **settings)
+    retries = Retries(checked, retry_policy, timeout)
+    engines = Engines(checked, retries.max_attempts)
+    loop = Loop(engines, retries, review=review)
+    graph = OptScaleGraph(
+        OptScaleState, context_schema=OptScaleContext, input_schema=OptScaleInput, output_schema=OptScaleOutput
+    )
+    graph.settings = checked
+    tasks: dict[str, Any] = {"retry_policy": retries.policy}
+    if retries.timeout is not None:
+        tasks |= {"timeout": retries.timeout, "error_handler": give_up}
+    graph.add_node("ask", Step(loop.ask))
+    graph.add_node("draw", Sampling(draw, engines, retries), destinations=("candidate",), **tasks)
+    graph.add_node("candidate", Sampling(candidate, engines, retries), destinations=("candidate",), **tasks)
+    graph.add_node("decide", Step(loop.decide))
+    if review:
+        graph.add_node("review", Step(loop.review), destinations=("ask", "answer"))
+    graph.add_node("answer", Step(loop.answer))
+    graph.add_edge(START, "ask")
+    graph.add_edge("candidate", "decide")
+    graph.add_conditional_edges("ask", Step(loop.dispatch), ["draw", "candidate", "decide"])
+    graph.add_conditional_edges("decide", Step(loop.route), ["ask", "review" if review else "answer"])
+    graph.add_edge("answer", END)
+    return graph
+
+
+def create_optscale_node(
+    *, policy: Runnable[Any, Any], verifier: Any, **settings: Any
+) -> CompiledStateGraph[OptScaleState, OptScaleContext, OptScaleInput, OptScaleOutput]:
+    """The search as a node of a graph of your own.
+
+    It reads and appends to `messages`, inherits the checkpointer of the graph around it, and, where that graph has a
+    channel `optscale`, leaves the record there.
+
+    Args:
+        policy: As for `create_optscale_graph`.
+        verifier: As for `create_optscale_graph`.
+        **settings: As for `create_optscale_graph`.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langgraph.graph import START, MessagesState, StateGraph
+        >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4"])
+        >>> node = create_optscale_node(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
+        >>> builder = StateGraph(MessagesState).add_node("reason", node).add_edge(START, "reason")
+        >>> builder.compile().invoke({"messages": [("human", "What is 2 + 2?")]})["messages"][-1].text
+        '3 + 1 is 4'
+    """
+    return create_optscale_graph(policy=policy, verifier=verifier, **settings).compile()

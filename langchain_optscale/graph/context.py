@@ -1,0 +1,190 @@
+"""Settings of one run: LangGraph's `context`, the config, what the thread remembers, and what a person said.
+
+Later ones win: the settings that the graph was built with, those that the thread began with, `config["configurable"]`,
+`context`, and last what a person answered in `review`. Numbers, words and stopping rules are remembered by the thread,
+so that a resumed run goes on as it began; models, functions and priors never enter the state and must be given again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from typing_extensions import TypedDict
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.settings import SearchSettings, settings_in
+from langchain_optscale.stopping import Rule
+
+if TYPE_CHECKING:
+    from langchain_core.prompt_values import PromptValue
+    from langgraph.runtime import Runtime
+
+    from langchain_optscale.policy import Drawer
+    from langchain_optscale.records import Candidate, Verdict
+
+__all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "memorable"]
+
+_ENGINES_KEPT = 32
+
+
+class OptScaleContext(TypedDict, total=False):
+    """What one run may change: `graph.invoke(state, context={"target": 0.95})`; see `SearchSettings`.
+
+    In a graph of your own, whose context has other fields, put these under the field `optscale`.
+    """
+
+    policy: Any
+    verifier: Any
+    extract: Any
+    target: float
+    confidence: float
+    max_samples: int
+    stopping: Any
+    estimator: Any
+    prior: Any
+    select: Any
+    first_round: int
+    round_size: int
+    max_retries: int
+    max_failures: int | None
+    token_budget: int | None
+    deadline_s: float | None
+    seed: int | None
+    fanout: Literal["auto", "n", "calls"]
+
+
+class Engine:
+    """The settings of a run, and what draws and verifies under them. Safe to share between tasks and threads."""
+
+    def __init__(self, settings: SearchSettings, changes: Mapping[str, Any]) -> None:
+        self.settings = settings
+        self.drawer: Drawer = settings.drawer()
+        # Kept as long as the engine, since the engine is found again by the identity of these values.
+        self.changes = dict(changes)
+        # A RunnableLambda gives each verification a run of its own in the trace, under the verifier's name.
+        self.verifier = RunnableLambda(self._verify, self._averify, name=settings.verifier.name)
+
+    def _verify(self, job: tuple[PromptValue, Candidate], config: RunnableConfig) -> Verdict:
+        verdict: Verdict = self.settings.verifier.verify(*job, config)
+        return verdict
+
+    async def _averify(self, job: tuple[PromptValue, Candidate], config: RunnableConfig) -> Verdict:
+        verdict: Verdict = await self.settings.verifier.averify(*job, config)
+        return verdict
+
+
+class Engines:
+    """Engines by what their runs change, so that a run does not check its settings again for every task.
+
+    Args:
+        settings: What the graph was built with.
+        max_attempts: The most attempts that the graph's retry policy allows.
+    """
+
+    def __init__(self, settings: SearchSettings, max_attempts: int) -> None:
+        self.settings = settings
+        self._max_attempts = max_attempts
+        self._known: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, changes: Mapping[str, Any]) -> Engine:
+        """The engine for these changes.
+
+        Raises:
+            SettingsError: A change is unknown, out of range, or contradicts another setting.
+        """
+        key = tuple(
+            (name, value if isinstance(value, str | int | float | None) else id(value))
+            for name, value in sorted(changes.items())
+        )
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        settings = self.settings.for_call(changes)
+        if "max_retries" in changes and settings.max_retries >= self._max_attempts:
+            raise SettingsError(
+                f"max_retries={settings.max_retries} is more than the graph was built for "
+                f"({self._max_attempts - 1}); a run can lower it, to raise it build the graph with it"
+            )
+        engine = Engine(settings, changes)
+        with self._lock:
+            self._known[key] = engine
+            while len(self._known) > _ENGINES_KEPT:
+                self._known.popitem(last=False)
+        return engine
+
+
+def changes_of(
+    record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, new: bool = False
+) -> dict[str, Any]:
+    """The settings that this run changes.
+
+    Args:
+        record: The search so far.
+        config: The run's config, whose "configurable" may change settings.
+        runtime: LangGraph's runtime, whose context may change settings and models.
+        new: Whether a search begins, which owes nothing to the one before it.
+
+    Raises:
+        SettingsError: The context has an unknown setting, or lacks a model that the search was begun with.
+    """
+    now = {**settings_in(config), **_of_context(runtime)}
+    if new:
+        return now
+    search = record.get("search", {})
+    if missing := sorted(set(search.get("given", ())) - now.keys()):
+        raise SettingsError(
+            f"this search was begun with {' and '.join(missing)} of its own, which no checkpoint keeps; "
+            "give the same again through context= (or the config) to go on"
+        )
+    remembered = {name: _recalled(value) for name, value in search.get("settings", {}).items()}
+    return {**remembered, **now, **search.get("review", {})}
+
+
+def memorable(changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What of these changes the thread remembers, JSON-ready, and the names of those that it cannot."""
+    plain: dict[str, Any] = {}
+    given: list[str] = []
+    for name, value in changes.items():
+        if value is None or isinstance(value, str | int | float):
+            plain[name] = value
+        elif isinstance(value, Rule):
+            plain[name] = value.to_dict()
+        else:
+            given.append(name)
+    return plain, sorted(given)
+
+
+def _recalled(value: Any) -> Any:
+    return Rule.from_dict(value) if isinstance(value, dict) else value
+
+
+def _of_context(runtime: Runtime[Any]) -> dict[str, Any]:
+    context: Any = runtime.context
+    if context is None:
+        return {}
+    own = context.get("optscale") if isinstance(context, Mapping) else getattr(context, "optscale", None)
+    if own is not None:
+        if not isinstance(own, Mapping):
+            raise SettingsError(f"context field optscale must be a mapping of settings, got {type(own).__name__}")
+        return _checked(own)
+    if not isinstance(context, Mapping):
+        return {}
+    # Below another graph the context is that graph's, whose other keys are not ours to judge.
+    info = runtime.execution_info
+    if info is not None and "|" in info.checkpoint_ns:
+        return {name: value for name, value in context.items() if name in SearchSettings.model_fields}
+    return _checked(context)
+
+
+def _checked(context: Mapping[str, Any]) -> dict[str, Any]:
+    if unknown := sorted(context.keys() - SearchSettings.model_fields.keys()):
+        raise SettingsError(
+            f"unknown setting {unknown[0]!r} in context; known are {', '.join(SearchSettings.model_fields)}"
+        )
+    return dict(context)

@@ -1,0 +1,223 @@
+"""The steps of the loop.
+
+What a step does to a model is written once, as a generator that asks for jobs and is sent what came of them; a sync
+and an async driver do the jobs, each by its own means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config
+from langgraph.errors import NodeTimeoutError
+from langgraph.types import Command
+
+from langchain_optscale.errors import EmptyCandidateError
+from langchain_optscale.graph.events import Events
+from langchain_optscale.graph.state import candidates_in
+from langchain_optscale.graph.tasks import Task, failure_of, read_state, runtime_of, send
+from langchain_optscale.records import Candidate, Failure, Verdict
+from langchain_optscale.retry import is_rejection
+from langchain_optscale.search import Done, Draw, Job, Raised, Verify
+
+if TYPE_CHECKING:
+    from langgraph.errors import NodeError
+    from langgraph.runtime import Runtime
+
+    from langchain_optscale.graph.context import Engines
+    from langchain_optscale.graph.retries import Retries
+
+__all__ = ["Sampling", "Step", "candidate", "draw", "give_up"]
+
+# It is first sent None, as any generator is; from then on the outcome of the job that it asked for.
+Flow: TypeAlias = Generator[Job, Any, Command[Any] | dict[str, Any]]
+
+
+class Step(Runnable[Any, Any]):
+    """A node or an edge that computes without waiting: one function for both paths, told which of them it is on."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.name = getattr(function, "__name__", None)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Take the step in a thread."""
+        config = ensure_config(config)
+        return self._function(input, config, runtime_of(config), waits=False)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Take the step on the event loop."""
+        config = ensure_config(config)
+        return self._function(input, config, runtime_of(config), waits=True)
+
+
+class Sampling(Runnable[Any, Any]):
+    """A node that draws or verifies: drives a flow by threads on the sync path, by awaiting on the async one."""
+
+    def __init__(self, flow: Callable[[Task], Flow], engines: Engines, retries: Retries) -> None:
+        self._flow = flow
+        self.name = getattr(flow, "__name__", None)
+        self._engines = engines
+        self._retries = retries
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Do the jobs one after the other, and wait for each."""
+        task = Task(input, ensure_config(config), self._engines, self._retries)
+        flow = self._flow(task)
+        outcome: Done | Raised | None = None
+        while True:
+            try:
+                job = flow.send(outcome)
+            except StopIteration as end:
+                return end.value
+            value: Any
+            began = time.perf_counter()
+            try:
+                if isinstance(job, Draw):
+                    value = task.engine.drawer.draw(task.prompt, job.indexes, task.config)
+                else:
+                    value = task.engine.verifier.invoke((task.prompt, job.candidate), task.verify_config(job))
+                outcome = Done(value, time.perf_counter() - began)
+            except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
+                outcome = Raised(error, task.attempt)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Do the jobs one after the other, none past the deadline; cancelling closes the request under way."""
+        task = Task(input, ensure_config(config), self._engines, self._retries)
+        flow = self._flow(task)
+        outcome: Done | Raised | None = None
+        while True:
+            try:
+                job = flow.send(outcome)
+            except StopIteration as end:
+                return end.value
+            value: Any
+            began = time.perf_counter()
+            limit = asyncio.timeout(task.left_s)
+            try:
+                async with limit:
+                    if isinstance(job, Draw):
+                        value = await task.engine.drawer.adraw(task.prompt, job.indexes, task.config)
+                    else:
+                        value = await task.engine.verifier.ainvoke(
+                            (task.prompt, job.candidate), task.verify_config(job)
+                        )
+                outcome = Done(value, time.perf_counter() - began)
+            except asyncio.CancelledError:
+                # A library below may cancel the task by itself; to the search that is a failure like any other.
+                current = asyncio.current_task()
+                if current is None or current.cancelling():
+                    raise
+                outcome = Raised(TimeoutError("cancelled from within"), task.attempt)
+            except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
+                task.late = limit.expired()
+                outcome = Raised(TimeoutError("the deadline came first") if task.late else error, task.attempt)
+
+
+def draw(task: Task) -> Flow:
+    """Draw several candidates in one request; each is then verified by a task of its own."""
+    indexes = tuple(task.words["indexes"])
+    outcome: Done | Raised = yield Draw(indexes)
+    if isinstance(outcome, Raised):
+        seconds = task.spent_s
+        if task.engine.drawer.may_fall_back and is_rejection(outcome.error):
+            return Command(
+                update={"optscale": {"search": {"fanout": "calls"}}}, goto=[task.send(index) for index in indexes]
+            )
+        if task.worth_another_try(outcome.error):
+            raise outcome.error
+        failure = failure_of("draw", outcome)
+        for index in indexes:
+            task.events.failure(index, failure)
+        update: dict[str, Any] = {
+            "failures": [[index, asdict(failure)] for index in indexes],
+            "seconds": [[index, seconds] for index in indexes],
+        }
+        return Command(update={"optscale": update}, goto="decide")
+    drawn = outcome.value[: len(indexes)]
+    update = {"candidates": [], "failures": [], "seconds": []}
+    sends = [task.send(index) for index in indexes[len(drawn) :]]
+    for index, choice in zip(indexes, drawn, strict=False):
+        candidate, failed = task.receive(index, choice, outcome.seconds)
+        update["candidates"].append(candidate.to_dict())
+        if failed is None:
+            sends.append(task.send(index))
+        else:
+            task.events.failure(index, failed)
+            update["failures"].append([index, asdict(failed)])
+            update["seconds"].append([index, outcome.seconds])
+    if len(drawn) < len(indexes) and task.engine.drawer.may_fall_back:
+        update["search"] = {"fanout": "calls"}
+    update = {name: value for name, value in update.items() if value}
+    return Command(update={"optscale": update}, goto=sends or "decide")
+
+
+def candidate(task: Task) -> Flow:
+    """Draw one candidate, unless the state has it already, and verify it."""
+    index = task.words["index"]
+    update: dict[str, Any] = {}
+    stored = candidates_in(task.record).get(index)
+    if stored is not None:
+        drawn = Candidate.from_dict(stored)
+    else:
+        outcome: Done | Raised = yield Draw((index,))
+        if isinstance(outcome, Done) and not outcome.value:
+            outcome = Raised(EmptyCandidateError("the policy gave no choice"), task.attempt)
+        if isinstance(outcome, Raised):
+            if task.worth_another_try(outcome.error):
+                raise outcome.error
+            return _failed(task, index, failure_of("draw", outcome), update)
+        drawn, failed = task.receive(index, outcome.value[0], outcome.seconds)
+        update["candidates"] = [drawn.to_dict()]
+        if failed is not None:
+            return _failed(task, index, failed, update)
+    outcome = yield Verify(drawn)
+    if isinstance(outcome, Raised):
+        if task.worth_another_try(outcome.error):
+            if stored is not None:
+                raise outcome.error
+            # A retry of this task would draw again. The candidate is kept, and a task that only verifies follows.
+            verify_only = send("candidate", {"index": index, "tried": task.attempt}, task.left_s)
+            return Command(update={"optscale": update}, goto=verify_only)
+        return _failed(task, index, failure_of("verify", outcome), update)
+    verdict: Verdict = outcome.value
+    task.events.verdict(index, verdict)
+    update["verdicts"] = [[index, {**asdict(verdict), "raw": _plain(verdict.raw)}]]
+    update["seconds"] = [[index, task.spent_s if stored is None else drawn.latency_s + task.spent_s]]
+    return {"optscale": update}
+
+
+def give_up(words: Mapping[str, Any], error: NodeError, config: RunnableConfig, runtime: Runtime[Any]) -> Command[Any]:
+    """What becomes of a task whose tries all took longer than `timeout`: its candidates have failed."""
+    cause = error.error
+    if not isinstance(cause, NodeTimeoutError):
+        raise cause
+    drawn = candidates_in(read_state(config, "optscale")["optscale"])
+    update: dict[str, Any] = {"failures": [], "seconds": []}
+    for index in words.get("indexes") or [words["index"]]:
+        failure = failure_of("verify" if index in drawn else "draw", Raised(cause, 1))
+        Events(runtime.stream_writer).failure(index, failure)
+        update["failures"].append([index, asdict(failure)])
+        update["seconds"].append([index, (drawn[index]["latency_s"] if index in drawn else 0.0) + cause.elapsed])
+    return Command(update={"optscale": update}, goto="decide")
+
+
+def _failed(task: Task, index: int, failure: Failure, update: dict[str, Any]) -> dict[str, Any]:
+    task.events.failure(index, failure)
+    update |= {"failures": [[index, asdict(failure)]], "seconds": [[index, task.spent_s]]}
+    return {"optscale": update}
+
+
+def _plain(value: Any) -> Any:
+    """A verifier's raw answer as a checkpoint can hold it: as it is where it is JSON-ready, else its repr."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value

@@ -1,0 +1,99 @@
+"""A person's say when a search has ended without reaching the target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langgraph.types import interrupt
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.graph.state import candidates_in, verdicts_in
+from langchain_optscale.records import Candidate, StopReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langchain_optscale.session import Session
+    from langchain_optscale.settings import SearchSettings
+
+__all__ = ["ask_person", "falls_short"]
+
+# What a person may change, all of it plain numbers; the rest belongs to whoever wrote the program.
+_CHANGEABLE = ("target", "confidence", "max_samples", "token_budget", "deadline_s")
+# Ends that met the goal of a rule of the caller's own, whose target, if it has one, only the rule knows.
+_MET = frozenset({StopReason.TARGET_REACHED, StopReason.ANSWER_CONFIDENT})
+
+
+def falls_short(settings: SearchSettings, session: Session) -> bool:
+    """Whether a search that has ended did so below its target; under a rule of one's own, by the rule's reason."""
+    if settings.stopping is None:
+        return session.history.best < settings.target
+    return session.decision.reason not in _MET
+
+
+def ask_person(
+    settings: SearchSettings,
+    session: Session,
+    record: Mapping[str, Any],
+    objection: Callable[[Mapping[str, Any]], str | None],
+) -> dict[str, Any]:
+    """Interrupt the run until a person has decided; asks again, saying why, after an answer that leads nowhere.
+
+    Args:
+        settings: What the search ran with.
+        session: The search that has ended.
+        record: The same as the state has it.
+        objection: Says in a sentence why changed settings will not do, None where they will.
+
+    Returns:
+        The settings that the person changed; empty where the best candidate is accepted.
+    """
+    problem: str | None = None
+    while True:
+        answer = interrupt(_question(settings, session, record, problem))
+        try:
+            changes = _changes(answer)
+        except SettingsError as error:
+            problem = str(error)
+            continue
+        if not changes:
+            return {}
+        problem = objection(changes)
+        if problem is None:
+            return changes
+
+
+def _question(
+    settings: SearchSettings, session: Session, record: Mapping[str, Any], problem: str | None
+) -> dict[str, Any]:
+    best: dict[str, Any] | None = None
+    if (index := session.best) is not None:
+        text = Candidate.from_dict(candidates_in(record)[index]).text
+        best = {"index": index, "score": verdicts_in(record)[index].score, "text": text}
+    reason = session.decision.reason
+    return {
+        "question": "The search ended below its target. Accept the best candidate, raise the budget, or change the "
+        "target?",
+        "problem": problem,
+        "reason": reason and reason.name,
+        "explanation": str(session.decision),
+        "target": settings.target if settings.stopping is None else None,
+        "best": best,
+        "spent": {
+            "candidates": session.history.drawn,
+            "tokens": session.history.tokens,
+            "seconds": session.history.elapsed_s,
+        },
+        "answers": ["accept", *({name: f"a new {name}"} for name in _CHANGEABLE)],
+    }
+
+
+def _changes(answer: Any) -> dict[str, Any]:
+    if answer == "accept" or answer == {"accept": True}:
+        return {}
+    if isinstance(answer, dict) and answer and answer.keys() <= set(_CHANGEABLE):
+        return dict(answer)
+    raise SettingsError(
+        f"answer 'accept', or with new values for some of {', '.join(_CHANGEABLE)}, such as "
+        f"{{'max_samples': 32}}; got {answer!r}"
+    )

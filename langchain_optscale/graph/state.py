@@ -1,0 +1,163 @@
+"""The graph's state, and how the results of tasks come together in it.
+
+The state has two channels of weight: `messages`, the conversation, and `optscale`, the record of the search. The
+record is plain JSON-ready data; every message and every score stands in it once. It is kept in a `DeltaChannel`: a
+checkpoint stores what a task added and not the whole record again, so that the size of a thread grows linearly with
+the number of candidates. When the search is over the record is complete, and `OptScaleResult.from_dict` reads it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from langchain_core.messages import AnyMessage, BaseMessage
+from langgraph.channels.delta import DeltaChannel
+from langgraph.graph.message import add_messages
+from langgraph.managed import RemainingSteps
+from typing_extensions import TypedDict
+
+from langchain_optscale.records import Failure, Usage, Verdict
+
+__all__ = [
+    "OptScaleInput",
+    "OptScaleOutput",
+    "OptScaleState",
+    "SearchRecord",
+    "candidates_in",
+    "failures_in",
+    "fingerprint",
+    "merge_record",
+    "new_record",
+    "seconds_in",
+    "verdicts_in",
+]
+
+
+class SearchRecord(TypedDict, total=False):
+    """What `optscale` holds.
+
+    Attributes:
+        search: What the search was begun with: its `id`, the `question` (a fingerprint of the conversation), the
+            `settings` that this run changed, those that a person changed in `review`, the names of settings that are
+            objects and must be `given` again on resuming, and the `fanout` that the policy's server turned out to take.
+        rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `looks`.
+        candidates: `Candidate.to_dict` of everything that was drawn, by index.
+        verdicts: Pairs of an index and its verdict.
+        failures: Pairs of an index and its failure.
+        seconds: Pairs of an index and the seconds that its draw and verification took.
+        decision: What was decided after the last complete round.
+        estimate: What was thought of the score distribution then.
+        best: Index of the chosen candidate, once the search is over; then also `format`, `version`, `usage` and
+            `duration_s`, as in `OptScaleResult.to_dict`.
+    """
+
+    search: dict[str, Any]
+    rounds: list[dict[str, Any]]
+    candidates: list[dict[str, Any]]
+    verdicts: list[Any]
+    failures: list[Any]
+    seconds: list[Any]
+    decision: dict[str, Any]
+    estimate: dict[str, Any]
+    best: int
+    format: str
+    version: int
+    usage: dict[str, Any]
+    duration_s: float
+
+
+def _first(pair: Sequence[Any]) -> int:
+    index: int = pair[0]
+    return index
+
+
+# Lists that tasks add to, and by what an entry is known.
+_LISTS: dict[str, Callable[[Any], int]] = {
+    "rounds": lambda entry: entry["number"],
+    "candidates": lambda entry: entry["index"],
+    "verdicts": _first,
+    "failures": _first,
+    "seconds": _first,
+}
+
+
+def merge_record(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The record with the updates of some tasks, in whatever order those finished.
+
+    Lists are kept in the order of indexes, an entry that is there already is replaced, and `search` is merged key by
+    key. Two batches give the same as both in one, which `DeltaChannel` demands.
+    """
+    merged = dict(record)
+    lists: dict[str, dict[int, Any]] = {}
+    for update in updates:
+        for key, value in update.items():
+            if key in _LISTS:
+                known_by = _LISTS[key]
+                entries = lists.setdefault(key, {known_by(entry): entry for entry in merged.get(key, ())})
+                entries.update((known_by(entry), entry) for entry in value)
+            elif key == "search":
+                merged[key] = {**merged.get(key, {}), **value}
+            else:
+                merged[key] = value
+    for key, entries in lists.items():
+        merged[key] = [entries[index] for index in sorted(entries)]
+    return merged
+
+
+class OptScaleInput(TypedDict):
+    """What the graph takes: a conversation."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+class OptScaleOutput(TypedDict):
+    """What the graph gives: the conversation with the chosen message at its end, and the record of the search."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    optscale: dict[str, Any]
+
+
+class OptScaleState(TypedDict):
+    """The channels: the conversation, the record (a `SearchRecord`), and LangGraph's count of supersteps left."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    optscale: Annotated[dict[str, Any], DeltaChannel(merge_record)]
+    remaining_steps: RemainingSteps
+
+
+def new_record(search: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a search that begins."""
+    return {"search": dict(search), **{name: [] for name in _LISTS}}
+
+
+def fingerprint(messages: Sequence[BaseMessage]) -> str:
+    """A short name for a conversation, so that a thread knows whether its record belongs to the present question."""
+    said = [
+        (message.type, message.content, getattr(message, "tool_calls", None), getattr(message, "tool_call_id", None))
+        for message in messages
+    ]
+    return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=12).hexdigest()
+
+
+def candidates_in(record: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """What was drawn, by index, as `Candidate.from_dict` reads it."""
+    return {entry["index"]: entry for entry in record.get("candidates", ())}
+
+
+def verdicts_in(record: Mapping[str, Any]) -> dict[int, Verdict]:
+    """The verdicts, by index."""
+    return {
+        index: Verdict(**{**entry, "usage": entry["usage"] and Usage(**entry["usage"])})
+        for index, entry in record.get("verdicts", ())
+    }
+
+
+def failures_in(record: Mapping[str, Any]) -> dict[int, Failure]:
+    """The failures, by index."""
+    return {index: Failure(**entry) for index, entry in record.get("failures", ())}
+
+
+def seconds_in(record: Mapping[str, Any]) -> dict[int, float]:
+    """Seconds of draw and verification together, by index."""
+    return dict(record.get("seconds", ()))
