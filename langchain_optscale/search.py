@@ -13,6 +13,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from langchain_core.callbacks.base import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import merge_configs
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_optscale.policy import Drawn
     from langchain_optscale.settings import SearchSettings
 
-__all__ = ["Done", "Draw", "Event", "Job", "Raised", "Search", "Verify"]
+__all__ = ["Done", "Draw", "Event", "Job", "Raised", "Search", "Verify", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +188,17 @@ class Search:
         """Do a job and wait for it."""
         if isinstance(job, Draw):
             return self._drawer.draw(self.prompt, job.indexes, config)
-        return self._verifier.invoke(job.candidate, self._verify_config(job, config))
+        config = self._verify_config(job, config)
+        return self._verifier.invoke(job.candidate, config) if watched(config) else self._verify(job.candidate, config)
 
     async def arun(self, job: Job, config: RunnableConfig) -> Any:
         """Do a job without blocking the event loop."""
         if isinstance(job, Draw):
             return await self._drawer.adraw(self.prompt, job.indexes, config)
-        return await self._verifier.ainvoke(job.candidate, self._verify_config(job, config))
+        config = self._verify_config(job, config)
+        if watched(config):
+            return await self._verifier.ainvoke(job.candidate, config)
+        return await self._averify(job.candidate, config)
 
     def settle(self, job: Job, outcome: Done | Raised) -> None:
         """Take note of what came of a job; what follows from it can then be taken."""
@@ -336,6 +341,12 @@ class Search:
         verdict: Verdict = await self.settings.verifier.averify(self.prompt, candidate, config)
         self._seen[candidate.index] = verdict
         return verdict
+
+
+def watched(config: RunnableConfig) -> bool:
+    """Whether anybody listens to what is reported under this config; where nobody does, a run of its own is idle."""
+    manager = config.get("callbacks")
+    return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
 
 
 def _failure(stage: Any, raised: Raised) -> Failure:
