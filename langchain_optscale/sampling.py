@@ -13,10 +13,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
-from langchain_core.callbacks.base import BaseCallbackManager
 
 from langchain_optscale.attempts import Attempts, in_thread
-from langchain_optscale.search import Draw, Raised, Search, Verify
+from langchain_optscale.search import Draw, Raised, Search, Verify, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -196,20 +195,15 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def _watched(config: RunnableConfig) -> bool:
-    manager = config.get("callbacks")
-    return isinstance(manager, BaseCallbackManager) and bool(manager.handlers)
-
-
 def _emit(search: Search, config: RunnableConfig) -> None:
-    watched = _watched(config)
+    heard = watched(config)
     for event in search.events():
-        if watched:
+        if heard:
             dispatch_custom_event(event.name, event.data, config=config)
 
 
 async def _aemit(search: Search, config: RunnableConfig) -> None:
-    watched = _watched(config)
+    heard = watched(config)
     for event in search.events():
-        if watched:
+        if heard:
             await adispatch_custom_event(event.name, event.data, config=config)

@@ -15,6 +15,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from langchain_core.callbacks.base import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_optscale.answers import AnswerBook, choose
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from langchain_optscale.settings import SearchSettings
     from langchain_optscale.verifiers import Verifier
 
-__all__ = ["Done", "Draw", "Event", "Job", "Raised", "Search", "Verify"]
+__all__ = ["Done", "Draw", "Event", "Job", "Raised", "Search", "Verify", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,8 @@ class Search:
         """Do a job and wait for it."""
         if isinstance(job, Draw):
             return self._read(job.indexes, self._drawer.draw(self.prompt, job.indexes, config))
-        return self._verifier.invoke(job.candidate, self._verify_config(job, config))
+        config = self._verify_config(job, config)
+        return self._verifier.invoke(job.candidate, config) if watched(config) else self._verify(job.candidate, config)
 
     async def arun(self, job: Job, config: RunnableConfig) -> Any:
         """Do a job without blocking the event loop."""
@@ -227,7 +229,10 @@ class Search:
             return (
                 await asyncio.to_thread(self._read, job.indexes, drawn) if self.settings.extract is not None else drawn
             )
-        return await self._verifier.ainvoke(job.candidate, self._verify_config(job, config))
+        config = self._verify_config(job, config)
+        if watched(config):
+            return await self._verifier.ainvoke(job.candidate, config)
+        return await self._averify(job.candidate, config)
 
     def settle(self, job: Job, outcome: Done | Raised) -> None:
         """Take note of what came of a job; what follows from it can then be taken."""
@@ -397,6 +402,12 @@ class Search:
 
 def _is_empty(message: AIMessage) -> bool:
     return not str(message.text).strip() and not message.tool_calls
+
+
+def watched(config: RunnableConfig) -> bool:
+    """Whether anybody listens to what is reported under this config; where nobody does, a run of its own is idle."""
+    manager = config.get("callbacks")
+    return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
 
 
 def _failure(stage: Any, raised: Raised) -> Failure:
