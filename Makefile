@@ -64,6 +64,7 @@ format: $(VENV)/lint.stamp
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decision
 	@$(BIN)/python -m benchmarks.replay_speed
+	@$(BIN)/python -m benchmarks.import_time
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.heavy_tail
 	@$(BIN)/python -m benchmarks.many_searches

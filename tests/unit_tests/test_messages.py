@@ -1,6 +1,6 @@
 """A finished message as a stream."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
@@ -35,6 +35,7 @@ def added_up(message):
     return chunks, total
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text() | BLOCKS, CALLS)
 def test_chunks_add_up_to_the_message(content, calls):
     message = AIMessage(

@@ -50,3 +50,24 @@ def test_importing_the_package_imports_nothing_heavy():
     code = f"import sys, langchain_optscale; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert out.stdout.strip() == "[]"
+
+
+def test_importing_a_model_imports_nothing_that_only_its_use_needs():
+    unused = ["scipy", "langgraph", "matplotlib", "rich", "openai", "tenacity", "jsonschema", "xllamacpp", "mpmath"]
+    code = (
+        "import sys; from langchain_optscale import ChatOptScale, OptScale\n"
+        f"print([name for name in {unused} if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert out.stdout.strip() == "[]"
+
+
+def test_scipy_is_there_when_it_is_used():
+    code = (
+        "import sys; from langchain_optscale.stats import truncnorm\n"
+        "print('scipy' in sys.modules, truncnorm.sf(0.5, 0.5, 0.1), 'scipy' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    before, value, after = out.stdout.split()
+    assert (before, after) == ("False", "True")
+    assert abs(float(value) - 0.5) < 1e-12
