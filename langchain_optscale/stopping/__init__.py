@@ -1,11 +1,13 @@
 """When to stop: small rules over the history of a search, joined by `|` (either) and `&` (both)."""
 
+from langchain_optscale.stopping.answer_rules import AnswerConfidence
 from langchain_optscale.stopping.base import Both, Either, History, Rule
 from langchain_optscale.stopping.budgets import Deadline, MaxFailures, MaxSamples, MinSamples, TokenBudget
 from langchain_optscale.stopping.presets import optscale, paper
 from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
 
 __all__ = [
+    "AnswerConfidence",
     "Both",
     "Deadline",
     "Either",
