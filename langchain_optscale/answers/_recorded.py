@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.answers._joint import BoolArray, FloatArray
 
-__all__ = ["Column", "RecordedQuestion", "RecordedSample", "columns_of", "histories"]
+__all__ = ["Column", "RecordedQuestion", "RecordedSample", "columns_of", "histories", "logits_of"]
 
 _LEAST_QUESTIONS = 10
 
@@ -116,19 +116,19 @@ def columns_of(questions: Iterable[RecordedQuestion], *, with_labels: bool) -> l
 
 
 def histories(
-    columns: Sequence[Column], logits: Sequence[FloatArray], size: int
+    columns: Sequence[Column], logits: Sequence[FloatArray], size: int | None = None
 ) -> tuple[Histories, BoolArray]:
     """The first `size` candidates of every question that has as many.
 
     Args:
         columns: The questions.
         logits: The logit of each candidate's score, one array for each question.
-        size: At least 1.
+        size: At least 1; None takes all candidates of every question.
 
     Returns:
         The sufficient statistics, and by history and hypothesis what is true, see `Joint.log_truth`.
     """
-    long = [place for place, column in enumerate(columns) if len(column.groups) >= size]
+    long = [place for place, column in enumerate(columns) if size is None or len(column.groups) >= size]
     width = max(max(columns[place].groups[:size]) for place in long) + 2
     counts, sums = np.zeros((len(long), width)), np.zeros((len(long), width))
     silent, truth = np.zeros((len(long), width), np.bool_), np.zeros((len(long), width), np.bool_)
@@ -138,7 +138,7 @@ def histories(
         sums[row] = np.bincount(groups, weights=logits[place][:size], minlength=width)
         seen = max(groups) + 1
         silent[row, :seen] = column.silent[:seen]
-        truth[row, groups] = column.correct[:size]
+        np.logical_or.at(truth[row], groups, column.correct[:size])
         truth[row, :seen] &= ~silent[row, :seen]
         truth[row, -1] = not truth[row].any()
     return Histories(counts, sums, silent), truth

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_optscale.answers._joint import BoolArray, FloatArray
     from langchain_optscale.answers._recorded import RecordedQuestion
 
-__all__ = ["fit_constants", "fit_labelled"]
+__all__ = ["fit_constants", "fit_labelled", "held_out_logits"]
 
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _ORDERS = 2
@@ -35,6 +35,8 @@ _FOLDS = 5
 _WORTH = 2.0
 _PRIOR_STD = 1.0
 _LIMIT = 7.0
+# Beyond this the constants still move along directions in which the probabilities hardly change.
+_PATIENCE = {"maxiter": 60, "ftol": 1e-6}
 
 
 def fit_labelled(
@@ -79,7 +81,7 @@ def fit_labelled(
     if len({bool(right) for column in columns for right in column.correct}) < 2:
         raise SettingsError("all samples are right or all are wrong: there is nothing to tell them apart by")
     start = CALIBRATED_SCORES if start is None else start
-    logits = _held_out_logits(columns, start) if calibrate else logits_of(columns, start.logit)
+    logits = held_out_logits(columns, start) if calibrate else logits_of(columns, start.logit)
     model = fit_constants([(columns, logits)], start, seed=seed)
     return replace(model, calibration=_isotonic(columns)) if calibrate else model
 
@@ -129,7 +131,7 @@ def fit_constants(
         return value, gradient
 
     bounds = [(0.0, _LIMIT) if place == 4 else (-_LIMIT, _LIMIT) for place in range(GRADIENT_SIZE)]
-    found = optimize.minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds)
+    found = optimize.minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options=_PATIENCE)
     return from_vector(found.x, start.calibration)
 
 
@@ -138,7 +140,7 @@ def _isotonic(columns: Sequence[Column]) -> IsotonicCalibration:
     return IsotonicCalibration.fit(scores, np.concatenate([column.correct for column in columns]).tolist())
 
 
-def _held_out_logits(columns: Sequence[Column], start: AnswerModel) -> list[FloatArray]:
+def held_out_logits(columns: Sequence[Column], start: AnswerModel) -> list[FloatArray]:
     """Logits of scores calibrated on the other folds; on all, where those are labelled alike."""
     logits: list[FloatArray] = [np.zeros(0)] * len(columns)
     for fold in range(_FOLDS):

@@ -74,16 +74,16 @@ class AnswerModel:
         (1.0986, 4.5951)
     """
 
-    right: float = 0.5
-    firmness: float = 1.2
-    concentration: float = 5.5
-    silence: float = 0.024
-    separation: float = 1.9
-    centre: float = -0.6
-    slope: float = 0.5
-    question_std: float = 0.53
-    answer_std: float = 2.05
-    candidate_std: float = 0.52
+    right: float = 0.45
+    firmness: float = 1.0
+    concentration: float = 3.7
+    silence: float = 0.07
+    separation: float = 1.55
+    centre: float = 0.0
+    slope: float = 0.6
+    question_std: float = 0.65
+    answer_std: float = 1.8
+    candidate_std: float = 0.8
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
@@ -156,5 +156,16 @@ class AnswerModel:
 DEFAULT = AnswerModel()
 """For raw scores of unknown scale."""
 
-CALIBRATED_SCORES = AnswerModel()
+CALIBRATED_SCORES = AnswerModel(
+    right=0.47,
+    firmness=2.2,
+    concentration=3.6,
+    silence=0.08,
+    separation=1.55,
+    centre=-0.45,
+    slope=1.0,
+    question_std=0.5,
+    answer_std=1.5,
+    candidate_std=0.75,
+)
 """For scores that are probabilities of being right."""

@@ -77,8 +77,7 @@ def fit_unlabelled(questions: Iterable[RecordedQuestion], *, start: AnswerModel 
     if all(len(counts) == 1 for counts in votes):
         raise SettingsError("all candidates of every question agree: agreement tells nothing here")
     model = DEFAULT if start is None else start
-    data = _whole(columns, model)
-    structure = _fit_structure(data, model)
+    structure = _fit_structure(_whole(columns, model), model)
     scores = np.concatenate([column.scores for column in columns])
     for _ in range(_ROUNDS):
         chance = np.exp(Joint(model, _whole(columns, model)).log_posterior)
@@ -95,20 +94,7 @@ def fit_unlabelled(questions: Iterable[RecordedQuestion], *, start: AnswerModel 
 
 
 def _whole(columns: Sequence[Column], model: AnswerModel) -> Histories:
-    """All candidates of every question, whatever their number."""
-    logits = logits_of(columns, model.logit)
-    width = max(len(column.silent) for column in columns) + 1
-    parts = []
-    for column, logit in zip(columns, logits, strict=True):
-        parts.append(histories([column], [logit], len(column.groups))[0])
-    def stacked(name: str) -> FloatArray:
-        rows = np.zeros((len(parts), width))
-        for row, part in zip(rows, parts, strict=True):
-            values = getattr(part, name)[0]
-            row[: len(values)] = values
-        return rows
-    from langchain_optscale.answers._joint import Histories
-    return Histories(stacked("counts"), stacked("sums"), stacked("silent").astype(bool))
+    return histories(columns, logits_of(columns, model.logit))[0]
 
 
 def _fit_structure(data: Histories, start: AnswerModel) -> AnswerModel:

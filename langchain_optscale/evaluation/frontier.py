@@ -98,6 +98,7 @@ def samples_at_parity(
     *,
     reference: Method | None = None,
     splits: int = 10,
+    margin: float = 0.0,
     **options: Any,
 ) -> Parity:
     """The fewest mean samples at which a method is not less accurate than a reference, chosen and reported apart.
@@ -105,12 +106,17 @@ def samples_at_parity(
     On one half of the questions the setting with the fewest mean samples is chosen among those whose accuracy there is
     not below the reference's; it is reported on the other half. Both ways, for several splits in halves, averaged.
 
+    The cheapest of many settings that were as accurate on a few dozen questions owes some of it to luck. A margin asks
+    for more there, so that what is chosen keeps its accuracy on the other half.
+
     Args:
         pool: The recorded candidates, at least two questions.
         family: Makes a method of one entry of the grid, given as keyword arguments.
         grid: The settings to try.
         reference: What to be as accurate as; best-of-N at the cap where None.
         splits: Splits in halves, at least 1: `pool.split` with seeds 0, 1, ...
+        margin: By how many standard errors, over questions, a setting must be more accurate than the reference on the
+            choosing half; at least 0.
         **options: Of `replay`.
 
     Raises:
@@ -127,8 +133,8 @@ def samples_at_parity(
         >>> parity.samples, parity.reference_samples, parity.accuracy, parity.chosen
         (2.0, 3.0, 1.0, (({'threshold': 0.5}, 20),))
     """
-    if not grid or splits < 1 or len(pool) < 2:
-        raise SettingsError("parity needs at least one setting, one split and two questions")
+    if not grid or splits < 1 or len(pool) < 2 or not 0.0 <= margin < np.inf:
+        raise SettingsError("parity needs at least one setting, one split and two questions, and a margin of at least 0")
     report = replay(pool, [reference or BestOfN(), *(family(**settings) for settings in grid)], **options)
     accuracy, samples = (np.stack([runs[figure] for runs in report.runs]) for figure in ("accuracy", "samples"))
     held_out = np.zeros((len(pool), len(FIGURES)))
@@ -138,7 +144,7 @@ def samples_at_parity(
         first = {question.id for question in pool.split(seed=seed)[0]}
         on_first = np.array([question.id in first for question in pool])
         for half in (on_first, ~on_first):
-            place, is_at_parity = _choose(accuracy[:, half].mean(axis=1), samples[:, half].mean(axis=1))
+            place, is_at_parity = _choose(accuracy[:, half], samples[:, half].mean(axis=1), margin)
             held_out[~half] += report.runs[place].values[~half]
             chosen[place] += 1
             attained += is_at_parity
@@ -155,11 +161,14 @@ def samples_at_parity(
     )
 
 
-def _choose(accuracy: np.ndarray[Any, Any], samples: np.ndarray[Any, Any]) -> tuple[int, bool]:
+def _choose(accuracy: np.ndarray[Any, Any], samples: np.ndarray[Any, Any], margin: float) -> tuple[int, bool]:
     """The cheapest setting that is as accurate as the reference, which stands first; else the most accurate one."""
+    gains = accuracy[1:] - accuracy[0]
+    errors = gains.std(axis=1) / np.sqrt(accuracy.shape[1])
     # Means of the same shares in another order differ by rounding.
-    able = np.flatnonzero(accuracy[1:] >= accuracy[0] - 1e-12) + 1
+    able = np.flatnonzero(gains.mean(axis=1) >= margin * errors - 1e-12) + 1
+    right = accuracy.mean(axis=1)
     is_at_parity = able.size > 0
     if not is_at_parity:
-        able = np.flatnonzero(accuracy[1:] >= accuracy[1:].max() - 1e-12) + 1
-    return int(able[np.lexsort((-accuracy[able], samples[able]))[0]]), is_at_parity
+        able = np.flatnonzero(right[1:] >= right[1:].max() - 1e-12) + 1
+    return int(able[np.lexsort((-right[able], samples[able]))[0]]), is_at_parity

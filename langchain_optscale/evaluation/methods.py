@@ -11,14 +11,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.evaluation.selection import select_best, select_majority, select_weighted
+from langchain_optscale.evaluation.selection import select_best, select_majority, select_probable, select_weighted
 from langchain_optscale.records import StopReason, Verdict
 from langchain_optscale.session import Session
-from langchain_optscale.stopping import Rule
+from langchain_optscale.stopping import AnswerConfidence, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from langchain_optscale.answers.model import AnswerModel
     from langchain_optscale.evaluation.samples import Question, Sample
     from langchain_optscale.evaluation.selection import Selection
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
@@ -95,7 +96,8 @@ class SessionMethod:
         prior: As in `Session`, or a function that gives it for a prompt.
         first_round: As in `Session`.
         round_size: As in `Session`.
-        select: What to return of the drawn: the best score, a majority vote, or a vote weighted by score.
+        select: What to return of the drawn: the best score, a majority vote, a vote weighted by score, or the most
+            probable answer under the model of the rule's own `AnswerConfidence`, or the default model without one.
         exponent: Of the weighted vote, see `select_weighted`.
 
     Raises:
@@ -135,8 +137,9 @@ class SessionMethod:
 
     @property
     def needs(self) -> frozenset[str]:
-        """Scores, and answers where it votes."""
-        return frozenset({"scores"} if self.select == "best" else {"scores", "answers"})
+        """Scores, and answers where it votes or judges by them."""
+        by_score = self.select == "best" and not any(isinstance(rule, AnswerConfidence) for rule in _parts(self.rule))
+        return frozenset({"scores"} if by_score else {"scores", "answers"})
 
     def run(self, question: Question, max_samples: int) -> Outcome:
         """Search among a question's samples.
@@ -165,7 +168,7 @@ class SessionMethod:
         decision = session.decision
         assert decision.reason is not None  # noqa: S101 - a session ends with a reason
         told = samples[:drawn]
-        chosen = _SELECTIONS[self.select](told, self.exponent)
+        chosen = _SELECTIONS[self.select](told, self)
         kept: bool | None = None
         if decision.reason in _ON_TARGET and decision.rule in self._targets:
             kept = best_score(told) >= self._targets[decision.rule]
@@ -173,6 +176,12 @@ class SessionMethod:
             kept = told[chosen].correct
         reached = best_score(told) >= max(self._targets.values()) if self._targets else None
         return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept)
+
+    @cached_property
+    def _model(self) -> AnswerModel | None:
+        """The law by which the rule judges answers, so that what is returned is what it spoke of."""
+        models = (rule.model for rule in _parts(self.rule) if isinstance(rule, AnswerConfidence))
+        return next(models, None)
 
     @cached_property
     def _targets(self) -> dict[str, float]:
@@ -187,10 +196,11 @@ class SessionMethod:
 
 _ON_TARGET = frozenset({StopReason.TARGET_REACHED, StopReason.OPTIMAL_N})
 
-_SELECTIONS: dict[str, Callable[[Sequence[Sample], float], int]] = {
+_SELECTIONS: dict[str, Callable[[Sequence[Sample], SessionMethod], int]] = {
     "best": lambda samples, _: select_best(samples),
     "majority": lambda samples, _: select_majority(samples),
-    "weighted_vote": select_weighted,
+    "weighted_vote": lambda samples, method: select_weighted(samples, method.exponent),
+    "posterior": lambda samples, method: select_probable(samples, method._model),  # noqa: SLF001 - of this module
 }
 
 

@@ -15,11 +15,12 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from langchain_optscale.answers.model import AnswerModel
     from langchain_optscale.evaluation.samples import Sample
 
-__all__ = ["Selection", "select_best", "select_majority", "select_weighted", "votes_of"]
+__all__ = ["Selection", "select_best", "select_majority", "select_probable", "select_weighted", "votes_of"]
 
-Selection: TypeAlias = Literal["best", "majority", "weighted_vote"]
+Selection: TypeAlias = Literal["best", "majority", "weighted_vote", "posterior"]
 
 
 def select_best(samples: Sequence[Sample]) -> int:
@@ -93,6 +94,31 @@ def select_weighted(samples: Sequence[Sample], exponent: float = 1.0) -> int:
     return _best_of(
         [place for places, one in zip(voters, sums, strict=True) if one == largest for place in places], samples
     )
+
+
+def select_probable(samples: Sequence[Sample], model: AnswerModel | None = None) -> int:
+    """The place of a sample with the answer that is most probably right, see `langchain_optscale.answers`.
+
+    Unlike the votes it counts samples without an answer as wrong. Where none has one the best score is returned.
+
+    Args:
+        samples: At least one.
+        model: The law behind answers and scores; None takes the untrained default.
+
+    Raises:
+        SettingsError: A sample has no score.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import Sample
+        >>> select_probable([Sample(score=s, answer=a) for s, a in [(0.8, "3"), (0.7, "4"), (0.75, "4")]])
+        2
+    """
+    from langchain_optscale.answers.posterior import select_posterior
+
+    scores = [sample.score for sample in samples]
+    if None in scores:
+        raise _no_score()
+    return select_posterior([sample.answer for sample in samples], cast("list[float]", scores), model)
 
 
 def votes_of(samples: Sequence[Sample]) -> dict[Hashable, list[int]]:
