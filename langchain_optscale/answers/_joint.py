@@ -34,15 +34,9 @@ __all__ = ["GRADIENT_SIZE", "Histories", "Joint", "from_vector", "to_vector"]
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
-_NODES = 24
-_STEP, _WEIGHT = (array / 2 for array in np.polynomial.legendre.leggauss(_NODES))
-_ANGLE = np.pi / 2 * (_STEP + 0.5)
-# In the angle the integrand's roots at 0 and 1 are smooth.
-_P = np.sin(_ANGLE) ** 2
-_LOG_P, _LOG_NOT_P = np.log(_P), np.log1p(-_P)
-_LOG_WEIGHT = np.log(_WEIGHT * np.pi * np.sin(_ANGLE) * np.cos(_ANGLE))
-_LOG_ODDS = _LOG_P - _LOG_NOT_P
-_CENTRED = 2.0 * _P - 1.0
+_NODES = 32
+# Of the central differences by which nodes and weights are differentiated.
+_STEP = 1e-4
 
 GRADIENT_SIZE = 10
 """Length of the vector of `to_vector`."""
@@ -99,11 +93,39 @@ def from_vector(vector: FloatArray, calibration: Calibration | None) -> AnswerMo
     )
 
 
-@lru_cache(maxsize=64)
-def _log_prior(right: float, firmness: float) -> FloatArray:
-    """The Beta law's log weight at each node."""
-    a, b = right * firmness, (1.0 - right) * firmness
-    return (a - 1.0) * _LOG_P + (b - 1.0) * _LOG_NOT_P + _LOG_WEIGHT - special.betaln(a, b)  # type: ignore[no-any-return]
+@dataclass(frozen=True, eq=False)
+class _Quadrature:
+    """Nodes and weights for the Beta law of p, exact where the likelihood is a polynomial of degree 63 in p.
+
+    Attributes:
+        p: Shape (G,), the nodes.
+        logs: Shape (3, G): log p, log (1 - p), and the logarithm of the weight.
+    """
+
+    p: FloatArray
+    logs: FloatArray
+
+
+@lru_cache(maxsize=256)
+def _quadrature(right: float, firmness: float) -> _Quadrature:
+    """The Gauss-Jacobi rule."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # SciPy divides 0 by 0, and puts it right, at a firmness of 1
+        x, weights = special.roots_jacobi(_NODES, (1.0 - right) * firmness - 1.0, right * firmness - 1.0)
+    p = np.clip((1.0 + x) / 2.0, 1e-15, 1.0 - 1e-15)
+    weights = np.maximum(weights / weights.sum(), 1e-300)
+    return _Quadrature(p, np.stack([np.log(p), np.log1p(-p), np.log(weights)]))
+
+
+def _moved(right: float, firmness: float, axis: int) -> tuple[FloatArray, FloatArray]:
+    """Derivatives of nodes and logarithms by the logit of `right` or the logarithm of `firmness`."""
+    ends = []
+    for step in (-_STEP, _STEP):
+        if axis == 0:
+            ends.append(_quadrature(float(special.expit(special.logit(right) + step)), firmness))
+        else:
+            ends.append(_quadrature(right, firmness * math.exp(step)))
+    low, high = ends
+    return (high.p - low.p) / (2.0 * _STEP), (high.logs - low.logs) / (2.0 * _STEP)
 
 
 class Joint:
@@ -126,7 +148,7 @@ class Joint:
         answered = seen & ~data.silent
         self._safe = np.maximum(counts, 1.0)
         self._right = counts * answered
-        total, votes = counts.sum(1), self._right.sum(1)
+        self._total, votes = counts.sum(1), self._right.sum(1)
         self._wrong_kinds = answered.sum(1, keepdims=True) - answered
         self._wrong = votes[:, None] - self._right
         tables = special.gammaln(self._safe) * answered
@@ -139,13 +161,15 @@ class Joint:
         self._y = seen * (data.sums / self._safe - model.centre)
         self._v = model.question_std**-2.0
         self._precision = self._w.sum(1) + self._v
-        self._mu = model.slope * _CENTRED
+        rule = _quadrature(model.right, model.firmness)
+        self._p, (log_p, log_not_p, log_weight) = rule.p, rule.logs
+        self._mu = model.slope * (2.0 * self._p - 1.0)
         pull = (self._w * self._y).sum(1, keepdims=True) - self._w * model.separation
         self._u = (pull[:, :, None] + self._v * self._mu) / self._precision[:, None, None]
         structure += self._w * model.separation * (self._y - 0.5 * model.separation)
         terms = 0.5 * self._precision[:, None, None] * self._u**2
-        terms += self._right[:, :, None] * _LOG_ODDS + total[:, None, None] * _LOG_NOT_P
-        terms += _log_prior(model.right, model.firmness) - 0.5 * self._v * self._mu**2
+        terms += self._right[:, :, None] * (log_p - log_not_p) + self._total[:, None, None] * log_not_p
+        terms += log_weight - 0.5 * self._v * self._mu**2
         most = terms.max(2)
         self.nodes = np.exp(terms - most[:, :, None])
         mass = self.nodes.sum(2)
@@ -168,8 +192,8 @@ class Joint:
 
     def difficulty(self) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of p given data and hypothesis, each of shape (P, H)."""
-        mean = self.nodes @ _P
-        return mean, np.maximum(self.nodes @ _P**2 - mean**2, 1e-12)
+        mean = self.nodes @ self._p
+        return mean, np.maximum(self.nodes @ self._p**2 - mean**2, 1e-12)
 
     def log_truth(self, truth: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Log probability that the model gave to what was true, and its gradient.
@@ -186,17 +210,20 @@ class Joint:
         # Gradients of A_h count by how much more probable the truth makes h.
         weight = np.exp(told - value[:, None]) - np.exp(self.log_posterior)
         by_node = weight[:, :, None] * self.nodes
-        at_node = by_node.sum(1)
-        by_a, by_b = at_node @ _LOG_P, at_node @ _LOG_NOT_P
         by_u = by_node * self._u
         u_1, u_2 = by_u.sum(2), (by_u * self._u).sum(2)
         gap = self._u - self._mu
         by_gap = by_node * gap
-        kappa, size, delta = model.concentration, model.firmness, model.separation
+        kappa, delta = model.concentration, model.separation
         slots = kappa * (special.digamma(kappa) - special.digamma(kappa + self._wrong))
         gradient = np.empty((len(value), GRADIENT_SIZE))
-        gradient[:, 0] = (by_a - by_b) * size * model.right * (1.0 - model.right)
-        gradient[:, 1] = size * (model.right * by_a + (1.0 - model.right) * by_b)
+        # Nodes move with the Beta law, and with them the chances of the candidates and the expected u.
+        at_node, right_at_node = by_node.sum(1), (by_node * self._right[:, :, None]).sum(1)
+        wrong_at_node, gap_at_node = self._total[:, None] * at_node - right_at_node, by_gap.sum(1)
+        for axis in (0, 1):
+            node, (log_p, log_not_p, log_weight) = _moved(model.right, model.firmness, axis)
+            gradient[:, axis] = right_at_node @ log_p + wrong_at_node @ log_not_p + at_node @ log_weight
+            gradient[:, axis] += gap_at_node @ (2.0 * v * model.slope * node)
         gradient[:, 2] = (weight * (self._wrong_kinds + slots)).sum(1)
         gradient[:, 3] = (weight * self._right).sum(1) * model.silence
         gradient[:, 4] = (weight * self._w * (self._y - delta) - self._w * u_1).sum(1)
@@ -210,7 +237,7 @@ class Joint:
             apart = weight * squares * delta * (delta - 2.0 * self._y) - 2.0 * u_1 * cross
             gradient[:, place] = scale * (apart + u_2 * squares.sum(1)[:, None]).sum(1)
         gradient[:, 8] = -(weight * self._w * delta + u_1 * self._w.sum(1)[:, None]).sum(1)
-        gradient[:, 9] = v * (by_gap * _CENTRED).sum((1, 2))
+        gradient[:, 9] = v * (by_gap * (2.0 * self._p - 1.0)).sum((1, 2))
         return value, gradient
 
 

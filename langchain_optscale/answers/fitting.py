@@ -35,6 +35,8 @@ _FOLDS = 5
 _WORTH = 2.0
 _PRIOR_STD = 1.0
 _LIMIT = 7.0
+# The separation is not negative; the law of p stays in reach of its quadrature.
+_BOUNDS = {1: (-4.0, 5.0), 4: (0.0, _LIMIT)}
 # Beyond this the constants still move along directions in which the probabilities hardly change.
 _PATIENCE = {"maxiter": 60, "ftol": 1e-6}
 
@@ -130,7 +132,7 @@ def fit_constants(
             gradient = gradient - weight * by_vector.sum(0)
         return value, gradient
 
-    bounds = [(0.0, _LIMIT) if place == 4 else (-_LIMIT, _LIMIT) for place in range(GRADIENT_SIZE)]
+    bounds = [_BOUNDS.get(place, (-_LIMIT, _LIMIT)) for place in range(GRADIENT_SIZE)]
     found = optimize.minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options=_PATIENCE)
     return from_vector(found.x, start.calibration)
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ _FORMAT = "langchain-optscale/answer-model"
 _VERSION = 1
 # A score is never taken for more certain than this: atoms at 0 and 1 would outweigh everything else.
 _LEAST = 0.01
+_MOST_KNOWN = 4096
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class AnswerModel:
 
     Args:
         right: Mean of p, in (0, 1).
-        firmness: Sum of the Beta law's two parameters, > 0; below 2 most questions are either easy or hopeless.
+        firmness: Sum of the Beta law's two parameters, in [0.01, 200]; below 2 most questions are either easy or hopeless.
         concentration: How seldom wrong answers agree, > 0: two of them do with probability 1 / (1 + concentration).
         silence: Probability in (0, 1) that a wrong candidate has no answer at all.
         separation: By how much a right candidate's logit is higher than that of its wrong siblings, >= 0.
@@ -90,7 +92,9 @@ class AnswerModel:
         for name in ("right", "silence"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise SettingsError(f"{name} of an answer model must lie in (0, 1), got {getattr(self, name)!r}")
-        for name in ("firmness", "concentration", "question_std", "answer_std", "candidate_std"):
+        if not 0.01 <= self.firmness <= 200.0:
+            raise SettingsError(f"firmness of an answer model must lie in [0.01, 200], got {self.firmness!r}")
+        for name in ("concentration", "question_std", "answer_std", "candidate_std"):
             if not 1e-4 <= getattr(self, name) <= 1e4:
                 raise SettingsError(f"{name} of an answer model must lie in [1e-4, 1e4], got {getattr(self, name)!r}")
         for name in ("separation", "centre", "slope"):
@@ -101,9 +105,19 @@ class AnswerModel:
 
     def logit(self, score: float) -> float:
         """The logit of the calibrated score, held between those of 0.01 and 0.99."""
-        probability = score if self.calibration is None else self.calibration(score)
-        probability = min(max(probability, _LEAST), 1.0 - _LEAST)
-        return math.log(probability / (1.0 - probability))
+        if self.calibration is None:
+            return _logit(score)
+        known = self._logits
+        if score not in known:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known[score] = _logit(self.calibration(score))
+        return known[score]
+
+    @cached_property
+    def _logits(self) -> dict[float, float]:
+        """Scores that were calibrated before: a session asks for the same ones after every candidate."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` gives an equal model back."""
@@ -153,8 +167,18 @@ class AnswerModel:
             raise InvalidRecordError(f"{Path(path)}: {error}") from error
 
 
+def _logit(probability: float) -> float:
+    bounded = min(max(probability, _LEAST), 1.0 - _LEAST)
+    return math.log(bounded / (1.0 - bounded))
+
+
 DEFAULT = AnswerModel()
-"""For raw scores of unknown scale."""
+"""For raw scores of unknown scale.
+
+Fitted with labels to the first halves of three pools (MATH, GSM8K, a small model's arithmetic) together, each in five
+copies whose logits were stretched by 0.6 to 1.6 and moved by up to 0.8, so that it rests on the scale of no verifier;
+then rounded. `python -m benchmarks.answers --constants` repeats it and the other halves report it.
+"""
 
 CALIBRATED_SCORES = AnswerModel(
     right=0.47,
@@ -168,4 +192,4 @@ CALIBRATED_SCORES = AnswerModel(
     answer_std=1.5,
     candidate_std=0.75,
 )
-"""For scores that are probabilities of being right."""
+"""For scores that are probabilities of being right; from the same halves, calibrated on other folds of theirs."""

@@ -42,6 +42,7 @@ __all__ = ["fit_unlabelled"]
 
 _ROUNDS = 8
 _STRUCTURE = 4
+_BOUNDS = [(-7.0, 7.0), (-4.0, 5.0), (-7.0, 7.0), (-7.0, 7.0)]
 _PRIOR_STD = 1.0
 # As much as the mean of the responsibilities weighs in a block of the calibration, in candidates.
 _MODESTY = 1.0
@@ -122,7 +123,7 @@ def _fit_structure(data: Histories, start: AnswerModel) -> AnswerModel:
         evidence = special.logsumexp(np.where(valid, logs, -np.inf), axis=1)
         return float(0.5 * away @ away - evidence.sum())
 
-    found = optimize.minimize(loss, centre[:_STRUCTURE], method="L-BFGS-B", bounds=[(-7.0, 7.0)] * _STRUCTURE)
+    found = optimize.minimize(loss, centre[:_STRUCTURE], method="L-BFGS-B", bounds=_BOUNDS)
     return from_vector(np.concatenate([found.x, centre[_STRUCTURE:]]), start.calibration)
 
 

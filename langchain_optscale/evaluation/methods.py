@@ -15,11 +15,11 @@ from langchain_optscale.evaluation.selection import select_best, select_majority
 from langchain_optscale.records import StopReason, Verdict
 from langchain_optscale.session import Session
 from langchain_optscale.stopping import AnswerConfidence, Rule
+from langchain_optscale.stopping.answer_rules import answer_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from langchain_optscale.answers.model import AnswerModel
     from langchain_optscale.evaluation.samples import Question, Sample
     from langchain_optscale.evaluation.selection import Selection
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
@@ -178,12 +178,6 @@ class SessionMethod:
         return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept)
 
     @cached_property
-    def _model(self) -> AnswerModel | None:
-        """The law by which the rule judges answers, so that what is returned is what it spoke of."""
-        models = (rule.model for rule in _parts(self.rule) if isinstance(rule, AnswerConfidence))
-        return next(models, None)
-
-    @cached_property
     def _targets(self) -> dict[str, float]:
         """The target of each kind of rule that has one, the highest where there are several."""
         targets: dict[str, float] = {}
@@ -200,7 +194,7 @@ _SELECTIONS: dict[str, Callable[[Sequence[Sample], SessionMethod], int]] = {
     "best": lambda samples, _: select_best(samples),
     "majority": lambda samples, _: select_majority(samples),
     "weighted_vote": lambda samples, method: select_weighted(samples, method.exponent),
-    "posterior": lambda samples, method: select_probable(samples, method._model),  # noqa: SLF001 - of this module
+    "posterior": lambda samples, method: select_probable(samples, answer_model(method.rule)),
 }
 
 

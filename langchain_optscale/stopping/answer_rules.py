@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.model import AnswerModel
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records import Decision
     from langchain_optscale.stopping.base import History
 
-__all__ = ["AnswerConfidence"]
+__all__ = ["AnswerConfidence", "answer_model"]
 
 
 @dataclass(frozen=True)
@@ -124,3 +124,25 @@ class AnswerConfidence(Rule):
             draw=max(0, worth - history.pending),
             optimal_n=history.n if stop else history.n + worth,
         )
+
+
+def answer_model(rule: Rule) -> AnswerModel | None:
+    """The law by which a rule judges answers, so that what is returned can be what it spoke of.
+
+    Args:
+        rule: An `AnswerConfidence`, or rules joined with one; of several the first counts.
+
+    Returns:
+        Its model; None where it uses the untrained default, and where no part of the rule looks at answers.
+
+    Example:
+        >>> from langchain_optscale.stopping import MaxSamples
+        >>> model = AnswerModel(concentration=8.0)
+        >>> answer_model(AnswerConfidence(0.9, model=model) | MaxSamples(8)) == model
+        True
+    """
+    if isinstance(rule, AnswerConfidence):
+        return rule.model
+    parts = (getattr(rule, item.name) for item in fields(rule))  # type: ignore[arg-type]  # every rule is a dataclass
+    models = (answer_model(part) for part in parts if isinstance(part, Rule))
+    return next((model for model in models if model is not None), None)
