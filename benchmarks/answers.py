@@ -1,4 +1,4 @@
-"""The posterior over answers on recorded pools: what it saves at no lower accuracy, and whether its probability is true.
+"""The posterior over answers on recorded pools: what it saves at no lower accuracy, and how true its probability is.
 
 On each pool, with the cap of best-of-N in brackets: MATH level 3 (5) and GSM8K with log-probability scores (16) from
 `$OPTSCALE_SHARED_DATA`, where they are, and our own arithmetic (32).
@@ -34,6 +34,7 @@ from langchain_optscale.evaluation.catalogue import METHODS
 from langchain_optscale.evaluation.pools import Pool, read_pool
 from langchain_optscale.evaluation.replay import drawing_orders, replay
 from langchain_optscale.stats import expected_calibration_error
+from langchain_optscale.stopping import AnswerConfidence, History
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ POOLS = {
     "arithmetic_x64": (OURS / "arithmetic_x64.jsonl", 32),
 }
 ORDERS = 4
-SPLITS = 2
+SPLITS = 4
 MARGIN = 0.5
 CONFIDENCES = (0.8, 0.9, 0.95, 0.98)
 PRICES = (0.0, 0.003, 0.005, 0.007, 0.01, 0.014, 0.02, 0.028, 0.04, 0.06)
@@ -160,7 +161,9 @@ def band(tracks: Tracks) -> float:
 def reference(pool: Pool, cap: int) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Samples and accuracy by question of what ours is compared with."""
     report = replay(pool, [BestOfN(), AdaptiveConsistency()], permutations=ORDERS, max_samples=cap, bootstrap=1)
-    return {name: (runs["samples"], runs["accuracy"]) for name, runs in zip(("best", "votes"), report.runs, strict=True)}
+    return {
+        name: (runs["samples"], runs["accuracy"]) for name, runs in zip(("best", "votes"), report.runs, strict=True)
+    }
 
 
 def choose(tracks: Tracks, accuracy: NDArray[np.float64]) -> tuple[float, float]:
@@ -243,6 +246,22 @@ def untrained(pool: Pool, cap: int) -> list[dict[str, Any]]:
     return [{key: row[key] for key in kept} for row in report.to_dict()]
 
 
+def decision_ms() -> dict[int, float]:
+    """Median milliseconds of one decision with its look-ahead, by the number of candidates."""
+    generator = np.random.default_rng(0)
+    rule, medians = AnswerConfidence(0.99, min_gain=0.001), {}
+    for n in (16, 64):
+        seconds = []
+        for _ in range(200):
+            answers = tuple(str(answer) for answer in generator.integers(0, n // 3, n))
+            history = History(scores=tuple(generator.random(n).tolist()), answers=answers, max_samples=4 * n)
+            began = time.perf_counter()
+            rule(history)
+            seconds.append(time.perf_counter() - began)
+        medians[n] = float(np.median(seconds)) * 1e3
+    return medians
+
+
 def constants(pools: dict[str, Pool]) -> dict[str, Any]:
     """The constants of the package, from the first halves: each pool counts as 100 questions."""
     columns = [columns_of(pool.split()[0], with_labels=True) for pool in pools.values()]
@@ -286,6 +305,7 @@ def main() -> None:
         figures[f"{kind}_mean_{key}"] = float(np.mean([figures[name][kind][key] for name in pools]))
     saving = 1.0 - figures["labelled_mean_share_of_best_of_n"]
     figures["unlabelled_part_of_saving"] = (1.0 - figures["unlabelled_mean_share_of_best_of_n"]) / saving
+    figures["decision_ms"] = decision_ms()
     figures["cpu_s"] = time.process_time() - began
     print(json.dumps(figures, indent=1))
 

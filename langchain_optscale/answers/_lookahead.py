@@ -76,7 +76,11 @@ class _Outcomes:
 
 @lru_cache(maxsize=1)
 def _outcomes() -> _Outcomes:
-    k_, right, strangers, ways, starts = [], [], [], [], []
+    k_: list[int] = []
+    right: list[tuple[int, ...]] = []
+    strangers: list[tuple[int, ...]] = []
+    ways: list[tuple[float, ...]] = []
+    starts: list[int] = []
     for k in AHEAD:
         starts.append(len(k_))
         for new in range(k + 1):
@@ -108,7 +112,7 @@ def _partitions(total: int, largest: int) -> Iterator[tuple[int, ...]]:
 
 
 def _rising(x: Sequence[float]) -> FloatArray:
-    """ln (x)_r for r = 0 .. 8, one row for each x >= 0."""
+    """Logarithm of (x)_r for r = 0 .. 8, one row for each x >= 0."""
     terms = np.array(x)[:, None] + np.arange(_MOST)
     logs = np.log(np.maximum(terms, 1e-300))
     return np.concatenate([np.zeros((len(x), 1)), logs.cumsum(1)], 1)
@@ -164,9 +168,7 @@ def reduce(joint: Joint) -> Reduced:
 def expected_leader(state: Reduced) -> dict[int, float]:
     """The expected P(the then leading answer is right) by k in `AHEAD`."""
     out, (c_leader, c_second) = _outcomes(), state.counts
-    rising = _rising(
-        [c_leader, c_second, *(x for a, b in state.difficulty for x in (a, b, a + b)), *state.seats]
-    )
+    rising = _rising([c_leader, c_second, *(x for a, b in state.difficulty for x in (a, b, a + b)), *state.seats])
     free = np.log([state.seats[0] - c_second, state.seats[1] - c_leader, state.seats[2] - c_leader - c_second])
     chance = np.log(np.maximum(state.chance, 1e-300))
     logs = (

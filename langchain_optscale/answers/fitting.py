@@ -38,7 +38,7 @@ _LIMIT = 7.0
 # The separation is not negative; the law of p stays in reach of its quadrature.
 _BOUNDS = {1: (-4.0, 5.0), 4: (0.0, _LIMIT)}
 # Beyond this the constants still move along directions in which the probabilities hardly change.
-_PATIENCE = {"maxiter": 60, "ftol": 1e-6}
+_PATIENCE, _ENOUGH = 60, 1e-6
 
 
 def fit_labelled(
@@ -133,7 +133,9 @@ def fit_constants(
         return value, gradient
 
     bounds = [_BOUNDS.get(place, (-_LIMIT, _LIMIT)) for place in range(GRADIENT_SIZE)]
-    found = optimize.minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options=_PATIENCE)
+    found = optimize.minimize(
+        loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _PATIENCE, "ftol": _ENOUGH}
+    )
     return from_vector(found.x, start.calibration)
 
 

@@ -54,8 +54,9 @@ class AnswerModel:
 
     Args:
         right: Mean of p, in (0, 1).
-        firmness: Sum of the Beta law's two parameters, in [0.01, 200]; below 2 most questions are either easy or hopeless.
-        concentration: How seldom wrong answers agree, > 0: two of them do with probability 1 / (1 + concentration).
+        firmness: Sum of the Beta law's two parameters, in [0.01, 200]; below 2 most questions are
+            either easy or hopeless.
+        concentration: How seldom wrong answers agree, > 0; two of them do with probability 1 / (1 + concentration).
         silence: Probability in (0, 1) that a wrong candidate has no answer at all.
         separation: By how much a right candidate's logit is higher than that of its wrong siblings, >= 0.
         centre: Mean logit of a wrong candidate where p = 1/2.
@@ -79,7 +80,7 @@ class AnswerModel:
     right: float = 0.45
     firmness: float = 1.0
     concentration: float = 3.7
-    silence: float = 0.07
+    silence: float = 0.06
     separation: float = 1.55
     centre: float = 0.0
     slope: float = 0.6
@@ -184,7 +185,7 @@ CALIBRATED_SCORES = AnswerModel(
     right=0.47,
     firmness=2.2,
     concentration=3.6,
-    silence=0.08,
+    silence=0.07,
     separation=1.55,
     centre=-0.45,
     slope=1.0,

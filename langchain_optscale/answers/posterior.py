@@ -1,8 +1,8 @@
 """The posterior over answers: how probable it is that each answer seen so far is right, or that none of them is.
 
-    >>> posterior = AnswerPosterior.of(["12", "12", "7", None], [0.9, 0.8, 0.85, 0.1])
-    >>> posterior.leader, posterior.place, posterior.probability > posterior.probabilities["7"]
-    ('12', 0, True)
+>>> posterior = AnswerPosterior.of(["12", "12", "7", None], [0.9, 0.8, 0.85, 0.1])
+>>> posterior.leader, posterior.place, posterior.probability > posterior.probabilities["7"]
+('12', 0, True)
 """
 
 from __future__ import annotations
@@ -120,9 +120,7 @@ class AnswerPosterior:
         return {k: max(0.0, then - now) for k, then in expected_leader(reduce(self._joint)).items()}
 
 
-def select_posterior(
-    answers: Sequence[str | None], scores: Sequence[float], model: AnswerModel | None = None
-) -> int:
+def select_posterior(answers: Sequence[str | None], scores: Sequence[float], model: AnswerModel | None = None) -> int:
     """The place of the candidate to return: the best-scored one of the answer that is most probably right.
 
     Where no candidate has an answer it is the candidate with the best score, the earliest of equals.

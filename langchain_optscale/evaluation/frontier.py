@@ -134,7 +134,9 @@ def samples_at_parity(
         (2.0, 3.0, 1.0, (({'threshold': 0.5}, 20),))
     """
     if not grid or splits < 1 or len(pool) < 2 or not 0.0 <= margin < np.inf:
-        raise SettingsError("parity needs at least one setting, one split and two questions, and a margin of at least 0")
+        raise SettingsError(
+            "parity needs at least one setting, one split and two questions, and a margin of at least 0"
+        )
     report = replay(pool, [reference or BestOfN(), *(family(**settings) for settings in grid)], **options)
     accuracy, samples = (np.stack([runs[figure] for runs in report.runs]) for figure in ("accuracy", "samples"))
     held_out = np.zeros((len(pool), len(FIGURES)))

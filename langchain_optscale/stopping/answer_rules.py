@@ -70,6 +70,8 @@ class AnswerConfidence(Rule):
                 object.__setattr__(self, "model", AnswerModel.from_dict(self.model))
             except InvalidRecordError as error:
                 raise SettingsError(str(error)) from error
+        if self.model is not None and not isinstance(self.model, AnswerModel):
+            raise SettingsError(f"model must be an AnswerModel or None, got {self.model!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """As every rule's, the model in its own JSON-ready form."""
