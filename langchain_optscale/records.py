@@ -29,6 +29,7 @@ class StopReason(Enum):
     TARGET_REACHED = "a candidate reached the target score"
     OPTIMAL_N = "as many candidates were drawn as the bound asks for"
     ANSWER_CONFIDENT = "the leading answer is probable enough to be right"
+    ANSWER_SETTLED = "no allowed number of further candidates is worth its price in a surer answer"
     MARGINAL_GAIN = "one more candidate is not expected to improve the best score enough"
     HOPELESS = "the target is too unlikely to be reached within what may still be drawn"
     MIN_SAMPLES = "the least number of candidates was drawn and nothing asked for more"

@@ -23,6 +23,7 @@ from langchain_optscale.errors import AllCandidatesFailed, EmptyCandidateError
 from langchain_optscale.records import Candidate, Failure, StopReason, Usage, Verdict
 from langchain_optscale.results import OptScaleResult
 from langchain_optscale.retry import is_rejection
+from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.tool_calls import call_key
 from langchain_optscale.tracing import child_config
 
@@ -289,7 +290,7 @@ class Search:
     def _select(self) -> int:
         scored = [self._candidates[index] for index in self._verdicts]
         scores = {index: verdict.score for index, verdict in self._verdicts.items()}
-        return choose(self.settings.select, scored, scores)
+        return choose(selection_for(self.settings.select, self.settings.stopping), scored, scores)
 
     def _read(self, indexes: Sequence[int], drawn: list[Drawn]) -> list[Drawn]:
         """Reads the answers of a request while it is still a job, off the pump; `_receive` then finds them read."""

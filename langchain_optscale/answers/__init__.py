@@ -2,13 +2,21 @@
 
 `extraction` and `structured` have the extractors, `catalogue` their names; `equivalence` says when two answers are the
 same, and `book` keeps the answers of one search. `selection` chooses the candidate to return.
+
+`AnswerPosterior` says how probable it is that each answer seen so far is right, `AnswerModel` holds the constants of
+the law behind it, and `fit_labelled` and `fit_unlabelled` learn them from recorded candidates.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.base import Compared, Extractor, FirstOf, Found, FunctionAnswer
 from langchain_optscale.answers.book import Agreement, AnswerBook
 from langchain_optscale.answers.catalogue import EXTRACTORS, as_extractor
 from langchain_optscale.answers.equivalence import Equivalence, ExactText, NormalForm, SameMath, same_answer
 from langchain_optscale.answers.extraction import BoxedAnswer, ChoiceLetter, LastNumber, RegexAnswer, WholeText
+from langchain_optscale.answers.model import CALIBRATED_SCORES, DEFAULT, AnswerModel
 from langchain_optscale.answers.selection import (
     SELECTIONS,
     BestScore,
@@ -21,11 +29,20 @@ from langchain_optscale.answers.selection import (
 )
 from langchain_optscale.answers.structured import JsonField, ToolCallAnswer, canonical_json
 
+if TYPE_CHECKING:
+    from langchain_optscale.answers.fitting import fit_labelled
+    from langchain_optscale.answers.posterior import AnswerPosterior, select_posterior
+    from langchain_optscale.answers.unlabelled import fit_unlabelled
+
 __all__ = [
+    "CALIBRATED_SCORES",
+    "DEFAULT",
     "EXTRACTORS",
     "SELECTIONS",
     "Agreement",
     "AnswerBook",
+    "AnswerModel",
+    "AnswerPosterior",
     "BestScore",
     "BoxedAnswer",
     "ChoiceLetter",
@@ -51,5 +68,26 @@ __all__ = [
     "as_selection",
     "canonical_json",
     "choose",
+    "fit_labelled",
+    "fit_unlabelled",
     "same_answer",
+    "select_posterior",
 ]
+
+# NumPy and SciPy stand behind these, and the stopping rules import this package where nothing is computed yet.
+_LATER = {
+    "AnswerPosterior": "posterior",
+    "fit_labelled": "fitting",
+    "fit_unlabelled": "unlabelled",
+    "select_posterior": "posterior",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

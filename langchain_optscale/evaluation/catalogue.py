@@ -16,7 +16,7 @@ from langchain_optscale.evaluation.baselines import (
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.oracles import CorrectnessOracle, TailOracle
 from langchain_optscale.evaluation.replay import fits
-from langchain_optscale.stopping import optscale
+from langchain_optscale.stopping import AnswerConfidence, optscale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "catalogue"]
 
 _WINDOW = 5
+# What a candidate must raise the probability of the answer by; the same on every pool.
+_PRICE = 0.01
 
 METHODS: dict[str, Callable[[float, float, int], Method]] = {
     "optscale": lambda target, confidence, cap: SessionMethod(
@@ -35,6 +37,9 @@ METHODS: dict[str, Callable[[float, float, int], Method]] = {
     "best-of-n": lambda *_: BestOfN(),
     "threshold": lambda target, *_: ThresholdStopping(target),
     "paper": lambda target, confidence, cap: optscale_0(target, confidence, min(5, cap)),
+    "answers": lambda _target, confidence, _cap: SessionMethod(
+        AnswerConfidence(confidence, min_gain=_PRICE), "answers", round_size=1, first_round=1, select="posterior"
+    ),
     "self-consistency": lambda *_: SelfConsistency(),
     "adaptive-beta": lambda *_: AdaptiveConsistency(),
     "adaptive-dirichlet": lambda *_: AdaptiveConsistency(criterion="dirichlet"),

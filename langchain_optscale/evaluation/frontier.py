@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -118,6 +119,7 @@ def samples_at_parity(
     *,
     reference: Method | None = None,
     splits: int = 10,
+    margin: float = 0.0,
     **options: Any,
 ) -> Parity:
     """The fewest mean samples at which a method is not less accurate than a reference, chosen and reported apart.
@@ -125,12 +127,17 @@ def samples_at_parity(
     On one half of the questions the setting with the fewest mean samples is chosen among those whose accuracy there is
     not below the reference's; it is reported on the other half. Both ways, for several splits in halves, averaged.
 
+    The cheapest of many settings that were as accurate on a few dozen questions owes some of it to luck. A margin asks
+    for more there, so that what is chosen keeps its accuracy on the other half.
+
     Args:
         pool: The recorded candidates, at least two questions.
         family: Makes a method of one entry of the grid, given as keyword arguments.
         grid: The settings to try.
         reference: What to be as accurate as; best-of-N at the cap where None.
         splits: Splits in halves, at least 1: `pool.split` with seeds 0, 1, ...
+        margin: By how many standard errors, over questions, a setting must be more accurate than the reference on the
+            choosing half; at least 0.
         **options: Of `replay`.
 
     Raises:
@@ -147,10 +154,12 @@ def samples_at_parity(
         >>> parity.samples, parity.reference_samples, parity.accuracy, parity.chosen
         (2.0, 3.0, 1.0, (({'threshold': 0.5}, 20),))
     """
-    if not grid or splits < 1 or len(pool) < 2:
-        raise SettingsError("parity needs at least one setting, one split and two questions")
+    if not grid or splits < 1 or len(pool) < 2 or not 0.0 <= margin < np.inf:
+        raise SettingsError(
+            "parity needs at least one setting, one split and two questions, and a margin of at least 0"
+        )
     report = replay(pool, [reference or BestOfN(), *(family(**settings) for settings in grid)], **options)
-    found = held_out(pool, report, _at_parity, splits)
+    found = held_out(pool, report, partial(_at_parity, margin=margin), splits)
     name = report.runs[1].name
     pair = replace(report, runs=(report.runs[0], Runs(name, {}, found.values)))
     return Parity(
@@ -170,7 +179,7 @@ def held_out(pool: Pool, report: Report, choose: Choice, splits: int) -> HeldOut
     Args:
         pool: What the report is about.
         report: Of all methods among which is chosen.
-        choose: Given mean accuracy and mean samples of every method on the choosing half, shapes (M,) and (M,), the
+        choose: Given accuracy and samples of every method on each question of the choosing half, shapes (M, Q), the
             place of its choice, and whether that has what was wanted.
         splits: Splits in halves, at least 1: `pool.split` with seeds 0, 1, ..., each used both ways.
 
@@ -185,7 +194,7 @@ def held_out(pool: Pool, report: Report, choose: Choice, splits: int) -> HeldOut
         first = {question.id for question in pool.split(seed=seed)[0]}
         on_first = np.array([question.id in first for question in pool])
         for half in (on_first, ~on_first):
-            place, has_it = choose(accuracy[:, half].mean(axis=1), samples[:, half].mean(axis=1))
+            place, has_it = choose(accuracy[:, half], samples[:, half])
             values[~half] += report.runs[place].values[~half]
             chosen[place] += 1
             attained += has_it
@@ -212,7 +221,9 @@ def cheapest(
     return int(places[np.lexsort((-accuracy[places], samples[places]))[0]]), has_it
 
 
-def _at_parity(accuracy: FloatArray, samples: FloatArray) -> tuple[int, bool]:
+def _at_parity(accuracy: FloatArray, samples: FloatArray, margin: float) -> tuple[int, bool]:
     """The cheapest setting that is as accurate as the reference, which stands first; else the most accurate one."""
+    gains = accuracy - accuracy[0]
+    errors = gains.std(axis=1) / np.sqrt(accuracy.shape[1])
     able = np.arange(len(accuracy)) > 0
-    return cheapest(accuracy, samples, able, accuracy >= accuracy[0] - 1e-12)
+    return cheapest(accuracy.mean(axis=1), samples.mean(axis=1), able, gains.mean(axis=1) >= margin * errors - 1e-12)

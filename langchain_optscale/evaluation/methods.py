@@ -15,7 +15,8 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records import StopReason, Verdict
 from langchain_optscale.session import Session
-from langchain_optscale.stopping import Rule
+from langchain_optscale.stopping import AnswerConfidence, Rule
+from langchain_optscale.stopping.answer_rules import selection_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,7 +97,8 @@ class SessionMethod:
         prior: As in `Session`, or a function that gives it for a prompt.
         first_round: As in `Session`.
         round_size: As in `Session`.
-        select: What to return of the drawn: a name of `answers.SELECTIONS` or a `Selection`, as in a search.
+        select: What to return of the drawn: a name of `answers.SELECTIONS` or a `Selection`, as in a search. The most
+            probable answer is judged by the model of the rule's own `AnswerConfidence`, if it has one.
 
     Raises:
         SettingsError: The selection is unknown; the other settings are checked by `Session`, in the first run.
@@ -133,8 +135,11 @@ class SessionMethod:
 
     @property
     def needs(self) -> frozenset[str]:
-        """Scores, and answers where it votes."""
-        return frozenset({"scores"} if isinstance(replayable(self.select), BestScore) else {"scores", "answers"})
+        """Scores, and answers where it votes or judges by them."""
+        by_score = isinstance(replayable(self.select), BestScore) and not any(
+            isinstance(rule, AnswerConfidence) for rule in _parts(self.rule)
+        )
+        return frozenset({"scores"} if by_score else {"scores", "answers"})
 
     def run(self, question: Question, max_samples: int) -> Outcome:
         """Search among a question's samples.
@@ -163,7 +168,7 @@ class SessionMethod:
         decision = session.decision
         assert decision.reason is not None  # noqa: S101 - a session ends with a reason
         told = samples[:drawn]
-        chosen = place_of(self.select, told)
+        chosen = place_of(selection_for(self.select, self.rule), told)
         kept: bool | None = None
         if decision.reason in _ON_TARGET and decision.rule in self._targets:
             kept = best_score(told) >= self._targets[decision.rule]

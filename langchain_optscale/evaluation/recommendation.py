@@ -83,8 +83,7 @@ def recommend(
     )
     choose = _chooser(accuracy, budget)
     halves = held_out(scored, report, choose, _SPLITS)
-    means = [np.array([runs[figure].mean() for runs in report.runs]) for figure in ("accuracy", "samples")]
-    place, has_it = choose(*means)
+    place, has_it = choose(*(np.stack([runs[figure] for runs in report.runs]) for figure in ("accuracy", "samples")))
     shown = replace(
         report,
         runs=(
@@ -115,7 +114,8 @@ def _grid(pool: Pool) -> list[SearchChoice]:
 
 
 def _chooser(accuracy: float | None, budget: float | None) -> Choice:
-    def choose(accuracies: FloatArray, samples: FloatArray) -> tuple[int, bool]:
+    def choose(by_question: FloatArray, samples_by_question: FloatArray) -> tuple[int, bool]:
+        accuracies, samples = by_question.mean(axis=1), samples_by_question.mean(axis=1)
         able = np.arange(len(accuracies)) > 0
         if budget is not None:
             affordable = able & (samples <= budget + 1e-12)

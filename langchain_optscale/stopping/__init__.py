@@ -1,5 +1,6 @@
 """When to stop: small rules over the history of a search, joined by `|` (either) and `&` (both)."""
 
+from langchain_optscale.stopping.answer_rules import AnswerConfidence
 from langchain_optscale.stopping.base import Both, Either, History, Rule
 from langchain_optscale.stopping.budgets import (
     CostBudget,
@@ -14,6 +15,7 @@ from langchain_optscale.stopping.presets import optscale, paper
 from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
 
 __all__ = [
+    "AnswerConfidence",
     "Both",
     "CostBudget",
     "Deadline",

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
-from langchain_optscale import answers
 from langchain_optscale.answers import SELECTIONS, BestScore, MostProbable, Vote, WeightedVote, as_selection, choose
 from langchain_optscale.answers.selection import votes_of
 from langchain_optscale.errors import SettingsError
@@ -19,9 +18,6 @@ from langchain_optscale.stopping import MaxSamples
 from tests.unit_tests.evaluation.replayed import question
 
 columns = st.lists(st.tuples(st.sampled_from(["3", "4", "5", None]), st.floats(0, 1)), min_size=1, max_size=12)
-needs_posterior = pytest.mark.skipif(
-    not hasattr(answers, "select_posterior"), reason="answers.select_posterior is not part of this build"
-)
 
 
 def vote(given_, scores):
@@ -87,7 +83,6 @@ def test_without_answers_the_best_score_decides(listed):
         assert selection.position([None] * len(scores), scores) == scores.index(max(scores))
 
 
-@needs_posterior
 @given(columns)
 def test_the_posterior_chooses_the_best_of_an_answer(listed):
     given_, scores = zip(*listed, strict=True)

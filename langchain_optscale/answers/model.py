@@ -1,0 +1,196 @@
+r"""The law behind answers and scores: how candidates of one question agree, and how right ones score.
+
+Symbols: n candidates of one question; p the probability that a candidate is right; a_i the canonical answer of
+candidate i, None where it has none; c_j how many gave answer j; s_i its score, c(s) the calibrated score and
+z_i = log(c / (1 - c)) its logit; h the hypothesis that answer j is right, or that none of the answers so far is.
+
+    p        ~ Beta(right * firmness, (1 - right) * firmness)               how hard the question is
+    r_i      ~ Bernoulli(p)                                                 whether candidate i is right
+    a_i      = the right answer                     if r_i = 1
+             = None with probability `silence`      if r_i = 0, else the next guest of a Chinese restaurant:
+               a wrong answer given c times before with probability c / (concentration + m), a new one with
+               probability concentration / (concentration + m), m wrong answers before it
+    u | p    ~ Normal(slope (2 p - 1), question_std^2)                      what all scores of the question share
+    v_j      ~ Normal(0, answer_std^2)                                      what all scores of one answer share
+    z_i      ~ Normal(centre + u + v_j + separation [r_i = 1], candidate_std^2)
+
+Two layers keep a score from being counted twice. A score that is high because the *question* is easy is high for all
+siblings, so it says how easy the question is and nothing about which answer is right; and the same answer scored again
+tells little that is new. Without them the scores had to be weakened by a factor between 0.1 and 0.7 to be useful.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from langchain_optscale.stats.calibration import Calibration
+
+__all__ = ["CALIBRATED_SCORES", "DEFAULT", "AnswerModel"]
+
+_FORMAT = "langchain-optscale/answer-model"
+_VERSION = 1
+# A score is never taken for more certain than this: atoms at 0 and 1 would outweigh everything else.
+_LEAST = 0.01
+_MOST_KNOWN = 4096
+
+
+@dataclass(frozen=True)
+class AnswerModel:
+    """The constants of the law, see the head of the module.
+
+    The defaults serve raw scores of unknown scale, `CALIBRATED_SCORES` those that are probabilities already, and
+    `fit_labelled` and `fit_unlabelled` learn them from recorded candidates.
+
+    Args:
+        right: Mean of p, in (0, 1).
+        firmness: Sum of the Beta law's two parameters, in [0.01, 200]; below 2 most questions are
+            either easy or hopeless.
+        concentration: How seldom wrong answers agree, > 0; two of them do with probability 1 / (1 + concentration).
+        silence: Probability in (0, 1) that a wrong candidate has no answer at all.
+        separation: By how much a right candidate's logit is higher than that of its wrong siblings, >= 0.
+        centre: Mean logit of a wrong candidate where p = 1/2.
+        slope: By how much the logits of a question rise as p goes from 1/2 to 1.
+        question_std: Spread of the logits between questions of the same p, > 0.
+        answer_std: Spread between the answers of one question, > 0.
+        candidate_std: Spread between the candidates of one answer, > 0.
+        calibration: Makes probabilities of scores; None takes the scores as they are.
+
+    Raises:
+        SettingsError: A constant is out of range.
+
+    Example:
+        >>> model = AnswerModel()
+        >>> AnswerModel.from_dict(model.to_dict()) == model
+        True
+        >>> round(model.logit(0.75), 4), round(model.logit(1.0), 4)
+        (1.0986, 4.5951)
+    """
+
+    right: float = 0.45
+    firmness: float = 1.0
+    concentration: float = 3.7
+    silence: float = 0.06
+    separation: float = 1.55
+    centre: float = 0.0
+    slope: float = 0.6
+    question_std: float = 0.65
+    answer_std: float = 1.8
+    candidate_std: float = 0.8
+    calibration: Calibration | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("right", "silence"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise SettingsError(f"{name} of an answer model must lie in (0, 1), got {getattr(self, name)!r}")
+        if not 0.01 <= self.firmness <= 200.0:
+            raise SettingsError(f"firmness of an answer model must lie in [0.01, 200], got {self.firmness!r}")
+        for name in ("concentration", "question_std", "answer_std", "candidate_std"):
+            if not 1e-4 <= getattr(self, name) <= 1e4:
+                raise SettingsError(f"{name} of an answer model must lie in [1e-4, 1e4], got {getattr(self, name)!r}")
+        for name in ("separation", "centre", "slope"):
+            if not abs(getattr(self, name)) <= 100.0:
+                raise SettingsError(f"{name} of an answer model must lie in [-100, 100], got {getattr(self, name)!r}")
+        if self.separation < 0.0:
+            raise SettingsError(f"separation of an answer model must be at least 0, got {self.separation!r}")
+
+    def logit(self, score: float) -> float:
+        """The logit of the calibrated score, held between those of 0.01 and 0.99."""
+        if self.calibration is None:
+            return _logit(score)
+        known = self._logits
+        if score not in known:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known[score] = _logit(self.calibration(score))
+        return known[score]
+
+    @cached_property
+    def _logits(self) -> dict[float, float]:
+        """Scores that were calibrated before: a session asks for the same ones after every candidate."""
+        return {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` gives an equal model back."""
+        data: dict[str, Any] = {"format": _FORMAT, "version": _VERSION}
+        for item in fields(self):
+            data[item.name] = getattr(self, item.name)
+        if self.calibration is not None:
+            data["calibration"] = self.calibration.to_dict()
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> AnswerModel:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: It is no answer model, of a later version, or damaged.
+        """
+        try:
+            settings = dict(data)
+            if (settings.pop("format", None), settings.pop("version", None)) != (_FORMAT, _VERSION):
+                raise InvalidRecordError(f"not an answer model of format {_FORMAT!r}, version {_VERSION}")
+            if settings.get("calibration") is not None:
+                # SciPy stands behind it, and a model without a calibration needs none.
+                from langchain_optscale.stats.calibration import Calibration
+
+                settings["calibration"] = Calibration.from_dict(settings["calibration"])
+            return cls(**settings)
+        except (TypeError, ValueError, SettingsError) as error:
+            if isinstance(error, InvalidRecordError):
+                raise
+            raise InvalidRecordError(f"the answer model cannot be read: {error}") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as a JSON file."""
+        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> AnswerModel:
+        """Read what `save` wrote.
+
+        Raises:
+            InvalidRecordError: The file is no answer model, or damaged; the sentence names it.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise InvalidRecordError(f"{Path(path)}: {error}") from error
+
+
+def _logit(probability: float) -> float:
+    bounded = min(max(probability, _LEAST), 1.0 - _LEAST)
+    return math.log(bounded / (1.0 - bounded))
+
+
+DEFAULT = AnswerModel()
+"""For raw scores of unknown scale.
+
+Fitted with labels to the first halves of three pools (MATH, GSM8K, a small model's arithmetic) together, each in five
+copies whose logits were stretched by 0.6 to 1.6 and moved by up to 0.8, so that it rests on the scale of no verifier;
+then rounded. `python -m benchmarks.answers --constants` repeats it and the other halves report it.
+"""
+
+CALIBRATED_SCORES = AnswerModel(
+    right=0.47,
+    firmness=2.2,
+    concentration=3.6,
+    silence=0.07,
+    separation=1.55,
+    centre=-0.45,
+    slope=1.0,
+    question_std=0.5,
+    answer_std=1.5,
+    candidate_std=0.75,
+)
+"""For scores that are probabilities of being right; from the same halves, calibrated on other folds of theirs."""

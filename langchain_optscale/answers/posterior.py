@@ -1,0 +1,145 @@
+"""The posterior over answers: how probable it is that each answer seen so far is right, or that none of them is.
+
+>>> posterior = AnswerPosterior.of(["12", "12", "7", None], [0.9, 0.8, 0.85, 0.1])
+>>> posterior.leader, posterior.place, posterior.probability > posterior.probabilities["7"]
+('12', 0, True)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_optscale.answers._joint import Histories, Joint
+from langchain_optscale.answers._lookahead import expected_leader, reduce
+from langchain_optscale.answers.model import DEFAULT, AnswerModel
+from langchain_optscale.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["AnswerPosterior", "select_posterior"]
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerPosterior:
+    """What answers and scores of one question say about which answer is right.
+
+    Make it by `of`.
+
+    Attributes:
+        model: The law that was assumed.
+        answers: The canonical answer of each candidate, None where it has none.
+        scores: Their scores.
+        probabilities: P(the answer is right) by answer, in order of appearance.
+        none: P(none of them is right); together with `probabilities` it sums to 1.
+    """
+
+    model: AnswerModel
+    answers: tuple[str | None, ...]
+    scores: tuple[float, ...]
+    probabilities: Mapping[str, float]
+    none: float
+    _joint: Joint
+
+    @classmethod
+    def of(
+        cls, answers: Sequence[str | None], scores: Sequence[float], model: AnswerModel | None = None
+    ) -> AnswerPosterior:
+        """The posterior after these candidates.
+
+        Args:
+            answers: The canonical answer of each candidate; None counts as wrong, not as an answer of its own.
+            scores: Scores in [0, 1], one for each.
+            model: The law; None takes the untrained default.
+
+        Raises:
+            SettingsError: The lengths differ.
+        """
+        if len(answers) != len(scores):
+            raise SettingsError(
+                f"every candidate needs a score and an answer or None, got {len(scores)} and {len(answers)}"
+            )
+        model = DEFAULT if model is None else model
+        columns: dict[str | int, int] = {}
+        counts: list[float] = []
+        sums: list[float] = []
+        for place, (answer, score) in enumerate(zip(answers, scores, strict=True)):
+            column = columns.setdefault(place if answer is None else answer, len(columns))
+            if column == len(counts):
+                counts.append(0.0)
+                sums.append(0.0)
+            counts[column] += 1.0
+            sums[column] += model.logit(score)
+        silent = [not isinstance(key, str) for key in columns]
+        joint = Joint(
+            model, Histories(np.array([[*counts, 0.0]]), np.array([[*sums, 0.0]]), np.array([[*silent, False]]))
+        )
+        *each, none = np.exp(joint.log_posterior[0]).tolist()
+        probabilities = {key: each[column] for key, column in columns.items() if isinstance(key, str)}
+        return cls(model, tuple(answers), tuple(scores), probabilities, none, joint)
+
+    @cached_property
+    def place(self) -> int | None:
+        """The place of the leader's candidate with the best score, the earliest of equals; None without an answer.
+
+        The leader is the most probable answer; of equally probable ones that with the best score, then the first.
+        """
+        ranked = (
+            (self.probabilities[answer], score, -place)
+            for place, (answer, score) in enumerate(zip(self.answers, self.scores, strict=True))
+            if answer is not None
+        )
+        best = max(ranked, default=None)
+        return None if best is None else -best[2]
+
+    @property
+    def leader(self) -> str | None:
+        """The most probable answer, None where no candidate has one."""
+        return None if self.place is None else self.answers[self.place]
+
+    @property
+    def probability(self) -> float:
+        """P(the leading answer is right), 0 where no candidate has one."""
+        leader = self.leader
+        return 0.0 if leader is None else self.probabilities[leader]
+
+    def expected_rise(self) -> Mapping[int, float]:
+        """By how much P(the then leading answer is right) is expected to rise by k more candidates.
+
+        Returns:
+            By k in 1, 2, 4 and 8, each in [0, 1]; see the module `_lookahead` for what is summed over. Empty where no
+            candidate has an answer.
+        """
+        if self.place is None:
+            return {}
+        now = self.probability
+        return {k: max(0.0, then - now) for k, then in expected_leader(reduce(self._joint)).items()}
+
+
+def select_posterior(answers: Sequence[str | None], scores: Sequence[float], model: AnswerModel | None = None) -> int:
+    """The place of the candidate to return: the best-scored one of the answer that is most probably right.
+
+    Where no candidate has an answer it is the candidate with the best score, the earliest of equals.
+
+    Args:
+        answers: The canonical answer of each candidate, None where it has none; at least one.
+        scores: Scores in [0, 1], one for each.
+        model: The law; None takes the untrained default.
+
+    Raises:
+        SettingsError: There are no candidates, or the lengths differ.
+
+    Example:
+        >>> select_posterior(["3", "4", "4", None], [0.8, 0.7, 0.75, 0.9])
+        2
+        >>> select_posterior([None, None], [0.2, 0.3])
+        1
+    """
+    if not scores:
+        raise SettingsError("there is no candidate to select")
+    place = AnswerPosterior.of(answers, scores, model).place
+    return max(range(len(scores)), key=lambda index: (scores[index], -index)) if place is None else place
