@@ -1,0 +1,292 @@
+"""How a fitted rule is fitted: trajectories of recorded questions, cross-validation, and the search for a price."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from langchain_optscale.answers.selection import SELECTIONS, as_selection
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.stats.calibration import IsotonicCalibration
+from langchain_optscale.stopping._backward import Design, Paths, solve, stopped_at
+from langchain_optscale.stopping._prefix import answer_features, score_features
+from langchain_optscale.stopping._stage import Stage
+from langchain_optscale.stopping.fitted import CandidatePrice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_optscale.stats.calibration import Calibration
+    from langchain_optscale.stopping._backward import FloatArray
+
+__all__ = ["FEWEST_QUESTIONS", "Plan", "fit"]
+
+FEWEST_QUESTIONS = 25
+"""Below it a fit is refused: on fewer it was no better than a fixed number of candidates."""
+
+_FOLDS = 5
+_RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+_PRICES = tuple(np.geomspace(0.0005, 0.2, 18).tolist())
+_MIDDLE_PRICE = 0.01
+_BISECTIONS = 12
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arguments of `FittedStopping.fit`."""
+
+    price: CandidatePrice | None
+    samples: float | None
+    labels: Literal["gold", "none"]
+    max_samples: int | None
+    select: str | None
+    first_round: int
+    round_size: int
+    orders: int
+    seed: int
+
+
+def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
+    """The fields of the fitted rule, `fallback` excepted.
+
+    Raises:
+        SettingsError: As `FittedStopping.fit`.
+    """
+    cap = _checked_cap(questions, plan)
+    with_answers = any(sample.answer is not None for question in questions for sample in question.samples)
+    labelled = all(sample.correct is not None for question in questions for sample in question.samples)
+    if plan.labels == "gold" and not labelled and with_answers:
+        raise SettingsError("labels='gold' needs a pool that says which samples are right; use labels='none'")
+    points = _points(plan, cap)
+    worth = _worth(questions, plan, with_answers=with_answers, labelled=labelled)
+    graded = not with_answers and not (labelled and plan.labels == "gold")
+    calibration = None if graded else _calibration(questions, worth)
+    reference = _best_of_cap(questions, cap) if labelled and plan.labels == "gold" else None
+    candidates = []
+    for select in _selections(plan, with_answers=with_answers):
+        paths, amounts = _paths(questions, plan, points, select, calibration, worth, with_answers=with_answers)
+        folds = _Folds(paths)
+        price, ridge = _chosen(plan, folds, amounts, points, reference)
+        costs = amounts.costs(price)
+        candidates.append((select, paths, price, ridge, costs, folds.stops(costs, ridge)))
+    # Each selection is judged at the price that it was fitted for; where prices differ, the samples it saves count.
+    select, paths, price, ridge, costs, held_out = max(candidates, key=lambda one: _net(one[1], one[4], one[5]))
+    _refuse_without_signal(paths, costs, held_out)
+    designs = [Design(paths.features[:, point]) for point in range(len(points) - 1)]
+    solved = solve(designs, paths, costs, ridge)
+    return {
+        "points": points,
+        "stages": tuple(Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)),
+        "calibration": calibration,
+        "select": select,
+        "with_answers": with_answers,
+        "price": price,
+        "labels": plan.labels,
+        "questions": len(questions),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Amounts:
+    """What going on to the next point consumes: candidates, tokens and longest candidate, each of shape (T, P - 1)."""
+
+    samples: FloatArray
+    tokens: FloatArray | None
+    longest: FloatArray | None
+
+    def costs(self, price: CandidatePrice) -> FloatArray:
+        """Its price, shape (T, P - 1)."""
+        costs = price.sample * self.samples
+        if not (price.token or price.second):
+            return costs
+        if self.tokens is None or self.longest is None:
+            raise SettingsError("a price of tokens or seconds needs a pool whose samples have tokens")
+        return costs + price.token * self.tokens + price.second * price.seconds_per_token * self.longest
+
+
+class _Folds:
+    """Cross-validation over questions: the designs of every fold are decomposed once for all prices and penalties."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self._parts = []
+        stages = range(paths.features.shape[1] - 1)
+        for fold in range(_FOLDS):
+            test = paths.groups % _FOLDS == fold
+            train = paths.of(~test)
+            designs = [Design(train.features[:, point]) for point in stages]
+            columns = [design.expanded(paths.features[test, point]) for point, design in enumerate(designs)]
+            self._parts.append((test, train, designs, columns))
+
+    def stops(self, costs: FloatArray, ridge: float) -> NDArray[np.int64]:
+        """Where each trajectory stops under a fit to the other folds, shape (T,)."""
+        stop = np.empty(len(self.paths.groups), dtype=np.int64)
+        for test, train, designs, columns in self._parts:
+            stop[test] = stopped_at(columns, solve(designs, train, costs[~test], ridge))
+        return stop
+
+
+def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
+    if len(questions) < FEWEST_QUESTIONS:
+        raise SettingsError(
+            f"{len(questions)} questions are too few to learn when to stop: record {FEWEST_QUESTIONS} at least, "
+            "100 or more for a gain that is sure; until then leave `stopping` out"
+        )
+    fewest = min(len(question.samples) for question in questions)
+    cap = fewest if plan.max_samples is None else plan.max_samples
+    if not 2 <= cap <= fewest:
+        raise SettingsError(f"max_samples must be from 2 to {fewest}, the fewest samples of a question, got {cap}")
+    if plan.price is not None and plan.samples is not None:
+        raise SettingsError("give a price or a mean number of samples, not both")
+    if plan.samples is not None and not 1.0 <= plan.samples <= cap:
+        raise SettingsError(f"samples must be from 1 to the cap of {cap}, got {plan.samples!r}")
+    if plan.select is not None and plan.select not in SELECTIONS:
+        raise SettingsError(f"select must be one of {', '.join(SELECTIONS)}, got {plan.select!r}")
+    if plan.labels not in ("gold", "none"):
+        raise SettingsError(f"labels must be 'gold' or 'none', got {plan.labels!r}")
+    for name in ("first_round", "round_size", "orders"):
+        if getattr(plan, name) < 1:
+            raise SettingsError(f"{name} must be at least 1, got {getattr(plan, name)!r}")
+    if any(sample.score is None for question in questions for sample in question.samples):
+        raise SettingsError("some samples have no score; where they have a logit, `Pool.scored` makes scores of it")
+    return cap
+
+
+def _points(plan: Plan, cap: int) -> tuple[int, ...]:
+    points = [*range(plan.first_round, cap, plan.round_size), cap]
+    if len(points) < 2:
+        raise SettingsError(f"first_round ({plan.first_round}) leaves nothing to decide below the cap of {cap}")
+    return tuple(points)
+
+
+def _worth(questions: Sequence[Any], plan: Plan, *, with_answers: bool, labelled: bool) -> Callable[[int, Any], float]:
+    """What returning a sample is worth, by the place of its question: right or wrong, or its graded score."""
+    if plan.labels == "gold" and labelled:
+        return lambda _, sample: float(bool(sample.correct))
+    if not with_answers:
+        return lambda _, sample: float(sample.score)
+    vote = as_selection("vote")
+    chosen = []
+    for question in questions:
+        answers = [sample.answer for sample in question.samples]
+        place = vote.position(answers, [sample.score for sample in question.samples])  # type: ignore[attr-defined]
+        chosen.append(answers[place])
+    return lambda place, sample: float(sample.answer is not None and sample.answer == chosen[place])
+
+
+def _calibration(questions: Sequence[Any], worth: Callable[[int, Any], float]) -> Calibration:
+    scores = [float(sample.score) for question in questions for sample in question.samples]
+    labels = [worth(place, sample) > 0.5 for place, question in enumerate(questions) for sample in question.samples]
+    if len(set(labels)) < 2:
+        raise SettingsError("all recorded samples are alike, right or wrong: there is nothing to learn from them")
+    return IsotonicCalibration.fit(scores, labels)
+
+
+def _paths(
+    questions: Sequence[Any],
+    plan: Plan,
+    points: tuple[int, ...],
+    select: str,
+    calibration: Calibration | None,
+    worth: Callable[[int, Any], float],
+    *,
+    with_answers: bool,
+) -> tuple[Paths, _Amounts]:
+    generator = np.random.default_rng(plan.seed)
+    selection: Any = as_selection(select)
+    features, values, groups, tokens, longest = [], [], [], [], []
+    counted = all(sample.tokens is not None for question in questions for sample in question.samples)
+    for group, question in enumerate(questions):
+        calibrated = [s.score if calibration is None else calibration(s.score) for s in question.samples]
+        for _ in range(plan.orders):
+            order = generator.permutation(len(question.samples))[: points[-1]].tolist()
+            drawn = [question.samples[place] for place in order]
+            answers, scores = [sample.answer for sample in drawn], [sample.score for sample in drawn]
+            known = [calibrated[place] for place in order]
+            rows, worths = [], []
+            for n in points:
+                leader = selection.position(answers[:n], scores[:n])
+                rows.append(
+                    answer_features(answers[:n], known[:n], leader) if with_answers else score_features(known[:n])
+                )
+                worths.append(worth(group, drawn[leader]))
+            features.append(rows)
+            values.append(worths)
+            groups.append(group)
+            if counted:
+                spent = [[drawn[i].tokens for i in range(a, b)] for a, b in zip(points, points[1:], strict=False)]
+                tokens.append([sum(one) for one in spent])
+                longest.append([max(one) for one in spent])
+    paths = Paths(np.array(features), np.array(values), np.zeros((len(groups), len(points) - 1)), np.array(groups))
+    steps = np.diff(np.array(points, dtype=np.float64))
+    return paths, _Amounts(
+        np.tile(steps, (len(groups), 1)), np.array(tokens, dtype=np.float64) if counted else None, np.array(longest, float) if counted else None
+    )
+
+
+def _chosen(
+    plan: Plan, folds: _Folds, amounts: _Amounts, points: tuple[int, ...], reference: float | None
+) -> tuple[CandidatePrice, float]:
+    """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest."""
+
+    def costs_at(price: float) -> FloatArray:
+        return amounts.costs(CandidatePrice(sample=price))
+
+    def ridge_at(costs: FloatArray) -> float:
+        return max(_RIDGES, key=lambda ridge: (_net(folds.paths, costs, folds.stops(costs, ridge)), ridge))
+
+    if plan.price is not None:
+        return plan.price, ridge_at(amounts.costs(plan.price))
+    ridge = ridge_at(costs_at(_MIDDLE_PRICE))
+    counts = np.array(points)
+    if plan.samples is not None:
+        low, high = 0.0, 1.0
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2.0 if low else high / 4.0
+            too_many = counts[folds.stops(costs_at(middle), ridge)].mean() > plan.samples
+            low, high = (middle, high) if too_many else (low, middle)
+        return CandidatePrice(sample=high), ridge
+    if reference is None:
+        raise SettingsError("without right and wrong there is no accuracy to keep: give a price or a number of samples")
+    able = [
+        price
+        for price in _PRICES
+        if _value(folds.paths, folds.stops(costs_at(price), ridge)) >= reference - 1e-12
+    ]
+    return CandidatePrice(sample=max(able, default=_PRICES[0])), ridge
+
+
+def _value(paths: Paths, stop: NDArray[np.int64]) -> float:
+    return float(np.take_along_axis(paths.values, stop[:, np.newaxis], axis=1).mean())
+
+
+def _net(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> float:
+    spent = np.concatenate([np.zeros((len(costs), 1)), np.cumsum(costs, axis=1)], axis=1)
+    return _value(paths, stop) - float(np.take_along_axis(spent, stop[:, np.newaxis], axis=1).mean())
+
+
+def _refuse_without_signal(paths: Paths, costs: FloatArray, held_out: NDArray[np.int64]) -> None:
+    """A rule that knows nothing can still stop at the best fixed number: learning must have bought something."""
+    learned = _net(paths, costs, held_out)
+    fixed = max(_net(paths, costs, np.full(len(paths.groups), point)) for point in range(paths.values.shape[1]))
+    if learned <= fixed:
+        raise SettingsError(
+            f"these candidates do not tell when to stop: on questions left out, a rule learned from the others is "
+            f"worth {learned:.4f} a question, the best fixed number of candidates {fixed:.4f}; "
+            "leave `stopping` out, or record more questions or a better verifier"
+        )
+
+
+def _best_of_cap(questions: Sequence[Any], cap: int) -> float:
+    """Accuracy of best-of-N at the cap, averaged over the order of equal scores, in the recorded order."""
+    right = []
+    for question in questions:
+        drawn = question.samples[:cap]
+        best = max(sample.score for sample in drawn)
+        right.append(np.mean([bool(sample.correct) for sample in drawn if sample.score == best]))
+    return math.fsum(right) / len(right)
