@@ -7,10 +7,11 @@ not normalised, which is quadratic in runs of combining marks.
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING
+
+from langchain_optscale.answers.numerals import last_numeral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,25 +30,6 @@ _ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "prof", "st", "vs", "cf", "
 
 _ITEM_BREAK = re.compile(r"[,،、，]")
 _CONJUNCTION = re.compile(r"(?<!\S)(?:and|or|&)(?!\S)", re.IGNORECASE)
-
-_SIGN = "[-+−]"
-_GROUP = r"(?:,|\{,\}|\\,|['’\u00a0\u2009\u202f])"
-_PLAIN = rf"(?:(?:\d{{1,3}}(?:{_GROUP}\d{{3}}(?!\d))++|\d++)(?:\.\d++)?+|\.\d++)"
-_TIMES_TEN = r" ?(?:×|\*|\\times|\\cdot) ?10"
-_SCIENTIFIC = rf"(?:[eE]{_SIGN}?\d++(?!\w)|{_TIMES_TEN}(?:(?:\^|\*\*)\{{?{_SIGN}?\d++\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]++))?"
-_DECIMAL = rf"(?P<number>{_PLAIN}{_SCIENTIFIC})"
-_FRACTION = (
-    rf"(?:\\[dt]?frac\{{ ?(?P<over>{_SIGN}?{_PLAIN}) ?\}}\{{ ?(?P<under>{_PLAIN}) ?\}}|"
-    rf"{_DECIMAL}(?: ?/ ?(?P<divisor>{_PLAIN}))?)"
-)
-# Neither in the middle of a word or a version (x2, v1.2.3), nor with the minus of a difference or a range
-# (10-5).
-_START = rf"(?<![\dA-Za-z_])(?<!\d\.)(?P<sign>(?<![)\]}}]){_SIGN})?[$€£¥]?"
-_PERCENT = r"(?P<percent> ?(?:\\?%|％|per ?cent\b))?"
-_NUMBER = re.compile(_START + _DECIMAL + _PERCENT)
-_NUMBER_OR_FRACTION = re.compile(_START + _FRACTION + _PERCENT)
-_POWER_OF_TEN = re.compile(rf"{_TIMES_TEN}(?:\^|\*\*)?")
-_SUPERSCRIPTS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
 
 
 def count_words(text: str) -> int:
@@ -145,9 +127,7 @@ def find_words(words: Iterable[str], text: str) -> list[str]:
 def last_number(text: str, *, percent: bool = False, fractions: bool = False) -> float | None:
     """The last number in the text.
 
-    Reads signs (also −), decimals with a point, thousands separated by commas, apostrophes or no-break spaces
-    (1,234.5; also LaTeX's 1{,}234), 1.5e-3 and 1.5 × 10^-3, and decimal digits of every script. A digit
-    inside a word (x2) is none, a currency sign before the digits is passed over.
+    Read as `answers.numerals.last_numeral` says.
 
     Args:
         text: Any text.
@@ -162,27 +142,14 @@ def last_number(text: str, *, percent: bool = False, fractions: bool = False) ->
         last_number("It took 3 days and cost -$1,234.50.")  # -1234.5
         ```
     """
-    pattern = _NUMBER_OR_FRACTION if fractions else _NUMBER
-    match = None
-    for match in pattern.finditer(text):  # noqa: B007 - the last one is wanted
-        pass
-    if match is None:
+    numeral = last_numeral(text, fractions=fractions)
+    value = None if numeral is None else numeral.read(percent=percent)
+    if value is None:
         return None
-    parts = match.groupdict()
-    number = _to_float(parts.get("over") or parts["number"])
-    divisor = parts.get("under") or parts.get("divisor")
-    if divisor is not None:
-        below = _to_float(divisor)
-        number = number / below if below else math.inf
-    if percent and parts["percent"]:
-        number /= 100
-    if parts["sign"] in ("-", "−"):
-        number = -number
-    return number if math.isfinite(number) else None
-
-
-def _to_float(digits: str) -> float:
-    return float(re.sub(r"[^\d.eE+-]", "", _POWER_OF_TEN.sub("e", digits).translate(_SUPERSCRIPTS)))
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _has_letter_or_digit(text: str) -> bool:

@@ -1,0 +1,194 @@
+"""What an extractor is, and extractors made of others: of several, of a function, of one compared in another way."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_optscale.answers.equivalence import Equivalence, SameMath
+from langchain_optscale.errors import SettingsError
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+__all__ = ["Compared", "Extractor", "ExtractorLike", "FirstOf", "Found", "FunctionAnswer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer as it was found.
+
+    Attributes:
+        text: The answer.
+        equivalence: How it is compared with the other answers to the question.
+    """
+
+    text: str
+    equivalence: Equivalence = SameMath()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Base of the extractors; write `find`.
+
+    They are frozen dataclasses: their fields are their settings, hence repr and equality. `a | b` is `FirstOf((a, b))`.
+    An extractor may be called from several threads at once.
+    """
+
+    def find(self, text: str, message: AIMessage | None = None) -> Found | str | None:
+        """The answer in a candidate.
+
+        Args:
+            text: The candidate's text.
+            message: The candidate's message, for answers that are not in the text; None where only the text is known,
+                as in a recorded pool.
+
+        Returns:
+            The answer, with an equivalence of its own or to be compared by `SameMath`; None where there is none.
+        """
+        raise NotImplementedError
+
+    def __call__(self, text: str, message: AIMessage | None = None) -> str | None:
+        """The answer's text, as it was found; None where there is none."""
+        found = self.read(text, message)
+        return None if found is None else found.text
+
+    def read(self, text: str, message: AIMessage | None = None) -> Found | None:
+        """The answer with its equivalence; blank answers are none."""
+        found = self.find(text, message)
+        if isinstance(found, str):
+            found = Found(found)
+        if found is None or (isinstance(found, Found) and not found.text.strip()):
+            return None
+        if not isinstance(found, Found):
+            raise SettingsError(f"an extractor must answer with a string or None, got {type(found).__name__}")
+        return found
+
+    def __or__(self, other: ExtractorLike) -> FirstOf:
+        return FirstOf((self, other))
+
+
+ExtractorLike: TypeAlias = Extractor | str | Callable[..., str | None]
+"""What `as_extractor` accepts."""
+
+
+@dataclass(frozen=True, init=False)
+class FirstOf(Extractor):
+    """The answer of the first extractor that finds one.
+
+    Attributes:
+        extractors: At least one of anything that `as_extractor` accepts.
+
+    Raises:
+        SettingsError: There is none, or one that is none.
+
+    Example:
+        >>> FirstOf("boxed", "choice")("the answer is (D)")
+        'D'
+    """
+
+    extractors: tuple[ExtractorLike, ...]
+
+    def __init__(self, *extractors: ExtractorLike | tuple[ExtractorLike, ...] | list[ExtractorLike]) -> None:
+        listed: list[Any] = []
+        for one in extractors:
+            listed += one if isinstance(one, tuple | list) else [one]
+        if not listed:
+            raise SettingsError("FirstOf needs at least one extractor")
+        flat: list[Extractor] = []
+        for one in listed:
+            made = _made(one)
+            flat += made.extractors if isinstance(made, FirstOf) else [made]  # type: ignore[arg-type]
+        object.__setattr__(self, "extractors", tuple(flat))
+
+    def find(self, text: str, message: AIMessage | None = None) -> Found | None:
+        """The first answer, with its own extractor's equivalence."""
+        for extractor in self.extractors:
+            found: Found | None = extractor.read(text, message)  # type: ignore[union-attr]
+            if found is not None:
+                return found
+        return None
+
+
+@dataclass(frozen=True)
+class Compared(Extractor):
+    """Another extractor's answers, compared in a way of your choice.
+
+    Attributes:
+        extractor: Anything that `as_extractor` accepts.
+        by: How its answers are compared.
+
+    Raises:
+        SettingsError: One of the two is none.
+
+    Example:
+        >>> from langchain_optscale.answers.equivalence import NormalForm
+        >>> half = Compared("boxed", NormalForm(percent=True)).read(r"\\boxed{50\\%}")
+        >>> half.equivalence.canonical(half.text)
+        '0.5'
+    """
+
+    extractor: ExtractorLike
+    by: Equivalence
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extractor", _made(self.extractor))
+        if not isinstance(self.by, Equivalence):
+            raise SettingsError(f"by must be an equivalence such as ExactText() or NormalForm(), got {self.by!r}")
+
+    def find(self, text: str, message: AIMessage | None = None) -> Found | None:
+        """The other's answer."""
+        found = self.extractor(text, message)  # type: ignore[operator, call-arg]
+        return None if found is None else Found(found, self.by)
+
+
+@dataclass(frozen=True)
+class FunctionAnswer(Extractor):
+    """A function as an extractor.
+
+    Attributes:
+        function: `(text)` or `(text, message)` to the answer as a string, or None.
+
+    Raises:
+        SettingsError: It cannot be called with the text alone, nor with text and message.
+    """
+
+    function: Callable[..., str | None]
+
+    def __post_init__(self) -> None:
+        if not callable(self.function) or isinstance(self.function, type) or self._arguments() is None:
+            raise SettingsError(
+                f"an extractor must be a function of the candidate's text, or of its text and message, got {self!r}"
+            )
+
+    def find(self, text: str, message: AIMessage | None = None) -> str | None:
+        """What the function says."""
+        return self.function(*(text, message)[: self._arguments()])
+
+    def _arguments(self) -> int | None:
+        """How many positional arguments the function is given; None where it takes neither one nor two."""
+        try:
+            signature = inspect.signature(self.function)
+        except ValueError:
+            return 1  # some functions written in C have no signature to look at
+        for count in (1, 2):
+            try:
+                signature.bind(*[None] * count)
+            except TypeError:
+                continue
+            return count
+        return None
+
+
+def _made(value: ExtractorLike) -> Extractor:
+    if isinstance(value, Extractor):
+        return value
+    # The names stand for extractors that are made with this module.
+    from langchain_optscale.answers.catalogue import as_extractor
+
+    made = as_extractor(value)
+    if made is None:
+        raise SettingsError("an extractor is needed, got None")
+    return made

@@ -1,0 +1,133 @@
+"""The answers of one search, by candidate: what was extracted, made comparable as it arrives."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from langchain_optscale.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.messages import AIMessage
+
+    from langchain_optscale.answers.equivalence import Equivalence
+    from langchain_optscale.answers.base import Extractor, Found
+
+__all__ = ["Agreement", "AnswerBook"]
+
+
+class Agreement(NamedTuple):
+    """How a candidate's answer stands among those of the others that have arrived.
+
+    Attributes:
+        same: Other candidates with the same answer; 0 for a candidate without one.
+        others: Other candidates, with and without an answer.
+    """
+
+    same: int
+    others: int
+
+
+class AnswerBook:
+    """Reads the answers of one search's candidates, so that equal answers become the same string.
+
+    Each answer takes its equivalence's canonical form. Where that leaves open whether two are the same, the equivalence
+    is asked, and the later answer takes the earlier one's form: given the order of arrival, every string is determined.
+    It may be used from several threads at once.
+
+    Args:
+        extract: Finds the answer; None where the task has none.
+
+    Example:
+        >>> from langchain_optscale.answers.extraction import BoxedAnswer
+        >>> book = AnswerBook(BoxedAnswer())
+        >>> book.read(0, r"It is \\boxed{0.50}."), book.read(1, r"\\boxed{\\frac12}"), book.read(2, "unclear")
+        ('0.5', '0.5', None)
+        >>> book.agreement(0)
+        Agreement(same=1, others=2)
+    """
+
+    def __init__(self, extract: Extractor | None = None) -> None:
+        self.extract = extract
+        self._answers: dict[int, str | None] = {}
+        self._errors: dict[int, Exception] = {}
+        # By equivalence, every canonical form and the one that stands for it.
+        self._forms: dict[Equivalence, dict[str, str]] = {}
+        self._restored: list[str] = []
+        self._reading = threading.Lock()
+
+    @property
+    def answers(self) -> Mapping[int, str | None]:
+        """Answer by candidate index, in order of arrival; None for a candidate without one."""
+        return dict(self._answers)
+
+    def read(self, index: int, text: str, message: AIMessage | None = None) -> str | None:
+        """The canonical answer of a candidate that has arrived; a second call for it changes nothing.
+
+        Comparing expressions may take seconds, see `SameMath`: keep it off the event loop.
+
+        Args:
+            index: The candidate's number.
+            text: Its text.
+            message: Its message, where there is one.
+
+        Raises:
+            Exception: Whatever the extractor raises, for each call anew; the candidate then counts as having none.
+        """
+        if index not in self._answers:
+            answer: str | None = None
+            try:
+                found = self.extract.read(text, message) if self.extract is not None else None
+            except Exception as error:  # noqa: BLE001 - kept, and raised below
+                self._errors.setdefault(index, error)
+                found = None
+            with self._reading:
+                if index not in self._answers:
+                    answer = None if found is None else self._form(found)
+                    self._answers[index] = answer
+        if index in self._errors:
+            raise self._errors[index]
+        return self._answers[index]
+
+    def restore(self, index: int, answer: str | None) -> None:
+        """Take over what was read in an earlier part of the same search; in the order in which it arrived.
+
+        Args:
+            index: The candidate's number.
+            answer: Its canonical answer.
+        """
+        with self._reading:
+            self._answers.setdefault(index, answer)
+            if answer is not None:
+                self._restored.append(answer)
+                for forms in self._forms.values():
+                    forms.setdefault(answer, answer)
+
+    def agreement(self, index: int) -> Agreement:
+        """How many others have arrived, and how many of them with the same answer.
+
+        Args:
+            index: A candidate that has been read.
+
+        Raises:
+            SettingsError: It has not.
+        """
+        answers = self._answers.copy()
+        if index not in answers:
+            raise SettingsError(f"the answer of candidate {index} has not been read")
+        answer = answers.pop(index)
+        same = 0 if answer is None else sum(other == answer for other in answers.values())
+        return Agreement(same, len(answers))
+
+    def _form(self, found: Found) -> str | None:
+        form = found.equivalence.canonical(found.text)
+        if not form:
+            return None
+        forms = self._forms.setdefault(found.equivalence, {answer: answer for answer in self._restored})
+        if form not in forms:
+            # Forms that are the same lead to the first of them, which stands for them all.
+            representatives = list(dict.fromkeys(forms.values()))
+            forms[form] = found.equivalence.match(form, representatives) or form
+        return forms[form]
