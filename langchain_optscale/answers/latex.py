@@ -1,7 +1,7 @@
 r"""LaTeX without its clothes: boxes found, wrappers taken off, several spellings of one thing written as one.
 
-    >>> last_box(r"so \boxed{\frac{1}{2}}, that is, half"), bare(r"\left( \dfrac12,\, 3^{\circ} \right)")
-    ('\\frac{1}{2}', '( \\frac{1}{2}, 3 )')
+>>> last_box(r"so \boxed{\frac{1}{2}}, that is, half"), bare(r"\left( \dfrac12,\, 3^{\circ} \right)")
+('\\frac{1}{2}', '( \\frac{1}{2}, 3 )')
 """
 
 from __future__ import annotations

@@ -142,7 +142,9 @@ def canonical_json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
         items = sorted((str(key), one) for key, one in value.items()) if value else []
-        return "{" + ",".join([f"{json.dumps(key, ensure_ascii=False)}:{canonical_json(one)}" for key, one in items]) + "}"
+        return (
+            "{" + ",".join([f"{json.dumps(key, ensure_ascii=False)}:{canonical_json(one)}" for key, one in items]) + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical_json, value)) + "]"
     if isinstance(value, int | float | Decimal):

@@ -34,6 +34,9 @@ _RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 _PRICES = tuple(np.geomspace(0.0005, 0.2, 18).tolist())
 _MIDDLE_PRICE = 0.01
 _BISECTIONS = 12
+_ROUNDING = 1e-12
+_LEAST_SIGNAL = 2.0
+"""In standard errors over questions: see `_Folds.signal`."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +70,23 @@ def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
     graded = not with_answers and not (labelled and plan.labels == "gold")
     calibration = None if graded else _calibration(questions, worth)
     reference = _best_of_cap(questions, cap) if labelled and plan.labels == "gold" else None
-    candidates = []
+    drafts = []
     for select in _selections(plan, with_answers=with_answers):
         paths, amounts = _paths(questions, plan, points, select, calibration, worth, with_answers=with_answers)
         folds = _Folds(paths)
         price, ridge = _chosen(plan, folds, amounts, points, reference)
         costs = amounts.costs(price)
-        candidates.append((select, paths, price, ridge, costs, folds.stops(costs, ridge)))
-    # Each selection is judged at the price that it was fitted for; where prices differ, the samples it saves count.
-    select, paths, price, ridge, costs, held_out = max(candidates, key=lambda one: _net(one[1], one[4], one[5]))
-    _refuse_without_signal(paths, costs, held_out)
+        drafts.append(_Draft(select, paths, price, ridge, costs, folds.stops(costs, ridge), folds.signal(ridge)))
+    best = max(drafts, key=lambda draft: draft.merit(plan, points, reference))
+    paths, price, costs, ridge = best.paths, best.price, best.costs, best.ridge
+    _refuse_without_signal(best.signal)
     designs = [Design(paths.features[:, point]) for point in range(len(points) - 1)]
     solved = solve(designs, paths, costs, ridge)
     return {
         "points": points,
         "stages": tuple(Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)),
         "calibration": calibration,
-        "select": select,
+        "select": best.select,
         "with_answers": with_answers,
         "price": price,
         "labels": plan.labels,
@@ -109,6 +112,28 @@ class _Amounts:
         return costs + price.token * self.tokens + price.second * price.seconds_per_token * self.longest
 
 
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A fit for one selection, with where each trajectory stops under a fit to the other folds."""
+
+    select: str
+    paths: Paths
+    price: CandidatePrice
+    ridge: float
+    costs: FloatArray
+    stop: NDArray[np.int64]
+    signal: float
+
+    def merit(self, plan: Plan, points: tuple[int, ...], reference: float | None) -> tuple[float, float]:
+        """What selections are compared by: worth at a price, value for a number of samples, or samples at parity."""
+        value = float(_values(self.paths, self.stop).mean())
+        if plan.price is not None:
+            return 1.0, float(_net(self.paths, self.costs, self.stop).mean())
+        if plan.samples is not None or reference is None or value < reference - _ROUNDING:
+            return 0.0, value
+        return 1.0, -float(np.array(points)[self.stop].mean())
+
+
 class _Folds:
     """Cross-validation over questions: the designs of every fold are decomposed once for all prices and penalties."""
 
@@ -129,6 +154,23 @@ class _Folds:
         for test, train, designs, columns in self._parts:
             stop[test] = stopped_at(columns, solve(designs, train, costs[~test], ridge))
         return stop
+
+    def signal(self, ridge: float) -> float:
+        """How surely the numbers of a prefix tell what stopping there is worth, on questions left out.
+
+        At every decision point the predicted and the realised value are centred and multiplied; the products are added
+        up by question, and their mean over questions is given in its standard errors: about a standard normal number
+        where nothing can be told.
+        """
+        products = np.zeros(len(self.paths.groups))
+        for test, train, designs, columns in self._parts:
+            for point, design in enumerate(designs):
+                predicted = columns[point] @ design.regress(train.values[:, point], ridge)
+                realised = self.paths.values[test, point]
+                products[test] += (predicted - predicted.mean()) * (realised - realised.mean())
+        sums = np.bincount(self.paths.groups, products)
+        deviation = float(sums.std(ddof=1))
+        return float(sums.mean()) * math.sqrt(len(sums)) / deviation if deviation > 0 else 0.0
 
 
 def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
@@ -225,7 +267,9 @@ def _paths(
     paths = Paths(np.array(features), np.array(values), np.zeros((len(groups), len(points) - 1)), np.array(groups))
     steps = np.diff(np.array(points, dtype=np.float64))
     return paths, _Amounts(
-        np.tile(steps, (len(groups), 1)), np.array(tokens, dtype=np.float64) if counted else None, np.array(longest, float) if counted else None
+        np.tile(steps, (len(groups), 1)),
+        np.array(tokens, dtype=np.float64) if counted else None,
+        np.array(longest, float) if counted else None,
     )
 
 
@@ -238,7 +282,9 @@ def _chosen(
         return amounts.costs(CandidatePrice(sample=price))
 
     def ridge_at(costs: FloatArray) -> float:
-        return max(_RIDGES, key=lambda ridge: (_net(folds.paths, costs, folds.stops(costs, ridge)), ridge))
+        return max(
+            _RIDGES, key=lambda ridge: (float(_net(folds.paths, costs, folds.stops(costs, ridge)).mean()), ridge)
+        )
 
     if plan.price is not None:
         return plan.price, ridge_at(amounts.costs(plan.price))
@@ -256,29 +302,36 @@ def _chosen(
     able = [
         price
         for price in _PRICES
-        if _value(folds.paths, folds.stops(costs_at(price), ridge)) >= reference - 1e-12
+        if _values(folds.paths, folds.stops(costs_at(price), ridge)).mean() >= reference - _ROUNDING
     ]
     return CandidatePrice(sample=max(able, default=_PRICES[0])), ridge
 
 
-def _value(paths: Paths, stop: NDArray[np.int64]) -> float:
-    return float(np.take_along_axis(paths.values, stop[:, np.newaxis], axis=1).mean())
+def _selections(plan: Plan, *, with_answers: bool) -> tuple[str, ...]:
+    if plan.select is not None:
+        return (plan.select,)
+    return ("vote", "weighted_vote", "best") if with_answers else ("best",)
 
 
-def _net(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> float:
+def _values(paths: Paths, stop: NDArray[np.int64]) -> FloatArray:
+    """What each trajectory returns, shape (T,)."""
+    values: FloatArray = np.take_along_axis(paths.values, stop[:, np.newaxis], axis=1)[:, 0]
+    return values
+
+
+def _net(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> FloatArray:
+    """What each trajectory returns, less what it paid; shape (T,)."""
     spent = np.concatenate([np.zeros((len(costs), 1)), np.cumsum(costs, axis=1)], axis=1)
-    return _value(paths, stop) - float(np.take_along_axis(spent, stop[:, np.newaxis], axis=1).mean())
+    net: FloatArray = _values(paths, stop) - np.take_along_axis(spent, stop[:, np.newaxis], axis=1)[:, 0]
+    return net
 
 
-def _refuse_without_signal(paths: Paths, costs: FloatArray, held_out: NDArray[np.int64]) -> None:
-    """A rule that knows nothing can still stop at the best fixed number: learning must have bought something."""
-    learned = _net(paths, costs, held_out)
-    fixed = max(_net(paths, costs, np.full(len(paths.groups), point)) for point in range(paths.values.shape[1]))
-    if learned <= fixed:
+def _refuse_without_signal(signal: float) -> None:
+    if signal < _LEAST_SIGNAL:
         raise SettingsError(
-            f"these candidates do not tell when to stop: on questions left out, a rule learned from the others is "
-            f"worth {learned:.4f} a question, the best fixed number of candidates {fixed:.4f}; "
-            "leave `stopping` out, or record more questions or a better verifier"
+            "these candidates do not tell when to stop: on questions left out, their scores and answers do not show "
+            f"which prefixes are right ({signal:.1f} standard errors, {_LEAST_SIGNAL:.1f} are asked for); "
+            "leave `stopping` out, or record more questions or use a better verifier"
         )
 
 

@@ -198,9 +198,7 @@ class FittedStopping(Rule):
         if outside is not None:
             decision = self.fallback(history)
             figures = {f"outside fitted: {self._names[outside]}": numbers[outside], **decision.figures}
-            return Decision(
-                decision.stop, decision.reason, decision.draw, decision.optimal_n, decision.rule, figures
-            )
+            return Decision(decision.stop, decision.reason, decision.draw, decision.optimal_n, decision.rule, figures)
         advantage = self.stages[place].advantage(numbers)
         figures = {"advantage": advantage}
         ahead = self.points[place + 1] - n
@@ -271,7 +269,9 @@ class FittedStopping(Rule):
             if header.pop("format", None) != _FORMAT:
                 raise InvalidRecordError(f"{path} is no fitted rule")
             count = len(arrays["intercept"])
-            header["stages"] = [{name: array[place].tolist() for name, array in arrays.items()} for place in range(count)]
+            header["stages"] = [
+                {name: array[place].tolist() for name, array in arrays.items()} for place in range(count)
+            ]
             rule = Rule.from_dict(header)
         except (OSError, ValueError, KeyError, IndexError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
@@ -282,7 +282,6 @@ class FittedStopping(Rule):
     @property
     def _names(self) -> tuple[str, ...]:
         return ANSWER_FEATURES if self.with_answers else SCORE_FEATURES
-
 
     def _features(self, answers: Sequence[str | None], scores: Sequence[float]) -> list[float]:
         known = answers or (None,) * len(scores)
