@@ -33,7 +33,7 @@ def main() -> None:
     def equal(one: Any, other: Any) -> bool:
         return bool(one and other and math_verify.verify(one, other, timeout_seconds=None))
 
-    print(json.dumps({"ready": True}), file=out, flush=True)  # noqa: T201 - the protocol
+    print(json.dumps({"ready": True}), file=out, flush=True)
     for line in sys.stdin:
         question = json.loads(line)
         _end_after(question["timeout_s"] + _GRACE_S)
@@ -49,7 +49,7 @@ def main() -> None:
         except (Exception, RecursionError):  # noqa: BLE001 - whatever cannot be compared is not known to be equal
             place = None
         _end_after(0)
-        print(json.dumps({"equal": place}), file=out, flush=True)  # noqa: T201 - the protocol
+        print(json.dumps({"equal": place}), file=out, flush=True)
 
 
 def _limit_memory() -> None:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-    from langchain_optscale.answers.equivalence import Equivalence
     from langchain_optscale.answers.base import Extractor, Found
+    from langchain_optscale.answers.equivalence import Equivalence
 
 __all__ = ["Agreement", "AnswerBook"]
 

@@ -150,7 +150,7 @@ def canonical_json(value: Any) -> str:
     if isinstance(value, int | float | Decimal):
         # A float by its shortest digits: 0.1 is a tenth, whatever its binary form.
         digits = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-        if digits.is_finite() and -400 < digits.adjusted() < 400:  # noqa: PLR2004 - as far as numbers are written out
+        if digits.is_finite() and -400 < digits.adjusted() < 400:
             return write_number(Fraction(digits))
         return json.dumps(str(value))
     return json.dumps(repr(value), ensure_ascii=False)

@@ -32,18 +32,16 @@ class Paths:
     Attributes:
         features: Shape (T, P, F).
         values: What stopping there returns, shape (T, P), in [0, 1].
-        costs: What going on to the next point costs, shape (T, P - 1).
         groups: The question of each trajectory, shape (T,).
     """
 
     features: FloatArray
     values: FloatArray
-    costs: FloatArray
     groups: NDArray[np.int64]
 
     def of(self, chosen: NDArray[np.bool_]) -> Paths:
         """The chosen trajectories, a mask of shape (T,)."""
-        return Paths(self.features[chosen], self.values[chosen], self.costs[chosen], self.groups[chosen])
+        return Paths(self.features[chosen], self.values[chosen], self.groups[chosen])
 
 
 class Design:
@@ -104,7 +102,7 @@ def solve(designs: list[Design], paths: Paths, costs: FloatArray, ridge: float) 
     Args:
         designs: One for each point but the last, made of `paths`.
         paths: Whose values are regressed.
-        costs: Of going on, shape (T, P - 1); `paths.costs` at another price.
+        costs: Of going on to the next point, shape (T, P - 1).
         ridge: As in `Design.regress`.
     """
     value = paths.values[:, -1]

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from langchain_optscale.answers.selection import SELECTIONS, as_selection
+from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.stats.calibration import IsotonicCalibration
 from langchain_optscale.stopping._backward import Design, Paths, solve, stopped_at
-from langchain_optscale.stopping._prefix import answer_features, score_features
 from langchain_optscale.stopping._stage import Stage
+from langchain_optscale.stopping._trajectories import Recording
 from langchain_optscale.stopping.fitted import CandidatePrice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from langchain_optscale.stats.calibration import Calibration
     from langchain_optscale.stopping._backward import FloatArray
+    from langchain_optscale.stopping._trajectories import Amounts
 
 __all__ = ["FEWEST_QUESTIONS", "Plan", "fit"]
 
@@ -61,18 +60,12 @@ def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
         SettingsError: As `FittedStopping.fit`.
     """
     cap = _checked_cap(questions, plan)
-    with_answers = any(sample.answer is not None for question in questions for sample in question.samples)
-    labelled = all(sample.correct is not None for question in questions for sample in question.samples)
-    if plan.labels == "gold" and not labelled and with_answers:
-        raise SettingsError("labels='gold' needs a pool that says which samples are right; use labels='none'")
+    recording = Recording(questions, plan.labels)
     points = _points(plan, cap)
-    worth = _worth(questions, plan, with_answers=with_answers, labelled=labelled)
-    graded = not with_answers and not (labelled and plan.labels == "gold")
-    calibration = None if graded else _calibration(questions, worth)
-    reference = _best_of_cap(questions, cap) if labelled and plan.labels == "gold" else None
+    reference = _best_of_cap(questions, cap) if recording.labelled else None
     drafts = []
-    for select in _selections(plan, with_answers=with_answers):
-        paths, amounts = _paths(questions, plan, points, select, calibration, worth, with_answers=with_answers)
+    for select in _selections(plan, with_answers=recording.with_answers):
+        paths, amounts = recording.paths(points, select, plan.orders, plan.seed)
         folds = _Folds(paths)
         price, ridge = _chosen(plan, folds, amounts, points, reference)
         costs = amounts.costs(price)
@@ -85,31 +78,13 @@ def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
     return {
         "points": points,
         "stages": tuple(Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)),
-        "calibration": calibration,
+        "calibration": recording.calibration,
         "select": best.select,
-        "with_answers": with_answers,
+        "with_answers": recording.with_answers,
         "price": price,
         "labels": plan.labels,
         "questions": len(questions),
     }
-
-
-@dataclass(frozen=True, eq=False)
-class _Amounts:
-    """What going on to the next point consumes: candidates, tokens and longest candidate, each of shape (T, P - 1)."""
-
-    samples: FloatArray
-    tokens: FloatArray | None
-    longest: FloatArray | None
-
-    def costs(self, price: CandidatePrice) -> FloatArray:
-        """Its price, shape (T, P - 1)."""
-        costs = price.sample * self.samples
-        if not (price.token or price.second):
-            return costs
-        if self.tokens is None or self.longest is None:
-            raise SettingsError("a price of tokens or seconds needs a pool whose samples have tokens")
-        return costs + price.token * self.tokens + price.second * price.seconds_per_token * self.longest
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,75 +181,8 @@ def _points(plan: Plan, cap: int) -> tuple[int, ...]:
     return tuple(points)
 
 
-def _worth(questions: Sequence[Any], plan: Plan, *, with_answers: bool, labelled: bool) -> Callable[[int, Any], float]:
-    """What returning a sample is worth, by the place of its question: right or wrong, or its graded score."""
-    if plan.labels == "gold" and labelled:
-        return lambda _, sample: float(bool(sample.correct))
-    if not with_answers:
-        return lambda _, sample: float(sample.score)
-    vote = as_selection("vote")
-    chosen = []
-    for question in questions:
-        answers = [sample.answer for sample in question.samples]
-        place = vote.position(answers, [sample.score for sample in question.samples])  # type: ignore[attr-defined]
-        chosen.append(answers[place])
-    return lambda place, sample: float(sample.answer is not None and sample.answer == chosen[place])
-
-
-def _calibration(questions: Sequence[Any], worth: Callable[[int, Any], float]) -> Calibration:
-    scores = [float(sample.score) for question in questions for sample in question.samples]
-    labels = [worth(place, sample) > 0.5 for place, question in enumerate(questions) for sample in question.samples]
-    if len(set(labels)) < 2:
-        raise SettingsError("all recorded samples are alike, right or wrong: there is nothing to learn from them")
-    return IsotonicCalibration.fit(scores, labels)
-
-
-def _paths(
-    questions: Sequence[Any],
-    plan: Plan,
-    points: tuple[int, ...],
-    select: str,
-    calibration: Calibration | None,
-    worth: Callable[[int, Any], float],
-    *,
-    with_answers: bool,
-) -> tuple[Paths, _Amounts]:
-    generator = np.random.default_rng(plan.seed)
-    selection: Any = as_selection(select)
-    features, values, groups, tokens, longest = [], [], [], [], []
-    counted = all(sample.tokens is not None for question in questions for sample in question.samples)
-    for group, question in enumerate(questions):
-        calibrated = [s.score if calibration is None else calibration(s.score) for s in question.samples]
-        for _ in range(plan.orders):
-            order = generator.permutation(len(question.samples))[: points[-1]].tolist()
-            drawn = [question.samples[place] for place in order]
-            answers, scores = [sample.answer for sample in drawn], [sample.score for sample in drawn]
-            known = [calibrated[place] for place in order]
-            rows, worths = [], []
-            for n in points:
-                leader = selection.position(answers[:n], scores[:n])
-                rows.append(
-                    answer_features(answers[:n], known[:n], leader) if with_answers else score_features(known[:n])
-                )
-                worths.append(worth(group, drawn[leader]))
-            features.append(rows)
-            values.append(worths)
-            groups.append(group)
-            if counted:
-                spent = [[drawn[i].tokens for i in range(a, b)] for a, b in zip(points, points[1:], strict=False)]
-                tokens.append([sum(one) for one in spent])
-                longest.append([max(one) for one in spent])
-    paths = Paths(np.array(features), np.array(values), np.zeros((len(groups), len(points) - 1)), np.array(groups))
-    steps = np.diff(np.array(points, dtype=np.float64))
-    return paths, _Amounts(
-        np.tile(steps, (len(groups), 1)),
-        np.array(tokens, dtype=np.float64) if counted else None,
-        np.array(longest, float) if counted else None,
-    )
-
-
 def _chosen(
-    plan: Plan, folds: _Folds, amounts: _Amounts, points: tuple[int, ...], reference: float | None
+    plan: Plan, folds: _Folds, amounts: Amounts, points: tuple[int, ...], reference: float | None
 ) -> tuple[CandidatePrice, float]:
     """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest."""
 

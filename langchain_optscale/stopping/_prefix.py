@@ -119,7 +119,7 @@ def score_features(calibrated: Sequence[float]) -> list[float]:
 
 
 def _posterior_odds(own: str | int, evidence: dict[str | int, float]) -> float:
-    """log P(own) / (1 - P(own)) against all other answers and none of them, within +-12."""
+    """The log-odds log P(own) / (1 - P(own)) against all other answers and none of them, within +-12."""
     others = [0.0, *(value for key, value in evidence.items() if key != own)]
     highest = max(others)
     against = highest + math.log(math.fsum([math.exp(value - highest) for value in others]))

@@ -154,7 +154,7 @@ class Rule(ABC):
         return data
 
     @classmethod
-    def _from_settings(cls, settings: Mapping[str, Any]) -> Rule:
+    def from_settings(cls, settings: Mapping[str, Any]) -> Rule:
         """The rule with these settings, rules within it already made; for rules whose settings are not all plain."""
         return cls(**settings)
 
@@ -173,7 +173,7 @@ class Rule(ABC):
             if isinstance(value, dict) and "rule" in value:
                 settings[key] = Rule.from_dict(value)
         try:
-            return Rule._known[name]._from_settings(settings)
+            return Rule._known[name].from_settings(settings)
         except (TypeError, SettingsError) as error:
             raise InvalidRecordError(f"stopping rule {name}: {error}") from error
 

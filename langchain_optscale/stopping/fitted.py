@@ -15,12 +15,13 @@ import math
 import zipfile
 from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from langchain_optscale.answers.selection import SELECTIONS, as_selection
+from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records import Decision, StopReason
 from langchain_optscale.stopping._prefix import ANSWER_FEATURES, SCORE_FEATURES, answer_features, score_features
@@ -109,7 +110,7 @@ class FittedStopping(Rule):
             len(self.points) >= 2
             and len(self.stages) == len(self.points) - 1
             and self.points[0] >= 1
-            and all(a < b for a, b in zip(self.points, self.points[1:], strict=False))
+            and all(a < b for a, b in pairwise(self.points))
             and all(len(stage.linear) == size for stage in self.stages)
             and self.select in SELECTIONS
             and isinstance(self.fallback, Rule)
@@ -231,7 +232,8 @@ class FittedStopping(Rule):
         }
 
     @classmethod
-    def _from_settings(cls, settings: Mapping[str, Any]) -> FittedStopping:
+    def from_settings(cls, settings: Mapping[str, Any]) -> FittedStopping:
+        """The rule of what `to_dict` wrote."""
         from langchain_optscale.stats.calibration import Calibration
 
         given = dict(settings)
@@ -250,7 +252,7 @@ class FittedStopping(Rule):
         """Write it to a file: an npz of plain arrays, with the rest as JSON text in it; nothing is pickled."""
         data = self.to_dict()
         stages = data.pop("stages")
-        arrays = {name: np.array([stage[name] for stage in stages]) for name in stages[0]}
+        arrays: dict[str, Any] = {name: np.array([stage[name] for stage in stages]) for name in stages[0]}
         header = json.dumps({"format": _FORMAT, **data}, allow_nan=False)
         with Path(path).open("wb") as file:
             np.savez_compressed(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
@@ -288,4 +290,4 @@ class FittedStopping(Rule):
         calibrated = [score if self.calibration is None else self.calibration(score) for score in scores]
         if not self.with_answers:
             return score_features(calibrated)
-        return answer_features(known, calibrated, as_selection(self.select).position(known, scores))
+        return answer_features(known, calibrated, SELECTIONS[self.select].position(known, scores))
