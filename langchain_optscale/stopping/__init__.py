@@ -2,13 +2,16 @@
 
 from langchain_optscale.stopping.base import Both, Either, History, Rule
 from langchain_optscale.stopping.budgets import Deadline, MaxFailures, MaxSamples, MinSamples, TokenBudget
+from langchain_optscale.stopping.fitted import CandidatePrice, FittedStopping
 from langchain_optscale.stopping.presets import optscale, paper
 from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
 
 __all__ = [
     "Both",
+    "CandidatePrice",
     "Deadline",
     "Either",
+    "FittedStopping",
     "History",
     "Hopeless",
     "MarginalGain",

@@ -1,4 +1,4 @@
-"""Recorded questions as trajectories: what a learned rule sees, what stopping there is worth, what going on consumes."""
+"""Recorded questions as trajectories: what a learned rule sees, what stopping is worth, what going on consumes."""
 
 from __future__ import annotations
 
