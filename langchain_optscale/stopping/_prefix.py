@@ -43,8 +43,10 @@ ANSWER_FEATURES = (
 )
 SCORE_FEATURES = ("best", "lead", "mean", "spread", "stale")
 
-_AGREEMENT = math.log(8.0)
+_AGREEMENT = 8.0
 _MOST_ODDS = 12.0
+_LEAST = 1e-6
+_MOST = 1.0 - _LEAST
 
 
 def answer_features(answers: Sequence[str | None], calibrated: Sequence[float], leader: int) -> list[float]:
@@ -64,34 +66,44 @@ def answer_features(answers: Sequence[str | None], calibrated: Sequence[float], 
         (0.667, 0.333, 1.962)
     """
     n = len(answers)
-    counts: dict[str | int, int] = {}
-    sums: dict[str | int, float] = {}
-    evidence: dict[str | int, float] = {}
+    given = answers[leader]
+    own: str | int = leader if given is None else given
+    tallies: dict[str | int, list[float]] = {}
     unanswered = 0
-    for place, (answer, score) in enumerate(zip(answers, calibrated, strict=True)):
-        if answer is None:
+    for place, answer in enumerate(answers):
+        key: str | int
+        if answer is not None:
+            key = answer
+        else:
             unanswered += 1
             if place != leader:
                 continue
-        key = place if answer is None else answer
-        counts[key] = counts.get(key, 0) + 1
-        sums[key] = sums.get(key, 0.0) + score
-        evidence[key] = evidence.get(key, 0.0) + _log_odds(score) + _AGREEMENT
-    given = answers[leader]
-    own: str | int = leader if given is None else given
-    count, total = counts[own], math.fsum(calibrated)
-    rival = max((number for key, number in counts.items() if key != own), default=0)
+            key = place
+        score = calibrated[place]
+        # Written out, since this loop runs after every verdict.
+        odds = score / (1.0 - score) if _LEAST < score < _MOST else (_LEAST if score <= _LEAST else 1.0 / _LEAST)
+        evidence = math.log(_AGREEMENT * odds)
+        tally = tallies.get(key)
+        if tally is None:
+            tallies[key] = [1.0, score, evidence]
+        else:
+            tally[0] += 1.0
+            tally[1] += score
+            tally[2] += evidence
+    count, sum_of_own, _ = tallies[own]
+    total = math.fsum(calibrated)
+    rival = max([tally[0] for key, tally in tallies.items() if key != own], default=0.0)
     return [
         count / n,
         math.log(count),
         rival / n,
         math.log1p(rival),
-        sums[own] / total if total > 0 else count / n,
-        sums[own] / count,
-        _posterior_odds(own, evidence),
+        sum_of_own / total if total > 0 else count / n,
+        sum_of_own / count,
+        _posterior_odds(own, tallies),
         max(calibrated),
         total / n,
-        len(counts) / n,
+        len(tallies) / n,
         unanswered / n,
     ]
 
@@ -118,14 +130,9 @@ def score_features(calibrated: Sequence[float]) -> list[float]:
     return [best, best - second, mean, spread, (n - 1 - place) / n]
 
 
-def _posterior_odds(own: str | int, evidence: dict[str | int, float]) -> float:
+def _posterior_odds(own: str | int, tallies: dict[str | int, list[float]]) -> float:
     """The log-odds log P(own) / (1 - P(own)) against all other answers and none of them, within +-12."""
-    others = [0.0, *(value for key, value in evidence.items() if key != own)]
+    others = [0.0, *[tally[2] for key, tally in tallies.items() if key != own]]
     highest = max(others)
     against = highest + math.log(math.fsum([math.exp(value - highest) for value in others]))
-    return max(-_MOST_ODDS, min(_MOST_ODDS, evidence[own] - against))
-
-
-def _log_odds(score: float) -> float:
-    clipped = min(max(score, 1e-6), 1.0 - 1e-6)
-    return math.log(clipped / (1.0 - clipped))
+    return max(-_MOST_ODDS, min(_MOST_ODDS, tallies[own][2] - against))
