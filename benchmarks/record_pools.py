@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from benchmarks.completions import CompletionPolicy
 from benchmarks.tasks import arithmetic_tasks, writing_tasks
 from langchain_optscale import ConfidenceVerifier, local
+from langchain_optscale.answers import Compared, ExactText, WholeText
 from langchain_optscale.evaluation.pools import Question, read_pool
 from langchain_optscale.evaluation.recording import record_pool
 from langchain_optscale.evaluation.samples import question_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from langchain_core.language_models import BaseChatModel
 
     from langchain_optscale import Verifier
@@ -54,7 +53,7 @@ def record(
         answers: Whether the text is an answer to be compared with the gold one; it is then not kept as a text.
     """
     done = {question.id for question in read_pool(path)} if path.exists() else set()
-    extract: Callable[[str], str | None] | None = str.strip if answers else None
+    extract = Compared(WholeText(), ExactText()) if answers else None
     for number, (question, verifier) in enumerate(tasks):
         if question.id in done:
             continue

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from langchain_optscale.runnable import OptScale
     from langchain_optscale.session import Session
     from langchain_optscale.stopping import optscale, paper
-    from langchain_optscale.verifiers import ConfidenceVerifier, EnsembleVerifier, Verifier
+    from langchain_optscale.verifiers import (
+        AgreementVerifier,
+        CachedVerifier,
+        ConfidenceVerifier,
+        EnsembleVerifier,
+        FallbackVerifier,
+        Verifier,
+    )
 
 # Where each public name lives; imported when it is first asked for, so that importing the package stays cheap.
 _HOMES = {
@@ -30,14 +37,23 @@ _HOMES = {
     "runnable": ("OptScale",),
     "session": ("Session",),
     "stopping": ("optscale", "paper"),
-    "verifiers": ("ConfidenceVerifier", "EnsembleVerifier", "Verifier"),
+    "verifiers": (
+        "AgreementVerifier",
+        "CachedVerifier",
+        "ConfidenceVerifier",
+        "EnsembleVerifier",
+        "FallbackVerifier",
+        "Verifier",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AgreementVerifier",
     "AllCandidatesFailed",
+    "CachedVerifier",
     "Candidate",
     "ChatOptScale",
     "ConfidenceVerifier",
@@ -45,6 +61,7 @@ __all__ = [
     "EnsembleVerifier",
     "Estimate",
     "Failure",
+    "FallbackVerifier",
     "FixedPrior",
     "OptScale",
     "OptScaleError",

@@ -6,6 +6,8 @@ manner, but not when: that is for the pumps in `sampling`, one with threads and 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import merge_configs
 
-from langchain_optscale.errors import AllCandidatesFailed, EmptyCandidateError, SettingsError
+from langchain_optscale.answers import AnswerBook, choose
+from langchain_optscale.errors import AllCandidatesFailed, EmptyCandidateError
 from langchain_optscale.records import Candidate, Failure, Usage, Verdict
 from langchain_optscale.results import OptScaleResult
 from langchain_optscale.retry import is_rejection
@@ -24,10 +27,12 @@ from langchain_optscale.retry import is_rejection
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from langchain_core.messages import AIMessage
     from langchain_core.prompt_values import PromptValue
 
     from langchain_optscale.policy import Drawn
     from langchain_optscale.settings import SearchSettings
+    from langchain_optscale.verifiers import Verifier
 
 __all__ = ["Done", "Draw", "Event", "Job", "Raised", "Search", "Verify"]
 
@@ -89,6 +94,8 @@ class Search:
         self.prompt = prompt
         self.session = settings.session()
         self._drawer = settings.drawer(call_kwargs)
+        self._answers = AnswerBook(settings.extract)
+        self._scorer: Verifier = settings.verifier.for_search(self._answers)
         # A RunnableLambda gives each verification a run of its own in the trace, under the verifier's name.
         self._verifier = RunnableLambda(self._verify, self._averify, name=settings.verifier.name)
         self._candidates: dict[int, Candidate] = {}
@@ -143,13 +150,17 @@ class Search:
     def run(self, job: Job, config: RunnableConfig) -> Any:
         """Do a job and wait for it."""
         if isinstance(job, Draw):
-            return self._drawer.draw(self.prompt, job.indexes, config)
+            return self._read(job.indexes, self._drawer.draw(self.prompt, job.indexes, config))
         return self._verifier.invoke(job.candidate, self._verify_config(job, config))
 
     async def arun(self, job: Job, config: RunnableConfig) -> Any:
         """Do a job without blocking the event loop."""
         if isinstance(job, Draw):
-            return await self._drawer.adraw(self.prompt, job.indexes, config)
+            drawn = await self._drawer.adraw(self.prompt, job.indexes, config)
+            # Comparing answers may take seconds.
+            return (
+                await asyncio.to_thread(self._read, job.indexes, drawn) if self.settings.extract is not None else drawn
+            )
         return await self._verifier.ainvoke(job.candidate, self._verify_config(job, config))
 
     def settle(self, job: Job, outcome: Done | Raised) -> None:
@@ -189,16 +200,18 @@ class Search:
         return result
 
     def _select(self) -> int:
-        select = self.settings.select
-        if select == "best":
-            best = self.session.best
-            assert best is not None  # noqa: S101 - there is a verdict
-            return best
-        scored = [self._candidates[index] for index in sorted(self._verdicts)]
-        chosen = select(scored, {index: verdict.score for index, verdict in self._verdicts.items()})
-        if chosen not in self._verdicts:
-            raise SettingsError(f"select must return the index of a scored candidate, got {chosen!r}")
-        return chosen
+        scored = [self._candidates[index] for index in self._verdicts]
+        scores = {index: verdict.score for index, verdict in self._verdicts.items()}
+        return choose(self.settings.select, scored, scores)
+
+    def _read(self, indexes: Sequence[int], drawn: list[Drawn]) -> list[Drawn]:
+        """Reads the answers of a request while it is still a job, off the pump; `_receive` then finds them read."""
+        for index, choice in zip(indexes, drawn, strict=False):
+            # What an extractor raises is kept in the book, and raised again where the candidate is received.
+            with contextlib.suppress(Exception):
+                if not _is_empty(choice.message):
+                    self._answers.read(index, str(choice.message.text), choice.message)
+        return drawn
 
     def _settle_draw(self, indexes: Sequence[int], outcome: Done | Raised) -> None:
         if isinstance(outcome, Raised):
@@ -227,13 +240,13 @@ class Search:
         message = choice.message
         candidate = Candidate(index, message, self.session.round_of(index), choice.usage, seconds)
         self._candidates[index] = candidate
-        if not candidate.text.strip() and not message.tool_calls:
+        if _is_empty(message):
             empty = EmptyCandidateError("the policy answered with neither text nor a tool call")
             self._tell(index, _failure("draw", Raised(empty, 1)))
             return
         if self.settings.extract is not None:
             try:
-                answer = self.settings.extract(candidate.text)
+                answer = self._answers.read(index, candidate.text, message)
             except Exception as error:  # noqa: BLE001 - the user's function; its error is kept as the failure
                 self._tell(index, _failure("verify", Raised(error, 1)))
                 return
@@ -267,12 +280,14 @@ class Search:
         return merge_configs(config, {"tags": [f"optscale:verdict:{job.candidate.index}", "nostream"]})
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        verdict: Verdict = self.settings.verifier.verify(self.prompt, candidate, config)
-        return verdict
+        return self._scorer.verify(self.prompt, candidate, config)
 
     async def _averify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        verdict: Verdict = await self.settings.verifier.averify(self.prompt, candidate, config)
-        return verdict
+        return await self._scorer.averify(self.prompt, candidate, config)
+
+
+def _is_empty(message: AIMessage) -> bool:
+    return not str(message.text).strip() and not message.tool_calls
 
 
 def _failure(stage: Any, raised: Raised) -> Failure:

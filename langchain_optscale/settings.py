@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.policy import Drawer, Fanout
 from langchain_optscale.session import Session
@@ -36,6 +37,7 @@ _PER_CALL = frozenset(
         "estimator",
         "prior",
         "select",
+        "extract",
         "first_round",
         "round_size",
         "max_retries",
@@ -46,6 +48,11 @@ _PER_CALL = frozenset(
         "fanout",
     }
 )
+
+
+def _selection(value: Any) -> Any:
+    as_selection(value)
+    return value
 
 
 def _runnable(value: object) -> object:
@@ -68,9 +75,15 @@ class SearchSettings(BaseModel):
         estimator: How the score distribution is estimated; None takes maximum likelihood, or maximum a posteriori
             with a `prior`.
         prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
-        extract: Finds the canonical answer in a candidate's text; None where the task has none.
-        select: "best" takes the highest score; a callable gets the scored candidates and their scores by index, and
-            returns the index of the one to take.
+        extract: Finds the answer in a candidate: an extractor such as `BoxedAnswer()`, a name of
+            `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or
+            `(text, message)` that answers with a string or None. Equal answers become the same string, see
+            `answers.SameMath`. None where the task has no answers.
+        select: Which candidate to return: "best" the one with the highest score; "vote" the most frequent answer's,
+            "weighted_vote" that of the answer with the largest sum of scores, "posterior" the most probable answer's,
+            of its candidates the one with the best score, where there are no answers the best score's; a `Selection`
+            such as `WeightedVote(exponent=2.0)`; or a function that gets the scored candidates and their scores by
+            index and returns the index of the one to take.
         first_round: Candidates in the first round, at least 1.
         round_size: The most candidates in a later round, at least 1.
         max_retries: Further tries of a request that failed for a passing reason, at least 0.
@@ -95,8 +108,8 @@ class SearchSettings(BaseModel):
     stopping: Rule | None = None
     estimator: Callable[..., Any] | None = None
     prior: Any = None
-    extract: Callable[[str], str | None] | None = None
-    select: Literal["best"] | Callable[..., int] = "best"
+    extract: Annotated[Any, BeforeValidator(as_extractor)] = None
+    select: Annotated[Any, BeforeValidator(_selection)] = "best"
     first_round: int = Field(default=2, ge=1, strict=True)
     round_size: int = Field(default=8, ge=1, strict=True)
     max_retries: int = Field(default=3, ge=0, strict=True)
@@ -128,6 +141,7 @@ class SearchSettings(BaseModel):
             )
         self.session()
         self.drawer()
+        self.verifier.for_search(AnswerBook(self.extract))
 
     def _cap(self) -> int:
         own = self.stopping.max_samples if self.stopping is not None else None

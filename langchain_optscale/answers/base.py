@@ -74,7 +74,7 @@ ExtractorLike: TypeAlias = Extractor | str | Callable[..., str | None]
 """What `as_extractor` accepts."""
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class FirstOf(Extractor):
     """The answer of the first extractor that finds one.
 
@@ -103,6 +103,9 @@ class FirstOf(Extractor):
             flat += made.extractors if isinstance(made, FirstOf) else [made]  # type: ignore[arg-type]
         object.__setattr__(self, "extractors", tuple(flat))
 
+    def __repr__(self) -> str:
+        return f"FirstOf({', '.join(map(repr, self.extractors))})"
+
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
         """The first answer, with its own extractor's equivalence."""
         for extractor in self.extractors:
@@ -114,7 +117,7 @@ class FirstOf(Extractor):
 
 @dataclass(frozen=True)
 class Compared(Extractor):
-    """Another extractor's answers, compared in a way of your choice.
+    r"""Another extractor's answers, compared in a way of your choice.
 
     Attributes:
         extractor: Anything that `as_extractor` accepts.
@@ -125,7 +128,7 @@ class Compared(Extractor):
 
     Example:
         >>> from langchain_optscale.answers.equivalence import NormalForm
-        >>> half = Compared("boxed", NormalForm(percent=True)).read(r"\\boxed{50\\%}")
+        >>> half = Compared("boxed", NormalForm(percent=True)).read(r"\boxed{50\%}")
         >>> half.equivalence.canonical(half.text)
         '0.5'
     """
@@ -140,7 +143,7 @@ class Compared(Extractor):
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
         """The other's answer."""
-        found = self.extractor(text, message)  # type: ignore[operator, call-arg]
+        found = self.extractor(text, message)  # type: ignore[operator]
         return None if found is None else Found(found, self.by)
 
 

@@ -31,7 +31,7 @@ class Agreement(NamedTuple):
 
 
 class AnswerBook:
-    """Reads the answers of one search's candidates, so that equal answers become the same string.
+    r"""Reads the answers of one search's candidates, so that equal answers become the same string.
 
     Each answer takes its equivalence's canonical form. Where that leaves open whether two are the same, the equivalence
     is asked, and the later answer takes the earlier one's form: given the order of arrival, every string is determined.
@@ -43,7 +43,7 @@ class AnswerBook:
     Example:
         >>> from langchain_optscale.answers.extraction import BoxedAnswer
         >>> book = AnswerBook(BoxedAnswer())
-        >>> book.read(0, r"It is \\boxed{0.50}."), book.read(1, r"\\boxed{\\frac12}"), book.read(2, "unclear")
+        >>> book.read(0, r"It is \boxed{0.50}."), book.read(1, r"\boxed{\frac12}"), book.read(2, "unclear")
         ('0.5', '0.5', None)
         >>> book.agreement(0)
         Agreement(same=1, others=2)

@@ -31,6 +31,7 @@ __all__ = ["Equivalence", "ExactText", "NormalForm", "SameMath", "same_answer"]
 # What is longer is a text and no answer: only its case and its spacing are normalised.
 _LONGEST = 2000
 _DEEPEST = 4
+_PASSES = 8
 
 _PAIRS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("*", "*"), ("`", "`"))
 _QUOTES = (('"', '"'), ("'", "'"))
@@ -48,7 +49,8 @@ _UNIT_NAMES = (
     r"|months?|years?|units?|people|persons?|students?|points?"
 )
 _UNIT = re.compile(
-    rf"\s*(?:square |cubic |sq\.? |cu\.? )?(?:{_UNIT_NAMES})(?:(?: ?/ ?| per |\^?-1 ?)(?:{_UNIT_NAMES}))?(?:\^?\{{?[23]\}}?)?",
+    rf"\s*(?:square |cubic |sq\.? |cu\.? )?(?:{_UNIT_NAMES})(?:(?: ?/ ?| per )(?:{_UNIT_NAMES}))?"
+    r"(?:\^?\{?[23]\}?)?",
     re.IGNORECASE,
 )
 
@@ -117,7 +119,13 @@ class NormalForm(Equivalence):
         """The normal form; empty for text that has only white space and punctuation."""
         if len(text) > _LONGEST:
             return " ".join(text.split()).casefold()
-        return self._form(text, _DEEPEST)
+        # A form must be its own form, so that answers and forms can be compared with each other.
+        form = self._form(text, _DEEPEST)
+        for _ in range(_PASSES):
+            before, form = form, self._form(form, _DEEPEST)
+            if form == before:
+                break
+        return form
 
     def _form(self, text: str, depth: int) -> str:
         text = _undressed(text)

@@ -39,7 +39,7 @@ _NAMES = {
     "to": "rightarrow",
 }
 _NAME = re.compile(rf"\\({'|'.join(_NAMES)})(?![A-Za-z])")
-_COMMA = re.compile(r"\{,\}|(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
+_COMMA = re.compile(r"\{,\}|(?<=\d)(?:[\u00a0\u2009\u202f]|\\[,!])(?=\d{3}(?!\d))")
 _ESCAPED = re.compile(r"\\([$%#&_])")
 _EXPONENT = re.compile(r"\^\s*\{\s*(\w)\s*\}")
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from langchain_optscale.errors import SettingsError
@@ -135,12 +136,12 @@ class MostProbable(Selection):
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
         """The place of the most probable answer's best candidate."""
-        from langchain_optscale.answers import select_posterior
-
+        # Imported at the first call: the statistics behind it bring SciPy.
+        statistics: Any = import_module("langchain_optscale.answers")
         known = _all_known(scores)
         if all(answer is None for answer in answers):
             return BestScore().position(answers, scores)
-        return int(select_posterior(answers, known, model=self.model))
+        return int(statistics.select_posterior(answers, known, model=self.model))
 
 
 SELECTIONS: dict[str, Selection] = {
@@ -167,7 +168,7 @@ def as_selection(value: SelectionLike) -> Callable[..., int]:
     """
     if isinstance(value, str) and value in SELECTIONS:
         return SELECTIONS[value]
-    if isinstance(value, str) or isinstance(value, type) or not callable(value):
+    if isinstance(value, str | type) or not callable(value):
         known = ", ".join(map(repr, SELECTIONS))
         raise SettingsError(f"select must be one of {known} or a function (candidates, scores), got {value!r}")
     return value

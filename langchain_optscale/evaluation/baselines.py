@@ -11,10 +11,11 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from langchain_optscale.answers.selection import WeightedVote as _WeightedSelection
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.criteria import beta_probability, dirichlet_probability
 from langchain_optscale.evaluation.methods import Outcome, SessionMethod
-from langchain_optscale.evaluation.selection import select_best, select_majority, select_weighted
+from langchain_optscale.evaluation.selection import place_of
 from langchain_optscale.records import StopReason
 from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
 from langchain_optscale.stopping import MinSamples, OptimalN
@@ -84,7 +85,7 @@ class BestOfN(_FixedNumber):
     needs: ClassVar[frozenset[str]] = frozenset({"scores"})
 
     def _choose(self, samples: Sequence[Sample]) -> int:
-        return select_best(samples)
+        return place_of("best", samples)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class SelfConsistency(_FixedNumber):
     needs: ClassVar[frozenset[str]] = frozenset({"answers"})
 
     def _choose(self, samples: Sequence[Sample]) -> int:
-        return select_majority(samples)
+        return place_of("vote", samples)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class WeightedVote(_FixedNumber):
 
     Attributes:
         n: How many, at least 1; None draws up to the cap.
-        exponent: Of the scores, see `select_weighted`.
+        exponent: Of the scores, see `answers.WeightedVote`.
     """
 
     exponent: float = 1.0
@@ -116,7 +117,7 @@ class WeightedVote(_FixedNumber):
     needs: ClassVar[frozenset[str]] = frozenset({"scores", "answers"})
 
     def _choose(self, samples: Sequence[Sample]) -> int:
-        return select_weighted(samples, self.exponent)
+        return place_of(_WeightedSelection(self.exponent), samples)
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class ThresholdStopping(_Baseline):
         for place, sample in enumerate(samples):
             if sample.score is not None and sample.score >= self.threshold:
                 return Outcome(place + 1, place + 1, place + 1, place, StopReason.TARGET_REACHED, True, True)
-        best = select_best(samples)
+        best = place_of("best", samples)
         return Outcome(max_samples, max_samples, max_samples, best, StopReason.MAX_SAMPLES, reached=False)
 
 
@@ -269,11 +270,11 @@ def optscale_t(prior: Prior, target: float = 0.95, confidence: float = 0.95, fir
 
 
 def _settled(question: Question, drawn: int, *, rounds: int) -> Outcome:
-    chosen = select_majority(question.samples[:drawn])
+    chosen = place_of("vote", question.samples[:drawn])
     right = question.samples[chosen].correct
     return Outcome(drawn, drawn, rounds, chosen, StopReason.ANSWER_CONFIDENT, kept=right)
 
 
 def _unsettled(question: Question, drawn: int, *, rounds: int) -> Outcome:
-    chosen = select_majority(question.samples[:drawn])
+    chosen = place_of("vote", question.samples[:drawn])
     return Outcome(drawn, drawn, rounds, chosen, StopReason.MAX_SAMPLES)

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from langchain_optscale.answers import BestScore
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.evaluation.selection import select_best, select_majority, select_weighted
+from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records import StopReason, Verdict
 from langchain_optscale.session import Session
 from langchain_optscale.stopping import Rule
@@ -19,8 +20,8 @@ from langchain_optscale.stopping import Rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from langchain_optscale.answers.selection import SelectionLike
     from langchain_optscale.evaluation.samples import Question, Sample
-    from langchain_optscale.evaluation.selection import Selection
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
 
 __all__ = ["Method", "Outcome", "Prior", "SessionMethod", "best_score"]
@@ -95,8 +96,7 @@ class SessionMethod:
         prior: As in `Session`, or a function that gives it for a prompt.
         first_round: As in `Session`.
         round_size: As in `Session`.
-        select: What to return of the drawn: the best score, a majority vote, or a vote weighted by score.
-        exponent: Of the weighted vote, see `select_weighted`.
+        select: What to return of the drawn: a name of `answers.SELECTIONS` or a `Selection`, as in a search.
 
     Raises:
         SettingsError: The selection is unknown; the other settings are checked by `Session`, in the first run.
@@ -116,12 +116,10 @@ class SessionMethod:
     prior: Prior | None = None
     first_round: int = 2
     round_size: int = 8
-    select: Selection = "best"
-    exponent: float = 1.0
+    select: SelectionLike = "best"
 
     def __post_init__(self) -> None:
-        if self.select not in _SELECTIONS:
-            raise SettingsError(f"select must be one of {', '.join(_SELECTIONS)}, got {self.select!r}")
+        replayable(self.select)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -136,7 +134,7 @@ class SessionMethod:
     @property
     def needs(self) -> frozenset[str]:
         """Scores, and answers where it votes."""
-        return frozenset({"scores"} if self.select == "best" else {"scores", "answers"})
+        return frozenset({"scores"} if isinstance(replayable(self.select), BestScore) else {"scores", "answers"})
 
     def run(self, question: Question, max_samples: int) -> Outcome:
         """Search among a question's samples.
@@ -165,7 +163,7 @@ class SessionMethod:
         decision = session.decision
         assert decision.reason is not None  # noqa: S101 - a session ends with a reason
         told = samples[:drawn]
-        chosen = _SELECTIONS[self.select](told, self.exponent)
+        chosen = place_of(self.select, told)
         kept: bool | None = None
         if decision.reason in _ON_TARGET and decision.rule in self._targets:
             kept = best_score(told) >= self._targets[decision.rule]
@@ -186,12 +184,6 @@ class SessionMethod:
 
 
 _ON_TARGET = frozenset({StopReason.TARGET_REACHED, StopReason.OPTIMAL_N})
-
-_SELECTIONS: dict[str, Callable[[Sequence[Sample], float], int]] = {
-    "best": lambda samples, _: select_best(samples),
-    "majority": lambda samples, _: select_majority(samples),
-    "weighted_vote": select_weighted,
-}
 
 
 def best_score(samples: Sequence[Sample]) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.methods import Outcome, best_score
-from langchain_optscale.evaluation.selection import select_best
+from langchain_optscale.evaluation.selection import place_of
 from langchain_optscale.records import StopReason
 from langchain_optscale.stopping import OptimalN
 
@@ -58,7 +58,7 @@ class TailOracle:
         Raises:
             SettingsError: A sample has no score.
         """
-        select_best(question.samples)
+        place_of("best", question.samples)
         hits = sum(cast("float", sample.score) >= self.target for sample in question.samples)
         misses = len(question.samples) - hits
         needed = math.inf if hits == 0 else 1.0
@@ -70,8 +70,8 @@ class TailOracle:
         told = question.samples[:drawn]
         reached = best_score(told) >= self.target
         if needed <= max_samples:
-            return Outcome(drawn, drawn, 1, select_best(told), StopReason.OPTIMAL_N, reached, kept=reached)
-        return Outcome(drawn, drawn, 1, select_best(told), StopReason.MAX_SAMPLES, reached)
+            return Outcome(drawn, drawn, 1, place_of("best", told), StopReason.OPTIMAL_N, reached, kept=reached)
+        return Outcome(drawn, drawn, 1, place_of("best", told), StopReason.MAX_SAMPLES, reached)
 
 
 @dataclass(frozen=True)

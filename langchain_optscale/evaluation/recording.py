@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable, RunnableConfig
 
+    from langchain_optscale.answers.base import ExtractorLike
     from langchain_optscale.evaluation.pools import Pool, Question
     from langchain_optscale.policy import Fanout
     from langchain_optscale.results import OptScaleResult
@@ -43,7 +44,7 @@ def record_pool(
     n: int,
     *,
     path: str | os.PathLike[str] | None = None,
-    extract: Callable[[str], str | None] | None = None,
+    extract: ExtractorLike | None = None,
     gold_check: Callable[[str, str], bool] | None = None,
     seed: int | None = None,
     fanout: Fanout = "auto",
@@ -62,9 +63,10 @@ def record_pool(
         n: Candidates for each question, at least 1.
         path: Where to keep the pool; a file that is there already is continued, where `n`, `seed` and the names of
             policy and verifier are the same. None keeps it in memory only.
-        extract: Finds the canonical answer in a candidate's text.
-        gold_check: `(answer, gold) -> bool`; without `extract` it is given the text. A candidate without an answer is
-            wrong. Questions without a gold answer, and all without this function, have no `correct`.
+        extract: As in `SearchSettings`.
+        gold_check: `(answer, gold) -> bool`, such as `answers.same_answer`; without `extract` it is given the text. A
+            candidate without an answer is wrong. Questions without a gold answer, and all without this function, have
+            no `correct`.
         seed: Candidate i of every question is drawn with seed + i, where the policy takes seeds.
         fanout: As in `SearchSettings`.
         max_retries: Further tries of a request that failed for a passing reason.
@@ -113,7 +115,7 @@ async def arecord_pool(
     n: int,
     *,
     path: str | os.PathLike[str] | None = None,
-    extract: Callable[[str], str | None] | None = None,
+    extract: ExtractorLike | None = None,
     gold_check: Callable[[str, str], bool] | None = None,
     seed: int | None = None,
     fanout: Fanout = "auto",

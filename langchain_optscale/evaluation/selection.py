@@ -1,123 +1,55 @@
-"""Which of several samples to return: the best score, the most votes, or the most votes weighted by score.
-
-Every selection takes samples in drawing order and gives the place of one of them. A sample without an answer votes
-for itself alone. Of the samples that share the winning answer the one with the best score is returned, of equals the
-earliest; a missing score counts as the lowest.
-"""
+"""Selections of live searches, applied to recorded samples."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING
 
+from langchain_optscale.answers import Selection, as_selection
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
+    from langchain_optscale.answers.selection import SelectionLike
     from langchain_optscale.evaluation.samples import Sample
 
-__all__ = ["Selection", "select_best", "select_majority", "select_weighted", "votes_of"]
-
-Selection: TypeAlias = Literal["best", "majority", "weighted_vote"]
+__all__ = ["place_of", "replayable"]
 
 
-def select_best(samples: Sequence[Sample]) -> int:
-    """The place of the highest score, the earliest of equals, as `Session.best`.
-
-    Args:
-        samples: At least one.
+def replayable(select: SelectionLike) -> Selection:
+    """The selection of that name.
 
     Raises:
-        SettingsError: A sample has no score.
+        SettingsError: The name is unknown, or it is a function: that needs the candidates themselves, and a recorded
+            sample has none.
 
     Example:
-        >>> from langchain_optscale.evaluation.pools import Sample
-        >>> select_best([Sample(score=0.2), Sample(score=0.9), Sample(score=0.9)])
-        1
+        >>> replayable("weighted_vote")
+        WeightedVote(exponent=1.0)
     """
-    scores = [sample.score for sample in samples]
-    if None in scores:
-        raise _no_score()
-    known = cast("list[float]", scores)
-    return known.index(max(known))
+    selection = as_selection(select)
+    if not isinstance(selection, Selection):
+        raise SettingsError(
+            f"select must be a name or a Selection to be replayed, since samples have no messages; got {select!r}"
+        )
+    return selection
 
 
-def select_majority(samples: Sequence[Sample]) -> int:
-    """The place of a sample with the most frequent answer (self-consistency, Wang et al., arXiv 2203.11171).
-
-    Answers with equally many votes are told apart by their best score, then by which came first.
+def place_of(select: SelectionLike, samples: Sequence[Sample]) -> int:
+    """The place of the sample that a search would return.
 
     Args:
-        samples: At least one; scores may be missing.
-
-    Example:
-        >>> from langchain_optscale.evaluation.pools import Sample
-        >>> select_majority([Sample(score=0.9, answer="3"), Sample(score=0.1, answer="4"), Sample(answer="4")])
-        1
-    """
-    voters = votes_of(samples).values()
-    most = max(len(places) for places in voters)
-    return _best_of([place for places in voters if len(places) == most for place in places], samples)
-
-
-def select_weighted(samples: Sequence[Sample], exponent: float = 1.0) -> int:
-    """The place of a sample with the answer whose scores, raised to the exponent, have the largest sum.
-
-    Best-of-N weighted (DIVERSE, Li et al., arXiv 2206.02336): an exponent of 0 counts votes, a large one comes close
-    to the best score.
-
-    Args:
-        samples: At least one.
-        exponent: Finite, at least 0.
+        select: A name of `answers.SELECTIONS`, or a `Selection`.
+        samples: In drawing order, at least one.
 
     Raises:
-        SettingsError: A sample has no score, or the exponent is out of range.
+        SettingsError: The selection is unknown, or a sample has no score and the selection needs it.
 
     Example:
         >>> from langchain_optscale.evaluation.pools import Sample
         >>> samples = [Sample(score=s, answer=a) for s, a in [(0.9, "3"), (0.5, "4"), (0.6, "4")]]
-        >>> select_weighted(samples), select_weighted(samples, exponent=4.0)
-        (2, 0)
+        >>> place_of("best", samples), place_of("vote", samples)
+        (0, 2)
     """
-    if not 0.0 <= exponent < math.inf:
-        raise SettingsError(f"the exponent of a weighted vote must be a finite number of at least 0, got {exponent!r}")
-    scores = [sample.score for sample in samples]
-    if None in scores:
-        raise _no_score()
-    weights = [score**exponent for score in cast("list[float]", scores)]
-    voters = votes_of(samples).values()
-    # Exact sums: two answers with the same scores tie, whatever the order in which they came.
-    sums = [math.fsum(weights[place] for place in places) for places in voters]
-    largest = max(sums)
-    return _best_of(
-        [place for places, one in zip(voters, sums, strict=True) if one == largest for place in places], samples
-    )
-
-
-def votes_of(samples: Sequence[Sample]) -> dict[Hashable, list[int]]:
-    """The places of the samples that gave each answer, answers in order of appearance.
-
-    Args:
-        samples: In drawing order.
-
-    Returns:
-        Keyed by the answer; a sample without one stands under its own place, an int.
-    """
-    votes: dict[Hashable, list[int]] = {}
-    for place, sample in enumerate(samples):
-        key = place if sample.answer is None else sample.answer
-        votes.setdefault(key, []).append(place)
-    return votes
-
-
-def _best_of(places: Sequence[int], samples: Sequence[Sample]) -> int:
-    def rank(place: int) -> tuple[float, int]:
-        score = samples[place].score
-        return (-math.inf if score is None else score, -place)
-
-    return max(places, key=rank)
-
-
-def _no_score() -> SettingsError:
-    return SettingsError("a sample has no score; where it has a logit, Pool.from_logits makes scores of them")
+    answers = [sample.answer for sample in samples]
+    return replayable(select).position(answers, [sample.score for sample in samples])

@@ -2,24 +2,31 @@
 
 `base` has the interface, `adapters` make a verifier of what already exists (a function, a Runnable),
 `checks` and `json_check` score constraints that a program can decide, `confidence` asks the policy's own
-token probabilities, `combined` makes one verifier of several. `conformance`, imported by its own path, is a
+token probabilities, `agreement` the other candidates' answers, `combined` makes one verifier of several, `fallback`
+asks the next where one fails, `cached` asks once. `conformance`, imported by its own path, is a
 test class for verifiers of your own.
 """
 
 from langchain_optscale.verifiers.adapters import CallableVerifier, RunnableVerifier, as_verifier
+from langchain_optscale.verifiers.agreement import AgreementVerifier
 from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.cached import CachedVerifier
 from langchain_optscale.verifiers.calibrated import CalibratedVerifier
 from langchain_optscale.verifiers.checks import LengthCheck, NumberCheck, RegexCheck, RequiredWords
 from langchain_optscale.verifiers.coercion import to_verdict
 from langchain_optscale.verifiers.combined import EnsembleVerifier
 from langchain_optscale.verifiers.confidence import ConfidenceVerifier
+from langchain_optscale.verifiers.fallback import FallbackVerifier
 from langchain_optscale.verifiers.json_check import JSONCheck
 
 __all__ = [
+    "AgreementVerifier",
+    "CachedVerifier",
     "CalibratedVerifier",
     "CallableVerifier",
     "ConfidenceVerifier",
     "EnsembleVerifier",
+    "FallbackVerifier",
     "JSONCheck",
     "LengthCheck",
     "NumberCheck",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.answers import AnswerBook
     from langchain_optscale.records import Candidate, Verdict
 
 __all__ = ["Verifier"]
@@ -45,6 +46,20 @@ class Verifier(ABC):
     def policy_kwargs(self) -> Mapping[str, Any]:
         """Keyword arguments that the policy must be called with so that this verifier can work."""
         return {}
+
+    def for_search(self, answers: AnswerBook) -> Verifier:
+        """The verifier as one search uses it; called once for every search, before its first verification.
+
+        Most verifiers look at one candidate alone and serve all searches at once. One that looks at the others too
+        returns a copy that holds `answers`, and one that is made of other verifiers returns a copy made of theirs.
+
+        Args:
+            answers: The answers of the search's candidates that have arrived, kept up to date while it runs.
+
+        Raises:
+            SettingsError: The verifier cannot work in this search, as where it needs answers and `extract` is not set.
+        """
+        return self
 
     @abstractmethod
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.answers import AnswerBook
     from langchain_optscale.records import Candidate, Verdict
 
 __all__ = ["CalibratedVerifier"]
@@ -56,6 +57,11 @@ class CalibratedVerifier(Verifier):
     def policy_kwargs(self) -> Mapping[str, Any]:
         """What the verifier needs."""
         return self.verifier.policy_kwargs
+
+    def for_search(self, answers: AnswerBook) -> CalibratedVerifier:
+        """The same around the verifier as this search uses it."""
+        inner = self.verifier.for_search(answers)
+        return self if inner is self.verifier else CalibratedVerifier(inner, self.calibration)
 
     def __repr__(self) -> str:
         return f"CalibratedVerifier({self.verifier!r}, {type(self.calibration).__name__})"

@@ -8,7 +8,9 @@ import langchain_optscale
 
 def test_public_names():
     assert langchain_optscale.__all__ == [
+        "AgreementVerifier",
         "AllCandidatesFailed",
+        "CachedVerifier",
         "Candidate",
         "ChatOptScale",
         "ConfidenceVerifier",
@@ -16,6 +18,7 @@ def test_public_names():
         "EnsembleVerifier",
         "Estimate",
         "Failure",
+        "FallbackVerifier",
         "FixedPrior",
         "OptScale",
         "OptScaleError",

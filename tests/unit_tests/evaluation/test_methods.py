@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_optscale import FixedPrior, Session, Verdict
+from langchain_optscale.answers import WeightedVote
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.records import Decision, StopReason
@@ -81,7 +82,7 @@ def test_answers_and_tokens_reach_the_rule():
     asked = question(scores=[0.1, 0.9, 0.2], answers="343", correct=[True, False, True])
     best = SessionMethod(SeenTwice(), "it", first_round=1).run(asked, 3)
     assert (best.drawn, best.chosen, best.kept) == (3, 1, False)
-    voted = SessionMethod(SeenTwice(), "it", first_round=1, select="majority").run(asked, 3)
+    voted = SessionMethod(SeenTwice(), "it", first_round=1, select="vote").run(asked, 3)
     assert (voted.chosen, voted.kept) == (2, True)
 
 
@@ -89,10 +90,10 @@ def test_selections():
     asked = question(scores=[0.9, 0.5, 0.6], answers="344")
     chosen = {
         select: SessionMethod(MaxSamples(3), "it", select=select).run(asked, 3).chosen
-        for select in ("best", "majority", "weighted_vote")
+        for select in ("best", "vote", "weighted_vote")
     }
-    assert chosen == {"best": 0, "majority": 2, "weighted_vote": 2}
-    squared = SessionMethod(MaxSamples(3), "it", select="weighted_vote", exponent=4.0)
+    assert chosen == {"best": 0, "vote": 2, "weighted_vote": 2}
+    squared = SessionMethod(MaxSamples(3), "it", select=WeightedVote(4.0))
     assert squared.run(asked, 3).chosen == 0
     assert squared.needs == {"scores", "answers"}
     assert SessionMethod(MaxSamples(3), "it").needs == {"scores"}

@@ -1,0 +1,99 @@
+"""Agreement among candidates as a score: self-consistency without a second model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.records import Candidate, Verdict
+from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.coercion import is_finite
+
+if TYPE_CHECKING:
+    from langchain_core.prompt_values import PromptValue
+    from langchain_core.runnables import RunnableConfig
+
+    from langchain_optscale.answers import AnswerBook
+
+__all__ = ["AgreementVerifier"]
+
+
+@dataclass(frozen=True)
+class AgreementVerifier(Verifier):
+    """How often a candidate's answer occurs among the candidates that have arrived so far (self-consistency).
+
+    With m - 1 of the n - 1 other candidates giving the same answer the score is
+
+        (m - 1 + agreeing) / (n - 1 + agreeing + differing),
+
+    the mean of the Beta posterior of "another candidate gives this answer" (Laplace's rule of succession): m / (n + 1)
+    by default. The first candidate scores 1/2, nine that agree reach 0.9, and a bare share of 1 after one candidate,
+    which would end the search, does not occur. A candidate without an answer agrees with nobody.
+
+    The search needs `extract=`. Answers are counted when their candidate is drawn, before its verification, so all
+    choices of one request count for each of them; given the order of arrival the scores are determined.
+
+    What it means for the search. A score is the agreement at the moment of its verdict and is not revised: the session
+    hears each score once. Early scores are drawn towards 1/2, and scores depend on one another, so they are no draws
+    from one distribution: N* and every rule on an estimate of it (`OptimalN`, `MarginalGain`, `Hopeless`, the default)
+    have no sound meaning here. `TargetReached(t) | MaxSamples(n)` has: it stops when the chance that a further
+    candidate repeats this answer has posterior mean t. Return by `select="vote"`, which counts all candidates at the
+    end; the best score is that of the answer that once led most clearly.
+
+    Called outside a search, each candidate is alone, and scores as the first would.
+
+    Attributes:
+        agreeing: Imaginary candidates that agree, above 0.
+        differing: Imaginary candidates that differ, above 0.
+
+    Raises:
+        SettingsError: A number is out of range.
+
+    Example:
+        ```python
+        OptScale(
+            policy=model, verifier=AgreementVerifier(), extract="boxed", select="vote",
+            stopping=TargetReached(0.8) | MaxSamples(16),
+        )
+        ```
+    """
+
+    agreeing: float = 1.0
+    differing: float = 1.0
+    _answers: AnswerBook | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("agreeing", "differing"):
+            value = getattr(self, name)
+            if not is_finite(value) or value <= 0 or not math.isfinite(1 / value):
+                raise SettingsError(f"{name} must be a finite number above 0, got {value!r}")
+
+    def for_search(self, answers: AnswerBook) -> AgreementVerifier:
+        """A copy that counts this search's answers.
+
+        Raises:
+            SettingsError: The search extracts no answers.
+        """
+        if answers.extract is None:
+            raise SettingsError("AgreementVerifier compares answers: say with extract= where to find them")
+        return replace(self, _answers=answers)
+
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Score one candidate by those that have arrived.
+
+        Returns:
+            A score in (0, 1); `raw` has "same" and "others", the other candidates with the same answer and all others.
+        """
+        same, others = (0, 0) if self._answers is None else self._answers.agreement(candidate.index)
+        # As a mean of two figures in [0, 1], which rounding cannot push outside.
+        score = min(1.0, (same + self.agreeing) / (others + self.agreeing + self.differing))
+        said = f"{same} of {others} other candidates give the same answer"
+        if candidate.answer is None:
+            said = "the candidate has no answer to agree on"
+        return Verdict(score, said, raw={"same": same, "others": others})
+
+    async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """As `verify`, which only counts."""
+        return self.verify(prompt, candidate, config)
