@@ -1,4 +1,4 @@
-"""The command `calibrate`: what to set, from recorded candidates."""
+"""The command `calibrate`: what to set, or a stopping rule learned, from recorded candidates."""
 
 from __future__ import annotations
 
@@ -11,22 +11,40 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     import argparse
 
+    from langchain_optscale.evaluation.pools import Pool
+
 __all__ = ["add_calibrate"]
 
 
 def add_calibrate(commands: Any) -> None:
     """Add the command `calibrate`."""
-    about = "Recommend target, confidence, cap and price from recorded candidates, and fit a calibration of the scores."
-    parser = add_command(
-        commands, "calibrate", _calibrate, about, "optscale calibrate pool.jsonl --budget 4 -o calibration.json"
+    about = (
+        "Recommend target, confidence, cap and price from recorded candidates, and fit a calibration of the scores; "
+        "or, with -o FILE.npz, learn when to stop."
     )
+    example = (
+        "optscale calibrate pool.jsonl --budget 4 -o calibration.json\n"
+        "  optscale calibrate pool.jsonl --samples 4 -o rule.npz"
+    )
+    parser = add_command(commands, "calibrate", _calibrate, about, example)
     parser.add_argument("pool", metavar="POOL", help="a file with one JSON line a question")
     goal = parser.add_mutually_exclusive_group()
     goal.add_argument("--accuracy", type=float, metavar="P", help="the fewest samples for this accuracy, such as 0.9")
     goal.add_argument("--budget", type=float, metavar="N", help="the best accuracy for N samples a question")
     parser.add_argument("--max-samples", type=int, metavar="N", help="look at the first N samples of each question")
     parser.add_argument("--seed", type=int, default=0, help="of orders and intervals (default 0)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="save the calibration as JSON, for CalibratedVerifier")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="save the calibration as .json, for CalibratedVerifier; or learn when to stop and save the rule as .npz",
+    )
+    learned = parser.add_argument_group("a learned rule (with -o FILE.npz)")
+    learned.add_argument("--price", type=float, metavar="P", help="what a candidate is worth in accuracy, such as 0.01")
+    learned.add_argument("--samples", type=float, metavar="N", help="or the mean number of samples to spend")
+    learned.add_argument("--no-labels", action="store_true", help="learn what the whole budget would choose")
+    learned.add_argument("--round-size", type=int, default=1, metavar="N", help="candidates a round (default 1)")
+    learned.add_argument("--splits", type=int, default=2, metavar="N", help="splits in halves to judge it (default 2)")
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
@@ -36,6 +54,11 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     pool = read_pool(arguments.pool).scored()
     if arguments.max_samples is not None:
         pool = pool.head(arguments.max_samples)
+    if str(arguments.output).endswith(".npz"):
+        _learn(arguments, pool)
+        return
+    if arguments.price is not None or arguments.samples is not None or arguments.no_labels:
+        raise SettingsError("--price, --samples and --no-labels are for a learned rule: give -o FILE.npz as well")
     if arguments.output and not pool.has_correct:
         raise SettingsError(
             f"pool {pool.name!r} does not say which samples are right, so there is no calibration to save; "
@@ -56,6 +79,28 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         sys.stderr.write(
             f"optscale: give -o {calibration} to save the calibration that the target is to be read with\n"
         )
+
+
+def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
+    from langchain_optscale.evaluation.learning import assess
+    from langchain_optscale.stopping import FittedStopping
+
+    if arguments.accuracy is not None or arguments.budget is not None:
+        raise SettingsError("--accuracy and --budget choose settings; for a learned rule give --price or --samples")
+    fit: dict[str, Any] = {
+        "price": arguments.price,
+        "samples": arguments.samples,
+        "labels": "none" if arguments.no_labels else "gold",
+        "round_size": arguments.round_size,
+    }
+    rule = FittedStopping.fit(pool, seed=arguments.seed, **fit)
+    assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, **fit)
+    rule.save(arguments.output)
+    if arguments.json:
+        print_json({"file": arguments.output, "rule": repr(rule), **assessment.to_dict()})
+        return
+    code = f"model = ChatOptScale(policy=policy, verifier=verifier, extract=..., settings={arguments.output!r})"
+    sys.stdout.write(f"{assessment.text()}\n\n{rule!r}\n{code}\n")
 
 
 def _usage(calibration: str | None, settings: dict[str, Any]) -> str:

@@ -11,15 +11,18 @@ from langchain_optscale.stopping.budgets import (
     Price,
     TokenBudget,
 )
+from langchain_optscale.stopping.fitted import CandidatePrice, FittedStopping
 from langchain_optscale.stopping.presets import optscale, paper
 from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
 
 __all__ = [
     "AnswerConfidence",
     "Both",
+    "CandidatePrice",
     "CostBudget",
     "Deadline",
     "Either",
+    "FittedStopping",
     "History",
     "Hopeless",
     "MarginalGain",

@@ -155,6 +155,11 @@ class Rule(ABC):
             data[item.name] = value.to_dict() if isinstance(value, Rule) else value
         return data
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Rule:
+        """The rule with these settings, rules within it already made; for rules whose settings are not all plain."""
+        return cls(**settings)
+
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Rule:
         """Read what `to_dict` wrote; a rule of your own must have been imported before.
@@ -170,7 +175,7 @@ class Rule(ABC):
             if isinstance(value, dict) and "rule" in value:
                 settings[key] = Rule.from_dict(value)
         try:
-            return Rule._known[name](**settings)
+            return Rule._known[name].from_settings(settings)
         except (TypeError, SettingsError) as error:
             raise InvalidRecordError(f"stopping rule {name}: {error}") from error
 

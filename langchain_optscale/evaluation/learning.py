@@ -1,0 +1,176 @@
+"""Is a learned stopping rule worth it? Fitted on one half of the questions, measured on the other.
+
+assessment = assess(read_pool("pool.jsonl"), samples=4)
+print(assessment.text())
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.baselines import AdaptiveConsistency, BestOfN, optscale_0
+from langchain_optscale.evaluation.methods import SessionMethod
+from langchain_optscale.evaluation.metrics import FIGURES, Runs
+from langchain_optscale.evaluation.replay import fits, replay
+from langchain_optscale.stopping import FittedStopping, optscale
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_optscale.evaluation.methods import Method
+    from langchain_optscale.evaluation.metrics import Report
+    from langchain_optscale.evaluation.pools import Pool
+    from langchain_optscale.stopping import Rule
+
+__all__ = ["Assessment", "assess", "learned_method"]
+
+_PRICES = (0.003, 0.01, 0.03)
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What a learned rule saves on questions that it has not seen, beside what else could be done.
+
+    Attributes:
+        report: Best-of-N at the cap, the untrained default, the paper's rule, adaptive consistency where there are
+            answers, and "fitted" rows: the rule as asked for first, then a frontier of prices.
+        refused: Share of the halves on which a fit was refused and the untrained default took its place, for each
+            fitted row.
+    """
+
+    report: Report
+    refused: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: "pool", "measure", "rows" (of `Report.to_dict`, fitted ones with "refused"), and "difference".
+
+        "difference" is fitted minus best-of-N in accuracy and samples, each with "mean" and "ci".
+        """
+        rows = self.report.to_dict()
+        for row, share in zip(rows[-len(self.refused) :], self.refused, strict=True):
+            row["refused"] = share
+        paired = self.report.paired(len(rows) - len(self.refused), 0)
+        return {
+            "pool": self.report.pool,
+            "measure": self.report.measure,
+            "rows": rows,
+            "difference": {
+                name: {"mean": paired.differences[name], "ci": list(paired.intervals[name])}
+                for name in ("accuracy", "samples")
+            },
+        }
+
+    def text(self) -> str:
+        """The report's table, and the difference to best-of-N in a sentence."""
+        data = self.to_dict()
+        more, spent = data["difference"]["accuracy"], data["difference"]["samples"]
+        share = 1.0 + spent["mean"] / self.report.max_samples
+        unit, name = (100.0, "points") if self.report.measure == "accuracy" else (1.0, "of mean score")
+        low, high = (unit * value for value in more["ci"])
+        lines = [
+            self.report.table(),
+            "",
+            f"fitted on one half, measured on the other: {share:.0%} of the samples of best-of-"
+            f"{self.report.max_samples}, {unit * more['mean']:+.2f} {name} [{low:+.2f}, {high:+.2f}]",
+        ]
+        if self.refused[0]:
+            lines.append(
+                f"the fit was refused on {self.refused[0]:.0%} of the halves, where the default took its place"
+            )
+        return "\n".join(lines)
+
+
+def assess(
+    pool: Pool,
+    *,
+    splits: int = 5,
+    permutations: int = 4,
+    seed: int = 0,
+    prices: Sequence[float] = _PRICES,
+    max_samples: int | None = None,
+    target: float = 0.9,
+    confidence: float = 0.95,
+    **fit: Any,
+) -> Assessment:
+    """Fit on one half of the questions and measure on the other, both ways round, for several splits in halves.
+
+    Args:
+        pool: The recorded candidates, with scores.
+        splits: `pool.split` with seeds 0, 1, ..., at least 1.
+        permutations: Orders of each question in the measurement.
+        seed: Of orders and intervals.
+        prices: Of the frontier.
+        max_samples: The cap; None takes the pool's.
+        target: Of the untrained default and the paper's rule.
+        confidence: The same.
+        **fit: Of `FittedStopping.fit`: price or samples, labels, select, first_round, round_size.
+
+    Raises:
+        SettingsError: As `replay`; a refused fit is no error here.
+    """
+    cap = pool.cap if max_samples is None else max_samples
+    default = optscale(target, confidence, cap, min(2, cap))
+    baselines: list[Method] = [
+        BestOfN(),
+        SessionMethod(default, "optscale", round_size=1),
+        optscale_0(target, confidence, min(5, cap)),
+        AdaptiveConsistency(),
+    ]
+    settings = [{**fit}] + [{**_without_goal(fit), "price": price} for price in prices]
+    report = replay(
+        pool,
+        [method for method in baselines if fits(method, pool)],
+        permutations=permutations,
+        seed=seed,
+        max_samples=cap,
+        target=target,
+    )
+    runs, refused = [], []
+    for one in settings:
+        values, share = _held_out(pool, {**one, "max_samples": cap}, default, splits, permutations, seed)
+        shown = {key: value for key, value in one.items() if isinstance(value, str | int | float)}
+        runs.append(Runs("fitted", shown, values))
+        refused.append(share)
+    return Assessment(replace(report, runs=(*report.runs, *runs)), tuple(refused))
+
+
+def learned_method(rule: FittedStopping) -> SessionMethod:
+    """The rule as a method for `replay`, searching as it was fitted: its rounds and its selection."""
+    steps = np.diff(rule.points)
+    return SessionMethod(rule, "fitted", first_round=rule.points[0], round_size=int(steps.max()), select=rule.select)
+
+
+def _held_out(
+    pool: Pool, fit: dict[str, Any], default: Rule, splits: int, permutations: int, seed: int
+) -> tuple[np.ndarray[Any, Any], float]:
+    """Figures of the rule on the halves that it was not fitted to, shape (Q, 8), and how often a fit was refused."""
+    values = np.zeros((len(pool), len(FIGURES)))
+    places = {question.id: place for place, question in enumerate(pool)}
+    refused = 0
+    for split in range(splits):
+        first, second = pool.split(seed=split)
+        for fitted_to, measured_on in ((first, second), (second, first)):
+            try:
+                method = learned_method(FittedStopping.fit(fitted_to, seed=split, fallback=default, **fit))
+            except SettingsError:
+                refused += 1
+                method = SessionMethod(default, "optscale", round_size=1)
+            found = replay(
+                measured_on,
+                [method],
+                permutations=permutations,
+                seed=seed,
+                max_samples=fit["max_samples"],
+                bootstrap=1,
+            )
+            rows = [places[name] for name in found.questions]
+            values[rows] += found.runs[0].values
+    return values / splits, refused / (2 * splits)
+
+
+def _without_goal(fit: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fit.items() if key not in ("price", "samples")}

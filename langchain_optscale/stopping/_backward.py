@@ -1,0 +1,132 @@
+"""Backward regression over recorded prefixes: when is one more round worth its price?
+
+Longstaff and Schwartz (2001) price American options so: from the last decision point back to the first, the advantage
+of going on is regressed on what is known, and where it is not positive the path stops there. Symbols: T trajectories,
+P decision points, F features, E = F + F (F + 1) / 2 columns after the quadratic expansion.
+
+    V_P = y_P,   A_j(x) = E[V_(j+1) - cost_j - y_j | x_j = x],   V_j = y_j where A_j <= 0, else V_(j+1) - cost_j
+
+y_j is what the search returns if it stops at point j, cost_j what drawing on to the next point costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Design", "Paths", "solve", "stopped_at"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+_CLIP = 4.0
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Recorded trajectories, seen at the decision points.
+
+    Attributes:
+        features: Shape (T, P, F).
+        values: What stopping there returns, shape (T, P), in [0, 1].
+        groups: The question of each trajectory, shape (T,).
+    """
+
+    features: FloatArray
+    values: FloatArray
+    groups: NDArray[np.int64]
+
+    def of(self, chosen: NDArray[np.bool_]) -> Paths:
+        """The chosen trajectories, a mask of shape (T,)."""
+        return Paths(self.features[chosen], self.values[chosen], self.groups[chosen])
+
+
+class Design:
+    """The regressors of one decision point, decomposed once for every price and every ridge penalty.
+
+    Args:
+        features: Shape (T, F).
+    """
+
+    def __init__(self, features: FloatArray) -> None:
+        self.centre = features.mean(axis=0)
+        self.spread = features.std(axis=0) + _TINY
+        self.low, self.high = features.min(axis=0), features.max(axis=0)
+        columns = self._expanded(features)
+        self.centre2 = columns.mean(axis=0)
+        self.spread2 = columns.std(axis=0) + _TINY
+        self.columns = (columns - self.centre2) / self.spread2
+        self._eigenvalues, self._vectors = np.linalg.eigh(self.columns.T @ self.columns)
+
+    def regress(self, outcome: FloatArray, ridge: float) -> FloatArray:
+        """Coefficients of the standardised columns, shape (E,); the intercept is the outcome's mean.
+
+        Args:
+            outcome: Shape (T,).
+            ridge: Penalty on the squared coefficients, > 0.
+        """
+        right = self._vectors.T @ (self.columns.T @ (outcome - outcome.mean()))
+        solved: FloatArray = self._vectors @ (right / (np.maximum(self._eigenvalues, 0.0) + ridge))
+        return solved
+
+    def expanded(self, features: FloatArray) -> FloatArray:
+        """Standardised columns of other trajectories at this point, shape (T, E)."""
+        columns: FloatArray = (self._expanded(features) - self.centre2) / self.spread2
+        return columns
+
+    def folded(self, coefficients: FloatArray, intercept: float) -> tuple[float, FloatArray, FloatArray]:
+        """The regression as intercept + linear . z + z' quadratic z of clipped z = (x - centre) / spread.
+
+        Returns:
+            The intercept, shape () ; linear, shape (F,); quadratic, symmetric of shape (F, F).
+        """
+        size = self.centre.size
+        slopes = coefficients / self.spread2
+        rows, columns = np.triu_indices(size)
+        quadratic = np.zeros((size, size))
+        quadratic[rows, columns] = slopes[size:]
+        return float(intercept - slopes @ self.centre2), slopes[:size], (quadratic + quadratic.T) / 2.0
+
+    def _expanded(self, features: FloatArray) -> FloatArray:
+        z = np.clip((features - self.centre) / self.spread, -_CLIP, _CLIP)
+        rows, columns = np.triu_indices(z.shape[1])
+        return np.hstack([z, z[:, rows] * z[:, columns]])
+
+
+def solve(designs: list[Design], paths: Paths, costs: FloatArray, ridge: float) -> list[tuple[FloatArray, float]]:
+    """Coefficients and intercept of the advantage at every decision point but the last.
+
+    Args:
+        designs: One for each point but the last, made of `paths`.
+        paths: Whose values are regressed.
+        costs: Of going on to the next point, shape (T, P - 1).
+        ridge: As in `Design.regress`.
+    """
+    value = paths.values[:, -1]
+    solved: list[Any] = [None] * len(designs)
+    for point in reversed(range(len(designs))):
+        ahead = value - costs[:, point]
+        outcome = ahead - paths.values[:, point]
+        coefficients, intercept = designs[point].regress(outcome, ridge), float(outcome.mean())
+        solved[point] = (coefficients, intercept)
+        advantage = designs[point].columns @ coefficients + intercept
+        value = np.where(advantage <= 0.0, paths.values[:, point], ahead)
+    return solved
+
+
+def stopped_at(columns: list[FloatArray], solved: list[tuple[FloatArray, float]]) -> NDArray[np.int64]:
+    """The decision point at which each trajectory stops, shape (T,).
+
+    Args:
+        columns: `Design.expanded` of the trajectories at each point but the last.
+        solved: What `solve` gave.
+    """
+    count = len(columns[0]) if columns else 0
+    stop = np.full(count, len(columns), dtype=np.int64)
+    for point in reversed(range(len(columns))):
+        coefficients, intercept = solved[point]
+        stop[columns[point] @ coefficients + intercept <= 0.0] = point
+    return stop

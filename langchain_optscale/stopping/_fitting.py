@@ -1,0 +1,253 @@
+"""How a fitted rule is fitted: trajectories of recorded questions, cross-validation, and the search for a price."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from langchain_optscale.answers.selection import SELECTIONS
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.stopping._backward import Design, Paths, solve, stopped_at
+from langchain_optscale.stopping._stage import Stage
+from langchain_optscale.stopping._trajectories import Recording
+from langchain_optscale.stopping.fitted import CandidatePrice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_optscale.stopping._backward import FloatArray
+    from langchain_optscale.stopping._trajectories import Amounts
+
+__all__ = ["FEWEST_QUESTIONS", "Plan", "fit"]
+
+FEWEST_QUESTIONS = 25
+"""Below it a fit is refused: on fewer it was no better than a fixed number of candidates."""
+
+_FOLDS = 5
+_RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+_PRICES = tuple(np.geomspace(0.0005, 0.2, 18).tolist())
+_MIDDLE_PRICE = 0.01
+_BISECTIONS = 12
+_ROUNDING = 1e-12
+_LEAST_SIGNAL = 2.0
+"""In standard errors over questions: see `_Folds.signal`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arguments of `FittedStopping.fit`."""
+
+    price: CandidatePrice | None
+    samples: float | None
+    labels: Literal["gold", "none"]
+    max_samples: int | None
+    select: str | None
+    first_round: int
+    round_size: int
+    orders: int
+    seed: int
+
+
+def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
+    """The fields of the fitted rule, `fallback` excepted.
+
+    Raises:
+        SettingsError: As `FittedStopping.fit`.
+    """
+    cap = _checked_cap(questions, plan)
+    recording = Recording(questions, plan.labels)
+    points = _points(plan, cap)
+    reference = _best_of_cap(questions, cap) if recording.labelled else None
+    drafts = []
+    for select in _selections(plan, with_answers=recording.with_answers):
+        paths, amounts = recording.paths(points, select, plan.orders, plan.seed)
+        folds = _Folds(paths)
+        price, ridge = _chosen(plan, folds, amounts, points, reference)
+        costs = amounts.costs(price)
+        drafts.append(_Draft(select, paths, price, ridge, costs, folds.stops(costs, ridge), folds.signal(ridge)))
+    best = max(drafts, key=lambda draft: draft.merit(plan, points, reference))
+    paths, price, costs, ridge = best.paths, best.price, best.costs, best.ridge
+    _refuse_without_signal(best.signal)
+    designs = [Design(paths.features[:, point]) for point in range(len(points) - 1)]
+    solved = solve(designs, paths, costs, ridge)
+    return {
+        "points": points,
+        "stages": tuple(Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)),
+        "calibration": recording.calibration,
+        "select": best.select,
+        "with_answers": recording.with_answers,
+        "price": price,
+        "labels": plan.labels,
+        "questions": len(questions),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A fit for one selection, with where each trajectory stops under a fit to the other folds."""
+
+    select: str
+    paths: Paths
+    price: CandidatePrice
+    ridge: float
+    costs: FloatArray
+    stop: NDArray[np.int64]
+    signal: float
+
+    def merit(self, plan: Plan, points: tuple[int, ...], reference: float | None) -> tuple[float, float]:
+        """What selections are compared by: worth at a price, value for a number of samples, or samples at parity."""
+        value = float(_values(self.paths, self.stop).mean())
+        if plan.price is not None:
+            return 1.0, float(_net(self.paths, self.costs, self.stop).mean())
+        if plan.samples is not None or reference is None or value < reference - _ROUNDING:
+            return 0.0, value
+        return 1.0, -float(np.array(points)[self.stop].mean())
+
+
+class _Folds:
+    """Cross-validation over questions: the designs of every fold are decomposed once for all prices and penalties."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self._parts = []
+        stages = range(paths.features.shape[1] - 1)
+        for fold in range(_FOLDS):
+            test = paths.groups % _FOLDS == fold
+            train = paths.of(~test)
+            designs = [Design(train.features[:, point]) for point in stages]
+            columns = [design.expanded(paths.features[test, point]) for point, design in enumerate(designs)]
+            self._parts.append((test, train, designs, columns))
+
+    def stops(self, costs: FloatArray, ridge: float) -> NDArray[np.int64]:
+        """Where each trajectory stops under a fit to the other folds, shape (T,)."""
+        stop = np.empty(len(self.paths.groups), dtype=np.int64)
+        for test, train, designs, columns in self._parts:
+            stop[test] = stopped_at(columns, solve(designs, train, costs[~test], ridge))
+        return stop
+
+    def signal(self, ridge: float) -> float:
+        """How surely the numbers of a prefix tell what stopping there is worth, on questions left out.
+
+        At every decision point the predicted and the realised value are centred and multiplied; the products are added
+        up by question, and their mean over questions is given in its standard errors: about a standard normal number
+        where nothing can be told.
+        """
+        products = np.zeros(len(self.paths.groups))
+        for test, train, designs, columns in self._parts:
+            for point, design in enumerate(designs):
+                predicted = columns[point] @ design.regress(train.values[:, point], ridge)
+                realised = self.paths.values[test, point]
+                products[test] += (predicted - predicted.mean()) * (realised - realised.mean())
+        sums = np.bincount(self.paths.groups, products)
+        deviation = float(sums.std(ddof=1))
+        return float(sums.mean()) * math.sqrt(len(sums)) / deviation if deviation > 0 else 0.0
+
+
+def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
+    if len(questions) < FEWEST_QUESTIONS:
+        raise SettingsError(
+            f"{len(questions)} questions are too few to learn when to stop: record {FEWEST_QUESTIONS} at least, "
+            "100 or more for a gain that is sure; until then leave `stopping` out"
+        )
+    fewest = min(len(question.samples) for question in questions)
+    cap = fewest if plan.max_samples is None else plan.max_samples
+    if not 2 <= cap <= fewest:
+        raise SettingsError(f"max_samples must be from 2 to {fewest}, the fewest samples of a question, got {cap}")
+    if plan.price is not None and plan.samples is not None:
+        raise SettingsError("give a price or a mean number of samples, not both")
+    if plan.samples is not None and not 1.0 <= plan.samples <= cap:
+        raise SettingsError(f"samples must be from 1 to the cap of {cap}, got {plan.samples!r}")
+    if plan.select is not None and plan.select not in SELECTIONS:
+        raise SettingsError(f"select must be one of {', '.join(SELECTIONS)}, got {plan.select!r}")
+    if plan.labels not in ("gold", "none"):
+        raise SettingsError(f"labels must be 'gold' or 'none', got {plan.labels!r}")
+    for name in ("first_round", "round_size", "orders"):
+        if getattr(plan, name) < 1:
+            raise SettingsError(f"{name} must be at least 1, got {getattr(plan, name)!r}")
+    if any(sample.score is None for question in questions for sample in question.samples):
+        raise SettingsError("some samples have no score; where they have a logit, `Pool.scored` makes scores of it")
+    return cap
+
+
+def _points(plan: Plan, cap: int) -> tuple[int, ...]:
+    points = [*range(plan.first_round, cap, plan.round_size), cap]
+    if len(points) < 2:
+        raise SettingsError(f"first_round ({plan.first_round}) leaves nothing to decide below the cap of {cap}")
+    return tuple(points)
+
+
+def _chosen(
+    plan: Plan, folds: _Folds, amounts: Amounts, points: tuple[int, ...], reference: float | None
+) -> tuple[CandidatePrice, float]:
+    """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest."""
+
+    def costs_at(price: float) -> FloatArray:
+        return amounts.costs(CandidatePrice(sample=price))
+
+    def ridge_at(costs: FloatArray) -> float:
+        return max(
+            _RIDGES, key=lambda ridge: (float(_net(folds.paths, costs, folds.stops(costs, ridge)).mean()), ridge)
+        )
+
+    if plan.price is not None:
+        return plan.price, ridge_at(amounts.costs(plan.price))
+    ridge = ridge_at(costs_at(_MIDDLE_PRICE))
+    counts = np.array(points)
+    if plan.samples is not None:
+        low, high = 0.0, 1.0
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2.0 if low else high / 4.0
+            too_many = counts[folds.stops(costs_at(middle), ridge)].mean() > plan.samples
+            low, high = (middle, high) if too_many else (low, middle)
+        return CandidatePrice(sample=high), ridge
+    if reference is None:
+        raise SettingsError("without right and wrong there is no accuracy to keep: give a price or a number of samples")
+    able = [
+        price
+        for price in _PRICES
+        if _values(folds.paths, folds.stops(costs_at(price), ridge)).mean() >= reference - _ROUNDING
+    ]
+    return CandidatePrice(sample=max(able, default=_PRICES[0])), ridge
+
+
+def _selections(plan: Plan, *, with_answers: bool) -> tuple[str, ...]:
+    if plan.select is not None:
+        return (plan.select,)
+    return ("vote", "weighted_vote", "best") if with_answers else ("best",)
+
+
+def _values(paths: Paths, stop: NDArray[np.int64]) -> FloatArray:
+    """What each trajectory returns, shape (T,)."""
+    values: FloatArray = np.take_along_axis(paths.values, stop[:, np.newaxis], axis=1)[:, 0]
+    return values
+
+
+def _net(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> FloatArray:
+    """What each trajectory returns, less what it paid; shape (T,)."""
+    spent = np.concatenate([np.zeros((len(costs), 1)), np.cumsum(costs, axis=1)], axis=1)
+    net: FloatArray = _values(paths, stop) - np.take_along_axis(spent, stop[:, np.newaxis], axis=1)[:, 0]
+    return net
+
+
+def _refuse_without_signal(signal: float) -> None:
+    if signal < _LEAST_SIGNAL:
+        raise SettingsError(
+            "these candidates do not tell when to stop: on questions left out, their scores and answers do not show "
+            f"which prefixes are right ({signal:.1f} standard errors, {_LEAST_SIGNAL:.1f} are asked for); "
+            "leave `stopping` out, or record more questions or use a better verifier"
+        )
+
+
+def _best_of_cap(questions: Sequence[Any], cap: int) -> float:
+    """Accuracy of best-of-N at the cap, averaged over the order of equal scores, in the recorded order."""
+    right = []
+    for question in questions:
+        drawn = question.samples[:cap]
+        best = max(sample.score for sample in drawn)
+        right.append(np.mean([bool(sample.correct) for sample in drawn if sample.score == best]))
+    return math.fsum(right) / len(right)
