@@ -12,6 +12,7 @@ Source: Ferguson, A Bayesian analysis of some nonparametric problems, Annals of 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ END = 0.005
 EDGES: FloatArray = np.array([0.0, END, *((j - 0.5) / 10 + 0.0037 for j in range(1, 11)), 1.0 - END, 1.0])
 WIDTHS: FloatArray = np.diff(EDGES)
 _INNER_EDGES = EDGES[1:-1]
+_EDGES: list[float] = EDGES.tolist()
 _PLACES = np.arange(64)
 
 
@@ -70,20 +72,38 @@ class AnyShape:
         share: FloatArray = np.asarray(np.interp(score, EDGES, self._cumulated))
         return share
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.weight, self.strengths, self.shares, self.base))
+
+    def __hash__(self) -> int:
+        # Tables are looked up by it at every score, and the tuples are long.
+        return self._hash
+
+    @cached_property
+    def _gains(self) -> list[float]:
+        """The integral of 1 - G from each edge to 1."""
+        above = 1.0 - self._cumulated
+        parts = 0.5 * WIDTHS * (above[1:] + above[:-1])
+        return [*np.cumsum(parts[::-1])[::-1].tolist(), 0.0]
+
     def mean_gain(self, best: float) -> float:
         """The integral of 1 - G from `best` to 1."""
-        points = np.concatenate([[best], EDGES[best < EDGES]])
-        above = 1.0 - np.asarray(self.below(points))
-        return float(0.5 * np.diff(points) @ (above[1:] + above[:-1]))
+        place = min(bisect_right(_EDGES, best), len(_EDGES) - 1)
+        until = _EDGES[place] - best
+        above = 1.0 - float(self._cumulated[place])
+        # 1 - G falls linearly within a bin.
+        slope = self.base[place - 1] / (_EDGES[place] - _EDGES[place - 1])
+        return self._gains[place] + until * (above + 0.5 * slope * until)
 
     def log_density(self, scores: FloatArray) -> FloatArray:
         """Log joint density of the scores under each strength, shape (strengths,)."""
         counts = np.bincount(_INNER_EDGES.searchsorted(scores, side="right"), minlength=len(WIDTHS))
-        return self._log_probability(counts, 0)
+        return self._log_probability(counts, len(scores), 0)
 
     def log_probability(self, counts: NDArray[np.intp], steps: int) -> FloatArray:
         """Log joint probability of scores on steps, `counts` of them at each j / steps, shape (strengths,)."""
-        return self._log_probability(counts, steps)
+        return self._log_probability(counts, int(counts.sum()), steps)
 
     def of_steps(self, steps: int) -> FloatArray:
         """For each strength a and value j / steps: a times the mass of G that rounds to it."""
@@ -91,17 +111,18 @@ class AnyShape:
         mass: FloatArray = self.strength[:, None] * np.diff(self.below(edges))
         return mass
 
-    def _log_probability(self, counts: NDArray[np.intp], steps: int) -> FloatArray:
-        n = int(counts.sum())
+    def _log_probability(self, counts: NDArray[np.intp], n: int, steps: int) -> FloatArray:
         # Powers of two keep the number of tables small.
-        parts, wholes = _log_factors(self, steps, 1 << n.bit_length())
-        total: FloatArray = parts[:, _PLACES[: len(counts)], counts].sum(axis=1) - wholes[:, n]
+        rows = 1 << n.bit_length()
+        parts, wholes = _log_factors(self, steps, rows)
+        total: FloatArray = np.add.reduce(parts.take(_PLACES[: len(counts)] * (rows + 1) + counts, axis=0))
+        total -= wholes[n]
         return total
 
 
 @lru_cache(maxsize=64)
 def _log_factors(shape: AnyShape, steps: int, most: int) -> tuple[FloatArray, FloatArray]:
-    """The factors of P(counts) for every count up to `most`: of each bin (strengths, bins, counts), and of the total.
+    """The factors of P(counts) for every count up to `most`: of each bin (bins * counts, strengths), and of the total.
 
     A bin's width counts with them, so that the product over a continuous scale's bins is a density.
     """
@@ -109,5 +130,7 @@ def _log_factors(shape: AnyShape, steps: int, most: int) -> tuple[FloatArray, Fl
     widths = np.zeros(steps + 1) if steps else np.log(WIDTHS)
     counts = np.arange(most + 1.0)
     parts = special.gammaln(pseudo[:, :, None] + counts) - special.gammaln(pseudo)[:, :, None]
-    strength = shape.strength[:, None]
-    return parts - counts * widths[:, None], special.gammaln(strength + counts) - special.gammaln(strength)
+    parts -= counts * widths[:, None]
+    strength = shape.strength
+    wholes = special.gammaln(strength + counts[:, None]) - special.gammaln(strength)
+    return np.ascontiguousarray(parts.reshape(len(strength), -1).T), wholes

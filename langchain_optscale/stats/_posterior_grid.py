@@ -12,6 +12,7 @@ Gregory's corrections, since a posterior may lean on the edge of the region.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -21,6 +22,8 @@ import numpy as np
 from scipy import special
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from langchain_optscale.stats._masses import FloatArray
 
 SIGMA_LOW, SIGMA_HIGH = 0.015, 1.0
@@ -46,12 +49,18 @@ class Grid:
         sigma: Scale at each node.
         log_area: Log of the quadrature weight in d mu d log(sigma).
         mass: Z, the untruncated normal's mass on [0, 1].
+        beyond: The untruncated normal's mass above 1.
+        density_at_one: phi((1 - mu) / sigma).
+        averaged: 1, mu and sigma, shape (3, nodes): what every posterior averages.
     """
 
     mu: FloatArray
     sigma: FloatArray
     log_area: FloatArray
     mass: FloatArray
+    beyond: FloatArray
+    density_at_one: FloatArray
+    averaged: FloatArray
 
     def above(self, score: float) -> FloatArray:
         """P(S >= score) at each node."""
@@ -64,12 +73,19 @@ def tail(score: float, mu: FloatArray, sigma: FloatArray, mass: FloatArray) -> F
     return np.clip(share, 0.0, 1.0)
 
 
-def mean_gain(best: float, mu: FloatArray, sigma: FloatArray, mass: FloatArray) -> FloatArray:
-    """E[(S - best)+] = (mu - best) P(S >= best) + sigma (phi(z_best) - phi(z_1)) / Z, elementwise."""
-    at_best, at_one = (best - mu) / sigma, (1.0 - mu) / sigma
-    densities = np.exp(-0.5 * at_best * at_best - _LOG_ROOT_2_PI) - np.exp(-0.5 * at_one * at_one - _LOG_ROOT_2_PI)
-    gains: FloatArray = (mu - best) * tail(best, mu, sigma, mass) + sigma * densities / mass
-    return np.clip(gains, 0.0, 1.0 - best)
+def mean_gain(best: float, at: Grid, nodes: NDArray[np.intp]) -> FloatArray:
+    """E[(S - best)+] = ((mu - best) (Phi(a) - Phi(a1)) + sigma (phi(a) - phi(a1))) / Z at some nodes.
+
+    a = (mu - best) / sigma and a1 = (mu - 1) / sigma. No a1 exceeds `REACH`, so that the differences keep
+    their digits; where there is no gain, rounding may leave as little as -1e-11.
+    """
+    mu, sigma = at.mu.take(nodes), at.sigma.take(nodes)
+    lead = mu - best
+    a = lead / sigma
+    gains: FloatArray = lead * (special.ndtr(a) - at.beyond.take(nodes))
+    gains += sigma * (np.exp(-0.5 * a * a - _LOG_ROOT_2_PI) - at.density_at_one.take(nodes))
+    gains /= at.mass.take(nodes)
+    return gains
 
 
 def _between(low: float, high: float, mu: FloatArray, sigma: FloatArray) -> FloatArray:
@@ -90,7 +106,7 @@ def _gregory(count: int) -> FloatArray:
 
 def level_for(n: float) -> int:
     """The coarsest grid that resolves the posterior of so many scores; the finest where none does."""
-    return next((level for level, largest in enumerate(_LARGEST_N) if n <= largest), len(_LARGEST_N) - 1)
+    return min(bisect_left(_LARGEST_N, n), len(_LARGEST_N) - 1)
 
 
 @lru_cache(maxsize=len(_LARGEST_N))
@@ -107,7 +123,11 @@ def grid(level: int) -> Grid:
         sigmas.append(np.full(columns, sigma))
         areas.append(_gregory(columns) * (weight * width / (columns - 1) * span / (rows - 1)))
     mu, sigma = np.concatenate(mus), np.concatenate(sigmas)
-    return Grid(mu, sigma, np.log(np.concatenate(areas)), _between(0.0, 1.0, mu, sigma))
+    a1 = (mu - 1.0) / sigma
+    density_at_one = np.exp(-0.5 * a1 * a1 - _LOG_ROOT_2_PI)
+    mass = _between(0.0, 1.0, mu, sigma)
+    averaged = np.stack([np.ones_like(mu), mu, sigma])
+    return Grid(mu, sigma, np.log(np.concatenate(areas)), mass, special.ndtr(a1), density_at_one, averaged)
 
 
 @lru_cache(maxsize=64)

@@ -92,3 +92,10 @@ def at_nodes(prior: Believed, level: int, any_shape: float) -> tuple[FloatArray,
     logs = logs + at.log_area
     logs -= logs.max()
     return logs - math.log(np.exp(logs).sum()), shape
+
+
+@lru_cache(maxsize=32)
+def by_sums(prior: Believed, level: int, any_shape: float, resolution: float) -> FloatArray:
+    """What the log posterior multiplies with (1, n, sum x, sum x^2), shape (4, nodes)."""
+    log_prior, _ = at_nodes(prior, level, any_shape)
+    return np.vstack([log_prior, grids.by_sums(level, resolution)])

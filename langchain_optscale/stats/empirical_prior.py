@@ -86,6 +86,14 @@ class EmpiricalPrior:
         if numbers.shape[1:] != (3,) or not np.isfinite(numbers).all() or not (numbers[:, 2] > 0.0).all():
             raise SettingsError("an empirical prior needs bumps of three finite numbers, the third one positive")
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.bumps, self.any_shape))
+
+    def __hash__(self) -> int:
+        # What it says at a grid's nodes is looked up by it at every score.
+        return self._hash
+
     @classmethod
     def fit(cls, score_lists: Sequence[Sequence[float]]) -> Self:
         """Learn from the scores of past questions.

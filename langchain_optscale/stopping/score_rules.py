@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records import StopReason
@@ -11,6 +11,7 @@ from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
     from langchain_optscale.records import Decision
+    from langchain_optscale.stats.posterior import PosteriorEstimate
     from langchain_optscale.stopping.base import History
 
 __all__ = ["Hopeless", "MarginalGain", "OptimalN", "TargetReached"]
@@ -95,16 +96,16 @@ class OptimalN(Rule):
         """N*, None before the first score and where no finite number of candidates reaches the target."""
         if not history.scores:
             return None
-        from langchain_optscale.stats.best_of_n import optimal_n
-        from langchain_optscale.stats.posterior import PosteriorEstimate
-
-        estimate = history.estimate
-        if isinstance(estimate, PosteriorEstimate):
+        posterior = _posterior(history)
+        if posterior is not None:
             if history.best >= self.target:
                 return history.n
             left = _OUT_OF_REACH if history.max_samples is None else max(0, history.max_samples - history.n)
-            more = estimate.least_k(self.target, self.confidence, left)
+            more = posterior.least_k(self.target, self.confidence, left)
             return None if more is None else history.n + more
+        from langchain_optscale.stats.best_of_n import optimal_n
+
+        estimate = history.estimate
         bound = optimal_n(
             estimate.mu, estimate.sigma, target=self.target, confidence=self.confidence, max_n=_OUT_OF_REACH
         )
@@ -171,23 +172,30 @@ class Hopeless(Rule):
         return self._decision(StopReason.HOPELESS, figures, stop=chance < self.probability)
 
 
+def _posterior(history: History) -> PosteriorEstimate | None:
+    """The estimate where it is a whole posterior, None where it is a point."""
+    estimate = history.estimate
+    # Told by the method that makes the difference, since its class would bring SciPy in before there is a score.
+    return cast("PosteriorEstimate", estimate) if hasattr(estimate, "prob_reach") else None
+
+
 def _chance(history: History, target: float, count: int) -> float:
     """P(at least one of the next `count` scores reaches the target)."""
+    posterior = _posterior(history)
+    if posterior is not None:
+        return posterior.prob_reach(target, count)
     from langchain_optscale.stats.best_of_n import probability_of_reaching
-    from langchain_optscale.stats.posterior import PosteriorEstimate
 
     estimate = history.estimate
-    if isinstance(estimate, PosteriorEstimate):
-        return estimate.prob_reach(target, count)
     return float(probability_of_reaching(estimate.mu, estimate.sigma, target=target, n=count))
 
 
 def _expected_gain(history: History) -> float:
     """By how much one more score is expected to raise the best."""
+    posterior = _posterior(history)
+    if posterior is not None:
+        return posterior.expected_gain(history.best)
     from langchain_optscale.stats.best_of_n import expected_gain
-    from langchain_optscale.stats.posterior import PosteriorEstimate
 
     estimate = history.estimate
-    if isinstance(estimate, PosteriorEstimate):
-        return estimate.expected_gain(history.best)
     return float(expected_gain(estimate.mu, estimate.sigma, best=history.best))
