@@ -216,13 +216,14 @@ class _Beta(NamedTuple):
 
     def moments(self, counts: FloatArray) -> FloatArray:
         """E[F^k] for each of `counts`."""
-        logs: FloatArray = special.betaln(self.low + counts, self.high) - special.betaln(self.low, self.high)
-        return np.exp(logs)
+        logs = special.betaln(self.low + counts, self.high) - special.betaln(self.low, self.high)
+        moments: FloatArray = np.exp(logs)
+        return moments
 
     def moments_up_to(self, most: int) -> FloatArray:
         """E[F^k] for k = 0 .. `most`, by E[F^(k + 1)] = E[F^k] (low + k) / (low + high + k)."""
         places = _DIGITS[:most]
-        moments = np.ones(most + 1)
+        moments: FloatArray = np.ones(most + 1)
         np.multiply.accumulate((self.low + places) / ((self.low + self.high) + places), out=moments[1:])
         return moments
 

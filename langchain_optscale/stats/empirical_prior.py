@@ -11,9 +11,12 @@ of Laird, Journal of the American Statistical Association 73 (1978). So it follo
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +30,8 @@ from langchain_optscale.stats._weak_prior import STRENGTHS, weak_log_density, we
 from langchain_optscale.stats.resolution import infer_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Sequence
     from typing import Self
 
     from langchain_optscale.stats._masses import FloatArray
@@ -193,7 +197,8 @@ class EmpiricalPrior:
         Raises:
             InvalidRecordError: The data is not an empirical prior, of a later version, or damaged.
         """
-        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+        known = data if isinstance(data, Mapping) else {}
+        if known.get("format") != _FORMAT or known.get("version") != _VERSION:
             raise InvalidRecordError(f"not an empirical prior of format {_FORMAT!r}, version {_VERSION}")
         try:
             shape = data["any_shape"]
@@ -202,6 +207,22 @@ class EmpiricalPrior:
             return cls(bumps, AnyShape(weight=float(shape["weight"]), **parts))
         except (KeyError, TypeError, ValueError, SettingsError) as error:
             raise InvalidRecordError(f"the empirical prior cannot be read: {error}") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as a JSON file."""
+        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` or `optscale train-prior` wrote.
+
+        Raises:
+            InvalidRecordError: The file is no empirical prior, or damaged; the sentence names it.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, InvalidRecordError) as error:
+            raise InvalidRecordError(f"{Path(path)}: {error}") from error
 
 
 def _log_bump(mu: FloatArray, log_sigma: FloatArray, centre: FloatArray) -> FloatArray:
