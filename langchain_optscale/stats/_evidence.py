@@ -78,7 +78,7 @@ class Evidence:
         return self.sums[1:] @ grids.by_sums(level, self.resolution)
 
     def log_any_shape(self, shape: AnyShape) -> FloatArray | float:
-        """Log probability (density) of the scores under each strength of the model of any shape."""
+        """Log probability (density) of the scores under each process of the model of any shape."""
         if not self.n or self.values is None:
             return 0.0
         if self.steps:

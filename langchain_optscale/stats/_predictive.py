@@ -16,6 +16,7 @@ import numpy as np
 from scipy import special
 
 from langchain_optscale.stats import _posterior_grid as grids
+from langchain_optscale.stats._any_shape import LEAST_PSEUDO
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 _ENDS = 0.995
 
 _QUANTILE_STEPS = 40
-# The log of the Beta function is infinite at 0 and, below this, as good as infinite.
-_LEAST_PSEUDO = 1e-12
 _CUTS = 16
 # Up to so many counts are all evaluated at once.
 _COUNTS_AT_ONCE = 1024
@@ -47,7 +46,7 @@ class Predictive:
         nodes: Indexes of the grid's nodes that matter.
         weights: Posterior probability of each of them.
         shape: The model of any shape.
-        shape_weights: Posterior probability of each of its strengths.
+        shape_weights: Posterior probability of each of its processes.
         scores: D, ascending.
         steps: How many steps the scale has, 0 where it is continuous.
         asked: What is known of scores that were asked for: rules ask for few, and for each of them several times.
@@ -94,7 +93,7 @@ class Predictive:
         return float((np.ceil(score * self.steps - 1e-6) - 0.5) / self.steps)
 
     def _at(self, score: float, edge: float) -> tuple[FloatArray, list[_Beta]]:
-        """The log of F(score) at the nodes, and the law of F(score) under each strength."""
+        """The log of F(score) at the nodes, and the law of F(score) under each process."""
         known = self.asked.get(score)
         if known is None:
             known = self.asked[score] = grids.log_below(self.level, edge).take(self.nodes), self._laws(score, edge)
@@ -163,16 +162,16 @@ class Predictive:
         if self.shape_weights:
             is_best = not len(self.scores) or best >= self.scores[-1]
             seen = 0.0 if is_best else float(np.maximum(self.scores - best, 0.0).sum())
-            pseudo, n = self.shape.mean_gain(best), len(self.scores)
-            for weight, strength in zip(self.shape_weights, self.shape.strengths, strict=True):
-                total += weight * (strength * pseudo + seen) / (strength + n)
+            n = len(self.scores)
+            gains = zip(self.shape_weights, self.shape.strengths, self.shape.mean_gains(best), strict=True)
+            total += sum([weight * (pseudo + seen) / (strength + n) for weight, strength, pseudo in gains])
         return min(max(total, 0.0), 1.0 - best)
 
     def _of_steps(self, places: NDArray[np.intp]) -> FloatArray:
         """P(S = j / steps | D) for each j of `places`, ascending and up to the last."""
         shares: FloatArray = np.exp(grids.by_step(self.level, self.steps)[places][:, self.nodes]) @ self.weights
         if self.shape_weights:
-            strength = self.shape.strength
+            strength = np.array(self.shape.strengths)
             seen = np.bincount((self.scores * self.steps + 0.5).astype(np.intp), minlength=self.steps + 1)[places]
             pseudo = self.shape.of_steps(self.steps)[:, places]
             shares += ((pseudo + seen) / (strength + len(self.scores))[:, None]).T @ np.array(self.shape_weights)
@@ -200,7 +199,7 @@ class Predictive:
 
 
 class _Beta(NamedTuple):
-    """The law of the share F(score) under one strength of the model of any shape: Beta(low, high), with a weight."""
+    """The law of the share F(score) under one process of the model of any shape: Beta(low, high), with a weight."""
 
     weight: float
     low: float
@@ -230,6 +229,6 @@ class _Beta(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _pseudo(shape: AnyShape, edge: float) -> list[tuple[float, float]]:
-    """For each strength a: a G(edge) and a (1 - G(edge))."""
-    below = float(shape.below(edge))
-    return [(max(a * below, _LEAST_PSEUDO), a * (1.0 - below)) for a in shape.strengths]
+    """For each process a G(edge) and a (1 - G(edge))."""
+    below = zip(shape.strengths, shape.below(edge), strict=True)
+    return [(max(share, LEAST_PSEUDO), max(strength - share, LEAST_PSEUDO)) for strength, share in below]
