@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test lint format bench bench_honesty bench_peers docs help clean
+.PHONY: demo test integration_test lint format bench bench_honesty bench_preset bench_peers docs study help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -17,6 +17,8 @@ help:
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
 	@echo "make bench_honesty     predicted against realised chances of reaching a target; about 2 minutes"
+	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
+	@echo "make study             docs/honesty.md: promised against realised confidence; about 2 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make docs              the pictures of README and docs"
 
@@ -64,6 +66,12 @@ bench: $(VENV)/test.stamp
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
+
+bench_preset: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.default_preset
+
+study: $(VENV)/test.stamp
+	$(BIN)/python -m docs.honesty
 
 $(PEERS)/run.stamp: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)

@@ -30,7 +30,7 @@ from langchain_optscale.evaluation.baselines import BestOfN, optscale_0
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.pools import Pool, read_pool
 from langchain_optscale.evaluation.replay import replay
-from langchain_optscale.stats import Posterior
+from langchain_optscale.stats import EmpiricalPrior, Posterior
 from langchain_optscale.stopping import Hopeless, MarginalGain, OptimalN, TargetReached, optscale
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", Path(__file__).parents[2] /
 OURS = Path(__file__).parents[1] / "tests" / "data" / "pools"
 LEAST_CAP = 5
 SLACK = 0.002
+PAST_SCORES = 16
 TARGETS = (0.85, 0.9, 0.95, 0.97)
 CONFIDENCES = (0.9, 0.95, 0.99)
 
@@ -57,12 +58,11 @@ class RememberingPosterior:
     reads_scores: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self.posterior = Posterior()
-        self.of = lru_cache(maxsize=1024)(self.posterior)
+        self.of: Callable[..., PosteriorEstimate] = lru_cache(maxsize=1024)(Posterior())
 
     def __call__(self, scores: Scores, prior: ScorePrior | None = None) -> PosteriorEstimate:
         """The posterior after some scores."""
-        return self.of(scores) if prior is None and isinstance(scores, tuple) else self.posterior(scores, prior)
+        return self.of(scores, prior)
 
 
 POSTERIOR = RememberingPosterior()
@@ -98,13 +98,31 @@ def _gain(_: Pool, __: int) -> dict[str, Method]:
     return {f"target {t}, gain {g}": _one_by_one(TargetReached(t) | MarginalGain(g), "gain") for t, g in grid}
 
 
-def _both(targets: Sequence[float], chances: Sequence[float], gains: Sequence[float]) -> dict[str, Method]:
+def _both(
+    targets: Sequence[float], chances: Sequence[float], gains: Sequence[float], prior: EmpiricalPrior | None = None
+) -> dict[str, Method]:
     """The target was reached; or it is out of reach, and another candidate is not worth it for its own sake either."""
     return {
-        f"target {t}, below {p}, gain {g}": _one_by_one(
-            TargetReached(t) | (Hopeless(t, p) & MarginalGain(g)), "reached, or hopeless and no gain"
+        f"target {t}, below {p}, gain {g}": SessionMethod(
+            TargetReached(t) | (Hopeless(t, p) & MarginalGain(g)), "both", POSTERIOR, prior, round_size=1
         )
         for t, p, g in itertools.product(targets, chances, gains)
+    }
+
+
+def _learned(other: Pool) -> EmpiricalPrior:
+    """A prior from scores alone, without labels."""
+    lists = [[sample.score for sample in question.samples if sample.score is not None] for question in other]
+    return EmpiricalPrior.fit([scores[:PAST_SCORES] for scores in lists])
+
+
+def _gain_learned(other: Pool, _: int) -> dict[str, Method]:
+    prior = _learned(other)
+    return {
+        f"target {t}, gain {g}": SessionMethod(
+            TargetReached(t) | MarginalGain(g), "gain", POSTERIOR, prior, round_size=1
+        )
+        for t, g in itertools.product((*TARGETS, 1.0), (0.0005, 0.001, 0.002, 0.005))
     }
 
 
@@ -122,8 +140,15 @@ PRESETS: dict[str, Callable[[Pool, int], Mapping[str, Method]]] = {
     "reached, or hopeless": _hopeless,
     "reached, or no gain": _gain,
     "reached, or hopeless and no gain": lambda _, __: _both(TARGETS, (0.02, 0.05, 0.1, 0.3), (0.005, 0.01, 0.015)),
-    "the same at target 0.9, 0.05, 0.01": lambda _, __: _both((0.9,), (0.05,), (0.01,)),
-    "the same at target 0.95, 0.05, 0.01": lambda _, __: _both((0.95,), (0.05,), (0.01,)),
+    "reached, or hopeless and no gain, learned prior": lambda other, _: _both(
+        TARGETS, (0.02, 0.05, 0.1, 0.3), (0.002, 0.005, 0.01, 0.015), _learned(other)
+    ),
+    "reached, or no gain, learned prior": _gain_learned,
+    "hopeless and no gain: 0.9, 0.05, 0.01": lambda _, __: _both((0.9,), (0.05,), (0.01,)),
+    "hopeless and no gain: 0.95, 0.05, 0.01": lambda _, __: _both((0.95,), (0.05,), (0.01,)),
+    "hopeless and no gain: 0.9, 0.05, 0.01, learned prior": lambda other, _: _both(
+        (0.9,), (0.05,), (0.01,), _learned(other)
+    ),
 }
 """By name, a function of questions to learn from and of the cap that makes configurations by label."""
 

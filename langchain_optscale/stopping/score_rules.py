@@ -63,8 +63,13 @@ class OptimalN(Rule):
     the cap. As long as the target has not been reached k is at least 1, so the rule then sizes rounds and never stops
     by itself: join it with `Hopeless`, `MarginalGain` or a cap.
 
-    Re-estimating F after every score and stopping the first time that n >= N* is a sequential procedure: its realised
-    confidence is not exactly the one that a fixed N* has.
+    What repeated looks do to the promise. With a point estimate, stopping the first time that n >= N* is a sequential
+    procedure, whose confidence is that of no fixed N*: a hopeful early estimate may end the search too soon, a gloomy
+    one sends it on. In simulations it reaches the target more often than promised where it can be reached, and draws 1
+    to 1.4 times what an oracle draws that knows F. The number of further draws by a point estimate from three scores,
+    trusted as it is, falls up to 0.11 short of its confidence. Under the posterior a look can only ask for more, so the
+    promise is a lower bound: `OptimalN | TargetReached` takes 0.3 to 0.5 of the oracle's draws at a confidence of 0.95,
+    and kept at least what it promised in every family (docs/honesty.md).
 
     Args:
         target: A score in [0, 1].
@@ -119,7 +124,10 @@ class MarginalGain(Rule):
         E[(S - b)+ | D] = integral_b^1 P(S > x | D) dx < min_gain
 
     Under `Posterior` by the posterior predictive, under a point estimate by the estimated distribution. It looks one
-    step ahead: with little known yet, several candidates may be worth more than one each.
+    step ahead: with little known yet, several candidates may be worth more than one each. It promises nothing but that
+    every candidate was worth drawing when it was drawn, so repeated looks break no promise; they do end some searches
+    on a gloomy early estimate. A prior learned from the verifier's own past scores (`EmpiricalPrior`) is worth most
+    here: the weak one expects gains that a verifier with a ceiling never gives.
 
     Args:
         min_gain: A difference of scores in [0, 1]; what a candidate must be worth. With calibrated scores it is a price
@@ -147,8 +155,13 @@ class Hopeless(Rule):
         1 - E[F(target)^m | D] < probability,   m = max_samples - n - failures
 
     Pending candidates count as still to come. Never stops without scores, without a cap, or once the target was
-    reached. It looks again after every score, so the chance of ever giving up a question that would have reached the
-    target is larger than that of a single look.
+    reached.
+
+    What repeated looks do to the promise. At a single look an honest posterior loses at most `probability` of the
+    questions that it gives up. The rule looks after every score, and gives up at the worst moment: of the questions
+    given up, those that would have reached the target were less than `probability` in most simulated families, and at
+    most 2.4 times as many where few were given up (docs/honesty.md). Joined by `&` with `MarginalGain` it gives up only
+    where another candidate is not worth it for its own sake either.
 
     Args:
         target: A score in [0, 1].
