@@ -76,7 +76,10 @@ class Session:
         self.estimator = _default_estimator(prior) if estimator is None else estimator
         self.prior = prior
         self.max_samples = max_samples
-        self._rule = stopping | MaxSamples(max_samples)
+        cap = MaxSamples(max_samples)
+        own = stopping.max_samples
+        # A cap that the rule has already need not be asked for again after every score.
+        self._rule = stopping if own is not None and own <= max_samples else stopping | cap
         self.first_round = max(first_round, self._rule.min_samples or 1)
         self.round_size = round_size
         self._events: list[list[Any]] = []
