@@ -16,7 +16,7 @@ help:
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
-	@echo "make bench_honesty     predicted against realised chances of reaching a target; about 2 minutes"
+	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make study             docs/honesty.md: promised against realised confidence; about 2 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
@@ -66,6 +66,7 @@ bench: $(VENV)/test.stamp
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
+	@$(BIN)/python -m benchmarks.calibration
 
 bench_preset: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.default_preset

@@ -75,9 +75,10 @@ PAGE = """# How honest the promises are
 
 A rule that says "95 % sure" should be right in 95 of 100 cases. Here every question's law of scores is known, so that
 this can be counted. Six families of questions: truncated normal laws, as the paper assumes; Beta laws with the moments
-of a real process reward model; broad Beta laws; a mixture of right and wrong candidates with a peak each; and judges
-who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and 0.95, a cap of {cap} candidates, {questions} questions a
-family. The learned prior is fitted to other questions of the same family, ten scores each.
+of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; a mixture of right
+and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and 0.95, a cap of
+{cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the same family, ten
+scores each.
 
 ## One look
 
@@ -106,7 +107,7 @@ Confidence 0.95, by family; "drawn" is the mean number of scores:
 
 {rules}
 
-Our rule kept at least its promise {margin:+.3f} in every family and at every alpha. Drawn one by one it takes
+Our rule kept its promise in every family and at every alpha, by {margin:.3f} at least. Drawn one by one it takes
 {low:.2f} to {high:.2f} of the oracle's N* at alpha = 0.95, and {worst:.2f} at worst, at alpha = 0.8 in the family
 "{where}", where N* itself is {short:.1f}. It beats the oracle since the oracle fixes N* in advance, and pays for
 the confidence even when the first candidate has the target.
@@ -120,9 +121,10 @@ when the target arrives: {rounds_low:.2f} to {rounds_high:.2f} of N* at alpha = 
 
 - **The paper's rule** looks after every score and stops the first time that n >= N*. Of many looks the most hopeful
   one decides, but each also knows more. Against a bound that is computed once, after three scores, and trusted, on the
-  same questions: {many} kept and drawn with many looks, {once} with one, for a promise of 0.95 (means over the
-  families); {many_80} and {once_80} for 0.8. Both keep more than they promise here, since these are the questions
-  whose target can be reached, and a plug-in bound errs by a factor to both sides. What is promised is not what is kept.
+  same questions, means over the families: for a promise of 0.95 many looks kept {many}, one look {once};
+  for 0.8 it is {many_80} and {once_80}. Here the looks save draws and break no promise.
+  Both keep more than they promise, since these are the questions whose target can be reached, and a plug-in bound errs
+  by a factor to both sides: what is promised is not what is kept.
 - **`OptimalN | TargetReached` under the posterior**: a look can only ask for more. The promise is a lower bound.
 - **`Hopeless`** gives up when the chance of reaching the target within the cap is below its probability, and looks
   after every score. Of the questions that were given up, so many would have reached the target within the cap:
@@ -138,8 +140,7 @@ when the target arrives: {rounds_low:.2f} to {rounds_high:.2f} of N* at alpha = 
 A weak verifier makes best-of-N worse beyond some N. Our pool of arithmetic questions (`tests/data/pools`) has the
 policy's own confidence as its score: best-of-N is right most often at N = {peak}, and never better beyond. Its scores
 are {ece_raw:.2f} off the share that is right (expected calibration error); after a calibration that was fitted to the
-other half of the questions {ece_isotonic:.2f} (isotonic) and
-{ece_logistic:.2f} (logistic). {splits} splits into halves, both ways.
+other half of the questions, {ece_isotonic:.2f} (isotonic) or {ece_logistic:.2f} (logistic). {splits} splits, both ways.
 
 ![Accuracy against samples: best-of-N, and rules that stop by price](img/calibration.png)
 
@@ -200,7 +201,7 @@ def write(
 
 def _means(rows: Sequence[Row], method: str, alpha: float) -> str:
     known = [row for row in rows if (row.method, row.alpha) == (method, alpha)]
-    return f"{np.mean([row.kept for row in known]):.3f} and {np.mean([row.drawn for row in known]):.1f}"
+    return f"{np.mean([row.kept for row in known]):.3f} with {np.mean([row.drawn for row in known]):.1f} draws"
 
 
 def _best_of(calibration: dict[str, Any]) -> list[tuple[int, float]]:

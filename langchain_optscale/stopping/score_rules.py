@@ -160,7 +160,7 @@ class Hopeless(Rule):
     What repeated looks do to the promise. At a single look an honest posterior loses at most `probability` of the
     questions that it gives up. The rule looks after every score, and gives up at the worst moment: of the questions
     given up, those that would have reached the target were less than `probability` in most simulated families, and at
-    most 2.4 times as many where few were given up (docs/honesty.md). Joined by `&` with `MarginalGain` it gives up only
+    most 2.3 times as many where few were given up (docs/honesty.md). Joined by `&` with `MarginalGain` it gives up only
     where another candidate is not worth it for its own sake either.
 
     Args:
