@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test lint format bench bench_chaos bench_honesty bench_selection bench_peers docs help clean
+.PHONY: demo test integration_test lint format bench bench_answers bench_chaos bench_honesty bench_preset bench_selection bench_peers benchmarks docs study help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -17,9 +17,13 @@ help:
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
+	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
-	@echo "make bench_honesty     predicted against realised chances of reaching a target; about 2 minutes"
+	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
+	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
+	@echo "make benchmarks        docs/benchmarks.md: every method on every pool; about 10 minutes"
+	@echo "make study             docs/honesty.md: promised against realised confidence; about 2 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make docs              the pictures and diagrams of README and docs"
 
@@ -76,6 +80,19 @@ bench_chaos: $(VENV)/test.stamp
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
+	@$(BIN)/python -m benchmarks.calibration
+
+bench_preset: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.default_preset
+
+bench_answers: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.answers
+
+benchmarks: $(VENV)/test.stamp
+	$(BIN)/python -m docs.make_benchmarks
+
+study: $(VENV)/test.stamp
+	$(BIN)/python -m docs.honesty
 
 bench_selection: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.selection --write

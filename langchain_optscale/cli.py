@@ -25,6 +25,7 @@ from langchain_optscale.cli_options import (
     search_settings,
 )
 from langchain_optscale.cli_pools import add_record, add_replay
+from langchain_optscale.cli_priors import add_train_prior
 from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add_record(commands)
     add_replay(commands)
     add_calibrate(commands)
+    add_train_prior(commands)
     return parser
 
 

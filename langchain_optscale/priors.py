@@ -1,13 +1,37 @@
-"""What is believed about a question's scores before any candidate was drawn."""
+"""What is believed about a question's scores before any candidate was drawn.
+
+`FixedPrior` says it by four numbers, `EmpiricalPrior` learns it from the scores of past questions:
+
+    prior = EmpiricalPrior.fit([[0.91, 0.93, 0.92], [0.31, 0.35], [0.95, 0.94, 0.97]])
+    OptScale(policy=policy, verifier=verifier, estimator=Posterior(), prior=prior)
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import SettingsError
+from langchain_optscale.errors import InvalidRecordError, SettingsError
 
-__all__ = ["FixedPrior"]
+if TYPE_CHECKING:
+    from langchain_optscale.stats.empirical_prior import EmpiricalPrior
+
+__all__ = ["EmpiricalPrior", "FixedPrior", "prior_from_dict", "prior_to_dict"]
+
+
+def __getattr__(name: str) -> Any:
+    # SciPy stands behind it, and who needs no prior learned from scores need not wait for that.
+    if name == "EmpiricalPrior":
+        return _empirical_prior()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _empirical_prior() -> type[EmpiricalPrior]:
+    from langchain_optscale.stats.empirical_prior import EmpiricalPrior
+
+    return EmpiricalPrior
 
 
 @dataclass(frozen=True)
@@ -42,3 +66,41 @@ class FixedPrior:
             value = getattr(self, name)
             if not 0.0 < value < math.inf:
                 raise SettingsError(f"a prior's {name} must be a finite number above 0, got {value!r}")
+
+
+def prior_to_dict(prior: Any) -> dict[str, Any]:
+    """JSON-ready form of a prior; `prior_from_dict` gives an equal one back.
+
+    Args:
+        prior: A `FixedPrior` or an `EmpiricalPrior`.
+
+    Raises:
+        InvalidRecordError: It is neither, so that it has no JSON form.
+
+    Example:
+        >>> prior_to_dict(FixedPrior(mu=0.85, sigma=0.15))
+        {'mu': 0.85, 'sigma': 0.15, 'mu_std': 0.1, 'sigma_std': 0.1}
+        >>> prior_from_dict(prior_to_dict(FixedPrior(mu=0.85, sigma=0.15)))
+        FixedPrior(mu=0.85, sigma=0.15, mu_std=0.1, sigma_std=0.1)
+    """
+    if type(prior) is FixedPrior:
+        return asdict(prior)
+    if type(prior) is _empirical_prior():
+        return prior.to_dict()
+    raise InvalidRecordError(f"a {type(prior).__name__} has no JSON form; use a FixedPrior or an EmpiricalPrior")
+
+
+def prior_from_dict(data: Mapping[str, Any]) -> FixedPrior | EmpiricalPrior:
+    """Read what `prior_to_dict` wrote.
+
+    Raises:
+        InvalidRecordError: The data is no prior, of a later version, or damaged.
+    """
+    if not isinstance(data, Mapping):
+        raise InvalidRecordError(f"a prior must be a JSON object, got {data!r}")
+    if "format" in data:
+        return _empirical_prior().from_dict(data)
+    try:
+        return FixedPrior(**data)
+    except (TypeError, SettingsError) as error:
+        raise InvalidRecordError(f"the prior cannot be read: {error}") from error

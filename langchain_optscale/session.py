@@ -21,7 +21,7 @@ from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.priors import FixedPrior
+from langchain_optscale.priors import prior_from_dict, prior_to_dict
 from langchain_optscale.records import Decision, Estimate, Failure, Look, Round, Usage, Verdict
 from langchain_optscale.stopping import History, MaxSamples, Rule
 
@@ -77,7 +77,10 @@ class Session:
         self.estimator = _default_estimator(prior) if estimator is None else estimator
         self.prior = prior
         self.max_samples = max_samples
-        self._rule = stopping | MaxSamples(max_samples)
+        cap = MaxSamples(max_samples)
+        own = stopping.max_samples
+        # A cap that the rule has already need not be asked for again after every score.
+        self._rule = stopping if own is not None and own <= max_samples else stopping | cap
         self.first_round = max(first_round, self._rule.min_samples or 1)
         self.round_size = round_size
         self._events: list[list[Any]] = []
@@ -277,8 +280,6 @@ class Session:
         Raises:
             InvalidRecordError: The prior or the estimator is not one of this package, so that it has no JSON form.
         """
-        if self.prior is not None and not isinstance(self.prior, FixedPrior):
-            raise InvalidRecordError("only a session whose prior is a FixedPrior can be written as JSON")
         if type(self.estimator).__name__ not in _estimators():
             raise InvalidRecordError(
                 f"estimator {self.estimator!r} has no JSON form; use one of {', '.join(_estimators())}"
@@ -288,7 +289,7 @@ class Session:
             "version": _VERSION,
             "stopping": self.stopping.to_dict(),
             "estimator": {"estimator": type(self.estimator).__name__, **asdict(self.estimator)},  # type: ignore[call-overload]
-            "prior": None if self.prior is None else asdict(self.prior),
+            "prior": None if self.prior is None else prior_to_dict(self.prior),
             "max_samples": self.max_samples,
             "first_round": self.first_round,
             "round_size": self.round_size,
@@ -312,7 +313,7 @@ class Session:
             session = cls(
                 Rule.from_dict(data["stopping"]),
                 estimator=estimator,
-                prior=data["prior"] and FixedPrior(**data["prior"]),
+                prior=data["prior"] and prior_from_dict(data["prior"]),
                 max_samples=data["max_samples"],
                 first_round=data["first_round"],
                 round_size=data["round_size"],

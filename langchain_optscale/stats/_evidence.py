@@ -38,7 +38,7 @@ class Evidence:
         values: The scores, ascending; None where only their sums are known.
         steps: How many steps the scale has, 0 where it is continuous.
         resolution: r of a continuous scale, 0 where scores are exact.
-        sums: n, sum x and sum x^2.
+        sums: 1, n, sum x and sum x^2.
     """
 
     n: int
@@ -56,7 +56,7 @@ class Evidence:
         """
         if isinstance(scores, ScoreSums):
             total = scores.n * scores.mean
-            sums = np.array([scores.n, total, scores.m2 + total * scores.mean])
+            sums = np.array([1.0, scores.n, total, scores.m2 + total * scores.mean])
             return cls(scores.n, None, 0, resolution or 0.0, sums)
         values = np.array(scores, dtype=np.float64)
         values.sort()
@@ -64,7 +64,7 @@ class Evidence:
         if len(values) and not (values[0] >= 0.0 and values[-1] <= 1.0):
             raise InvalidScoreError(f"a score must be a finite number in [0, 1], got {values[0]} to {values[-1]}")
         steps = infer_steps(scores) if resolution is None else steps_of(resolution)
-        sums = _EMPTY if steps else np.array([len(values), values.sum(), values @ values])
+        sums = _EMPTY if steps else np.array([1.0, len(values), np.add.reduce(values), values @ values])
         return cls(len(values), values, steps, 0.0 if steps else resolution or 0.0, sums)
 
     def log_likelihood(self, level: int) -> FloatArray | float:
@@ -75,10 +75,10 @@ class Evidence:
             counts = self._counts()
             places = counts.nonzero()[0]
             return counts[places].astype(np.float64) @ grids.by_step(level, self.steps)[places]
-        return self.sums @ grids.by_sums(level, self.resolution)
+        return self.sums[1:] @ grids.by_sums(level, self.resolution)
 
     def log_any_shape(self, shape: AnyShape) -> FloatArray | float:
-        """Log probability (density) of the scores under each strength of the model of any shape."""
+        """Log probability (density) of the scores under each process of the model of any shape."""
         if not self.n or self.values is None:
             return 0.0
         if self.steps:

@@ -110,9 +110,7 @@ class Peaks:
 class _Grid(NamedTuple):
     mu: FloatArray
     sigma: FloatArray
-    log_origin: FloatArray
-    by_mean: FloatArray
-    by_square: FloatArray
+    terms: FloatArray
 
 
 class _Point(NamedTuple):
@@ -138,7 +136,16 @@ def _grid(box: Box) -> _Grid:
     sigma = np.geomspace(box.sigma_low, box.sigma_high, _GRID[1])
     mus, sigmas = np.meshgrid(mu, sigma, indexing="ij")
     log_origin = truncnorm.logpdf(np.zeros_like(mus), mus, sigmas)
-    return _Grid(mu, sigma, log_origin, mus / sigmas**2, -0.5 / sigmas**2)
+    terms = np.stack([log_origin.ravel(), (mus / sigmas**2).ravel(), (-0.5 / sigmas**2).ravel()])
+    return _Grid(mu, sigma, terms)
+
+
+@lru_cache(maxsize=16)
+def _log_prior(box: Box, prior: Peaks) -> FloatArray:
+    grid = _grid(box)
+    off_mu, off_sigma = (grid.mu - prior.mu) / prior.mu_std, (grid.sigma - prior.sigma) / prior.sigma_std
+    logs: FloatArray = -0.5 * (off_mu[:, None] ** 2 + off_sigma**2)
+    return logs.ravel()
 
 
 # A replay of several settings asks for the same scores again and again.
@@ -165,8 +172,7 @@ def maximise(box: Box, n: int, mean: float, m2: float, prior: Peaks | None = Non
         on_scores = _point(*box.nearest(mean, deviation), mean, variance, strength, prior)
         here = max(here, on_scores, key=lambda at: at.value)
     for _ in range(_STEPS):
-        step = _step(box, here)
-        part = _part_within(box, here, step)
+        step, part = _step(box, here)
         if here.gradient[0] * step[0] + here.gradient[1] * step[1] < _SETTLED:
             return _moved(box, here, step, part)
         for _ in range(_HALVINGS):
@@ -182,10 +188,9 @@ def maximise(box: Box, n: int, mean: float, m2: float, prior: Peaks | None = Non
 
 def _best_of_grid(box: Box, mean: float, variance: float, strength: float, prior: Peaks | None) -> tuple[float, float]:
     grid = _grid(box)
-    values = grid.log_origin + mean * grid.by_mean + (mean * mean + variance) * grid.by_square
+    values = np.array([1.0, mean, mean * mean + variance]) @ grid.terms
     if prior is not None:
-        values -= (0.5 * strength) * ((grid.mu - prior.mu) / prior.mu_std)[:, None] ** 2
-        values -= (0.5 * strength) * ((grid.sigma - prior.sigma) / prior.sigma_std) ** 2
+        values += strength * _log_prior(box, prior)
     row, column = divmod(int(values.argmax()), _GRID[1])
     return float(grid.mu[row]), float(grid.sigma[column])
 
@@ -197,11 +202,12 @@ def _point(mu: float, sigma: float, mean: float, variance: float, strength: floa
     low, high = -min(peak / sigma, reach), min((1.0 - peak) / sigma, reach)
     width = high - low
     # The exponent t (alpha - t / 2), without its value at t = low.
-    exponents = (width * (alpha - low)) * _NODES - (0.5 * width * width) * _SQUARES
-    whole, *moments = (_POWERS @ np.exp(exponents)).tolist()
+    exponents = _SQUARES * (-0.5 * width * width)
+    exponents += _NODES * (width * (alpha - low))
+    whole, u1, u2, u3, u4 = _POWERS.dot(np.exp(exponents, exponents)).tolist()
 
     # Moments of t = low + width * u from those of u on [0, 1].
-    u1, u2, u3, u4 = (moment / whole for moment in moments)
+    u1, u2, u3, u4 = u1 / whole, u2 / whole, u3 / whole, u4 / whole
     square = width * width
     var_u, cov_u_uu, var_uu = u2 - u1 * u1, u3 - u1 * u2, u4 - u2 * u2
     mean_t, mean_tt = low + width * u1, low * (low + 2.0 * width * u1) + square * u2
@@ -253,8 +259,11 @@ def _with_prior(
     return value, gradient, bent if is_concave else hessian
 
 
-def _step(box: Box, at: _Point) -> tuple[float, float]:
-    """The Newton step in (alpha, rho), or where it leads across the edge, the best one along an edge."""
+def _step(box: Box, at: _Point) -> tuple[tuple[float, float], float]:
+    """The Newton step in (alpha, rho), or where it leads across the edge, the best one along an edge.
+
+    Beside it stands how much of it stays within the box.
+    """
     by_alpha, by_rho = at.gradient
     alpha_alpha, alpha_rho, rho_rho = at.hessian
     determinant = alpha_alpha * rho_rho - alpha_rho * alpha_rho
@@ -263,19 +272,20 @@ def _step(box: Box, at: _Point) -> tuple[float, float]:
             (alpha_rho * by_rho - rho_rho * by_alpha) / determinant,
             (alpha_rho * by_alpha - alpha_alpha * by_rho) / determinant,
         )
-        if _part_within(box, at, step) > 0.0:
-            return step
+        part = _part_within(box, at, step)
+        if part > 0.0:
+            return step, part
     along_sigma = (-by_alpha / alpha_alpha, 0.0)
     slope = by_alpha * at.alpha + by_rho
     bend = at.alpha * (alpha_alpha * at.alpha + 2.0 * alpha_rho) + rho_rho
     drop = -slope / bend
     along_mu = (drop * at.alpha, drop)
-    gains = {
-        step: by_alpha * step[0] + by_rho * step[1]
-        for step in (along_sigma, along_mu)
-        if _part_within(box, at, step) > 0.0
-    }
-    return max(gains, key=gains.__getitem__, default=(0.0, 0.0))
+    best, kept, gain = (0.0, 0.0), 1.0, -math.inf
+    for step in (along_sigma, along_mu):
+        part = _part_within(box, at, step)
+        if part > 0.0 and by_alpha * step[0] + by_rho * step[1] > gain:
+            best, kept, gain = step, part, by_alpha * step[0] + by_rho * step[1]
+    return best, kept
 
 
 def _part_within(box: Box, at: _Point, step: tuple[float, float]) -> float:
@@ -285,13 +295,23 @@ def _part_within(box: Box, at: _Point, step: tuple[float, float]) -> float:
     """
     by_alpha, by_rho = step
     part = 1.0
-    for room, drift in (
-        (1.0 - (at.sigma / box.sigma_high) ** 2, by_rho),
-        ((at.sigma / box.sigma_low) ** 2 - 1.0, -by_rho),
-        ((at.mu - box.mu_low) / at.sigma, by_alpha - by_rho * ((box.mu_low - at.peak) / at.sigma)),
-        ((box.mu_high - at.mu) / at.sigma, by_rho * ((box.mu_high - at.peak) / at.sigma) - by_alpha),
-    ):
-        if drift < 0.0 and room < -drift * part:
+    if by_rho < 0.0:
+        room = 1.0 - (at.sigma / box.sigma_high) ** 2
+        if room < -by_rho:
+            part = room / -by_rho
+    elif by_rho > 0.0:
+        room = (at.sigma / box.sigma_low) ** 2 - 1.0
+        if room < by_rho:
+            part = room / by_rho
+    drift = by_alpha - by_rho * ((box.mu_low - at.peak) / at.sigma)
+    if drift < 0.0:
+        room = (at.mu - box.mu_low) / at.sigma
+        if room < -drift * part:
+            part = room / -drift
+    drift = by_rho * ((box.mu_high - at.peak) / at.sigma) - by_alpha
+    if drift < 0.0:
+        room = (box.mu_high - at.mu) / at.sigma
+        if room < -drift * part:
             part = room / -drift
     return part
 

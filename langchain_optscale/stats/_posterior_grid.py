@@ -12,6 +12,7 @@ Gregory's corrections, since a posterior may lean on the edge of the region.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -22,6 +23,8 @@ import numpy as np
 from langchain_optscale.stats._scipy import special
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from langchain_optscale.stats._masses import FloatArray
 
 SIGMA_LOW, SIGMA_HIGH = 0.015, 1.0
@@ -34,6 +37,7 @@ _LARGEST_LOG_STEP = 0.17
 _GREGORY = (3.0 / 8.0, 7.0 / 6.0, 23.0 / 24.0)
 
 _LOG_ROOT_2_PI = 0.5 * math.log(2.0 * math.pi)
+_ROOT_2_PI_INVERSE = 1.0 / math.sqrt(2.0 * math.pi)
 # A score's interval may have no mass at a node; the log of nothing would make nan of zero counts.
 _LEAST_MASS = 1e-300
 
@@ -47,12 +51,16 @@ class Grid:
         sigma: Scale at each node.
         log_area: Log of the quadrature weight in d mu d log(sigma).
         mass: Z, the untruncated normal's mass on [0, 1].
+        averaged: 1, mu and sigma, shape (3, nodes): what every posterior averages.
+        gained: mu, sigma, the mass above 1, sigma phi((1 - mu) / sigma) and Z, shape (5, nodes): see `mean_gain`.
     """
 
     mu: FloatArray
     sigma: FloatArray
     log_area: FloatArray
     mass: FloatArray
+    averaged: FloatArray
+    gained: FloatArray
 
     def above(self, score: float) -> FloatArray:
         """P(S >= score) at each node."""
@@ -65,12 +73,27 @@ def tail(score: float, mu: FloatArray, sigma: FloatArray, mass: FloatArray) -> F
     return np.clip(share, 0.0, 1.0)
 
 
-def mean_gain(best: float, mu: FloatArray, sigma: FloatArray, mass: FloatArray) -> FloatArray:
-    """E[(S - best)+] = (mu - best) P(S >= best) + sigma (phi(z_best) - phi(z_1)) / Z, elementwise."""
-    at_best, at_one = (best - mu) / sigma, (1.0 - mu) / sigma
-    densities = np.exp(-0.5 * at_best * at_best - _LOG_ROOT_2_PI) - np.exp(-0.5 * at_one * at_one - _LOG_ROOT_2_PI)
-    gains: FloatArray = (mu - best) * tail(best, mu, sigma, mass) + sigma * densities / mass
-    return np.clip(gains, 0.0, 1.0 - best)
+def mean_gain(best: float, at: Grid, nodes: NDArray[np.intp]) -> FloatArray:
+    """E[(S - best)+] = ((mu - best) (Phi(a) - Phi(a1)) + sigma (phi(a) - phi(a1))) / Z at some nodes.
+
+    a = (mu - best) / sigma and a1 = (mu - 1) / sigma. No a1 exceeds `REACH`, so that the differences keep
+    their digits; where there is no gain, rounding may leave as little as -1e-11.
+    """
+    mu, sigma, beyond, at_one, mass = at.gained.take(nodes, axis=1)
+    lead = mu - best
+    a = lead / sigma
+    gains: FloatArray = special.ndtr(a)
+    gains -= beyond
+    gains *= lead
+    a *= a
+    a *= -0.5
+    np.exp(a, a)
+    a *= sigma
+    a *= _ROOT_2_PI_INVERSE
+    gains += a
+    gains -= at_one
+    gains /= mass
+    return gains
 
 
 def _between(low: float, high: float, mu: FloatArray, sigma: FloatArray) -> FloatArray:
@@ -91,7 +114,7 @@ def _gregory(count: int) -> FloatArray:
 
 def level_for(n: float) -> int:
     """The coarsest grid that resolves the posterior of so many scores; the finest where none does."""
-    return next((level for level, largest in enumerate(_LARGEST_N) if n <= largest), len(_LARGEST_N) - 1)
+    return min(bisect_left(_LARGEST_N, n), len(_LARGEST_N) - 1)
 
 
 @lru_cache(maxsize=len(_LARGEST_N))
@@ -108,7 +131,11 @@ def grid(level: int) -> Grid:
         sigmas.append(np.full(columns, sigma))
         areas.append(_gregory(columns) * (weight * width / (columns - 1) * span / (rows - 1)))
     mu, sigma = np.concatenate(mus), np.concatenate(sigmas)
-    return Grid(mu, sigma, np.log(np.concatenate(areas)), _between(0.0, 1.0, mu, sigma))
+    mass = _between(0.0, 1.0, mu, sigma)
+    a1 = (mu - 1.0) / sigma
+    averaged = np.stack([np.ones_like(mu), mu, sigma])
+    gained = np.stack([mu, sigma, special.ndtr(a1), sigma * np.exp(-0.5 * a1 * a1) * _ROOT_2_PI_INVERSE, mass])
+    return Grid(mu, sigma, np.log(np.concatenate(areas)), mass, averaged, gained)
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from langchain_optscale.stats import _posterior_grid as grids
-from langchain_optscale.stats._any_shape import WIDTHS, AnyShape
+from langchain_optscale.stats._any_shape import EDGES, AnyShape
 from langchain_optscale.stats._maximisation import Peaks
 from langchain_optscale.stats.estimation import ScorePrior
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _MU, _MU_STD = 0.75, 0.35
 _LOG_SIGMA, _LOG_SIGMA_STD = math.log(0.15), 0.8
 
-STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _WEAK_STRENGTH = 2.0
 _UNIFORM, _NEAR_ENDS = 0.6, (0.08, 0.07, 0.12, 0.13)
 
@@ -70,9 +69,9 @@ def weak_log_density(mu: FloatArray, log_sigma: FloatArray) -> FloatArray:
 @lru_cache(maxsize=16)
 def weak_shape(weight: float) -> AnyShape:
     """The weak prior's model of any shape."""
-    base = _UNIFORM * WIDTHS
+    base = _UNIFORM * np.diff(EDGES)
     base[[0, 1, -2, -1]] += _NEAR_ENDS
-    return AnyShape(weight, (_WEAK_STRENGTH,), (1.0,), tuple(base.tolist()))
+    return AnyShape(weight, (_WEAK_STRENGTH,), (1.0,), (tuple(base.tolist()),), EDGES)
 
 
 @lru_cache(maxsize=64)
@@ -92,3 +91,10 @@ def at_nodes(prior: Believed, level: int, any_shape: float) -> tuple[FloatArray,
     logs = logs + at.log_area
     logs -= logs.max()
     return logs - math.log(np.exp(logs).sum()), shape
+
+
+@lru_cache(maxsize=32)
+def by_sums(prior: Believed, level: int, any_shape: float, resolution: float) -> FloatArray:
+    """What the log posterior multiplies with (1, n, sum x, sum x^2), shape (4, nodes)."""
+    log_prior, _ = at_nodes(prior, level, any_shape)
+    return np.vstack([log_prior, grids.by_sums(level, resolution)])

@@ -3,31 +3,37 @@ r"""A prior learned from the score lists of past questions.
 Each past question q has its own (mu, sigma), drawn from a density p that all questions share. The density is a mixture
 of many normal bumps in (mu, log sigma) with fixed centres; their weights maximise the marginal likelihood
 
-    sum_q log( (1 - w) sum_j w_j P(D_q | bump j) + w sum_a v_a P(D_q | any shape, strength a) )
+    sum_q log( (1 - w) sum_j w_j P(D_q | bump j) + w sum_a v_a P(D_q | any shape, kind a) )
 
 plus a little of the default prior, by expectation-maximisation: a smooth form of the nonparametric maximum likelihood
 of Laird, Journal of the American Statistical Association 73 (1978). So it follows whatever the family of questions is.
+Questions that follow no truncated normal fall into a few kinds, each with its own histogram (`_shape_fit`).
 """
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.stats import _posterior_grid as grids
-from langchain_optscale.stats._any_shape import EDGES, WIDTHS, AnyShape
+from langchain_optscale.stats._any_shape import AnyShape
 from langchain_optscale.stats._evidence import Evidence
 from langchain_optscale.stats._scipy import special
-from langchain_optscale.stats._weak_prior import STRENGTHS, weak_log_density, weak_shape
+from langchain_optscale.stats._shape_fit import improved_shape, starting_shape
+from langchain_optscale.stats._weak_prior import weak_log_density
 from langchain_optscale.stats.resolution import infer_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Sequence
     from typing import Self
 
     from langchain_optscale.stats._masses import FloatArray
@@ -47,7 +53,6 @@ _LEAST_INSIDE = 0.3
 
 # How many questions the default prior counts for.
 _PSEUDO_QUESTIONS = 2.0
-_PSEUDO_SCORES = 5.0
 _ANY_SHAPE = 0.2
 _STEPS = 60
 # Bumps with less weight are left out of the prior: with all of them its JSON is longer and says no more.
@@ -86,6 +91,14 @@ class EmpiricalPrior:
         if numbers.shape[1:] != (3,) or not np.isfinite(numbers).all() or not (numbers[:, 2] > 0.0).all():
             raise SettingsError("an empirical prior needs bumps of three finite numbers, the third one positive")
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.bumps, self.any_shape))
+
+    def __hash__(self) -> int:
+        # What it says at a grid's nodes is looked up by it at every score.
+        return self._hash
+
     @classmethod
     def fit(cls, score_lists: Sequence[Sequence[float]]) -> Self:
         """Learn from the scores of past questions.
@@ -107,29 +120,31 @@ class EmpiricalPrior:
         # What the lists betray of the verifier's steps, they betray together.
         steps = infer_steps([score for scores in known for score in scores])
         evidence = [Evidence.of(scores, 1.0 / steps if steps else 1e-6) for scores in known]
-        shape = _shape_of(known)
+        lists = [np.array(scores, dtype=np.float64) for scores in known]
+        shape = starting_shape(lists, steps, _ANY_SHAPE)
+        counts = np.array([shape.counts(scores) for scores in lists], dtype=np.float64)
         level = grids.level_for(max(each.n for each in evidence))
         centres, log_bumps, weak = _bumps(level)
-
         logs = np.empty((len(known), len(centres)))
         for row, each in enumerate(evidence):
             likelihood = np.asarray(each.log_likelihood(level))
             peak = float(likelihood.max())
             logs[row] = np.log(np.exp(log_bumps) @ np.exp(likelihood - peak) + 1e-300) + peak
-        shapes = np.array([each.log_any_shape(shape) for each in evidence])
-        weak_shares = np.full(len(STRENGTHS), 1.0 / len(STRENGTHS))
-        start = np.concatenate([(1.0 - _ANY_SHAPE) * weak, _ANY_SHAPE * weak_shares])
-        weights = _maximise(np.concatenate([logs, shapes], axis=1), start)
 
-        of_bumps, of_shapes = weights[: len(centres)], weights[len(centres) :]
+        start = np.concatenate([(1.0 - _ANY_SHAPE) * weak, _ANY_SHAPE * np.array(shape.shares)])
+        weights = start
+        for _ in range(_STEPS):
+            of_shapes = np.array([each.log_any_shape(shape) for each in evidence])
+            joint = np.concatenate([logs, of_shapes], axis=1)
+            shares = np.exp(joint - joint.max(axis=1, keepdims=True)) * weights
+            shares /= shares.sum(axis=1, keepdims=True)
+            weights = (shares.sum(axis=0) + _PSEUDO_QUESTIONS * start) / (len(known) + _PSEUDO_QUESTIONS)
+            shape = improved_shape(shape, counts, shares[:, len(centres) :], weights[len(centres) :])
+
+        of_bumps = weights[: len(centres)]
         is_kept = of_bumps > _LEAST_WEIGHT * of_bumps.sum()
-        kept = of_bumps[is_kept] / of_bumps[is_kept].sum()
-        bumps = np.column_stack([centres[is_kept], kept])
-        whole = float(of_shapes.sum())
-        return cls(
-            tuple((mu, log_sigma, weight) for mu, log_sigma, weight in bumps.tolist()),
-            AnyShape(whole, STRENGTHS, tuple((of_shapes / whole).tolist()), shape.base),
-        )
+        bumps = np.column_stack([centres[is_kept], of_bumps[is_kept] / of_bumps[is_kept].sum()])
+        return cls(tuple((mu, log_sigma, weight) for mu, log_sigma, weight in bumps.tolist()), shape)
 
     def log_density(self, mu: FloatArray, sigma: FloatArray) -> FloatArray:
         """Log density in d mu d log(sigma), up to a constant, elementwise over flat arrays."""
@@ -185,15 +200,33 @@ class EmpiricalPrior:
         Raises:
             InvalidRecordError: The data is not an empirical prior, of a later version, or damaged.
         """
-        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+        known = data if isinstance(data, Mapping) else {}
+        if known.get("format") != _FORMAT or known.get("version") != _VERSION:
             raise InvalidRecordError(f"not an empirical prior of format {_FORMAT!r}, version {_VERSION}")
         try:
             shape = data["any_shape"]
-            parts = {name: tuple(map(float, shape[name])) for name in ("strengths", "shares", "base")}
+            parts = {name: tuple(map(float, shape[name])) for name in ("strengths", "shares", "edges")}
+            bases = tuple(tuple(map(float, base)) for base in shape["bases"])
             bumps = tuple((float(mu), float(log_sigma), float(weight)) for mu, log_sigma, weight in data["bumps"])
-            return cls(bumps, AnyShape(weight=float(shape["weight"]), **parts))
+            return cls(bumps, AnyShape(weight=float(shape["weight"]), bases=bases, **parts))
         except (KeyError, TypeError, ValueError, SettingsError) as error:
             raise InvalidRecordError(f"the empirical prior cannot be read: {error}") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as a JSON file."""
+        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` or `optscale train-prior` wrote.
+
+        Raises:
+            InvalidRecordError: The file is no empirical prior, or damaged; the sentence names it.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, InvalidRecordError) as error:
+            raise InvalidRecordError(f"{Path(path)}: {error}") from error
 
 
 def _log_bump(mu: FloatArray, log_sigma: FloatArray, centre: FloatArray) -> FloatArray:
@@ -213,25 +246,3 @@ def _bumps(level: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     centres = centres[is_inside]
     weak = np.exp(weak_log_density(centres[:, 0], centres[:, 1]))
     return centres, logs[is_inside], weak / weak.sum()
-
-
-def _shape_of(score_lists: Sequence[Sequence[float]]) -> AnyShape:
-    """The model of any shape whose base is the histogram of all scores, every question counting the same."""
-    weak = np.array(weak_shape(_ANY_SHAPE).base)
-    histogram = np.zeros(len(WIDTHS))
-    for scores in score_lists:
-        histogram += np.histogram(scores, EDGES)[0] / len(scores)
-    base = (histogram + _PSEUDO_SCORES * weak) / (len(score_lists) + _PSEUDO_SCORES)
-    shares = tuple([1.0 / len(STRENGTHS)] * len(STRENGTHS))
-    return AnyShape(_ANY_SHAPE, STRENGTHS, shares, tuple(base.tolist()))
-
-
-def _maximise(logs: FloatArray, start: FloatArray) -> FloatArray:
-    """Mixture weights by expectation-maximisation, with `start` as pseudo-questions; logs (questions, components)."""
-    likelihoods = np.exp(logs - logs.max(axis=1, keepdims=True))
-    weights = start
-    for _ in range(_STEPS):
-        shares = likelihoods * weights
-        shares /= shares.sum(axis=1, keepdims=True)
-        weights = (shares.sum(axis=0) + _PSEUDO_QUESTIONS * start) / (len(logs) + _PSEUDO_QUESTIONS)
-    return weights

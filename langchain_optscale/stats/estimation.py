@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
@@ -120,6 +121,11 @@ class Estimator(Protocol):
         ...
 
 
+@lru_cache(maxsize=16)
+def _box(mu_low: float, mu_high: float, sigma_low: float, sigma_high: float) -> Box:
+    return Box(mu_low, mu_high, sigma_low, sigma_high)
+
+
 @dataclass(frozen=True)
 class _Bounded:
     """What both estimators share: the box in which they look."""
@@ -128,11 +134,11 @@ class _Bounded:
     sigma_bounds: tuple[float, float] = (1e-3, 1.0)
 
     def __post_init__(self) -> None:
-        Box(*self.mu_bounds, *self.sigma_bounds)
+        _box(*self.mu_bounds, *self.sigma_bounds)
 
     def _maximise(self, method: str, scores: Scores, without: tuple[float, float], peaks: Peaks | None) -> Estimate:
         """The highest point of the box, or the one nearest to `without` where there are no scores."""
-        box = Box(*self.mu_bounds, *self.sigma_bounds)
+        box = _box(*self.mu_bounds, *self.sigma_bounds)
         sums = scores if isinstance(scores, ScoreSums) else ScoreSums.of(scores)
         found = maximise(box, sums.n, sums.mean, sums.m2, peaks) if sums.n else box.nearest(*without)
         return Estimate(*found, method=method, n=sums.n, at_bound=box.has_on_edge(*found))

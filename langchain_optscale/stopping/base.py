@@ -23,7 +23,7 @@ from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_optscale.records import Estimate, StopReason, Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
@@ -208,11 +208,20 @@ class Either(_Pair):
         return _extreme(min, self.left.min_samples, self.right.min_samples)
 
     def __call__(self, history: History) -> Decision:
-        a, b = self.left(history), self.right(history)
-        if a.stop or b.stop:
-            return _merged(a if a.stop else b, a, b, draw=0)
-        binding = b if a.draw is None or (b.draw is not None and b.draw < a.draw) else a
-        return _merged(binding, a, b, draw=binding.draw)
+        decisions = [side(history) for side in self._sides]
+        binding = decisions[0]
+        for decision in decisions[1:]:
+            if binding.stop:
+                break
+            if decision.stop or binding.draw is None or (decision.draw is not None and decision.draw < binding.draw):
+                binding = decision
+        return _merged(binding, decisions, draw=0 if binding.stop else binding.draw)
+
+    @cached_property
+    def _sides(self) -> tuple[Rule, ...]:
+        """`a | b | c` as three rules: a chain that is merged once and not pair by pair."""
+        chains = (side._sides if isinstance(side, Either) else (side,) for side in (self.left, self.right))  # noqa: SLF001 - of this class
+        return tuple(rule for chain in chains for rule in chain)
 
 
 @dataclass(frozen=True)
@@ -240,16 +249,21 @@ class Both(_Pair):
     def __call__(self, history: History) -> Decision:
         a, b = self.left(history), self.right(history)
         if a.stop and b.stop:
-            return _merged(a, a, b, draw=0)
+            return _merged(a, (a, b), draw=0)
         waiting = [decision for decision in (a, b) if not decision.stop]
         binding = max(waiting, key=lambda decision: math.inf if decision.draw is None else decision.draw)
-        return _merged(binding, a, b, draw=binding.draw)
+        return _merged(binding, (a, b), draw=binding.draw)
 
 
-def _merged(speaker: Decision, a: Decision, b: Decision, *, draw: int | None) -> Decision:
-    """The speaker's decision with the figures of both."""
-    optimal = a.optimal_n if a.optimal_n is not None else b.optimal_n
-    return Decision(speaker.stop, speaker.reason, draw, optimal, speaker.rule, {**a.figures, **b.figures})
+def _merged(speaker: Decision, decisions: Sequence[Decision], *, draw: int | None) -> Decision:
+    """The speaker's decision with the figures of all."""
+    figures: dict[str, float] = {}
+    optimal = None
+    for decision in decisions:
+        figures.update(decision.figures)
+        if optimal is None:
+            optimal = decision.optimal_n
+    return Decision(speaker.stop, speaker.reason, draw, optimal, speaker.rule, figures)
 
 
 def _extreme(choose: Any, *values: int | None) -> int | None:

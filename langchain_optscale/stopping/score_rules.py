@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records import StopReason
@@ -11,6 +11,7 @@ from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
     from langchain_optscale.records import Decision
+    from langchain_optscale.stats.posterior import PosteriorEstimate
     from langchain_optscale.stopping.base import History
 
 __all__ = ["Hopeless", "MarginalGain", "OptimalN", "TargetReached"]
@@ -62,8 +63,13 @@ class OptimalN(Rule):
     the cap. As long as the target has not been reached k is at least 1, so the rule then sizes rounds and never stops
     by itself: join it with `Hopeless`, `MarginalGain` or a cap.
 
-    Re-estimating F after every score and stopping the first time that n >= N* is a sequential procedure: its realised
-    confidence is not exactly the one that a fixed N* has.
+    What repeated looks do to the promise. With a point estimate, stopping the first time that n >= N* is a sequential
+    procedure, whose confidence is that of no fixed N*: a hopeful early estimate may end the search too soon, a gloomy
+    one sends it on. In simulations it reaches the target more often than promised where it can be reached, and draws 1
+    to 1.4 times what an oracle draws that knows F. The number of further draws by a point estimate from three scores,
+    trusted as it is, falls up to 0.11 short of its confidence. Under the posterior a look can only ask for more, so the
+    promise is a lower bound: `OptimalN | TargetReached` takes 0.3 to 0.5 of the oracle's draws at a confidence of 0.95,
+    and kept at least what it promised in every family (docs/honesty.md).
 
     Args:
         target: A score in [0, 1].
@@ -95,16 +101,16 @@ class OptimalN(Rule):
         """N*, None before the first score and where no finite number of candidates reaches the target."""
         if not history.scores:
             return None
-        from langchain_optscale.stats.best_of_n import optimal_n
-        from langchain_optscale.stats.posterior import PosteriorEstimate
-
-        estimate = history.estimate
-        if isinstance(estimate, PosteriorEstimate):
+        posterior = _posterior(history)
+        if posterior is not None:
             if history.best >= self.target:
                 return history.n
             left = _OUT_OF_REACH if history.max_samples is None else max(0, history.max_samples - history.n)
-            more = estimate.least_k(self.target, self.confidence, left)
+            more = posterior.least_k(self.target, self.confidence, left)
             return None if more is None else history.n + more
+        from langchain_optscale.stats.best_of_n import optimal_n
+
+        estimate = history.estimate
         bound = optimal_n(
             estimate.mu, estimate.sigma, target=self.target, confidence=self.confidence, max_n=_OUT_OF_REACH
         )
@@ -118,7 +124,10 @@ class MarginalGain(Rule):
         E[(S - b)+ | D] = integral_b^1 P(S > x | D) dx < min_gain
 
     Under `Posterior` by the posterior predictive, under a point estimate by the estimated distribution. It looks one
-    step ahead: with little known yet, several candidates may be worth more than one each.
+    step ahead: with little known yet, several candidates may be worth more than one each. It promises nothing but that
+    every candidate was worth drawing when it was drawn, so repeated looks break no promise; they do end some searches
+    on a gloomy early estimate. A prior learned from the verifier's own past scores (`EmpiricalPrior`) is worth most
+    here: the weak one expects gains that a verifier with a ceiling never gives.
 
     Args:
         min_gain: A difference of scores in [0, 1]; what a candidate must be worth. With calibrated scores it is a price
@@ -146,8 +155,13 @@ class Hopeless(Rule):
         1 - E[F(target)^m | D] < probability,   m = max_samples - n - failures
 
     Pending candidates count as still to come. Never stops without scores, without a cap, or once the target was
-    reached. It looks again after every score, so the chance of ever giving up a question that would have reached the
-    target is larger than that of a single look.
+    reached.
+
+    What repeated looks do to the promise. At a single look an honest posterior loses at most `probability` of the
+    questions that it gives up. The rule looks after every score, and gives up at the worst moment: of the questions
+    given up, those that would have reached the target were less than `probability` in most simulated families, and at
+    most 2.3 times as many where few were given up (docs/honesty.md). Joined by `&` with `MarginalGain` it gives up only
+    where another candidate is not worth it for its own sake either.
 
     Args:
         target: A score in [0, 1].
@@ -171,23 +185,30 @@ class Hopeless(Rule):
         return self._decision(StopReason.HOPELESS, figures, stop=chance < self.probability)
 
 
+def _posterior(history: History) -> PosteriorEstimate | None:
+    """The estimate where it is a whole posterior, None where it is a point."""
+    estimate = history.estimate
+    # Told by the method that makes the difference, since its class would bring SciPy in before there is a score.
+    return cast("PosteriorEstimate", estimate) if hasattr(estimate, "prob_reach") else None
+
+
 def _chance(history: History, target: float, count: int) -> float:
     """P(at least one of the next `count` scores reaches the target)."""
+    posterior = _posterior(history)
+    if posterior is not None:
+        return posterior.prob_reach(target, count)
     from langchain_optscale.stats.best_of_n import probability_of_reaching
-    from langchain_optscale.stats.posterior import PosteriorEstimate
 
     estimate = history.estimate
-    if isinstance(estimate, PosteriorEstimate):
-        return estimate.prob_reach(target, count)
     return float(probability_of_reaching(estimate.mu, estimate.sigma, target=target, n=count))
 
 
 def _expected_gain(history: History) -> float:
     """By how much one more score is expected to raise the best."""
+    posterior = _posterior(history)
+    if posterior is not None:
+        return posterior.expected_gain(history.best)
     from langchain_optscale.stats.best_of_n import expected_gain
-    from langchain_optscale.stats.posterior import PosteriorEstimate
 
     estimate = history.estimate
-    if isinstance(estimate, PosteriorEstimate):
-        return estimate.expected_gain(history.best)
     return float(expected_gain(estimate.mu, estimate.sigma, best=history.best))

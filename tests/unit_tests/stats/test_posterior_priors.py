@@ -57,6 +57,21 @@ def test_learns_that_scores_have_two_peaks():
     assert Posterior()([0.2], prior).prob_next(0.9) > 0.15
 
 
+def test_tells_kinds_of_questions_apart():
+    """Scores close to 0 or to 1 with tails that no truncated normal has: which of them, the first score tells."""
+    generator = np.random.default_rng(4)
+    logits = generator.choice([-5.0, 2.0], (200, 1)) + generator.normal(0.0, 2.0, (200, 12))
+    scores = 1.0 / (1.0 + np.exp(-logits))
+    prior = EmpiricalPrior.fit(scores[:100].tolist())
+    predicted, happened = [], []
+    for row in scores[100:]:
+        estimate = Posterior()(row[:2].tolist(), prior)
+        predicted += [estimate.prob_reach(target, 1) for target in (0.8, 0.9) for _ in row[2:]]
+        happened += [bool(score >= target) for target in (0.8, 0.9) for score in row[2:]]
+    # One shape for all kinds has 0.06.
+    assert expected_calibration_error(predicted, happened) < 0.03
+
+
 def test_is_honest_in_its_own_family():
     *_, scores = family(np.random.default_rng(3), questions=500)
     prior = EmpiricalPrior.fit(scores[:250, :10].tolist())

@@ -1,0 +1,83 @@
+"""What a calibration does for a verifier so weak that many candidates do not help: our arithmetic pool."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from langchain_optscale.evaluation.baselines import BestOfN
+from langchain_optscale.evaluation.methods import SessionMethod
+from langchain_optscale.evaluation.pools import read_pool
+from langchain_optscale.evaluation.replay import replay
+from langchain_optscale.stats import (
+    EmpiricalPrior,
+    IsotonicCalibration,
+    LogisticCalibration,
+    Posterior,
+    expected_calibration_error,
+)
+from langchain_optscale.stopping import MarginalGain, TargetReached, optscale
+
+POOL = read_pool(Path(__file__).parents[2] / "data" / "pools" / "arithmetic_x64.jsonl")
+SPLITS = 3
+
+
+def labelled(pool):
+    return [sample.score for sample in pool.samples], [sample.correct for sample in pool.samples]
+
+
+def halves():
+    for seed in range(SPLITS):
+        first, second = POOL.split(0.5, seed=seed)
+        yield from ((first, second, seed), (second, first, seed))
+
+
+@pytest.mark.parametrize(("calibrate", "price"), [(IsotonicCalibration.fit, 0.02), (LogisticCalibration.fit, 0.01)])
+def test_a_price_in_accuracy_ends_the_search_where_candidates_stop_helping(calibrate, price):
+    found = []
+    for half, other, seed in halves():
+        calibration = calibrate(*labelled(other))
+        prior = EmpiricalPrior.fit([[calibration(s.score) for s in question.samples[:16]] for question in other])
+        rule = optscale(0.9, 0.95, 64) | MarginalGain(price)
+        priced = SessionMethod(rule, "priced", estimator=Posterior(), prior=prior, round_size=1)
+        default = SessionMethod(optscale(0.9, 0.95, 64), "default", round_size=1)
+        calibrated = half.with_scores(lambda sample, to=calibration: to(sample.score))
+        (at_price,) = replay(calibrated, [priced], permutations=1, seed=seed, bootstrap=1).runs
+        raw, full, of_one = replay(half, [default, BestOfN(), BestOfN(1)], permutations=1, seed=seed, bootstrap=1).runs
+        found.append(
+            [at_price["samples"].mean(), raw["samples"].mean()]
+            + [run["accuracy"].mean() for run in (at_price, full, of_one)]
+        )
+    samples, default_samples, accuracy, of_all, of_one = np.mean(found, axis=0)
+    # The default on raw scores goes on long after best-of-N has stopped getting better, near 4 to 8 candidates.
+    assert default_samples > 40
+    assert samples < 9
+    # Both are known to about 0.01 here.
+    assert accuracy > of_all - 0.01 > of_one
+
+
+def test_calibration_brings_scores_to_frequencies():
+    errors = []
+    for half, other, _ in halves():
+        scores, correct = labelled(half)
+        for fit in (IsotonicCalibration.fit, LogisticCalibration.fit):
+            calibration = fit(*labelled(other))
+            after = expected_calibration_error([calibration(score) for score in scores], correct)
+            errors.append((expected_calibration_error(scores, correct), after))
+    before, after = np.mean(errors, axis=0)
+    assert before > 0.2
+    assert after < 0.08
+
+
+def test_the_target_reads_as_a_probability():
+    """On calibrated scores, 70 % of the candidates that reach 0.7 are right, more or less."""
+    right = []
+    for half, other, seed in halves():
+        calibration = IsotonicCalibration.fit(*labelled(other))
+        calibrated = half.with_scores(lambda sample, to=calibration: to(sample.score))
+        rule = SessionMethod(TargetReached(0.7), "until 0.7", round_size=1)
+        report = replay(calibrated, [rule], permutations=1, seed=seed, bootstrap=1)
+        (run,) = report.runs
+        right += run["accuracy"][run["reached"] > 0].tolist()
+    assert len(right) > 30
+    assert np.mean(right) > 0.6
