@@ -76,9 +76,9 @@ PAGE = """# How honest the promises are
 A rule that says "95 % sure" should be right in 95 of 100 cases. Here every question's law of scores is known, so that
 this can be counted. Six families of questions: truncated normal laws, as the paper assumes; Beta laws with the moments
 of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; a mixture of right
-and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and 0.95,
-a cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the same family, ten
-scores each.
+and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and 0.95, a
+cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the same
+family, ten scores each.
 
 ## One look
 
