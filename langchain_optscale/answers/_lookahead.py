@@ -45,7 +45,7 @@ AHEAD = (1, 2, 4, 8)
 """The numbers of further candidates that are looked at."""
 
 _MOST = AHEAD[-1]
-_EDGES = np.array([-1.0, 0.0, 1.0])
+_EDGES = np.array([-np.inf, -1.0, 0.0, 1.0, np.inf])
 # Of the four hypotheses that may lead: what they share, and the rows of the table of rising factorials.
 _HYPOTHESES = np.array([[0], [1], [2], [2]])
 _A = 2 + 3 * _HYPOTHESES
@@ -195,8 +195,10 @@ def expected_leader(state: Reduced) -> dict[int, float]:
 
 def _cells(signal: float) -> tuple[FloatArray, FloatArray]:
     """Probabilities of the four cells of a new answer's score, where it is right and where it is wrong."""
-    edges = np.concatenate([[-np.inf], signal / 2.0 + _EDGES, [np.inf]])
-    return np.diff(special.ndtr(edges - signal)), np.diff(special.ndtr(edges))
+    middle = signal / 2.0
+    below = special.ndtr(np.array([_EDGES - middle, _EDGES + middle]))
+    right, wrong = below[:, 1:] - below[:, :-1]
+    return right, wrong
 
 
 def _beta(mean: float, variance: float) -> tuple[float, float]:

@@ -106,18 +106,17 @@ class AnswerModel:
 
     def logit(self, score: float) -> float:
         """The logit of the calibrated score, held between those of 0.01 and 0.99."""
-        if self.calibration is None:
-            return _logit(score)
-        known = self._logits
-        if score not in known:
-            if len(known) >= _MOST_KNOWN:
-                known.clear()
-            known[score] = _logit(self.calibration(score))
-        return known[score]
+        logit = self._logits.get(score)
+        if logit is None:
+            if len(self._logits) >= _MOST_KNOWN:
+                self._logits.clear()
+            logit = _logit(score if self.calibration is None else self.calibration(score))
+            self._logits[score] = logit
+        return logit
 
     @cached_property
     def _logits(self) -> dict[float, float]:
-        """Scores that were calibrated before: a session asks for the same ones after every candidate."""
+        """Scores that were asked for before: a session asks for the same ones after every candidate."""
         return {}
 
     def to_dict(self) -> dict[str, Any]:

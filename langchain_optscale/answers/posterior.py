@@ -68,12 +68,15 @@ class AnswerPosterior:
         counts: list[float] = []
         sums: list[float] = []
         for place, (answer, score) in enumerate(zip(answers, scores, strict=True)):
-            column = columns.setdefault(place if answer is None else answer, len(columns))
-            if column == len(counts):
-                counts.append(0.0)
-                sums.append(0.0)
-            counts[column] += 1.0
-            sums[column] += model.logit(score)
+            key = place if answer is None else answer
+            column = columns.get(key)
+            if column is None:
+                columns[key] = len(counts)
+                counts.append(1.0)
+                sums.append(model.logit(score))
+            else:
+                counts[column] += 1.0
+                sums[column] += model.logit(score)
         silent = [not isinstance(key, str) for key in columns]
         joint = Joint(
             model, Histories(np.array([[*counts, 0.0]]), np.array([[*sums, 0.0]]), np.array([[*silent, False]]))
@@ -88,13 +91,10 @@ class AnswerPosterior:
 
         The leader is the most probable answer; of equally probable ones that with the best score, then the first.
         """
-        ranked = (
-            (self.probabilities[answer], score, -place)
-            for place, (answer, score) in enumerate(zip(self.answers, self.scores, strict=True))
-            if answer is not None
-        )
-        best = max(ranked, default=None)
-        return None if best is None else -best[2]
+        most = max(self.probabilities.values(), default=None)
+        leading = {answer for answer, probability in self.probabilities.items() if probability == most}
+        ranked = [(self.scores[place], -place) for place, answer in enumerate(self.answers) if answer in leading]
+        return -max(ranked)[1] if ranked else None
 
     @property
     def leader(self) -> str | None:

@@ -90,11 +90,10 @@ class AnswerConfidence(Rule):
 
         posterior = AnswerPosterior.of(history.answers, history.scores, self.model)
         assert posterior.place is not None  # noqa: S101 - there is an answer
-        votes = sum(answer == posterior.leader for answer in history.answers)
         known |= {
             "probability": posterior.probability,
             "leader": posterior.place,
-            "votes": votes,
+            "votes": history.answers.count(posterior.leader),
             "answers": len(posterior.probabilities),
         }
         if posterior.probability >= self.confidence:
