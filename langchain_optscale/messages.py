@@ -68,8 +68,10 @@ def message_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
         ['Paris, ', 'of ', 'course.', '']
     """
     standard = message.response_metadata.get("output_version") == "v1"
+    # Said of every chunk, or LangChain would put their tool calls among their blocks a second time.
+    metadata = {"output_version": "v1"} if standard else {}
     for fields in _standard_parts(message) if standard else _parts(message):
-        yield AIMessageChunk(id=message.id, **fields)
+        yield AIMessageChunk(id=message.id, response_metadata=dict(metadata), **fields)
     yield AIMessageChunk(
         content=[] if isinstance(message.content, list) else "",
         id=message.id,

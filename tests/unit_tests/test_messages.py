@@ -1,10 +1,13 @@
 """A finished message as a stream."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
+from langchain_optscale import ChatOptScale
 from langchain_optscale.messages import message_chunks
+from tests.unit_tests.test_tool_calls import ToolPolicy, calling
 
 CALLS = st.lists(
     st.fixed_dictionaries(
@@ -64,3 +67,26 @@ def test_standard_blocks_keep_their_kinds():
     assert total.tool_calls == message.tool_calls
     assert total.text == "let me see"
     assert [block["type"] for block in total.content_blocks] == ["reasoning", "text", "tool_call"]
+
+
+@pytest.mark.parametrize("policy_version", [None, "v1"])
+@pytest.mark.parametrize("version", [None, "v1"])
+async def test_blocks_are_not_doubled_in_any_combination_of_versions(version, policy_version):
+    call = calling(("f", {"a": 1}), text="let me see")
+    policy = ToolPolicy(messages=[call], output_version=policy_version)
+    chat = ChatOptScale(policy=policy, verifier=lambda p, c: 1.0, max_samples=1, output_version=version)
+    whole = chat.invoke("q")
+    streamed = [added_up_chunks(list(chat.stream("q"))), added_up_chunks([c async for c in chat.astream("q")])]
+    for message in (whole, *streamed):
+        assert [call["args"] for call in message.tool_calls] == [{"a": 1}]
+        assert message.text == "let me see"
+        assert [block["type"] for block in message.content_blocks] == ["text", "tool_call"]
+        if "v1" in (version, policy_version):
+            assert message.response_metadata["output_version"] == "v1"
+
+
+def added_up_chunks(chunks):
+    total = chunks[0]
+    for chunk in chunks[1:]:
+        total = total + chunk
+    return total
