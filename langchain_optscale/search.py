@@ -86,10 +86,16 @@ class Search:
         settings: What to search with.
         prompt: The conversation to answer.
         call_kwargs: The caller's own arguments for the policy, such as `stop`.
+        heard: Whether anybody wants to hear of its events; else there are none.
     """
 
     def __init__(
-        self, settings: SearchSettings, prompt: PromptValue, call_kwargs: Mapping[str, Any] | None = None
+        self,
+        settings: SearchSettings,
+        prompt: PromptValue,
+        call_kwargs: Mapping[str, Any] | None = None,
+        *,
+        heard: bool = True,
     ) -> None:
         self.settings = settings
         self.prompt = prompt
@@ -103,6 +109,7 @@ class Search:
         self._seen: dict[int, Verdict] = {}
         self._verifying = 0
         self._verifier_pays = False
+        self._heard = heard
         self._events: list[Event] = []
         self._draws: deque[Job] = deque()
         self._verifications: deque[Job] = deque()
@@ -319,6 +326,8 @@ class Search:
             self._failures[index] = outcome
         answer = candidate.answer if candidate else None
         decision = self.session.tell(index, outcome, answer=answer, usage=usage, elapsed_s=self.elapsed_s)
+        if not self._heard:
+            return  # the estimate that is reported takes longer than everything else here
         estimate = self.session.estimate if self.session.history.n else None
         about = {"index": index, "estimate": estimate and asdict(estimate), "decision": decision.to_dict()}
         if isinstance(outcome, Verdict):
@@ -327,7 +336,8 @@ class Search:
             self._happened("failure", **asdict(outcome), **about)
 
     def _happened(self, what: str, **data: Any) -> None:
-        self._events.append(Event(f"optscale:{what}", data))
+        if self._heard:
+            self._events.append(Event(f"optscale:{what}", data))
 
     def _verify_config(self, job: Verify, config: RunnableConfig) -> RunnableConfig:
         return merge_configs(config, {"tags": [f"optscale:verdict:{job.candidate.index}", "nostream"]})
