@@ -111,8 +111,8 @@ class Search:
         self._verifier_pays = False
         self._heard = heard
         self._events: list[Event] = []
-        self._draws: deque[Job] = deque()
-        self._verifications: deque[Job] = deque()
+        self._draws: deque[Draw] = deque()
+        self._verifications: deque[Verify] = deque()
         self._began = time.perf_counter()
 
     @property
@@ -176,9 +176,11 @@ class Search:
         jobs: list[Job] = []
         if self.session.decision.stop:
             self._draws.clear()
-        while len(jobs) < room and (queue := self._verifications or self._draws):
-            self._verifying += queue is self._verifications
-            jobs.append(queue.popleft())
+        while len(jobs) < room and self._verifications:
+            self._verifying += 1
+            jobs.append(self._verifications.popleft())
+        while len(jobs) < room and self._draws:
+            jobs.append(self._draws.popleft())
         return jobs
 
     def _ask_ahead(self) -> int:
@@ -292,7 +294,8 @@ class Search:
     def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:
         """The server does not give so many choices in one request: ask for fewer at once."""
         self._drawer.fall_back(choices)
-        self._draws.extend(Draw(request) for request in self._drawer.requests(indexes))
+        queued = [index for draw in self._draws for index in draw.indexes]
+        self._draws = deque(Draw(request) for request in self._drawer.requests([*indexes, *queued]))
 
     def _receive(self, index: int, choice: Drawn, seconds: float) -> None:
         message = choice.message

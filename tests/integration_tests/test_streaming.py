@@ -27,7 +27,7 @@ def test_slots_are_free_half_a_second_after_an_early_stop(local_server, path, fa
     # several choices in one request it is the time that stops it, since they come together.
     by_time = {"deadline_s": 1.5, "max_retries": 0}
     search = OptScale(
-        policy=local_server.policy(max_tokens=400, temperature=1.5),
+        policy=local_server.policy(max_tokens=250, temperature=1.5),
         verifier=lambda prompt, candidate: 1.0,
         stopping=TargetReached(1.0) | MaxSamples(6),
         first_round=6,
