@@ -71,7 +71,7 @@ def run_search(
         SettingsError: The settings do not fit the policy.
         InterruptedError: The batch has ended.
     """
-    search = Search(settings, prompt, call_kwargs)
+    search = Search(settings, prompt, call_kwargs, heard=watched(config))
     attempts = Attempts(search, config, batch.line if batch else None)
     room = _room(search, config)
     give_up = {Draw: threading.Event(), Verify: threading.Event()}
@@ -126,7 +126,7 @@ async def arun_search(
 
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
-    search = Search(settings, prompt, call_kwargs)
+    search = Search(settings, prompt, call_kwargs, heard=watched(config))
     attempts = Attempts(search, config, batch.line if batch else None)
     room = _room(search, config)
     running: dict[asyncio.Task[Done | Raised], Job] = {}
@@ -196,14 +196,10 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def _emit(search: Search, config: RunnableConfig) -> None:
-    heard = watched(config)
     for event in search.events():
-        if heard:
-            dispatch_custom_event(event.name, event.data, config=config)
+        dispatch_custom_event(event.name, event.data, config=config)
 
 
 async def _aemit(search: Search, config: RunnableConfig) -> None:
-    heard = watched(config)
     for event in search.events():
-        if heard:
-            await adispatch_custom_event(event.name, event.data, config=config)
+        await adispatch_custom_event(event.name, event.data, config=config)

@@ -94,10 +94,16 @@ class Search:
         settings: What to search with.
         prompt: The conversation to answer.
         call_kwargs: The caller's own arguments for the policy, such as `stop`.
+        heard: Whether anybody wants to hear of its events; else there are none.
     """
 
     def __init__(
-        self, settings: SearchSettings, prompt: PromptValue, call_kwargs: Mapping[str, Any] | None = None
+        self,
+        settings: SearchSettings,
+        prompt: PromptValue,
+        call_kwargs: Mapping[str, Any] | None = None,
+        *,
+        heard: bool = True,
     ) -> None:
         self.settings = settings
         self.prompt = prompt
@@ -116,9 +122,10 @@ class Search:
         # Candidates that call the same tools with the same arguments share a verdict: the first of them is verified.
         self._first_of: dict[str, int] = {}
         self._same_as: dict[int, list[int]] = {}
+        self._heard = heard
         self._events: list[Event] = []
-        self._draws: deque[Job] = deque()
-        self._verifications: deque[Job] = deque()
+        self._draws: deque[Draw] = deque()
+        self._verifications: deque[Verify] = deque()
         self._began = time.perf_counter()
 
     @classmethod
@@ -200,9 +207,11 @@ class Search:
         jobs: list[Job] = []
         if self.session.decision.stop:
             self._draws.clear()
-        while len(jobs) < room and (queue := self._verifications or self._draws):
-            self._verifying += queue is self._verifications
-            jobs.append(queue.popleft())
+        while len(jobs) < room and self._verifications:
+            self._verifying += 1
+            jobs.append(self._verifications.popleft())
+        while len(jobs) < room and self._draws:
+            jobs.append(self._draws.popleft())
         return jobs
 
     def _ask_ahead(self) -> int:
@@ -326,7 +335,8 @@ class Search:
     def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:
         """The server does not give so many choices in one request: ask for fewer at once."""
         self._drawer.fall_back(choices)
-        self._draws.extend(Draw(request) for request in self._drawer.requests(indexes))
+        queued = [index for draw in self._draws for index in draw.indexes]
+        self._draws = deque(Draw(request) for request in self._drawer.requests([*indexes, *queued]))
 
     def _receive(self, index: int, choice: Drawn, seconds: float) -> None:
         message = choice.message
@@ -376,6 +386,8 @@ class Search:
             self._failures[index] = outcome
         answer = candidate.answer if candidate else None
         decision = self.session.tell(index, outcome, answer=answer, usage=usage, elapsed_s=self.elapsed_s)
+        if not self._heard:
+            return  # the estimate that is reported takes longer than everything else here
         estimate = self.session.estimate if self.session.history.n else None
         about = {"index": index, "estimate": estimate and asdict(estimate), "decision": decision.to_dict()}
         if isinstance(outcome, Verdict):
@@ -384,7 +396,8 @@ class Search:
             self._happened("failure", **asdict(outcome), **about)
 
     def _happened(self, what: str, **data: Any) -> None:
-        self._events.append(Event(f"optscale:{what}", data))
+        if self._heard:
+            self._events.append(Event(f"optscale:{what}", data))
 
     def _verify_config(self, job: Verify, config: RunnableConfig) -> RunnableConfig:
         name = f"optscale:verdict:{job.candidate.index}"
