@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
 
-    from langchain_optscale.policy import Drawer
+    from langchain_optscale.drawing import Drawer
     from langchain_optscale.results import OptScaleResult
     from langchain_optscale.settings import SearchSettings
 

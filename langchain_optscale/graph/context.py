@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langgraph.runtime import Runtime
 
-    from langchain_optscale.policy import Drawer
+    from langchain_optscale.drawing import Drawer
     from langchain_optscale.records import Candidate, Verdict
 
 __all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "memorable"]
