@@ -47,7 +47,8 @@ def supersteps(settings: SearchSettings) -> int:
     session = settings.session()
     later = max(0, session.max_samples - session.first_round)
     # A server that takes fewer choices at once than a round has is asked for half as many, until it does.
-    smaller = max(session.first_round, session.round_size).bit_length()
+    largest = min(max(session.first_round, session.round_size), settings.drawer().max_choices)
+    smaller = max(0, largest.bit_length() - 2)
     return _STEPS_OF_A_ROUND * (1 + later) + smaller + 3
 
 
