@@ -201,7 +201,7 @@ class Session:
             elapsed_s: Seconds since the search began.
         """
         self.history = self._history(**self._spent(0, usage, elapsed_s))
-        if not self.decision.stop and self.history.n:
+        if not self.decision.stop and (self.history.n or self._late):
             self.decision = self._rule(self.history)
         self._events.append(["spend", counts_of(usage), elapsed_s])
         return self.decision
@@ -212,11 +212,7 @@ class Session:
         for role, consumed in (usage or {}).items():
             sums[role] = sums.get(role, Usage()) + consumed
             tokens += consumed.total_tokens
-        return {
-            "tokens": past.tokens + tokens,
-            "usage": sums,
-            "elapsed_s": max(past.elapsed_s, elapsed_s),
-        }
+        return {"tokens": past.tokens + tokens, "usage": sums, "elapsed_s": max(past.elapsed_s, elapsed_s)}
 
     def tick(self, elapsed_s: float) -> Decision:
         """Let time pass without news of a candidate: a deadline may end the search.
@@ -226,7 +222,8 @@ class Session:
         """
         if not self.decision.stop and elapsed_s > self.history.elapsed_s:
             self.history = self._history(elapsed_s=elapsed_s)
-            self.decision = self._rule(self.history)
+            if self._late:  # else a budget might end the session before the first score
+                self.decision = self._rule(self.history)
             self._events.append(["tick", elapsed_s])
         return self.decision
 
@@ -292,6 +289,10 @@ class Session:
         except (KeyError, TypeError, ValueError, SettingsError) as error:
             raise InvalidRecordError(f"the session cannot be read: {error}") from error
         return session
+
+    @property
+    def _late(self) -> bool:
+        return any(moment <= self.history.elapsed_s for moment in self._rule.deadlines)
 
     def _history(self, **changes: Any) -> History:
         self._known.update(changes)

@@ -19,7 +19,7 @@ from langchain_optscale.graph.state import candidates_in, failures_in, seconds_i
 from langchain_optscale.records import Candidate, Failure, Usage, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from langchain_optscale.graph.context import Engine
     from langchain_optscale.results import OptScaleResult
@@ -32,7 +32,7 @@ _SESSIONS_KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class _Fact:
-    """What a session is told of one candidate: what drawing it consumed, and what came of it."""
+    """What a session is told of one candidate: what its request consumed, and what came of it."""
 
     index: int
     outcome: Verdict | Failure
@@ -176,12 +176,24 @@ def _facts(record: Mapping[str, Any]) -> list[_Fact]:
     began = 0.0
     complete = record["rounds"][:-1] if missing_in(record) else record["rounds"]
     for entry in complete:
+        spent = _by_request(entry["indexes"], drawn)
         for index in entry["indexes"]:
             outcome = verdicts.get(index) or failures[index]
-            usage = Usage(**drawn[index]["usage"]) if index in drawn else Usage()
-            facts.append(_Fact(index, outcome, usage, began + seconds.get(index, 0.0)))
+            facts.append(_Fact(index, outcome, spent[index], began + seconds.get(index, 0.0)))
         began = max((fact.elapsed_s for fact in facts), default=0.0)
     return facts
+
+
+def _by_request(indexes: Sequence[int], drawn: Mapping[int, Mapping[str, Any]]) -> dict[int, Usage]:
+    """What was drawn in one request has been spent with its first choice, at which the request itself is counted."""
+    spent = dict.fromkeys(indexes, Usage())
+    first = None
+    for index in indexes:
+        usage = Usage(**drawn[index]["usage"]) if index in drawn else Usage()
+        if first is None or usage.requests or index not in drawn:
+            first = index
+        spent[first] += usage
+    return spent
 
 
 def _leads_to(kept: Told, facts: list[_Fact], sizes: list[int]) -> bool:
