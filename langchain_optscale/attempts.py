@@ -15,8 +15,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.jobs import Done, Draw, Raised
 from langchain_optscale.retry import attempts, patient, patient_async
-from langchain_optscale.search import Done, Draw, Raised
 from langchain_optscale.streaming import nobody_wants
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.jobs import Job
     from langchain_optscale.limits import SharedLimit
-    from langchain_optscale.search import Job, Search
+    from langchain_optscale.work import Work
 
 __all__ = ["Attempts", "in_thread"]
 
@@ -34,15 +35,15 @@ class Attempts:
     """Tries the jobs of one search.
 
     Args:
-        search: Knows how each job is done.
+        work: Knows how each job is done.
         config: For the runs of the jobs.
         line: A limit that all jobs share beside those of their endpoints, such as that of a batch.
     """
 
-    def __init__(self, search: Search, config: RunnableConfig, line: SharedLimit | None = None) -> None:
-        self._search = search
+    def __init__(self, work: Work, config: RunnableConfig, line: SharedLimit | None = None) -> None:
+        self._work = work
         self._config = config
-        settings = search.settings
+        settings = work.settings
         policy, verifier = settings.limits()
         self._to_draw = [limit for limit in (line, policy) if limit is not None]
         self._to_verify = [limit for limit in (line, verifier) if limit is not None]
@@ -61,11 +62,16 @@ class Attempts:
         """What comes of a job; cancelling it closes its request, or gives its place in line up."""
         retrying = patient_async(self._max_retries)
         try:
-            return await retrying(self._aattempt, job)
+            return await retrying(self.aonce, job)
         except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
             return Raised(error, attempts(retrying.statistics))
 
-    async def _aattempt(self, job: Job) -> Done:
+    async def aonce(self, job: Job) -> Done:
+        """As `atry`, but one try only, for whoever has retries of his own.
+
+        Raises:
+            Exception: Whatever policy or verifier raises; TimeoutError after `candidate_timeout_s`.
+        """
         patience_s = self._patience_s(job)
         if patience_s is None:
             return await self._arequest(job, asyncio.Event())
@@ -96,13 +102,13 @@ class Attempts:
         async with contextlib.AsyncExitStack() as places:
             for limit in self._limits(job):
                 await places.enter_async_context(limit.ahold(urgent=not draws))
-            if draws and self._search.rate_limiter is not None:
-                await self._search.rate_limiter.aacquire(blocking=True)
+            if draws and self._work.rate_limiter is not None:
+                await self._work.rate_limiter.aacquire(blocking=True)
             begun.set()
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(self._timeout_s) as clock:
-                    value = await self._search.arun(job, self._config)
+                    value = await self._work.arun(job, self._config)
             except TimeoutError:
                 if clock.expired():
                     raise self._too_late() from None
@@ -116,7 +122,7 @@ class Attempts:
         """
         retrying = patient(self._max_retries, give_up)
         try:
-            return retrying(self._attempt, job, give_up)
+            return retrying(self.once, job, give_up)
         except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
             return Raised(error, attempts(retrying.statistics))
 
@@ -126,7 +132,12 @@ class Attempts:
         for limit in (*self._to_draw, *self._to_verify):
             limit.abandon(give_up)
 
-    def _attempt(self, job: Job, give_up: threading.Event) -> Done:
+    def once(self, job: Job, give_up: threading.Event) -> Done:
+        """As `try_`, but one try only, for whoever has retries of his own.
+
+        Raises:
+            Exception: Whatever policy or verifier raises; TimeoutError after `candidate_timeout_s`.
+        """
         patience_s = self._patience_s(job)
         if self._timeout_s is None and patience_s is None:
             return self._request(job, give_up, give_up.is_set, lambda: None)
@@ -179,13 +190,13 @@ class Attempts:
         with contextlib.ExitStack() as places:
             for limit in self._limits(job):
                 places.enter_context(limit.hold(urgent=not draws, owner=give_up))
-            if draws and self._search.rate_limiter is not None:
-                self._search.rate_limiter.acquire(blocking=True)
+            if draws and self._work.rate_limiter is not None:
+                self._work.rate_limiter.acquire(blocking=True)
             begun()
             began = time.perf_counter()
             before = nobody_wants.set(unwanted)
             try:
-                value = self._search.run(job, self._config)
+                value = self._work.run(job, self._config)
             finally:
                 nobody_wants.reset(before)
             return Done(value, time.perf_counter() - began)

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompt_values import ChatPromptValue
-from langchain_core.runnables.config import (
-    ensure_config,
-    get_async_callback_manager_for_config,
-    get_callback_manager_for_config,
-)
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 
-from langchain_optscale.chat_identity import CALL, IdentifiedChatModel, for_this_call
+from langchain_optscale.chat_calls import CalledChatModel, stream_parent
+from langchain_optscale.chat_identity import CALL
 from langchain_optscale.messages import answer_message, generation_chunks
 from langchain_optscale.policy import policy_name, unwrap
 from langchain_optscale.sampling import arun_search, run_search
 from langchain_optscale.serialisation import admit
 from langchain_optscale.structured_output import structured_search
-from langchain_optscale.tracing import children_of, children_to_be, note, result_metadata, streams_to_a_user, with_a_run
+from langchain_optscale.tracing import children_of, note, result_metadata, streams_to_a_user
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from langchain_core.callbacks import (
         AsyncCallbackManagerForLLMRun,
@@ -34,22 +28,19 @@ if TYPE_CHECKING:
         CallbackManagerForLLMRun,
     )
     from langchain_core.callbacks.manager import BaseRunManager
-    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk
     from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
 
-    from langchain_optscale.policy import Drawer
+    from langchain_optscale.drawing import Drawer
     from langchain_optscale.results import OptScaleResult
     from langchain_optscale.settings import SearchSettings
 
 __all__ = ["ChatOptScale"]
 
-# The run whose stream is being made: LangChain does not tell `_stream` which it is.
-_parent: ContextVar[BaseCallbackManager | None] = ContextVar("optscale_parent", default=None)
 
-
-class ChatOptScale(IdentifiedChatModel):
+class ChatOptScale(CalledChatModel):
     """A chat model that returns the best message of an adaptive search.
 
     Takes the settings of `SearchSettings` and the standard ones of chat models below as keyword arguments. The
@@ -81,100 +72,6 @@ class ChatOptScale(IdentifiedChatModel):
     def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
         """What draws the candidates of one search, with the standard settings of this model."""
         return super().drawer({**self.standard(), **(call_kwargs or {})})
-
-    # --- calls ---
-
-    def invoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AIMessage:
-        """As for any chat model; `config["configurable"]` may change settings for this call."""
-        config = ensure_config(config)
-        return super().invoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
-
-    async def ainvoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AIMessage:
-        """As `invoke`, without blocking the event loop; cancelling it cancels every request that is under way."""
-        config = ensure_config(config)
-        return await super().ainvoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
-
-    def stream(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> Iterator[AIMessageChunk]:
-        """The chosen message in chunks, once it is chosen; until then, progress comes as custom events."""
-        config = with_a_run(ensure_config(config), get_callback_manager_for_config)
-        chunks = super().stream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
-        while True:
-            token = _parent.set(children_to_be(config))
-            try:
-                chunk = next(chunks, None)
-            finally:
-                _parent.reset(token)
-            if chunk is None:
-                return
-            yield chunk
-
-    async def astream(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[AIMessageChunk]:
-        """As `stream`, without blocking the event loop."""
-        config = with_a_run(ensure_config(config), get_async_callback_manager_for_config)
-        chunks = super().astream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
-        async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as chunks:
-            while True:
-                token = _parent.set(children_to_be(config))
-                try:
-                    chunk = await anext(chunks, None)
-                finally:
-                    _parent.reset(token)
-                if chunk is None:
-                    return
-                yield chunk
-
-    def stream_events(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2", "v3"] = "v2",
-        **kwargs: Any,
-    ) -> Any:
-        """As for any chat model, in every version of LangChain's events."""
-        # Version 3 does not pass through `invoke`, so the settings of the call are read here.
-        call = for_this_call(ensure_config(config)) if version == "v3" else {}
-        return super().stream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
-
-    def astream_events(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2", "v3"] = "v2",
-        **kwargs: Any,
-    ) -> Any:
-        """As for any chat model, in every version of LangChain's events."""
-        call = for_this_call(ensure_config(config)) if version == "v3" else {}
-        return super().astream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
 
     # --- tools and structure ---
 
@@ -306,7 +203,7 @@ class ChatOptScale(IdentifiedChatModel):
         arguments = {**self.standard(), **kwargs, **({} if stop is None else {"stop": stop})}
         call = arguments.pop(CALL, {})
         arguments.pop("stream", None)
-        parent = _parent.get() if run is None else children_of(run)
+        parent = stream_parent.get() if run is None else children_of(run)
         config: RunnableConfig = {} if parent is None else {"callbacks": parent}
         if "max_concurrency" in call:
             config["max_concurrency"] = call["max_concurrency"]

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 
 from langchain_optscale.attempts import Attempts, in_thread
-from langchain_optscale.search import Draw, Raised, Search, Verify, watched
+from langchain_optscale.jobs import Draw, Raised, Verify
+from langchain_optscale.search import Search
+from langchain_optscale.tracing import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.jobs import Done, Job
     from langchain_optscale.limits import SharedLimit
     from langchain_optscale.results import OptScaleResult
-    from langchain_optscale.search import Done, Job
     from langchain_optscale.settings import SearchSettings
 
 __all__ = ["Shared", "arun_search", "run_search"]
@@ -72,7 +74,7 @@ def run_search(
         InterruptedError: The batch has ended.
     """
     search = Search(settings, prompt, call_kwargs, heard=watched(config))
-    attempts = Attempts(search, config, batch.line if batch else None)
+    attempts = Attempts(search.work, config, batch.line if batch else None)
     room = _room(search, config)
     give_up = {Draw: threading.Event(), Verify: threading.Event()}
     under_way = {Draw: 0, Verify: 0}
@@ -127,7 +129,7 @@ async def arun_search(
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
     search = Search(settings, prompt, call_kwargs, heard=watched(config))
-    attempts = Attempts(search, config, batch.line if batch else None)
+    attempts = Attempts(search.work, config, batch.line if batch else None)
     room = _room(search, config)
     running: dict[asyncio.Task[Done | Raised], Job] = {}
     finished: asyncio.Queue[asyncio.Task[Done | Raised]] = asyncio.Queue()

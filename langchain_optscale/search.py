@@ -1,90 +1,41 @@
 """One search as a state machine that never waits.
 
-`Search` hands out jobs (draw these, verify that) and is told what came of each. It knows how to do a job in either
-manner, but not when: that is for the pumps in `sampling`, one with threads and one with tasks.
+`Search` hands out jobs (draw these, verify that) and is told what came of each. Its `work` knows how to do a job in
+either manner, but not when: that is for the pumps in `sampling`, one with threads and one with tasks.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks.base import BaseCallbackManager
-from langchain_core.runnables import RunnableConfig, RunnableLambda
-
-from langchain_optscale.answers import AnswerBook, choose
-from langchain_optscale.errors import AllCandidatesFailed, EmptyCandidateError
+from langchain_optscale.answers import AnswerBook
+from langchain_optscale.conclusion import conclude
+from langchain_optscale.errors import EmptyCandidateError
+from langchain_optscale.jobs import Done, Draw, Event, Job, Raised, Verify, failure_of
 from langchain_optscale.records import Candidate, Failure, StopReason, Usage, Verdict
-from langchain_optscale.results import OptScaleResult
 from langchain_optscale.retry import is_rejection
-from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.tool_calls import call_key
-from langchain_optscale.tracing import child_config
+from langchain_optscale.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.messages import AIMessage
     from langchain_core.prompt_values import PromptValue
-    from langchain_core.rate_limiters import BaseRateLimiter
 
-    from langchain_optscale.policy import Drawn
-    from langchain_optscale.session import Session
+    from langchain_optscale.jobs import Drawn
+    from langchain_optscale.results import OptScaleResult
     from langchain_optscale.settings import SearchSettings
-    from langchain_optscale.verifiers import Verifier
 
-__all__ = ["Done", "Draw", "Event", "Job", "Raised", "Search", "Verify", "watched"]
+__all__ = ["Search"]
 
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """A job: draw one candidate for each index, in one request."""
-
-    indexes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Verify:
-    """A job: verify one candidate."""
-
-    candidate: Candidate
-
-
-Job: TypeAlias = Draw | Verify
 
 # These forbid further draws; what has been drawn and paid for may still be verified where that costs nothing.
 _BUDGETS = frozenset({StopReason.TOKEN_BUDGET, StopReason.COST_BUDGET})
-_LONGEST_ERROR = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A job that went well: what it gave, and how many seconds it took."""
-
-    value: Any
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """A job that failed for good: its last error, and how often it was tried."""
-
-    error: BaseException
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened, for whoever watches the search; the data is JSON-ready."""
-
-    name: str
-    data: dict[str, Any]
 
 
 class Search:
@@ -95,6 +46,9 @@ class Search:
         prompt: The conversation to answer.
         call_kwargs: The caller's own arguments for the policy, such as `stop`.
         heard: Whether anybody wants to hear of its events; else there are none.
+
+    Attributes:
+        work: Does the jobs.
     """
 
     def __init__(
@@ -106,17 +60,12 @@ class Search:
         heard: bool = True,
     ) -> None:
         self.settings = settings
-        self.prompt = prompt
         self.session = settings.session()
         self._drawer = settings.drawer(call_kwargs)
-        self._answers = AnswerBook(settings.extract)
-        self._scorer: Verifier = settings.verifier.for_search(self._answers)
-        # A RunnableLambda gives each verification a run of its own in the trace, under the verifier's name.
-        self._verifier = RunnableLambda(self._verify, self._averify, name=settings.verifier.name)
+        self.work = Work(settings, prompt, self._drawer, AnswerBook(settings.extract))
         self._candidates: dict[int, Candidate] = {}
         self._verdicts: dict[int, Verdict] = {}
         self._failures: dict[int, Failure] = {}
-        self._seen: dict[int, Verdict] = {}
         self._verifying = 0
         self._verifier_pays = False
         # Candidates that call the same tools with the same arguments share a verdict: the first of them is verified.
@@ -127,24 +76,6 @@ class Search:
         self._draws: deque[Draw] = deque()
         self._verifications: deque[Verify] = deque()
         self._began = time.perf_counter()
-
-    @classmethod
-    def told(
-        cls,
-        settings: SearchSettings,
-        prompt: PromptValue,
-        session: Session,
-        candidates: Mapping[int, Candidate],
-        verdicts: Mapping[int, Verdict],
-        failures: Mapping[int, Failure],
-    ) -> Search:
-        """A search put together from what became of it elsewhere; for its `result`."""
-        search = cls(settings, prompt)
-        search.session = session
-        search._candidates.update(candidates)
-        search._verdicts.update(verdicts)
-        search._failures.update(failures)
-        return search
 
     @property
     def over(self) -> bool:
@@ -167,11 +98,6 @@ class Search:
     def wants(self, job: Job) -> bool:
         """Whether it still matters what comes of a job that is under way; else it is to be cancelled."""
         return not self.session.decision.stop or (isinstance(job, Verify) and not self.over)
-
-    @property
-    def rate_limiter(self) -> BaseRateLimiter | None:
-        """The policy's own rate limiter, to be asked before each draw."""
-        return self._drawer.rate_limiter
 
     @property
     def elapsed_s(self) -> float:
@@ -224,26 +150,6 @@ class Search:
             return 0
         return self.session.ask(ahead=True)
 
-    def run(self, job: Job, config: RunnableConfig) -> Any:
-        """Do a job and wait for it."""
-        if isinstance(job, Draw):
-            return self._read(job.indexes, self._drawer.draw(self.prompt, job.indexes, config))
-        config = self._verify_config(job, config)
-        return self._verifier.invoke(job.candidate, config) if watched(config) else self._verify(job.candidate, config)
-
-    async def arun(self, job: Job, config: RunnableConfig) -> Any:
-        """Do a job without blocking the event loop."""
-        if isinstance(job, Draw):
-            drawn = await self._drawer.adraw(self.prompt, job.indexes, config)
-            # Comparing answers may take seconds.
-            return (
-                await asyncio.to_thread(self._read, job.indexes, drawn) if self.settings.extract is not None else drawn
-            )
-        config = self._verify_config(job, config)
-        if watched(config):
-            return await self._verifier.ainvoke(job.candidate, config)
-        return await self._averify(job.candidate, config)
-
     def settle(self, job: Job, outcome: Done | Raised) -> None:
         """Take note of what came of a job; what follows from it can then be taken."""
         if isinstance(job, Draw):
@@ -252,11 +158,11 @@ class Search:
         self._verifying -= 1
         index = job.candidate.index
         # A verdict counts from the moment it was reached, whatever befell the task that brought it.
-        verdict = self._seen.pop(index, None)
+        verdict = self.work.seen.pop(index, None)
         if isinstance(outcome, Done):
             self._tell(index, outcome.value)
         else:
-            self._tell(index, verdict or _failure("verify", outcome))
+            self._tell(index, verdict or failure_of("verify", outcome))
         for twin in self._same_as.pop(index, []):
             self._tell_the_same(twin, index)
 
@@ -266,7 +172,7 @@ class Search:
 
     def saw(self, job: Job) -> bool:
         """Whether a verdict was reached in a job that was cancelled before it could bring it."""
-        return isinstance(job, Verify) and job.candidate.index in self._seen
+        return isinstance(job, Verify) and job.candidate.index in self.work.seen
 
     def result(self) -> OptScaleResult:
         """The record of the search.
@@ -274,41 +180,9 @@ class Search:
         Raises:
             AllCandidatesFailed: No candidate has a score.
         """
-        decision = self.session.decision
-        if not self._verdicts:
-            drawn = [self._candidates[index] for index in sorted(self._candidates)]
-            raise AllCandidatesFailed(self._failures, decision.reason, drawn)
-        candidates = tuple(self._candidates[index] for index in sorted(self._candidates))
-        result = OptScaleResult(
-            best=self._candidates[self._select()],
-            candidates=candidates,
-            verdicts=self._verdicts,
-            failures=self._failures,
-            rounds=self.session.rounds,
-            decision=decision,
-            estimate=self.session.estimate,
-            usage={
-                "policy": reduce(add, (candidate.usage for candidate in candidates), Usage()),
-                "verifier": reduce(add, (v.usage for v in self._verdicts.values() if v.usage), Usage()),
-            },
-            duration_s=self.elapsed_s,
-        )
+        result = conclude(self.settings, self.session, self._candidates, self._verdicts, self._failures, self.elapsed_s)
         self._happened("answer", **result.summary())
         return result
-
-    def _select(self) -> int:
-        scored = [self._candidates[index] for index in self._verdicts]
-        scores = {index: verdict.score for index, verdict in self._verdicts.items()}
-        return choose(selection_for(self.settings.select, self.settings.stopping), scored, scores)
-
-    def _read(self, indexes: Sequence[int], drawn: list[Drawn]) -> list[Drawn]:
-        """Reads the answers of a request while it is still a job, off the pump; `_receive` then finds them read."""
-        for index, choice in zip(indexes, drawn, strict=False):
-            # What an extractor raises is kept in the book, and raised again where the candidate is received.
-            with contextlib.suppress(Exception):
-                if not _is_empty(choice.message):
-                    self._answers.read(index, str(choice.message.text), choice.message)
-        return drawn
 
     def _settle_draw(self, indexes: Sequence[int], outcome: Done | Raised) -> None:
         if isinstance(outcome, Raised):
@@ -317,7 +191,7 @@ class Search:
                 self._draw_in_smaller(indexes, len(indexes) // 2)
                 return
             for index in indexes:
-                self._tell(index, _failure("draw", outcome))
+                self._tell(index, failure_of("draw", outcome))
             return
         drawn: list[Drawn] = outcome.value[: len(indexes)]
         spent = reduce(add, (choice.usage for choice in drawn), Usage())
@@ -330,7 +204,7 @@ class Search:
         else:
             self._drawer.went_well(len(indexes))
             for index in missing:
-                self._tell(index, _failure("draw", Raised(EmptyCandidateError("the policy gave no choice"), 1)))
+                self._tell(index, failure_of("draw", Raised(EmptyCandidateError("the policy gave no choice"), 1)))
 
     def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:
         """The server does not give so many choices in one request: ask for fewer at once."""
@@ -339,24 +213,13 @@ class Search:
         self._draws = deque(Draw(request) for request in self._drawer.requests([*indexes, *queued]))
 
     def _receive(self, index: int, choice: Drawn, seconds: float) -> None:
-        message = choice.message
-        candidate = Candidate(index, message, self.session.round_of(index), choice.usage, seconds)
+        number = self.session.round_of(index)
+        candidate, failed = self.work.receive(index, choice, round_number=number, seconds=seconds)
         self._candidates[index] = candidate
-        if _is_empty(message):
-            broken = f", only with what is no valid one: {candidate.text}" if message.invalid_tool_calls else ""
-            empty = EmptyCandidateError(f"the policy answered with neither text nor a tool call{broken}")
-            self._tell(index, _failure("draw", Raised(empty, 1)))
+        if failed is not None:
+            self._tell(index, failed)
             return
-        if self.settings.extract is not None:
-            try:
-                answer = self._answers.read(index, candidate.text, message)
-            except Exception as error:  # noqa: BLE001 - the user's function; its error is kept as the failure
-                self._tell(index, _failure("verify", Raised(error, 1)))
-                return
-            candidate = self._candidates[index] = Candidate(
-                index, message, candidate.round, choice.usage, seconds, answer
-            )
-        self._happened("candidate", index=index, round=candidate.round, text=candidate.text, latency_s=seconds)
+        self._happened("candidate", index=index, round=number, text=candidate.text, latency_s=seconds)
         self._verify_once(candidate)
 
     def _verify_once(self, candidate: Candidate) -> None:
@@ -398,36 +261,3 @@ class Search:
     def _happened(self, what: str, **data: Any) -> None:
         if self._heard:
             self._events.append(Event(f"optscale:{what}", data))
-
-    def _verify_config(self, job: Verify, config: RunnableConfig) -> RunnableConfig:
-        name = f"optscale:verdict:{job.candidate.index}"
-        return child_config(config, name, [name], {"verifier": self.settings.verifier.name})
-
-    def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        verdict = self._scorer.verify(self.prompt, candidate, config)
-        self._seen[candidate.index] = verdict
-        return verdict
-
-    async def _averify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        verdict = await self._scorer.averify(self.prompt, candidate, config)
-        self._seen[candidate.index] = verdict
-        return verdict
-
-
-def _is_empty(message: AIMessage) -> bool:
-    return not str(message.text).strip() and not message.tool_calls
-
-
-def watched(config: RunnableConfig) -> bool:
-    """Whether anybody listens to what is reported under this config; where nobody does, a run of its own is idle."""
-    manager = config.get("callbacks")
-    return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
-
-
-def _failure(stage: Any, raised: Raised) -> Failure:
-    error, cause = raised.error, raised.error.__cause__
-    text = f"{type(error).__name__}: {error}"
-    # "Connection error." alone tells nobody what to do.
-    if cause is not None and str(cause) and str(cause) not in text:
-        text += f" (because of {type(cause).__name__}: {cause})"
-    return Failure(stage, text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…", raised.attempts)

@@ -17,12 +17,13 @@ and concurrency: it asks how many candidates to draw, and tells what came of eac
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.priors import prior_from_dict, prior_to_dict
+from langchain_optscale.estimators import default_estimator, no_scores, plain
 from langchain_optscale.records import Decision, Estimate, Failure, Look, Round, Usage, Verdict
+from langchain_optscale.session_form import counts_of, form_of, read_form, replay
 from langchain_optscale.stopping import History, MaxSamples, Rule
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
 
 __all__ = ["Session"]
-
-_FORMAT = "langchain-optscale/session"
-_VERSION = 1
 
 
 class Session:
@@ -74,7 +72,7 @@ class Session:
         if prior is not None and not all(hasattr(prior, name) for name in ("mu", "sigma", "mu_std", "sigma_std")):
             raise SettingsError(f"prior must have mu, sigma, mu_std and sigma_std, as FixedPrior has, got {prior!r}")
         self.stopping = stopping
-        self.estimator = _default_estimator(prior) if estimator is None else estimator
+        self.estimator = default_estimator(prior) if estimator is None else estimator
         self.prior = prior
         self.max_samples = max_samples
         cap = MaxSamples(max_samples)
@@ -93,7 +91,7 @@ class Session:
             "max_samples": max_samples,
             "estimator": self.estimator,
             "prior": prior,
-            "sums": _estimation().ScoreSums(),
+            "sums": no_scores(),
         }
         self.history = History(**self._known)
         self.decision: Decision = self._rule(self.history)
@@ -189,11 +187,11 @@ class Session:
             )
         if not self.decision.stop:
             self.decision = self._rule(self.history)
-        estimate = _plain(self.history.__dict__.get("estimate"))
+        estimate = plain(self.history.__dict__.get("estimate"))
         self._rounds[self._round_of[index]][1].append(Look(index, score, estimate, self.decision))
         failure = outcome if isinstance(outcome, Failure) else None
         told = ["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s]
-        self._events.append([*told, _counts(usage)] if usage else told)
+        self._events.append([*told, counts_of(usage)] if usage else told)
         return self.decision
 
     def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
@@ -206,9 +204,9 @@ class Session:
             elapsed_s: Seconds since the search began.
         """
         self.history = self._history(**self._spent(0, usage, elapsed_s))
-        if not self.decision.stop and self.history.n:
+        if not self.decision.stop and (self.history.n or self._late):
             self.decision = self._rule(self.history)
-        self._events.append(["spend", _counts(usage), elapsed_s])
+        self._events.append(["spend", counts_of(usage), elapsed_s])
         return self.decision
 
     def _spent(self, tokens: int, usage: Mapping[str, Usage] | None, elapsed_s: float) -> dict[str, Any]:
@@ -217,11 +215,7 @@ class Session:
         for role, consumed in (usage or {}).items():
             sums[role] = sums.get(role, Usage()) + consumed
             tokens += consumed.total_tokens
-        return {
-            "tokens": past.tokens + tokens,
-            "usage": sums,
-            "elapsed_s": max(past.elapsed_s, elapsed_s),
-        }
+        return {"tokens": past.tokens + tokens, "usage": sums, "elapsed_s": max(past.elapsed_s, elapsed_s)}
 
     def tick(self, elapsed_s: float) -> Decision:
         """Let time pass without news of a candidate: a deadline may end the search.
@@ -231,7 +225,8 @@ class Session:
         """
         if not self.decision.stop and elapsed_s > self.history.elapsed_s:
             self.history = self._history(elapsed_s=elapsed_s)
-            self.decision = self._rule(self.history)
+            if self._late:  # else a budget might end the session before the first score
+                self.decision = self._rule(self.history)
             self._events.append(["tick", elapsed_s])
         return self.decision
 
@@ -280,21 +275,7 @@ class Session:
         Raises:
             InvalidRecordError: The prior or the estimator is not one of this package, so that it has no JSON form.
         """
-        if type(self.estimator).__name__ not in _estimators():
-            raise InvalidRecordError(
-                f"estimator {self.estimator!r} has no JSON form; use one of {', '.join(_estimators())}"
-            )
-        return {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "stopping": self.stopping.to_dict(),
-            "estimator": {"estimator": type(self.estimator).__name__, **asdict(self.estimator)},  # type: ignore[call-overload]
-            "prior": None if self.prior is None else prior_to_dict(self.prior),
-            "max_samples": self.max_samples,
-            "first_round": self.first_round,
-            "round_size": self.round_size,
-            "events": [list(event) for event in self._events],
-        }
+        return form_of(self, self._events)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Session:
@@ -303,79 +284,19 @@ class Session:
         Raises:
             InvalidRecordError: The data is not a session, of a later version, or damaged.
         """
-        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
-            raise InvalidRecordError(f"not a session of format {_FORMAT!r}, version {_VERSION}")
+        settings, events = read_form(data)
         try:
-            settings: dict[str, Any] = {}
-            for key, value in data["estimator"].items():
-                settings[key] = tuple(value) if isinstance(value, list) else value
-            estimator = _estimators()[settings.pop("estimator")](**settings)
-            session = cls(
-                Rule.from_dict(data["stopping"]),
-                estimator=estimator,
-                prior=data["prior"] and prior_from_dict(data["prior"]),
-                max_samples=data["max_samples"],
-                first_round=data["first_round"],
-                round_size=data["round_size"],
-            )
-            for kind, *values in data["events"]:
-                session._replay(kind, values)
+            session = cls(**settings)
+            for kind, *values in events:
+                replay(session, kind, values)
         except (KeyError, TypeError, ValueError, SettingsError) as error:
             raise InvalidRecordError(f"the session cannot be read: {error}") from error
         return session
 
-    def _replay(self, kind: str, values: list[Any]) -> None:
-        if kind == "ask":
-            if self.ask(ahead="ahead" in values) != values[0]:
-                raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
-        elif kind == "adopt":
-            self.adopt(values[0])
-        elif kind == "tell":
-            index, score, failure, answer, tokens, elapsed_s, *usage = values
-            outcome = Failure(**failure) if score is None else Verdict(score)
-            spent = _usage(usage[0]) if usage else None
-            self.tell(index, outcome, answer=answer, tokens=tokens, usage=spent, elapsed_s=elapsed_s)
-        elif kind == "spend":
-            self.spend(_usage(values[0]), values[1])
-        elif kind == "tick":
-            self.tick(values[0])
-        else:
-            raise InvalidRecordError(f"unknown event {kind!r}")
+    @property
+    def _late(self) -> bool:
+        return any(moment <= self.history.elapsed_s for moment in self._rule.deadlines)
 
     def _history(self, **changes: Any) -> History:
         self._known.update(changes)
         return History(**self._known)
-
-
-def _counts(usage: Mapping[str, Usage] | None) -> dict[str, list[int]]:
-    return {role: list(astuple(consumed)) for role, consumed in (usage or {}).items()}
-
-
-def _usage(counts: Mapping[str, list[int]]) -> dict[str, Usage]:
-    return {role: Usage(*numbers) for role, numbers in counts.items()}
-
-
-def _estimation() -> Any:
-    # SciPy stands behind it, so it is imported when the first session begins.
-    from langchain_optscale.stats import estimation
-
-    return estimation
-
-
-def _default_estimator(prior: ScorePrior | None) -> Estimator:
-    estimation = _estimation()
-    estimator: Estimator = estimation.MaximumLikelihood() if prior is None else estimation.MaximumAPosteriori()
-    return estimator
-
-
-def _plain(estimate: Estimate | None) -> Estimate | None:
-    """The numbers of an estimate: a posterior keeps tables that no record needs."""
-    return estimate and Estimate(estimate.mu, estimate.sigma, estimate.method, estimate.n, estimate.at_bound)
-
-
-def _estimators() -> dict[str, Any]:
-    """The estimators that have a JSON form, by name."""
-    from langchain_optscale.stats.posterior import Posterior
-
-    known = (_estimation().MaximumLikelihood, _estimation().MaximumAPosteriori, Posterior)
-    return {estimator.__name__: estimator for estimator in known}

@@ -21,9 +21,10 @@ from pydantic import (
 
 from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
 from langchain_optscale.clients import endpoint_of
+from langchain_optscale.drawing import Drawer
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.limits import SharedLimit, limit_at
-from langchain_optscale.policy import Drawer, Fanout, Policy
+from langchain_optscale.policy import Fanout, Policy
 from langchain_optscale.serialisation import from_spec
 from langchain_optscale.session import Session
 from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale

@@ -53,6 +53,7 @@ __all__ = [
     "settings_metadata",
     "streams_to_a_user",
     "trace_choices",
+    "watched",
     "with_a_run",
 ]
 
@@ -82,6 +83,12 @@ def child_config(
 def streams_to_a_user(handlers: Iterable[BaseCallbackHandler]) -> bool:
     """Whether one of the handlers makes LangChain's models stream when they are only invoked."""
     return any(isinstance(handler, _StreamingCallbackHandler) for handler in handlers)
+
+
+def watched(config: RunnableConfig) -> bool:
+    """Whether anybody listens to what is reported under this config; where nobody does, a run of its own is idle."""
+    manager = config.get("callbacks")
+    return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
 
 
 def _quiet(handler: BaseCallbackHandler) -> BaseCallbackHandler:

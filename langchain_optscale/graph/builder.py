@@ -97,17 +97,17 @@ def create_optscale_graph(
     tasks: dict[str, Any] = {"retry_policy": retries.policy}
     if retries.timeout is not None:
         tasks |= {"timeout": retries.timeout, "error_handler": give_up}
-    graph.add_node("ask", Step(loop.ask))
-    graph.add_node("draw", Sampling(draw, engines, retries), destinations=("candidate",), **tasks)
+    graph.add_node("ask", Step(loop.ask, loop.takes_long))
+    graph.add_node("draw", Sampling(draw, engines, retries), destinations=("draw", "candidate"), **tasks)
     graph.add_node("candidate", Sampling(candidate, engines, retries), destinations=("candidate",), **tasks)
-    graph.add_node("decide", Step(loop.decide))
+    graph.add_node("decide", Step(loop.decide, loop.takes_long))
     if review:
-        graph.add_node("review", Step(loop.review), destinations=("ask", "answer"))
-    graph.add_node("answer", Step(loop.answer))
+        graph.add_node("review", Step(loop.review, loop.takes_long), destinations=("ask", "answer"))
+    graph.add_node("answer", Step(loop.answer, loop.takes_long))
     graph.add_edge(START, "ask")
     graph.add_edge("candidate", "decide")
-    graph.add_conditional_edges("ask", Step(loop.dispatch), ["draw", "candidate", "decide"])
-    graph.add_conditional_edges("decide", Step(loop.route), ["ask", "review" if review else "answer"])
+    graph.add_conditional_edges("ask", Step(loop.dispatch, loop.takes_long), ["draw", "candidate", "decide"])
+    graph.add_conditional_edges("decide", Step(loop.route, loop.takes_long), ["ask", "review" if review else "answer"])
     graph.add_edge("answer", END)
     return graph
 

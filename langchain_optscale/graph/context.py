@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_core.runnables import RunnableConfig, RunnableLambda
 from typing_extensions import TypedDict
 
 from langchain_optscale.errors import SettingsError
@@ -20,13 +19,12 @@ from langchain_optscale.settings import SearchSettings, settings_in
 from langchain_optscale.stopping import Rule
 
 if TYPE_CHECKING:
-    from langchain_core.prompt_values import PromptValue
+    from langchain_core.runnables import RunnableConfig
     from langgraph.runtime import Runtime
 
-    from langchain_optscale.policy import Drawer
-    from langchain_optscale.records import Candidate, Verdict
+    from langchain_optscale.drawing import Drawer
 
-__all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "memorable"]
+__all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "drawer_of", "memorable"]
 
 _ENGINES_KEPT = 32
 
@@ -52,29 +50,38 @@ class OptScaleContext(TypedDict, total=False):
     max_retries: int
     max_failures: int | None
     token_budget: int | None
+    cost_budget: float | None
+    price: Any
     deadline_s: float | None
+    candidate_timeout_s: float | None
+    hedge_after_s: float | None
+    cancel: Literal["close", "eager"]
+    policy_limit: Any
+    verifier_limit: Any
     seed: int | None
     fanout: Literal["auto", "n", "calls"]
 
 
 class Engine:
-    """The settings of a run, and what draws and verifies under them. Safe to share between tasks and threads."""
+    """The settings of a run, made sure of. Safe to share between tasks and threads."""
 
     def __init__(self, settings: SearchSettings, changes: Mapping[str, Any]) -> None:
         self.settings = settings
-        self.drawer: Drawer = settings.drawer()
+        if settings.overlap:
+            raise SettingsError(
+                "overlap has no meaning in a graph, where a round's superstep ends when all its tasks have ended; "
+                "leave it out, or search with OptScale"
+            )
+        settings.drawer()  # says now what does not fit the policy
         # Kept as long as the engine, since the engine is found again by the identity of these values.
         self.changes = dict(changes)
-        # A RunnableLambda gives each verification a run of its own in the trace, under the verifier's name.
-        self.verifier = RunnableLambda(self._verify, self._averify, name=settings.verifier.name)
 
-    def _verify(self, job: tuple[PromptValue, Candidate], config: RunnableConfig) -> Verdict:
-        verdict: Verdict = self.settings.verifier.verify(*job, config)
-        return verdict
 
-    async def _averify(self, job: tuple[PromptValue, Candidate], config: RunnableConfig) -> Verdict:
-        verdict: Verdict = await self.settings.verifier.averify(*job, config)
-        return verdict
+def drawer_of(engine: Engine, record: Mapping[str, Any]) -> Drawer:
+    """What draws for a search, asking for no more choices at once than its policy's server turned out to take."""
+    drawer = engine.settings.drawer()
+    drawer.max_choices = min(drawer.max_choices, record["search"].get("choices", drawer.max_choices))
+    return drawer
 
 
 class Engines:
@@ -90,6 +97,7 @@ class Engines:
         self._max_attempts = max_attempts
         self._known: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
         self._lock = threading.Lock()
+        self.get({})
 
     def get(self, changes: Mapping[str, Any]) -> Engine:
         """The engine for these changes.

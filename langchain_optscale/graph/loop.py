@@ -6,18 +6,18 @@ import uuid
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages.ai import UsageMetadata
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Overwrite
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.graph.context import changes_of, memorable
+from langchain_optscale.graph.context import changes_of, drawer_of, memorable
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.replay import Replays, missing_in, result_of
+from langchain_optscale.graph.replay import Replays, corrected, missing_in, result_of
 from langchain_optscale.graph.review import ask_person, falls_short
 from langchain_optscale.graph.state import candidates_in, fingerprint, merge_record, new_record
 from langchain_optscale.graph.tasks import send
-from langchain_optscale.policy import policy_name, to_prompt
+from langchain_optscale.messages import answer_message
+from langchain_optscale.policy import policy_name
 from langchain_optscale.records import Estimate
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def supersteps(settings: SearchSettings) -> int:
     """The most supersteps that a search under these settings takes: every later round may be of one candidate."""
     session = settings.session()
     later = max(0, session.max_samples - session.first_round)
-    return _STEPS_OF_A_ROUND * (1 + later) + 3
+    # A server that takes fewer choices at once than a round has is asked for half as many, until it does.
+    largest = min(max(session.first_round, session.round_size), settings.drawer().max_choices)
+    smaller = max(0, largest.bit_length() - 2)
+    return _STEPS_OF_A_ROUND * (1 + later) + smaller + 3
 
 
 class Loop:
@@ -63,6 +66,11 @@ class Loop:
         self._retries = retries
         self._review = review
         self._replays = Replays()
+
+    def takes_long(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
+        """Whether a step may have answers to compare, which may take seconds."""
+        changes = changes_of({}, config, runtime, new=True)
+        return changes.get("extract", self._engines.settings.extract) is not None
 
     def ask(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
@@ -116,9 +124,7 @@ class Loop:
         left_s = None if deadline is None else deadline - session.history.elapsed_s
         drawn = candidates_in(record)
         undrawn = [index for index in indexes if index not in drawn]
-        requests: list[tuple[int, ...]] = [(index,) for index in undrawn]
-        if record["search"].get("fanout") != "calls":
-            requests = engine.drawer.requests(undrawn)
+        requests = drawer_of(engine, record).requests(undrawn)
         ones = [index for index in indexes if index in drawn] + [one[0] for one in requests if len(one) == 1]
         return [
             *(send("draw", {"indexes": list(many)}, left_s) for many in requests if len(many) > 1),
@@ -133,12 +139,15 @@ class Loop:
         if missing_in(record):
             return {}
         engine = self._engines.get(changes_of(record, config, runtime))
-        session = self._replays.session(engine, record)
+        told = self._replays.told(engine, record)
+        session = told.session
         events = Events(runtime.stream_writer)
         update: dict[str, Any] = {"decision": session.decision.to_dict(), **_remember(record, config, runtime)}
         if session.history.n:
             events.estimate(session.estimate, session.history.best)
             update["estimate"] = {name: getattr(session.estimate, name) for name in _ESTIMATE}
+        if canonical := corrected(record, told):
+            update["candidates"] = canonical
         events.decision(session.decision)
         return {"optscale": update}
 
@@ -193,8 +202,8 @@ class Loop:
         """Choose, append the chosen message to the conversation, and complete the record."""
         record = state["optscale"]
         engine = self._engines.get(changes_of(record, config, runtime))
-        session = self._replays.session(engine, record, keep=False)
-        result = result_of(engine, to_prompt(state["messages"]), record, session)
+        told = self._replays.told(engine, record, keep=False)
+        result = result_of(engine, record, told)
         Events(runtime.stream_writer).answer(result)
         # What was drawn and how it was scored is in the record already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()
@@ -204,7 +213,7 @@ class Loop:
     def _check_room(
         self, state: Mapping[str, Any], config: RunnableConfig, engine: Engine, record: Mapping[str, Any]
     ) -> None:
-        by_n = engine.drawer.max_choices > 1 and record["search"].get("fanout") != "calls"
+        by_n = drawer_of(engine, record).max_choices > 1
         # this step, candidate (after draw), decide, answer (after review)
         needed = 4 + by_n + self._review
         if state["remaining_steps"] < needed:
@@ -229,20 +238,9 @@ def _remember(record: Mapping[str, Any], config: RunnableConfig, runtime: Runtim
 
 
 def _message(result: OptScaleResult, engine: Engine, messages: Sequence[BaseMessage]) -> AIMessage:
-    """The chosen message, with what the whole search spent, as `ChatOptScale` returns it."""
-    spent = result.total_usage
+    """The chosen message, as `ChatOptScale` returns it."""
+    message = answer_message(result, policy_name(engine.settings.policy))
     # add_messages would replace a message of the same id, which a careless server may give twice.
-    taken = {message.id for message in messages}
-    return result.message.model_copy(
-        update={
-            "id": None if result.message.id in taken else result.message.id,
-            "usage_metadata": UsageMetadata(
-                input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
-            ),
-            "response_metadata": {
-                **result.message.response_metadata,
-                "model_name": f"optscale/{policy_name(engine.settings.policy)}",
-                "optscale": result.summary(),
-            },
-        }
-    )
+    if message.id in {other.id for other in messages}:
+        message.id = None
+    return message

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,10 +21,10 @@ from langgraph.types import Command
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in
-from langchain_optscale.graph.tasks import Task, failure_of, read_state, runtime_of, send
+from langchain_optscale.graph.tasks import Task, read_state, runtime_of, send
+from langchain_optscale.jobs import Done, Draw, Job, Raised, Verify, failure_of
 from langchain_optscale.records import Candidate, Failure, Verdict
 from langchain_optscale.retry import is_rejection
-from langchain_optscale.search import Done, Draw, Job, Raised, Verify
 
 if TYPE_CHECKING:
     from langgraph.errors import NodeError
@@ -40,10 +40,16 @@ Flow: TypeAlias = Generator[Job, Any, Command[Any] | dict[str, Any]]
 
 
 class Step(Runnable[Any, Any]):
-    """A node or an edge that computes without waiting: one function for both paths, told which of them it is on."""
+    """A node or an edge that computes without waiting: one function for both paths, told which of them it is on.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    Args:
+        function: Takes the state, the config, LangGraph's runtime, and whether it `waits` by awaiting.
+        slow: Whether it may take long, as comparing answers does; it is then kept off the event loop.
+    """
+
+    def __init__(self, function: Callable[..., Any], slow: Callable[..., bool]) -> None:
         self._function = function
+        self._slow = slow
         self.name = getattr(function, "__name__", None)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
@@ -52,9 +58,12 @@ class Step(Runnable[Any, Any]):
         return self._function(input, config, runtime_of(config), waits=False)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Take the step on the event loop."""
+        """Take the step on the event loop, or in a thread where it may take long."""
         config = ensure_config(config)
-        return self._function(input, config, runtime_of(config), waits=True)
+        runtime = runtime_of(config)
+        if self._slow(input, config, runtime):
+            return await asyncio.to_thread(self._function, input, config, runtime, waits=True)
+        return self._function(input, config, runtime, waits=True)
 
 
 class Sampling(Runnable[Any, Any]):
@@ -71,19 +80,14 @@ class Sampling(Runnable[Any, Any]):
         task = Task(input, ensure_config(config), self._engines, self._retries)
         flow = self._flow(task)
         outcome: Done | Raised | None = None
+        give_up = threading.Event()
         while True:
             try:
                 job = flow.send(outcome)
             except StopIteration as end:
                 return end.value
-            value: Any
-            began = time.perf_counter()
             try:
-                if isinstance(job, Draw):
-                    value = task.engine.drawer.draw(task.prompt, job.indexes, task.config)
-                else:
-                    value = task.engine.verifier.invoke((task.prompt, job.candidate), task.verify_config(job))
-                outcome = Done(value, time.perf_counter() - began)
+                outcome = task.attempts.once(job, give_up)
             except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
                 outcome = Raised(error, task.attempt)
 
@@ -97,18 +101,10 @@ class Sampling(Runnable[Any, Any]):
                 job = flow.send(outcome)
             except StopIteration as end:
                 return end.value
-            value: Any
-            began = time.perf_counter()
             limit = asyncio.timeout(task.left_s)
             try:
                 async with limit:
-                    if isinstance(job, Draw):
-                        value = await task.engine.drawer.adraw(task.prompt, job.indexes, task.config)
-                    else:
-                        value = await task.engine.verifier.ainvoke(
-                            (task.prompt, job.candidate), task.verify_config(job)
-                        )
-                outcome = Done(value, time.perf_counter() - began)
+                    outcome = await task.attempts.aonce(job)
             except asyncio.CancelledError:
                 # A library below may cancel the task by itself; to the search that is a failure like any other.
                 current = asyncio.current_task()
@@ -126,9 +122,10 @@ def draw(task: Task) -> Flow:
     outcome: Done | Raised = yield Draw(indexes)
     if isinstance(outcome, Raised):
         seconds = task.spent_s
-        if task.engine.drawer.may_fall_back and is_rejection(outcome.error):
+        if task.drawer.may_fall_back and is_rejection(outcome.error):
+            # It may be that the server takes fewer at once; what else it may be, a single call will show.
             return Command(
-                update={"optscale": {"search": {"fanout": "calls"}}}, goto=[task.send(index) for index in indexes]
+                update={"optscale": _fewer_choices(task, len(indexes) // 2)}, goto=task.send_requests(indexes)
             )
         if task.worth_another_try(outcome.error):
             raise outcome.error
@@ -142,7 +139,7 @@ def draw(task: Task) -> Flow:
         return Command(update={"optscale": update}, goto="decide")
     drawn = outcome.value[: len(indexes)]
     update = {"candidates": [], "failures": [], "seconds": []}
-    sends = [task.send(index) for index in indexes[len(drawn) :]]
+    sends = []
     for index, choice in zip(indexes, drawn, strict=False):
         candidate, failed = task.receive(index, choice, outcome.seconds)
         update["candidates"].append(candidate.to_dict())
@@ -152,8 +149,11 @@ def draw(task: Task) -> Flow:
             task.events.failure(index, failed)
             update["failures"].append([index, asdict(failed)])
             update["seconds"].append([index, outcome.seconds])
-    if len(drawn) < len(indexes) and task.engine.drawer.may_fall_back:
-        update["search"] = {"fanout": "calls"}
+    if missing := indexes[len(drawn) :]:
+        update |= _fewer_choices(task, 1)
+        sends += task.send_requests(missing)
+    else:
+        task.drawer.went_well(len(indexes))
     update = {name: value for name, value in update.items() if value}
     return Command(update={"optscale": update}, goto=sends or "decide")
 
@@ -206,6 +206,12 @@ def give_up(words: Mapping[str, Any], error: NodeError, config: RunnableConfig, 
         update["failures"].append([index, asdict(failure)])
         update["seconds"].append([index, (drawn[index]["latency_s"] if index in drawn else 0.0) + cause.elapsed])
     return Command(update={"optscale": update}, goto="decide")
+
+
+def _fewer_choices(task: Task, to: int) -> dict[str, Any]:
+    """The server does not give so many choices in one request: ask for fewer at once from now on."""
+    task.drawer.fall_back(to)
+    return {"search": {"choices": task.drawer.max_choices}}
 
 
 def _failed(task: Task, index: int, failure: Failure, update: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ask_person", "falls_short"]
 
 # What a person may change, all of it plain numbers; the rest belongs to whoever wrote the program.
-_CHANGEABLE = ("target", "confidence", "max_samples", "token_budget", "deadline_s")
+_CHANGEABLE = ("target", "confidence", "max_samples", "token_budget", "cost_budget", "deadline_s")
 # Ends that met the goal of a rule of the caller's own, whose target, if it has one, only the rule knows.
 _MET = frozenset({StopReason.TARGET_REACHED, StopReason.ANSWER_CONFIDENT})
 

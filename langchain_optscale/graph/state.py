@@ -40,7 +40,8 @@ class SearchRecord(TypedDict, total=False):
     Attributes:
         search: What the search was begun with: its `id`, the `question` (a fingerprint of the conversation), the
             `settings` that this run changed, those that a person changed in `review`, the names of settings that are
-            objects and must be `given` again on resuming, and the `fanout` that the policy's server turned out to take.
+            objects and must be `given` again on resuming, and the most `choices` in one request, where
+            the policy's server turned out to take fewer than were asked for.
         rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `looks`.
         candidates: `Candidate.to_dict` of everything that was drawn, by index.
         verdicts: Pairs of an index and its verdict.
@@ -86,7 +87,7 @@ def merge_record(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]
     """The record with the updates of some tasks, in whatever order those finished.
 
     Lists are kept in the order of indexes, an entry that is there already is replaced, and `search` is merged key by
-    key. Two batches give the same as both in one, which `DeltaChannel` demands.
+    key; of two `choices` the smaller counts. Two batches give the same as both in one, which `DeltaChannel` demands.
     """
     merged = dict(record)
     lists: dict[str, dict[int, Any]] = {}
@@ -97,7 +98,10 @@ def merge_record(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]
                 entries = lists.setdefault(key, {known_by(entry): entry for entry in merged.get(key, ())})
                 entries.update((known_by(entry), entry) for entry in value)
             elif key == "search":
-                merged[key] = {**merged.get(key, {}), **value}
+                before = merged.get(key, {})
+                merged[key] = {**before, **value}
+                if "choices" in before and "choices" in value:
+                    merged[key]["choices"] = min(before["choices"], value["choices"])
             else:
                 merged[key] = value
     for key, entries in lists.items():

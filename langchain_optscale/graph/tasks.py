@@ -5,29 +5,27 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables.config import merge_configs
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from langchain_optscale.errors import EmptyCandidateError
-from langchain_optscale.graph.context import changes_of
+from langchain_optscale.answers import AnswerBook
+from langchain_optscale.attempts import Attempts
+from langchain_optscale.graph.context import changes_of, drawer_of
 from langchain_optscale.graph.events import Events
 from langchain_optscale.policy import to_prompt
-from langchain_optscale.records import Candidate, Failure
-from langchain_optscale.search import Raised
+from langchain_optscale.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.graph.context import Engine, Engines
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.policy import Drawn
-    from langchain_optscale.search import Verify
+    from langchain_optscale.jobs import Drawn
+    from langchain_optscale.records import Candidate, Failure
 
-__all__ = ["Task", "failure_of", "read_state", "runtime_of", "send"]
+__all__ = ["Task", "read_state", "runtime_of", "send"]
 
 # The key under which LangGraph gives a task the means to read channels, as its own ToolNode uses it: the task of a
 # `Send` sees only what was sent, and sending the conversation with every draw would store it once for each.
@@ -52,7 +50,14 @@ class Task:
         state = read_state(config, "messages", "optscale")
         self.record: Mapping[str, Any] = state["optscale"]
         self.engine: Engine = engines.get(changes_of(self.record, config, runtime))
-        self.prompt: PromptValue = to_prompt(state["messages"])
+        settings = self.engine.settings
+        answers = AnswerBook(settings.extract)
+        if settings.extract is not None:
+            for entry in self.record["candidates"]:
+                answers.restore(entry["index"], entry["answer"])
+        self.drawer = drawer_of(self.engine, self.record)
+        self._work = Work(settings, to_prompt(state["messages"]), self.drawer, answers)
+        self.attempts = Attempts(self._work, config)
         self.events = Events(runtime.stream_writer)
         info = runtime.execution_info
         # A verification that was tried in the task before this one has had that try.
@@ -87,24 +92,21 @@ class Task:
             not self.late and self._retries.wants(error) and self.attempt < self._retries.attempts(self.engine.settings)
         )
 
-    def verify_config(self, job: Verify) -> RunnableConfig:
-        """The config of a verification, whose model calls stay out of the caller's stream."""
-        return merge_configs(self.config, {"tags": [f"optscale:verdict:{job.candidate.index}", "nostream"]})
-
     def receive(self, index: int, drawn: Drawn, seconds: float) -> tuple[Candidate, Failure | None]:
         """The candidate that was drawn, and why it cannot be verified, if it cannot."""
-        candidate = Candidate(index, drawn.message, self.round_of(index), drawn.usage, seconds)
-        if not candidate.text.strip() and not drawn.message.tool_calls:
-            empty = EmptyCandidateError("the policy answered with neither text nor a tool call")
-            return candidate, failure_of("draw", Raised(empty, self.attempt))
-        if self.engine.settings.extract is not None:
-            try:
-                answer = self.engine.settings.extract(candidate.text)
-            except Exception as error:  # noqa: BLE001 - the user's function; its error is kept as the failure
-                return candidate, failure_of("verify", Raised(error, 1))
-            candidate = Candidate(index, drawn.message, candidate.round, drawn.usage, seconds, answer)
-        self.events.candidate(candidate)
-        return candidate, None
+        candidate, failed = self._work.receive(
+            index, drawn, round_number=self.round_of(index), seconds=seconds, attempts=self.attempt
+        )
+        if failed is None:
+            self.events.candidate(candidate)
+        return candidate, failed
+
+    def send_requests(self, indexes: Sequence[int]) -> list[Send]:
+        """Tasks for candidates that are to be drawn, as many in one request as the policy's server takes."""
+        return [
+            self.send(one[0]) if len(one) == 1 else send("draw", {"indexes": list(one)}, self.left_s)
+            for one in self.drawer.requests(indexes)
+        ]
 
 
 def read_state(config: RunnableConfig, *channels: str) -> dict[str, Any]:
@@ -122,8 +124,3 @@ def runtime_of(config: RunnableConfig) -> Runtime[Any]:
     """LangGraph's runtime, in nodes and in the edges that follow them alike."""
     runtime: Runtime[Any] = config["configurable"].get(_RUNTIME) or Runtime()
     return runtime
-
-
-def failure_of(stage: Any, raised: Raised) -> Failure:
-    """The failure as the record has it."""
-    return Failure(stage, f"{type(raised.error).__name__}: {raised.error}", raised.attempts)

@@ -4,7 +4,8 @@ import pytest
 from langchain_core.prompt_values import StringPromptValue
 
 from langchain_optscale import SettingsError
-from langchain_optscale.policy import Drawer, policy_name, to_prompt
+from langchain_optscale.drawing import Drawer
+from langchain_optscale.policy import policy_name, to_prompt
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy
 
 PROMPT = StringPromptValue(text="q")

@@ -454,17 +454,18 @@ def test_a_trace_shows_every_candidate_and_every_verdict(caplog):
         def on_chat_model_start(self, serialized, messages, *, tags=None, **kwargs):
             self.tags += [tag for tag in tags or [] if tag.startswith("optscale:")]
 
-        def on_chain_start(self, serialized, inputs, *, tags=None, name=None, **kwargs):
-            self.tags += [f"{name} {tag}" for tag in tags or [] if tag.startswith("optscale:verdict")]
+        def on_chain_start(self, serialized, inputs, *, tags=None, name=None, metadata=None, **kwargs):
+            verdicts = [tag for tag in tags or [] if tag.startswith("optscale:verdict")]
+            self.tags += [f"{name} {tag} by {metadata['verifier']}" for tag in verdicts]
 
     seen = Seen()
     graph, _ = graph_of(SCORES, max_samples=2, verifier=Shaky({}))
     graph.compile().invoke(QUESTION, {"callbacks": [seen]})
     assert sorted(seen.tags) == [
-        "Shaky optscale:verdict:0",
-        "Shaky optscale:verdict:1",
         "optscale:candidate:0",
         "optscale:candidate:1",
+        "optscale:verdict:0 optscale:verdict:0 by Shaky",
+        "optscale:verdict:1 optscale:verdict:1 by Shaky",
     ]
 
 

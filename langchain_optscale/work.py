@@ -1,0 +1,137 @@
+"""Doing the jobs of one search, in either manner, and reading what the policy gave.
+
+`OptScale` and the graph do their jobs here; when, in which order and how often is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+
+from langchain_optscale.errors import EmptyCandidateError
+from langchain_optscale.jobs import Draw, Raised, failure_of
+from langchain_optscale.records import Candidate, Failure, Verdict
+from langchain_optscale.tracing import child_config, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.messages import AIMessage
+    from langchain_core.prompt_values import PromptValue
+    from langchain_core.rate_limiters import BaseRateLimiter
+
+    from langchain_optscale.answers import AnswerBook
+    from langchain_optscale.drawing import Drawer
+    from langchain_optscale.jobs import Drawn, Job, Verify
+    from langchain_optscale.settings import SearchSettings
+    from langchain_optscale.verifiers import Verifier
+
+__all__ = ["Work"]
+
+
+class Work:
+    """Draws and verifies for one search.
+
+    Args:
+        settings: What to search with.
+        prompt: The conversation to answer.
+        drawer: Draws the candidates.
+        answers: Of the candidates that have arrived; those that are drawn here are added.
+
+    Attributes:
+        seen: The verdicts that were reached, by candidate; also where the job was cancelled before it could bring it.
+    """
+
+    def __init__(self, settings: SearchSettings, prompt: PromptValue, drawer: Drawer, answers: AnswerBook) -> None:
+        self.settings = settings
+        self.drawer = drawer
+        self.answers = answers
+        self.seen: dict[int, Verdict] = {}
+        self._prompt = prompt
+        self._scorer: Verifier = settings.verifier.for_search(answers)
+        # A RunnableLambda gives each verification a run of its own in the trace, under the verifier's name.
+        self._verifier = RunnableLambda(self._verify, self._averify, name=settings.verifier.name)
+
+    @property
+    def rate_limiter(self) -> BaseRateLimiter | None:
+        """The policy's own rate limiter, to be asked before each draw."""
+        return self.drawer.rate_limiter
+
+    def run(self, job: Job, config: RunnableConfig) -> Any:
+        """Do a job and wait for it.
+
+        Returns:
+            A list of what was `Drawn`, or a `Verdict`.
+        """
+        if isinstance(job, Draw):
+            return self._read(job.indexes, self.drawer.draw(self._prompt, job.indexes, config))
+        config = self._verify_config(job, config)
+        return self._verifier.invoke(job.candidate, config) if watched(config) else self._verify(job.candidate, config)
+
+    async def arun(self, job: Job, config: RunnableConfig) -> Any:
+        """As `run`, without blocking the event loop."""
+        if isinstance(job, Draw):
+            drawn = await self.drawer.adraw(self._prompt, job.indexes, config)
+            # Comparing answers may take seconds.
+            extracts = self.answers.extract is not None
+            return await asyncio.to_thread(self._read, job.indexes, drawn) if extracts else drawn
+        config = self._verify_config(job, config)
+        if watched(config):
+            return await self._verifier.ainvoke(job.candidate, config)
+        return await self._averify(job.candidate, config)
+
+    def receive(
+        self, index: int, drawn: Drawn, *, round_number: int, seconds: float, attempts: int = 1
+    ) -> tuple[Candidate, Failure | None]:
+        """The candidate that was drawn, with its answer; and why it cannot be verified, if it cannot.
+
+        Args:
+            index: Its number within the search.
+            drawn: What the policy gave.
+            round_number: The round in which it was asked for.
+            seconds: How long the request took.
+            attempts: How often it was tried.
+        """
+        message = drawn.message
+        candidate = Candidate(index, message, round_number, drawn.usage, seconds)
+        if _is_empty(message):
+            broken = f", only with what is no valid one: {candidate.text}" if message.invalid_tool_calls else ""
+            empty = EmptyCandidateError(f"the policy answered with neither text nor a tool call{broken}")
+            return candidate, failure_of("draw", Raised(empty, attempts))
+        if self.answers.extract is None:
+            return candidate, None
+        try:
+            answer = self.answers.read(index, candidate.text, message)
+        except Exception as error:  # noqa: BLE001 - the user's function; its error is kept as the failure
+            return candidate, failure_of("verify", Raised(error, 1))
+        return Candidate(index, message, round_number, drawn.usage, seconds, answer), None
+
+    def _read(self, indexes: Sequence[int], drawn: list[Drawn]) -> list[Drawn]:
+        """Reads the answers of a request while it is still a job; `receive` then finds them read."""
+        for index, choice in zip(indexes, drawn, strict=False):
+            # What an extractor raises is kept in the book, and raised again where the candidate is received.
+            with contextlib.suppress(Exception):
+                if not _is_empty(choice.message):
+                    self.answers.read(index, str(choice.message.text), choice.message)
+        return drawn
+
+    def _verify_config(self, job: Verify, config: RunnableConfig) -> RunnableConfig:
+        name = f"optscale:verdict:{job.candidate.index}"
+        return child_config(config, name, [name], {"verifier": self.settings.verifier.name})
+
+    def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
+        verdict = self._scorer.verify(self._prompt, candidate, config)
+        self.seen[candidate.index] = verdict
+        return verdict
+
+    async def _averify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
+        verdict = await self._scorer.averify(self._prompt, candidate, config)
+        self.seen[candidate.index] = verdict
+        return verdict
+
+
+def _is_empty(message: AIMessage) -> bool:
+    return not str(message.text).strip() and not message.tool_calls
