@@ -2,46 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import aclosing
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from langchain_core.callbacks import (
-    AsyncCallbackManager,
-    AsyncCallbackManagerForLLMRun,
-    BaseCallbackManager,
-    CallbackManager,
-    CallbackManagerForLLMRun,
-)
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompt_values import ChatPromptValue
-from langchain_core.runnables.config import ensure_config
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+)
+from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 
-from langchain_optscale.policy import policy_name
+from langchain_optscale.chat_identity import CALL, IdentifiedChatModel, for_this_call
+from langchain_optscale.messages import answer_message, generation_chunks
+from langchain_optscale.policy import policy_name, unwrap
 from langchain_optscale.sampling import arun_search, run_search
-from langchain_optscale.settings import SearchSettings, settings_in
+from langchain_optscale.serialisation import admit
+from langchain_optscale.structured_output import structured_search
+from langchain_optscale.tracing import children_of, children_to_be, note, result_metadata, streams_to_a_user, with_a_run
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks.manager import BaseRunManager
-    from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.runnables import RunnableConfig
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForLLMRun,
+        BaseCallbackManager,
+        CallbackManagerForLLMRun,
+    )
+    from langchain_core.callbacks.manager import BaseRunManager
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.tools import BaseTool
+
+    from langchain_optscale.policy import Drawer
     from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.settings import SearchSettings
 
 __all__ = ["ChatOptScale"]
 
-_CALL = "optscale_call"
+# The run whose stream is being made: LangChain does not tell `_stream` which it is.
+_parent: ContextVar[BaseCallbackManager | None] = ContextVar("optscale_parent", default=None)
 
 
-class ChatOptScale(SearchSettings, BaseChatModel):
+class ChatOptScale(IdentifiedChatModel):
     """A chat model that returns the best message of an adaptive search.
 
-    Takes the settings of `SearchSettings` as keyword arguments. The message is the policy's own, with
+    Takes the settings of `SearchSettings` and the standard ones of chat models below as keyword arguments. The
+    message is the policy's own, with
 
     - `usage_metadata`: the tokens of the whole search, policy and verifier together;
     - `response_metadata["model_name"]`: "optscale/" and the policy's name;
     - `response_metadata["optscale"]`: the search in a few figures, see `OptScaleResult.summary`.
+
+    Attributes:
+        temperature: Given to the policy with every draw; None leaves the policy's own.
+        max_tokens: The most tokens of one candidate, likewise.
+        timeout: Seconds that one request of the policy may take, likewise.
+        stop: Words at which a candidate ends, likewise.
+        streaming: Whether `invoke`, too, shows the chosen message to callbacks chunk by chunk.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
@@ -55,18 +78,15 @@ class ChatOptScale(SearchSettings, BaseChatModel):
     # LangChain's own base classes would ignore a misspelt setting.
     model_config = ConfigDict(extra="forbid")
 
-    @property
-    def _llm_type(self) -> str:
-        return "optscale"
+    def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
+        """What draws the candidates of one search, with the standard settings of this model."""
+        return super().drawer({**self.standard(), **(call_kwargs or {})})
 
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        settings = {name: getattr(self, name) for name in SearchSettings.model_fields if name != "policy"}
-        return {"policy": repr(self.policy), **{name: repr(value) for name, value in settings.items()}}
+    # --- calls ---
 
     def invoke(
         self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain\'s name
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         *,
         stop: list[str] | None = None,
@@ -74,11 +94,11 @@ class ChatOptScale(SearchSettings, BaseChatModel):
     ) -> AIMessage:
         """As for any chat model; `config["configurable"]` may change settings for this call."""
         config = ensure_config(config)
-        return super().invoke(input, config, stop=stop, **_for_this_call(config), **kwargs)
+        return super().invoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
 
     async def ainvoke(
         self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain\'s name
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         *,
         stop: list[str] | None = None,
@@ -86,7 +106,129 @@ class ChatOptScale(SearchSettings, BaseChatModel):
     ) -> AIMessage:
         """As `invoke`, without blocking the event loop; cancelling it cancels every request that is under way."""
         config = ensure_config(config)
-        return await super().ainvoke(input, config, stop=stop, **_for_this_call(config), **kwargs)
+        return await super().ainvoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """The chosen message in chunks, once it is chosen; until then, progress comes as custom events."""
+        config = with_a_run(ensure_config(config), get_callback_manager_for_config)
+        chunks = super().stream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        while True:
+            token = _parent.set(children_to_be(config))
+            try:
+                chunk = next(chunks, None)
+            finally:
+                _parent.reset(token)
+            if chunk is None:
+                return
+            yield chunk
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """As `stream`, without blocking the event loop."""
+        config = with_a_run(ensure_config(config), get_async_callback_manager_for_config)
+        chunks = super().astream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as chunks:
+            while True:
+                token = _parent.set(children_to_be(config))
+                try:
+                    chunk = await anext(chunks, None)
+                finally:
+                    _parent.reset(token)
+                if chunk is None:
+                    return
+                yield chunk
+
+    def stream_events(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """As for any chat model, in every version of LangChain's events."""
+        # Version 3 does not pass through `invoke`, so the settings of the call are read here.
+        call = for_this_call(ensure_config(config)) if version == "v3" else {}
+        return super().stream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
+
+    def astream_events(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """As for any chat model, in every version of LangChain's events."""
+        call = for_this_call(ensure_config(config)) if version == "v3" else {}
+        return super().astream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
+
+    # --- tools and structure ---
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | dict[str, Any] | bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools to the policy, in the policy's own form; candidates may then be tool calls.
+
+        Candidates that call the same tools with the same arguments are verified once. A verifier reads calls as
+        `tool_calls.render_calls` writes them; the chosen message carries its calls untouched.
+
+        Raises:
+            NotImplementedError: The policy takes no tools.
+        """
+        model, _, _ = unwrap(self.policy)
+        if model is None or type(model).bind_tools is BaseChatModel.bind_tools:
+            raise NotImplementedError(f"the policy {policy_name(self.policy)} takes no tools")
+        choice: dict[str, Any] = {} if tool_choice is None else {"tool_choice": tool_choice}
+        bound, arguments, configs = unwrap(model.bind_tools(tools, **choice, **kwargs))
+        if bound is not model:
+            raise NotImplementedError(
+                f"{policy_name(self.policy)} does not bind tools as arguments; give the model with its tools bound as "
+                "the policy"
+            )
+        binding = self.bind(**arguments)
+        for config in configs:
+            binding = cast("Any", binding.with_config(config) if config else binding)
+        return binding
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Candidates of one structure: those that do not parse are failures, the best valid one wins.
+
+        Args:
+            schema: A pydantic class, a TypedDict or a JSON schema.
+            include_raw: Answer with a dict of "raw", the chosen message, "parsed" and "parsing_error" instead of with
+                the parsed answer. Where no candidate parses, "raw" is the first, and "parsing_error" is the
+                `AllCandidatesFailed` that is raised otherwise; it lists every validation error.
+            **kwargs: Passed on to the policy, such as `method` and `strict`.
+
+        Returns:
+            A Runnable. It is a search of its own and not a chat model that is parsed: a trace shows an `OptScale`.
+
+        Raises:
+            NotImplementedError: The policy has no structured output.
+        """
+        return structured_search(self, schema, include_raw, self.standard(), **kwargs)
+
+    # --- what LangChain asks of a chat model ---
 
     def _generate(
         self,
@@ -95,8 +237,11 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        settings, config, kwargs = self._arguments(kwargs, stop, run_manager)
-        return self._answer(run_search(settings, ChatPromptValue(messages=messages), config, kwargs))
+        message = self._search(messages, stop, run_manager, kwargs)
+        if run_manager is not None and self._shows(run_manager, kwargs):
+            for chunk in generation_chunks(message):
+                run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
+        return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _agenerate(
         self,
@@ -105,57 +250,80 @@ class ChatOptScale(SearchSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        settings, config, kwargs = self._arguments(kwargs, stop, run_manager)
-        return self._answer(await arun_search(settings, ChatPromptValue(messages=messages), config, kwargs))
-
-    def _arguments(
-        self, kwargs: dict[str, Any], stop: list[str] | None, run_manager: BaseRunManager | None
-    ) -> tuple[SearchSettings, RunnableConfig, dict[str, Any]]:
-        kwargs = dict(kwargs)
-        call = kwargs.pop(_CALL, {})
-        config: RunnableConfig = {}
-        if run_manager is not None:
-            config["callbacks"] = _children_of(run_manager)
-        if "max_concurrency" in call:
-            config["max_concurrency"] = call["max_concurrency"]
-        if stop is not None:
-            kwargs["stop"] = stop
-        return self.for_call(call.get("settings", {})), config, kwargs
-
-    def _answer(self, result: OptScaleResult) -> ChatResult:
-        spent = result.total_usage
-        message = result.message.model_copy(
-            update={
-                "usage_metadata": UsageMetadata(
-                    input_tokens=spent.input_tokens,
-                    output_tokens=spent.output_tokens,
-                    total_tokens=spent.total_tokens,
-                ),
-                "response_metadata": {
-                    **result.message.response_metadata,
-                    "model_name": f"optscale/{policy_name(self.policy)}",
-                    "optscale": result.summary(),
-                },
-            }
-        )
+        message = await self._asearch(messages, stop, run_manager, kwargs)
+        if run_manager is not None and self._shows(run_manager, kwargs):
+            for chunk in generation_chunks(message):
+                await run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        yield from generation_chunks(self._search(messages, stop, run_manager, kwargs))
 
-def _children_of(run: BaseRunManager) -> BaseCallbackManager:
-    """Callbacks for the runs below a chat model's own run; LangChain has this for chains and tools only."""
-    kind = CallbackManager if isinstance(run, CallbackManagerForLLMRun) else AsyncCallbackManager
-    manager = kind(handlers=[], parent_run_id=run.run_id)
-    manager.set_handlers(run.inheritable_handlers)
-    manager.add_tags(run.inheritable_tags)
-    manager.add_metadata(run.inheritable_metadata)
-    return manager
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for chunk in generation_chunks(await self._asearch(messages, stop, run_manager, kwargs)):
+            yield chunk
+
+    def _should_stream(self, *, run_manager: Any = None, **kwargs: Any) -> bool:
+        # Within `invoke`, LangChain would call `_stream` without the run; `_generate` has it, and shows its chunks.
+        return run_manager is None and super()._should_stream(run_manager=run_manager, **kwargs)
+
+    def _shows(self, run: BaseRunManager, kwargs: dict[str, Any]) -> bool:
+        """Whether `invoke` shows the chosen message in chunks to callbacks."""
+        wished = self.streaming or kwargs.get("stream") or streams_to_a_user(run.handlers)
+        return bool(wished) and not self._streaming_disabled(**kwargs)
+
+    def _search(
+        self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
+    ) -> AIMessage:
+        parent, settings, config, arguments = self._arguments(kwargs, stop, run)
+        return self._answer(
+            run_search(settings, ChatPromptValue(messages=messages), config, arguments), arguments, parent
+        )
+
+    async def _asearch(
+        self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
+    ) -> AIMessage:
+        parent, settings, config, arguments = self._arguments(kwargs, stop, run)
+        result = await arun_search(settings, ChatPromptValue(messages=messages), config, arguments)
+        return self._answer(result, arguments, parent)
+
+    def _arguments(
+        self, kwargs: dict[str, Any], stop: list[str] | None, run: BaseRunManager | None
+    ) -> tuple[BaseCallbackManager | None, SearchSettings, RunnableConfig, dict[str, Any]]:
+        """The callbacks of this call's children, its settings, their config, and the policy's arguments."""
+        arguments = {**self.standard(), **kwargs, **({} if stop is None else {"stop": stop})}
+        call = arguments.pop(CALL, {})
+        arguments.pop("stream", None)
+        parent = _parent.get() if run is None else children_of(run)
+        config: RunnableConfig = {} if parent is None else {"callbacks": parent}
+        if "max_concurrency" in call:
+            config["max_concurrency"] = call["max_concurrency"]
+        return parent, self.for_call(call.get("settings", {})), config, arguments
+
+    def _answer(
+        self, result: OptScaleResult, arguments: dict[str, Any], parent: BaseCallbackManager | None
+    ) -> AIMessage:
+        message = answer_message(result, str(arguments.get("model") or policy_name(self.policy)))
+        if parent is not None:
+            own = self.callbacks if isinstance(self.callbacks, list) else []
+            note([*parent.handlers, *own], parent.parent_run_id, result_metadata(result))
+            message.id = message.id or f"{LC_ID_PREFIX}-{parent.parent_run_id}-0"
+        if self.output_version == "v1" and message.response_metadata.get("output_version") != "v1":
+            message.content = cast("Any", message.content_blocks)
+            message.response_metadata["output_version"] = "v1"
+        return message
 
 
-def _for_this_call(config: RunnableConfig) -> dict[str, Any]:
-    """What `BaseChatModel` does not hand on from a call's config, as one keyword argument, hence in the cache key."""
-    call: dict[str, Any] = {}
-    if changes := settings_in(config):
-        call["settings"] = changes
-    if config.get("max_concurrency"):
-        call["max_concurrency"] = config["max_concurrency"]
-    return {_CALL: call} if call else {}
+admit(ChatOptScale)

@@ -18,9 +18,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from langchain_optscale.records import Failure, StopReason
+    from langchain_optscale.records import Candidate, Failure, StopReason
 
 __all__ = [
     "AllCandidatesFailed",
@@ -84,14 +84,22 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
 
     Attributes:
         failures: What went wrong, by candidate index.
+        candidates: What was drawn all the same, by index, and could not be verified.
 
     Args:
         failures: The same.
         reason: Why the search ended.
+        candidates: The same.
     """
 
-    def __init__(self, failures: Mapping[int, Failure], reason: StopReason | None = None) -> None:
+    def __init__(
+        self,
+        failures: Mapping[int, Failure],
+        reason: StopReason | None = None,
+        candidates: Sequence[Candidate] = (),
+    ) -> None:
         self.failures = dict(failures)
+        self.candidates = tuple(candidates)
         causes = Counter(f"{failure.stage}: {failure.error}" for failure in self.failures.values())
         listed = "; ".join(f"{cause} ({count}x)" for cause, count in causes.most_common())
         why = f" before {reason.value}" if reason else ""

@@ -20,6 +20,7 @@ from langchain_core.runnables import RunnableBinding
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.tracing import atrace_choices, child_config, counted, trace_choices
 from langchain_optscale.usage import choice_usages
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records import Usage
 
-__all__ = ["Drawer", "Drawn", "Fanout", "policy_name", "to_prompt"]
+__all__ = ["Drawer", "Drawn", "Fanout", "policy_name", "to_prompt", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
@@ -94,7 +95,7 @@ class Drawer:
         model_kwargs: Mapping[str, Any] | None = None,
         call_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        model, bound_kwargs, self._configs = _unwrap(policy)
+        model, bound_kwargs, self._configs = unwrap(policy)
         self._policy = policy
         self._kwargs = {**bound_kwargs, **(call_kwargs or {})} if model else dict(call_kwargs or {})
         self._model: BaseChatModel | None = None
@@ -147,22 +148,31 @@ class Drawer:
         Raises:
             Exception: Whatever the policy raises.
         """
-        config = self._config(indexes, config)
+        child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(self._policy.invoke(prompt, config, **self._kwargs))]
-        return _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, config)))
+            return [_coerced(self._policy.invoke(prompt, child, **self._kwargs))]
+        drawn = _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, child)))
+        if len(indexes) > 1:
+            trace_choices(config, indexes, [choice.message for choice in drawn])
+        return drawn
 
     async def adraw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
         """As `draw`; cancelling it closes the request."""
-        config = self._config(indexes, config)
+        child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(await self._policy.ainvoke(prompt, config, **self._kwargs))]
-        return _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, config)))
+            return [_coerced(await self._policy.ainvoke(prompt, child, **self._kwargs))]
+        drawn = _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child)))
+        if len(indexes) > 1:
+            await atrace_choices(config, indexes, [choice.message for choice in drawn])
+        return drawn
 
     def _config(self, indexes: Sequence[int], config: RunnableConfig) -> RunnableConfig:
-        # "nostream" keeps the losers' tokens out of LangGraph's stream_mode="messages".
-        tags = [*(f"optscale:candidate:{index}" for index in indexes), "nostream"]
-        return merge_configs(*self._configs, config, {"tags": tags})
+        config = merge_configs(*self._configs, config)
+        if len(indexes) > 1:
+            # The candidates get a run each when the request is answered.
+            return child_config(config, "optscale:request", ["optscale:request"], {"candidates": list(indexes)})
+        name = f"optscale:candidate:{indexes[0]}"
+        return child_config(config, name, [name])
 
     def _arguments(self, indexes: Sequence[int], config: RunnableConfig) -> dict[str, Any]:
         arguments = {
@@ -174,13 +184,14 @@ class Drawer:
         }
         if len(indexes) > 1:
             arguments["n"] = len(indexes)
+            arguments["callbacks"] = counted(arguments["callbacks"])
         if self._seed is not None:
             # Choice j of a request with seed s uses s + j on vLLM: the first index spaces requests by their sizes.
             arguments["seed"] = self._seed + indexes[0]
         return arguments
 
 
-def _unwrap(
+def unwrap(
     policy: Runnable[Any, Any],
 ) -> tuple[BaseChatModel | None, dict[str, Any], list[RunnableConfig]]:
     """The chat model under `bind` and `with_config`, with what was bound; None where something else is below."""
@@ -240,7 +251,7 @@ def _coerced(answer: object) -> Drawn:
 
 def policy_name(policy: Runnable[Any, Any]) -> str:
     """The name of the model that the policy calls, or what the Runnable calls itself."""
-    model, _, _ = _unwrap(policy)
+    model, _, _ = unwrap(policy)
     for attribute in ("model_name", "model"):
         if isinstance(name := getattr(model, attribute, None), str) and name:
             return name

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
+from langchain_optscale.tool_calls import render_calls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,8 +88,13 @@ class Candidate:
 
     @property
     def text(self) -> str:
-        """The text of the message; empty where it consists of tool calls alone."""
-        return str(self.message.text)
+        """What a verifier reads: the text of the message, and its tool calls as `tool_calls.render_calls` writes them.
+
+        Without tool calls it is the text exactly as the policy wrote it.
+        """
+        calls = render_calls(self.message)
+        text = str(self.message.text)
+        return f"{text}\n\n{calls}" if text.strip() and calls else calls or text
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` gives an equal candidate back."""

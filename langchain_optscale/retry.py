@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import tenacity
-
 if TYPE_CHECKING:
     import threading
+
+    import tenacity
 
 __all__ = ["is_rejection", "is_transient", "patient", "patient_async"]
 
@@ -46,6 +46,8 @@ def _status_of(error: BaseException) -> int | None:
 
 
 def _policy(max_retries: int) -> dict[str, Any]:
+    import tenacity  # with its event loops it takes longer to import than this whole package
+
     return {
         "retry": tenacity.retry_if_exception(is_transient),
         "wait": tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
@@ -56,6 +58,8 @@ def _policy(max_retries: int) -> dict[str, Any]:
 
 def patient(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
     """Retries in a thread; `give_up` ends the waiting and forbids further tries."""
+    import tenacity
+
     policy = _policy(max_retries)
     policy["stop"] |= tenacity.stop_when_event_set(give_up)
     return tenacity.Retrying(**policy, sleep=tenacity.sleep_using_event(give_up))
@@ -63,4 +67,6 @@ def patient(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
 
 def patient_async(max_retries: int) -> tenacity.AsyncRetrying:
     """Retries in a task; cancelling the task ends the waiting."""
+    import tenacity
+
     return tenacity.AsyncRetrying(**_policy(max_retries), sleep=asyncio.sleep)

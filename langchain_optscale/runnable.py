@@ -12,6 +12,7 @@ from langchain_optscale.policy import to_prompt
 from langchain_optscale.results import OptScaleResult
 from langchain_optscale.sampling import arun_search, run_search
 from langchain_optscale.settings import SearchSettings, settings_in
+from langchain_optscale.tracing import note, result_metadata, settings_metadata
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
@@ -58,7 +59,11 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         prompt = to_prompt(input)
 
         def search(_: object, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> OptScaleResult:
-            return run_search(self.for_call(settings_in(config)), prompt, config, kwargs)
+            settings = self.for_call(settings_in(config))
+            note(run_manager.handlers, run_manager.run_id, settings_metadata(settings))
+            result = run_search(settings, prompt, config, kwargs)
+            note(run_manager.handlers, run_manager.run_id, result_metadata(result))
+            return result
 
         return self._call_with_config(search, input, config)
 
@@ -74,6 +79,10 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         async def search(
             _: object, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
         ) -> OptScaleResult:
-            return await arun_search(self.for_call(settings_in(config)), prompt, config, kwargs)
+            settings = self.for_call(settings_in(config))
+            note(run_manager.handlers, run_manager.run_id, settings_metadata(settings))
+            result = await arun_search(settings, prompt, config, kwargs)
+            note(run_manager.handlers, run_manager.run_id, result_metadata(result))
+            return result
 
         return await self._acall_with_config(search, input, config)

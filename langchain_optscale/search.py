@@ -10,19 +10,20 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
-from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.answers import AnswerBook, choose
 from langchain_optscale.errors import AllCandidatesFailed, EmptyCandidateError
 from langchain_optscale.records import Candidate, Failure, Usage, Verdict
 from langchain_optscale.results import OptScaleResult
 from langchain_optscale.retry import is_rejection
+from langchain_optscale.tool_calls import call_key
+from langchain_optscale.tracing import child_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +102,9 @@ class Search:
         self._candidates: dict[int, Candidate] = {}
         self._verdicts: dict[int, Verdict] = {}
         self._failures: dict[int, Failure] = {}
+        # Candidates that call the same tools with the same arguments share a verdict: the first of them is verified.
+        self._first_of: dict[str, int] = {}
+        self._same_as: dict[int, list[int]] = {}
         self._events: list[Event] = []
         self._draws: deque[Job] = deque()
         self._verifications: deque[Job] = deque()
@@ -167,10 +171,11 @@ class Search:
         """Take note of what came of a job; what follows from it can then be taken."""
         if isinstance(job, Draw):
             self._settle_draw(job.indexes, outcome)
-        elif isinstance(outcome, Done):
-            self._tell(job.candidate.index, outcome.value)
         else:
-            self._tell(job.candidate.index, _failure("verify", outcome))
+            index = job.candidate.index
+            self._tell(index, outcome.value if isinstance(outcome, Done) else _failure("verify", outcome))
+            for twin in self._same_as.pop(index, []):
+                self._tell_the_same(twin, index)
 
     def result(self) -> OptScaleResult:
         """The record of the search.
@@ -180,7 +185,8 @@ class Search:
         """
         decision = self.session.decision
         if not self._verdicts:
-            raise AllCandidatesFailed(self._failures, decision.reason)
+            drawn = [self._candidates[index] for index in sorted(self._candidates)]
+            raise AllCandidatesFailed(self._failures, decision.reason, drawn)
         candidates = tuple(self._candidates[index] for index in sorted(self._candidates))
         result = OptScaleResult(
             best=self._candidates[self._select()],
@@ -241,7 +247,8 @@ class Search:
         candidate = Candidate(index, message, self.session.round_of(index), choice.usage, seconds)
         self._candidates[index] = candidate
         if _is_empty(message):
-            empty = EmptyCandidateError("the policy answered with neither text nor a tool call")
+            broken = f", only with what is no valid one: {candidate.text}" if message.invalid_tool_calls else ""
+            empty = EmptyCandidateError(f"the policy answered with neither text nor a tool call{broken}")
             self._tell(index, _failure("draw", Raised(empty, 1)))
             return
         if self.settings.extract is not None:
@@ -254,7 +261,22 @@ class Search:
                 index, message, candidate.round, choice.usage, seconds, answer
             )
         self._happened("candidate", index=index, round=candidate.round, text=candidate.text, latency_s=seconds)
-        self._verifications.append(Verify(candidate))
+        self._verify_once(candidate)
+
+    def _verify_once(self, candidate: Candidate) -> None:
+        key = call_key(candidate.message)
+        first = candidate.index if key is None else self._first_of.setdefault(key, candidate.index)
+        if first == candidate.index:
+            self._verifications.append(Verify(candidate))
+        elif first in self._verdicts or first in self._failures:
+            self._tell_the_same(candidate.index, first)
+        else:
+            self._same_as.setdefault(first, []).append(candidate.index)
+
+    def _tell_the_same(self, index: int, first: int) -> None:
+        known = self._verdicts.get(first) or self._failures[first]
+        # Its cost is that of the first one, and was counted there.
+        self._tell(index, replace(known, usage=None) if isinstance(known, Verdict) else known)
 
     def _tell(self, index: int, outcome: Verdict | Failure) -> None:
         candidate = self._candidates.get(index)
@@ -277,7 +299,8 @@ class Search:
         self._events.append(Event(f"optscale:{what}", data))
 
     def _verify_config(self, job: Verify, config: RunnableConfig) -> RunnableConfig:
-        return merge_configs(config, {"tags": [f"optscale:verdict:{job.candidate.index}", "nostream"]})
+        name = f"optscale:verdict:{job.candidate.index}"
+        return child_config(config, name, [name], {"verifier": self.settings.verifier.name})
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
         return self._scorer.verify(self.prompt, candidate, config)

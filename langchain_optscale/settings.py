@@ -21,6 +21,7 @@ from pydantic import (
 from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.policy import Drawer, Fanout
+from langchain_optscale.serialisation import from_spec
 from langchain_optscale.session import Session
 from langchain_optscale.stopping import Deadline, MaxFailures, Rule, TokenBudget, optscale
 from langchain_optscale.verifiers import Verifier, as_verifier
@@ -59,6 +60,10 @@ def _runnable(value: object) -> object:
     if not isinstance(value, Runnable):
         raise SettingsError(f"policy must be a chat model or another Runnable, got {type(value).__name__}")
     return value
+
+
+def _verifier(value: Any) -> Verifier:
+    return as_verifier(from_spec(value))
 
 
 class SearchSettings(BaseModel):
@@ -101,13 +106,13 @@ class SearchSettings(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())
 
     policy: Annotated[Any, BeforeValidator(_runnable)]
-    verifier: Annotated[Any, BeforeValidator(as_verifier)]
+    verifier: Annotated[Any, BeforeValidator(_verifier)]
     target: float = Field(default=0.9, ge=0, le=1)
     confidence: float = Field(default=0.95, gt=0, lt=1)
     max_samples: int = Field(default=16, ge=1, strict=True)
-    stopping: Rule | None = None
-    estimator: Callable[..., Any] | None = None
-    prior: Any = None
+    stopping: Annotated[Rule | None, BeforeValidator(from_spec)] = None
+    estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec)] = None
+    prior: Annotated[Any, BeforeValidator(from_spec)] = None
     extract: Annotated[Any, BeforeValidator(as_extractor)] = None
     select: Annotated[Any, BeforeValidator(_selection)] = "best"
     first_round: int = Field(default=2, ge=1, strict=True)
@@ -126,7 +131,7 @@ class SearchSettings(BaseModel):
         try:
             settings = handler(data)
         except ValidationError as error:
-            raise SettingsError(_sentence(error)) from error
+            raise SettingsError(_sentence(error, cls)) from error
         settings._check_together()  # noqa: SLF001 - our own, seen through pydantic's eyes
         return settings
 
@@ -199,12 +204,23 @@ def settings_in(config: RunnableConfig) -> dict[str, Any]:
     return {name: configurable[name] for name in sorted(_PER_CALL & configurable.keys())}
 
 
-def _sentence(error: ValidationError) -> str:
+def _known(settings: type[SearchSettings]) -> list[str]:
+    """Our settings by name: what LangChain's base classes add is not told."""
+    ours = {
+        name
+        for kind in settings.mro()
+        if kind.__module__.startswith(__name__.partition(".")[0])
+        for name in vars(kind).get("__annotations__", {})
+    }
+    return [name for name in settings.model_fields if name in ours]
+
+
+def _sentence(error: ValidationError, settings: type[SearchSettings]) -> str:
     """The first complaint, as one sentence that names the setting."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}; known are {', '.join(SearchSettings.model_fields)}"
+        return f"unknown setting {name!r}; known are {', '.join(_known(settings))}"
     if first["type"] == "missing":
         return f"{name} is missing"
     got = repr(first["input"])

@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.stats._scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from langchain_optscale.stats._scipy import special
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -30,7 +31,7 @@ _FLAT = 0.5
 
 def unit_nodes(count: int) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights of Gauss-Legendre quadrature on [0, 1]."""
-    nodes, weights = special.roots_legendre(count)
+    nodes, weights = np.polynomial.legendre.leggauss(count)  # NumPy's, since SciPy is only imported when it is used
     return 0.5 * (nodes + 1.0), 0.5 * weights
 
 

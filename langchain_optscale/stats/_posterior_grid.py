@@ -18,7 +18,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
+
+from langchain_optscale.stats._scipy import special
 
 if TYPE_CHECKING:
     from langchain_optscale.stats._masses import FloatArray

@@ -12,9 +12,9 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from langchain_optscale.stats import _posterior_grid as grids
+from langchain_optscale.stats._scipy import special
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

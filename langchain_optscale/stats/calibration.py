@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy import optimize, special
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.stats._scipy import optimize, special
 
 if TYPE_CHECKING:
     import os

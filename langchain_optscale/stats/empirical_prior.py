@@ -17,12 +17,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._any_shape import EDGES, WIDTHS, AnyShape
 from langchain_optscale.stats._evidence import Evidence
+from langchain_optscale.stats._scipy import special
 from langchain_optscale.stats._weak_prior import STRENGTHS, weak_log_density, weak_shape
 from langchain_optscale.stats.resolution import infer_steps
 

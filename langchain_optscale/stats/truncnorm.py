@@ -15,11 +15,11 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stats._elementwise import of_odds, of_parameters, of_point
 from langchain_optscale.stats._masses import FloatArray, log_density, log_odds, mass, unit_nodes
+from langchain_optscale.stats._scipy import special
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.stats.calibration import Calibration
 from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
 from langchain_optscale.verifiers.base import Verifier
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.answers import AnswerBook
     from langchain_optscale.records import Candidate, Verdict
+    from langchain_optscale.stats.calibration import Calibration
 
 __all__ = ["CalibratedVerifier"]
 
@@ -43,6 +43,8 @@ class CalibratedVerifier(Verifier):
     """
 
     def __init__(self, verifier: VerifierLike, calibration: Calibration) -> None:
+        from langchain_optscale.stats.calibration import Calibration
+
         if not isinstance(calibration, Calibration):
             raise SettingsError(f"calibration must be a Calibration from stats, not {type(calibration).__name__}")
         self.verifier = as_verifier(verifier)

@@ -338,9 +338,10 @@ def test_a_trace_shows_candidates_and_verdicts_under_the_search(path):
     runnable = OptScale(policy=ScriptedPolicy(texts=["0.1", "0.95"]), verifier=read_score, round_size=1)
     config = {"callbacks": [recorder]}
     runnable.invoke("q", config) if path == "sync" else asyncio.run(runnable.ainvoke("q", config))
-    assert ("policy", ["optscale:candidate:0", "optscale:candidate:1"], recorder.root) in recorder.runs
-    verdicts = [tags for name, tags, parent in recorder.runs if parent == recorder.root and name != "policy"]
-    assert sorted(verdicts) == [["optscale:verdict:0"], ["optscale:verdict:1"]]
+    assert ("policy", ["optscale:request"], recorder.root) in recorder.runs
+    children = sorted((name, tags) for name, tags, parent in recorder.runs if parent == recorder.root)
+    named = ["optscale:candidate:0", "optscale:candidate:1", "optscale:verdict:0", "optscale:verdict:1"]
+    assert [child for child in children if child[0] != "policy"] == [(name, [name]) for name in named]
     names = [name for name, _ in recorder.events]
     assert names == [
         "optscale:round",
