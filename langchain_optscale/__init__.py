@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         ConfidenceVerifier,
         EnsembleVerifier,
         FallbackVerifier,
+        LLMJudge,
+        RewardModelVerifier,
         Verifier,
     )
 
@@ -43,6 +45,8 @@ _HOMES = {
         "ConfidenceVerifier",
         "EnsembleVerifier",
         "FallbackVerifier",
+        "LLMJudge",
+        "RewardModelVerifier",
         "Verifier",
     ),
 }
@@ -63,9 +67,11 @@ __all__ = [
     "Failure",
     "FallbackVerifier",
     "FixedPrior",
+    "LLMJudge",
     "OptScale",
     "OptScaleError",
     "OptScaleResult",
+    "RewardModelVerifier",
     "Session",
     "SettingsError",
     "StopReason",

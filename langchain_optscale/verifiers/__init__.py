@@ -2,8 +2,9 @@
 
 `base` has the interface, `adapters` make a verifier of what already exists (a function, a Runnable),
 `checks` and `json_check` score constraints that a program can decide, `confidence` asks the policy's own
-token probabilities, `agreement` the other candidates' answers, `combined` makes one verifier of several, `fallback`
-asks the next where one fails, `cached` asks once. `conformance`, imported by its own path, is a
+token probabilities, `judge` asks a chat model, `reward` a reward model on a server, `agreement` the other candidates'
+answers, `combined` makes one verifier of several, `fallback` asks the next where one fails, `cached` asks once.
+`conformance`, imported by its own path, is a
 test class for verifiers of your own.
 """
 
@@ -18,6 +19,10 @@ from langchain_optscale.verifiers.combined import EnsembleVerifier
 from langchain_optscale.verifiers.confidence import ConfidenceVerifier
 from langchain_optscale.verifiers.fallback import FallbackVerifier
 from langchain_optscale.verifiers.json_check import JSONCheck
+from langchain_optscale.verifiers.judge import LLMJudge
+from langchain_optscale.verifiers.judge_criteria import Criterion, JudgeExample
+from langchain_optscale.verifiers.reward import RewardModelVerifier
+from langchain_optscale.verifiers.reward_logistic import Logistic
 
 __all__ = [
     "AgreementVerifier",
@@ -25,13 +30,18 @@ __all__ = [
     "CalibratedVerifier",
     "CallableVerifier",
     "ConfidenceVerifier",
+    "Criterion",
     "EnsembleVerifier",
     "FallbackVerifier",
     "JSONCheck",
+    "JudgeExample",
+    "LLMJudge",
     "LengthCheck",
+    "Logistic",
     "NumberCheck",
     "RegexCheck",
     "RequiredWords",
+    "RewardModelVerifier",
     "RunnableVerifier",
     "Verifier",
     "as_verifier",
