@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_optscale.agents import OptScaleMiddleware, create_optscale_tool
     from langchain_optscale.chat_model import ChatOptScale
     from langchain_optscale.errors import AllCandidatesFailed, OptScaleError, SettingsError
     from langchain_optscale.priors import FixedPrior
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives; imported when it is first asked for, so that importing the package stays cheap.
 _HOMES = {
+    "agents": ("OptScaleMiddleware", "create_optscale_tool"),
     "chat_model": ("ChatOptScale",),
     "errors": ("AllCandidatesFailed", "OptScaleError", "SettingsError"),
     "priors": ("FixedPrior",),
@@ -70,6 +72,7 @@ __all__ = [
     "LLMJudge",
     "OptScale",
     "OptScaleError",
+    "OptScaleMiddleware",
     "OptScaleResult",
     "RewardModelVerifier",
     "Session",
@@ -78,6 +81,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "Verifier",
+    "create_optscale_tool",
     "optscale",
     "paper",
 ]

@@ -133,6 +133,12 @@ class Drawer:
         value: float | None = self._kwargs.get("temperature", own)
         return value
 
+    @property
+    def tools(self) -> Sequence[Any]:
+        """The tools that are offered with each draw, in the form in which the model was given them."""
+        tools = self._kwargs.get("tools")
+        return tuple(tools) if isinstance(tools, Sequence) and not isinstance(tools, str) else ()
+
     def requests(self, indexes: Sequence[int]) -> list[tuple[int, ...]]:
         """Split the candidates of a round into requests of at most `max_choices` choices."""
         size = self.max_choices

@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_optscale.answers import AnswerBook, choose
 from langchain_optscale.errors import AllCandidatesFailed, EmptyCandidateError
+from langchain_optscale.offered_tools import with_tools
 from langchain_optscale.records import Candidate, Failure, Usage, Verdict
 from langchain_optscale.results import OptScaleResult
 from langchain_optscale.retry import is_rejection
@@ -95,6 +96,7 @@ class Search:
         self.prompt = prompt
         self.session = settings.session()
         self._drawer = settings.drawer(call_kwargs)
+        self._shown = with_tools(prompt, self._drawer.tools)
         self._answers = AnswerBook(settings.extract)
         self._scorer: Verifier = settings.verifier.for_search(self._answers)
         # A RunnableLambda gives each verification a run of its own in the trace, under the verifier's name.
@@ -264,7 +266,8 @@ class Search:
         self._verify_once(candidate)
 
     def _verify_once(self, candidate: Candidate) -> None:
-        key = call_key(candidate.message)
+        # A verifier that looks at the other candidates, too, gives equal ones different scores.
+        key = call_key(candidate.message) if self._scorer is self.settings.verifier else None
         first = candidate.index if key is None else self._first_of.setdefault(key, candidate.index)
         if first == candidate.index:
             self._verifications.append(Verify(candidate))
@@ -303,10 +306,10 @@ class Search:
         return child_config(config, name, [name], {"verifier": self.settings.verifier.name})
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        return self._scorer.verify(self.prompt, candidate, config)
+        return self._scorer.verify(self._shown, candidate, config)
 
     async def _averify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        return await self._scorer.averify(self.prompt, candidate, config)
+        return await self._scorer.averify(self._shown, candidate, config)
 
 
 def _is_empty(message: AIMessage) -> bool:

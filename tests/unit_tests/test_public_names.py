@@ -23,6 +23,7 @@ def test_public_names():
         "LLMJudge",
         "OptScale",
         "OptScaleError",
+        "OptScaleMiddleware",
         "OptScaleResult",
         "RewardModelVerifier",
         "Session",
@@ -31,6 +32,7 @@ def test_public_names():
         "Usage",
         "Verdict",
         "Verifier",
+        "create_optscale_tool",
         "optscale",
         "paper",
     ]
