@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Spent", "compare", "policy_server"]
 
 _SYSTEM = (
-    "You work at a help desk. Solve the customer's case with the tools, one call at a time, and do nothing that was not "
-    "asked for. When everything is done, answer."
+    "You work at a help desk. Solve the customer's case with the tools, one call at a time, and do nothing that was "
+    "not asked for. When everything is done, answer."
 )
 _NUMBER = re.compile(r"Case (\d+) of")
 _CHARACTERS_PER_TOKEN = 4

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.tools import BaseTool, StructuredTool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["MISJUDGED", "Call", "Case", "Desk", "Step", "case_of", "grade", "write_step"]
 
@@ -104,7 +103,7 @@ def case_of(number: int) -> Case:
         return Call("send_message", {"customer_id": customer, "topic": topic})
 
     wishes: list[tuple[str, tuple[Call, ...], str]] = [
-        (f"What is the state of the {about['item']}?", (find, listing, get), about["state"]),
+        (f"What is the state of the {about['item']}?", (find, listing, get), str(about["state"])),
         (
             f"Refund the {about['item']} and send a message about the refund.",
             (find, listing, get, refund, tell("refund")),
@@ -154,9 +153,7 @@ class Desk:
         def send_message(customer_id: str, topic: str) -> str:
             """Send a customer a message about a topic. This cannot be undone."""
             known = customer_id == self.case.customer_id
-            return self._log(
-                "send_message", {"sent": topic} if known else None, customer_id=customer_id, topic=topic
-            )
+            return self._log("send_message", {"sent": topic} if known else None, customer_id=customer_id, topic=topic)
 
         functions = (find_customer, list_orders, get_order, refund_order, send_message)
         return [StructuredTool.from_function(function) for function in functions]
@@ -199,7 +196,9 @@ def write_step(case: Case, calls: Sequence[Call], candidate: int, seed: int) -> 
         return Step(thought, chance.choice([call for call in _all_calls(case) if call.tool != right.tool]))
     name = chance.choice(list(right.arguments))
     others = {key: value for key, value in right.arguments.items() if key != name}
-    return Step(thought, Call(right.tool, others if kind == "missing" else {**others, name: _wrong(chance, name, case)}))
+    return Step(
+        thought, Call(right.tool, others if kind == "missing" else {**others, name: _wrong(chance, name, case)})
+    )
 
 
 def _all_calls(case: Case) -> list[Call]:

@@ -86,8 +86,11 @@ def streams_to_a_user(handlers: Iterable[BaseCallbackHandler]) -> bool:
 
 def _quieted(handlers: Iterable[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
     """The handlers for a child run: without those that stream to a user, and without tokens for all others."""
-    streams = _StreamingCallbackHandler | _V2StreamingCallbackHandler
-    return [_quiet(handler) for handler in handlers if not isinstance(handler, streams)]
+    return [
+        _quiet(handler)
+        for handler in handlers
+        if not isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
+    ]
 
 
 def _quiet(handler: BaseCallbackHandler) -> BaseCallbackHandler:

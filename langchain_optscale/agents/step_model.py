@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_core.callbacks import (
-        AsyncCallbackManagerForLLMRun,
         BaseCallbackManager,
-        CallbackManagerForLLMRun,
     )
     from langchain_core.callbacks.manager import BaseRunManager
     from langchain_core.messages import AIMessage, BaseMessage
@@ -89,7 +87,7 @@ class StepSettings(SearchSettings):
         if most_tokens is not None:
             values["token_budget"] = min(most_tokens, values.get("token_budget") or most_tokens)
         made = cls(**values)
-        made._first, made._good_enough = first, good_enough  # noqa: SLF001 - its own class
+        made._first, made._good_enough = first, good_enough
         return made
 
     def rule(self) -> Rule:
@@ -244,9 +242,7 @@ class StepModel(ChatOptScale):
 
     def _settings(self, settings: SearchSettings, look: OptScaleResult | None) -> SearchSettings:
         first = None if look is None else Drawn(look.message, look.best.usage)
-        return StepSettings.of(
-            settings, first=first, good_enough=self._good_enough, most_tokens=self._most_tokens
-        )
+        return StepSettings.of(settings, first=first, good_enough=self._good_enough, most_tokens=self._most_tokens)
 
     def _taken(self, look: OptScaleResult, parent: BaseCallbackManager | None) -> AIMessage:
         """The first candidate as it came: nothing was searched, so there are no figures to tell."""

@@ -102,7 +102,7 @@ class OptScaleTool(BaseTool):
             result = self.search.invoke(_asked(question, context), call)
         except GraphBubbleUp:
             raise
-        except Exception as error:  # noqa: BLE001 - the agent is told, and can go on
+        except Exception as error:
             raise self._told(error) from error
         return self._content(result, effort), result
 
@@ -120,7 +120,7 @@ class OptScaleTool(BaseTool):
             result = await self.search.ainvoke(_asked(question, context), call)
         except GraphBubbleUp:
             raise
-        except Exception as error:  # noqa: BLE001 - the agent is told, and can go on
+        except Exception as error:
             raise self._told(error) from error
         return self._content(result, effort), result
 
@@ -190,7 +190,8 @@ def create_optscale_tool(
 
     The agent fills in a question, and where it likes a context and an effort. It gets the answer and one line with the
     score, the confidence that was reached and the budget that is left, so that it can react. The artifact of the tool
-    message is the whole `OptScaleResult`. What goes wrong comes back as a tool message with the status "error"; nothing
+    message is the whole `OptScaleResult`; in a message that comes from a checkpoint it is its JSON form, which
+    `OptScaleResult.from_dict` reads. What goes wrong comes back as a tool message with the status "error"; nothing
     is raised into the agent.
 
     Args:

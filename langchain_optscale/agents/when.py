@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -13,6 +12,8 @@ from langchain_optscale.stopping import History, Rule
 from langchain_optscale.verifiers.coercion import is_finite
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from langchain_core.messages import AIMessage
 
     from langchain_optscale.records import Decision
@@ -66,7 +67,9 @@ class When:
             if self._arguments() not in (1, 2) or inspect.iscoroutinefunction(wish):
                 raise SettingsError("when must be a plain function of (request) or (request, first message)")
         elif not is_finite(wish) or isinstance(wish, bool) or not 0 < wish <= 1:
-            raise SettingsError(f"when must be one of {', '.join(_NAMED)}, a score in (0, 1] or a function, got {wish!r}")
+            raise SettingsError(
+                f"when must be one of {', '.join(_NAMED)}, a score in (0, 1] or a function, got {wish!r}"
+            )
 
     def _arguments(self) -> int:
         """How many arguments the function takes; 0 where it cannot be told."""
@@ -93,7 +96,7 @@ class When:
             return Gate(lambda first: bool(wish(request, first))) if self._arguments() == 2 else bool(wish(request))
         if wish not in ("final_answers", "tool_calls"):
             return True
-        known = {tool.get("name") if isinstance(tool, dict) else tool.name for tool in request.tools}
+        known = {_name(tool) for tool in request.tools}
         structured = request.response_format is not None
         return Gate(lambda first: _is_final(first, known, structured=structured) == (wish == "final_answers"))
 
@@ -107,6 +110,10 @@ class Gate:
     """
 
     opens: Callable[[AIMessage], bool]
+
+
+def _name(tool: Any) -> Any:
+    return tool.get("function", tool).get("name") if isinstance(tool, dict) else tool.name
 
 
 def _is_final(message: AIMessage, known: Collection[Any], *, structured: bool) -> bool:
