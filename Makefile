@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test lint format bench bench_honesty bench_selection bench_peers docs help clean
+.PHONY: demo test integration_test lint format bench bench_honesty bench_selection bench_agents bench_peers docs help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench             benchmarks; each prints its figures as JSON"
 	@echo "make bench_honesty     predicted against realised chances of reaching a target; about 2 minutes"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
+	@echo "make bench_agents      agents on a test bed: bare, best-of-8, ours; about 30 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make docs              the pictures of README and docs"
 
@@ -65,6 +66,9 @@ bench: $(VENV)/test.stamp
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
+
+bench_agents: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.agent_testbed
 
 bench_selection: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.selection --write
