@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test lint format bench bench_answers bench_chaos bench_honesty bench_preset bench_selection bench_peers benchmarks docs study help clean
+.PHONY: demo test integration_test lint format bench bench_agents bench_answers bench_chaos bench_honesty bench_preset bench_selection bench_peers benchmarks docs study help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
 	@echo "make benchmarks        docs/benchmarks.md: every method on every pool; about 10 minutes"
 	@echo "make study             docs/honesty.md: promised against realised confidence; about 2 minutes"
+	@echo "make bench_agents      agents on a test bed: bare, best-of-8, ours; about 30 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make docs              the pictures and diagrams of README and docs"
 
@@ -93,6 +94,9 @@ benchmarks: $(VENV)/test.stamp
 
 study: $(VENV)/test.stamp
 	$(BIN)/python -m docs.honesty
+
+bench_agents: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.agent_testbed
 
 bench_selection: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.selection --write

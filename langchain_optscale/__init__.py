@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_optscale.agents import OptScaleMiddleware, create_optscale_tool
     from langchain_optscale.chat_model import ChatOptScale
     from langchain_optscale.errors import AllCandidatesFailed, OptScaleError, SettingsError
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives; imported when it is first asked for, so that importing the package stays cheap.
 _HOMES = {
+    "agents": ("OptScaleMiddleware", "create_optscale_tool"),
     "chat_model": ("ChatOptScale",),
     "errors": ("AllCandidatesFailed", "OptScaleError", "SettingsError"),
     "graph": ("create_optscale_graph", "create_optscale_node"),
@@ -72,6 +74,7 @@ __all__ = [
     "LLMJudge",
     "OptScale",
     "OptScaleError",
+    "OptScaleMiddleware",
     "OptScaleResult",
     "RewardModelVerifier",
     "Session",
@@ -82,6 +85,7 @@ __all__ = [
     "Verifier",
     "create_optscale_graph",
     "create_optscale_node",
+    "create_optscale_tool",
     "optscale",
     "paper",
 ]

@@ -6,6 +6,7 @@ server limits `n`); from anything else each candidate is one call.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.globals import get_llm_cache
@@ -21,7 +22,7 @@ from langchain_optscale.tracing import atrace_choices, child_config, counted, tr
 from langchain_optscale.usage import choice_usages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from langchain_core.outputs import LLMResult
     from langchain_core.prompt_values import PromptValue
@@ -100,6 +101,12 @@ class Drawer:
         own = getattr(self._model, "temperature", None)
         value: float | None = self._kwargs.get("temperature", own)
         return value
+
+    @property
+    def tools(self) -> Sequence[Any]:
+        """The tools that are offered with each draw, in the form in which the model was given them."""
+        tools = self._kwargs.get("tools")
+        return tuple(tools) if isinstance(tools, Sequence) and not isinstance(tools, str) else ()
 
     def requests(self, indexes: Sequence[int]) -> list[tuple[int, ...]]:
         """Split the candidates of a round into requests of at most `max_choices` choices."""

@@ -32,6 +32,16 @@ _FORMAT = "langchain-optscale/result"
 _VERSION = 1
 
 
+class _WrittenByToDict:
+    """Pydantic's serialiser of a result: `to_dict`, so that a message which carries one survives a checkpoint."""
+
+    def __get__(self, result: object, kind: type) -> Any:
+        from pydantic_core import SchemaSerializer, core_schema
+
+        written = core_schema.plain_serializer_function_ser_schema(lambda one: one.to_dict())
+        return SchemaSerializer(core_schema.any_schema(serialization=written))
+
+
 @dataclass(frozen=True, repr=False)
 class OptScaleResult:
     """The best candidate, and everything that led to it.
@@ -58,6 +68,8 @@ class OptScaleResult:
     estimate: Estimate
     usage: Mapping[str, Usage]
     duration_s: float
+
+    __pydantic_serializer__ = _WrittenByToDict()
 
     @property
     def message(self) -> AIMessage:

@@ -223,7 +223,8 @@ class Search:
         self._verify_once(candidate)
 
     def _verify_once(self, candidate: Candidate) -> None:
-        key = call_key(candidate.message)
+        # A verifier that looks at the other candidates, too, gives equal ones different scores.
+        key = call_key(candidate.message) if self.work.shares_verdicts else None
         first = candidate.index if key is None else self._first_of.setdefault(key, candidate.index)
         if first == candidate.index:
             self._verifications.append(Verify(candidate))

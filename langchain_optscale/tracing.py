@@ -1,9 +1,9 @@
 """What a search writes into traces, and what it keeps out of the caller's stream.
 
 Every draw and every verification is a child run of the search's own run, named and tagged
-`optscale:candidate:3` or `optscale:verdict:3`. Tracers see everything. Handlers that stream to a user see that the
-children run and what they answer, but none of their tokens: those of a losing candidate, or of a judge, are not part
-of the answer.
+`optscale:candidate:3` or `optscale:verdict:3`. Tracers see everything. What a losing candidate says, or a judge, is
+not part of the answer: streams to a user (`astream_events`, LangGraph's "messages") show none of the children, only the
+search's custom events, and other handlers hear none of their tokens.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ def child_config(
     callbacks = child.get("callbacks")
     if isinstance(callbacks, BaseCallbackManager):
         quiet = callbacks.copy()
-        quiet.handlers = [_quiet(handler) for handler in callbacks.handlers]
-        quiet.inheritable_handlers = [_quiet(handler) for handler in callbacks.inheritable_handlers]
+        quiet.handlers = _quieted(callbacks.handlers)
+        quiet.inheritable_handlers = _quieted(callbacks.inheritable_handlers)
         child["callbacks"] = quiet
     elif callbacks:
-        child["callbacks"] = [_quiet(handler) for handler in callbacks]
+        child["callbacks"] = _quieted(callbacks)
     return child
 
 
@@ -91,11 +91,19 @@ def watched(config: RunnableConfig) -> bool:
     return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
 
 
+def _quieted(handlers: Iterable[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
+    """The handlers for a child run: without those that stream to a user, and without tokens for all others."""
+    return [
+        _quiet(handler)
+        for handler in handlers
+        if not isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
+    ]
+
+
 def _quiet(handler: BaseCallbackHandler) -> BaseCallbackHandler:
-    streams = isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
     bases = (BaseCallbackHandler, AsyncCallbackHandler)
     listens = any(getattr(type(handler), name) not in [getattr(base, name) for base in bases] for name in _TOKENS)
-    if isinstance(handler, _Quiet) or not (streams or (listens and not isinstance(handler, BaseTracer))):
+    if isinstance(handler, _Quiet | BaseTracer) or not listens:
         return handler
     return _Quiet(handler)
 

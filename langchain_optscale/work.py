@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.jobs import Draw, Raised, failure_of
+from langchain_optscale.offered_tools import with_tools
 from langchain_optscale.records import Candidate, Failure, Verdict
 from langchain_optscale.tracing import child_config, watched
 
@@ -51,9 +52,15 @@ class Work:
         self.answers = answers
         self.seen: dict[int, Verdict] = {}
         self._prompt = prompt
+        self._shown = with_tools(prompt, drawer.tools)
         self._scorer: Verifier = settings.verifier.for_search(answers)
         # A RunnableLambda gives each verification a run of its own in the trace, under the verifier's name.
         self._verifier = RunnableLambda(self._verify, self._averify, name=settings.verifier.name)
+
+    @property
+    def shares_verdicts(self) -> bool:
+        """Whether equal candidates have equal scores: not where the verifier looks at the rest of the search."""
+        return self._scorer is self.settings.verifier
 
     @property
     def rate_limiter(self) -> BaseRateLimiter | None:
@@ -123,12 +130,12 @@ class Work:
         return child_config(config, name, [name], {"verifier": self.settings.verifier.name})
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        verdict = self._scorer.verify(self._prompt, candidate, config)
+        verdict = self._scorer.verify(self._shown, candidate, config)
         self.seen[candidate.index] = verdict
         return verdict
 
     async def _averify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        verdict = await self._scorer.averify(self._prompt, candidate, config)
+        verdict = await self._scorer.averify(self._shown, candidate, config)
         self.seen[candidate.index] = verdict
         return verdict
 

@@ -2,10 +2,10 @@
 
 `base` has the interface, `adapters` make a verifier of what already exists (a function, a Runnable),
 `checks` and `json_check` score constraints that a program can decide, `confidence` asks the policy's own
-token probabilities, `judge` asks a chat model, `reward` a reward model on a server, `agreement` the other
-candidates' answers, `combined` makes one verifier of several, `fallback` asks the next where one fails, `cached` asks
-once. `conformance`, imported by its own path, is a
-test class for verifiers of your own.
+token probabilities, `judge` asks a chat model, `reward` a reward model on a server, `agreement` the other candidates'
+answers, `combined` makes one verifier of several, `fallback` asks the next where one fails, `cached` asks once.
+`tool_calls` are for what agents do next. `conformance`, imported by its own path, is a test class for verifiers of your
+own.
 """
 
 from langchain_optscale.verifiers.adapters import CallableVerifier, RunnableVerifier, as_verifier
@@ -23,6 +23,7 @@ from langchain_optscale.verifiers.judge import LLMJudge
 from langchain_optscale.verifiers.judge_criteria import Criterion, JudgeExample
 from langchain_optscale.verifiers.reward import RewardModelVerifier
 from langchain_optscale.verifiers.reward_logistic import Logistic
+from langchain_optscale.verifiers.tool_calls import ToolCallAgreement, ToolCallCheck, ToolCallJudge
 
 __all__ = [
     "AgreementVerifier",
@@ -43,6 +44,9 @@ __all__ = [
     "RequiredWords",
     "RewardModelVerifier",
     "RunnableVerifier",
+    "ToolCallAgreement",
+    "ToolCallCheck",
+    "ToolCallJudge",
     "Verifier",
     "as_verifier",
     "to_verdict",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.caches import BaseCache
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.offered_tools import offered_tools
 from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.store import SQLiteStore, VerdictStore
@@ -259,6 +260,7 @@ def _key(prompt: PromptValue, candidate: Candidate) -> str:
     """What a verdict depends on, as one digest."""
     content = {
         "prompt": [_plain(message) for message in prompt.to_messages()],
+        **({"tools": tools} if (tools := offered_tools(prompt)) else {}),
         "candidate": _plain(candidate.message),
         "answer": candidate.answer,
         "logprobs": candidate.message.response_metadata.get("logprobs"),

@@ -23,6 +23,7 @@ def test_public_names():
         "LLMJudge",
         "OptScale",
         "OptScaleError",
+        "OptScaleMiddleware",
         "OptScaleResult",
         "RewardModelVerifier",
         "Session",
@@ -33,6 +34,7 @@ def test_public_names():
         "Verifier",
         "create_optscale_graph",
         "create_optscale_node",
+        "create_optscale_tool",
         "optscale",
         "paper",
     ]

@@ -1,0 +1,172 @@
+"""`OptScaleMiddleware`: adaptive best-of-N for every step of an agent."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
+
+from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse
+from langchain.agents.middleware.internal_call_transformer import InternalCallTransformer, internal_call_metadata
+from langchain.agents.middleware.types import PrivateStateAttr
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.messages import AIMessage
+from langgraph.types import Command, Overwrite
+
+from langchain_optscale.agents.step_model import StepModel
+from langchain_optscale.agents.when import Gate, When
+from langchain_optscale.chat_model import ChatOptScale
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.verifiers import ToolCallJudge
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from langchain.agents.middleware import ModelRequest, ModelResponse
+    from langgraph.runtime import Runtime
+
+    from langchain_optscale.agents.when import WhenLike
+    from langchain_optscale.verifiers.adapters import VerifierLike
+
+__all__ = ["OptScaleMiddleware", "OptScaleState"]
+
+# Whether these fit can only be said of the agent's own model.
+_OF_THE_MODEL = frozenset({"seed", "fanout"})
+
+
+class OptScaleState(AgentState[Any]):
+    """The agent's state with what its searches have spent.
+
+    Attributes:
+        optscale_tokens: Tokens of policy and verifier since the run began; neither input nor output of the agent.
+    """
+
+    optscale_tokens: NotRequired[Annotated[int, PrivateStateAttr, operator.add]]
+
+
+class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
+    """Draws adaptive candidates of an agent's next step, scores them, and lets the agent go on with the best.
+
+    A candidate is what the model would do next: a final answer, or tool calls. Only the chosen one enters the
+    conversation; nothing is executed for the others. The chosen message carries the search under
+    `response_metadata["optscale"]`, as one of `ChatOptScale` does.
+
+    For the step the request's model is replaced by one that searches behind it. So the agent binds tools, structured
+    output and model settings as ever, candidates share a prefill where the model takes `n`, and other middleware sees
+    a single model call that takes longer and costs more. Middleware before this one in the list (outside) wraps the
+    whole search: a retry searches again, a fallback searches with the other model. Middleware after it (inside) sees
+    the searching model: a retry there searches again, too, while a fallback, or whatever else replaces the model,
+    draws one plain answer.
+
+    Each step is a node that a checkpointer keeps, so a run that is interrupted after it, as by human review of tool
+    calls, goes on from the chosen step and draws nothing again.
+
+    Args:
+        verifier: Scores a step: a `Verifier`, a chat model (it becomes a `ToolCallJudge`), a Runnable, or a function
+            `(prompt, candidate) -> float`. Verifiers of tool calls learn the tools on offer from the step itself.
+        when: Which steps are searched: "always"; "final_answers" or "tool_calls", told by the first candidate, which is
+            drawn anyway and counts as the search's first; a number: those whose first candidate scores below it; a
+            function `(request)`, or `(request, first_message)` that is asked after the first candidate.
+        run_token_budget: Tokens of policy and verifier that a run of the agent may spend before its steps are no longer
+            searched; it then goes on with plain model calls. None sets no such budget.
+        **settings: Those of `SearchSettings` but the policy, such as `target`, `max_samples` and `stopping`; they hold
+            for each step. `config={"configurable": {...}}` of a run changes them for that run.
+
+    Raises:
+        SettingsError: A setting is unknown, out of range or contradicts another.
+
+    Example:
+        ```python
+        agent = create_agent(
+            policy, tools, middleware=[OptScaleMiddleware(verifier=ToolCallJudge(judge), when="tool_calls")]
+        )
+        ```
+    """
+
+    state_schema = OptScaleState
+    transformers = (InternalCallTransformer,)
+
+    def __init__(
+        self,
+        *,
+        verifier: VerifierLike,
+        when: WhenLike = "always",
+        run_token_budget: int | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        if "policy" in settings:
+            raise SettingsError("the policy is the agent's own model; leave policy= out")
+        if run_token_budget is not None and (type(run_token_budget) is not int or run_token_budget < 1):
+            raise SettingsError(f"run_token_budget must be a whole number of at least 1, got {run_token_budget!r}")
+        self.when = When(when)
+        self.run_token_budget = run_token_budget
+        judge = ToolCallJudge(verifier) if isinstance(verifier, BaseChatModel) else verifier
+        stand_in = FakeListChatModel(responses=[""])
+        known = {name: value for name, value in settings.items() if name not in _OF_THE_MODEL}
+        checked = ChatOptScale(policy=stand_in, verifier=judge, **known)
+        self._settings = {**settings, "verifier": checked.verifier}
+
+    def before_agent(self, state: OptScaleState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """A run begins with its whole budget; one that is resumed does not pass here again."""
+        return None if self.run_token_budget is None else {"optscale_tokens": Overwrite(0)}
+
+    async def abefore_agent(self, state: OptScaleState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """As `before_agent`."""
+        return self.before_agent(state, runtime)
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """Have the agent call a model that searches, where the step is to be searched.
+
+        Raises:
+            AllCandidatesFailed: No candidate of the step could be scored.
+            SettingsError: The settings do not fit the agent's model.
+        """
+        step = self._step(request)
+        return self._counted(handler(request if step is None else request.override(model=step)), step)
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """As `wrap_model_call`, without blocking the event loop."""
+        step = self._step(request)
+        return self._counted(await handler(request if step is None else request.override(model=step)), step)
+
+    def _step(self, request: ModelRequest[Any]) -> StepModel | None:
+        """The model that searches this step; None where a plain call will do."""
+        if isinstance(request.model, ChatOptScale):
+            raise SettingsError(
+                "the agent's model is a ChatOptScale, which searches by itself; give create_agent its policy, or leave "
+                "OptScaleMiddleware out"
+            )
+        left = None
+        if self.run_token_budget is not None:
+            left = self.run_token_budget - int(cast("Any", request.state).get("optscale_tokens") or 0)
+            if left <= 0:
+                return None
+        gate = self.when.gate(request)
+        if gate is False:
+            return None
+        return StepModel.of(
+            {**self._settings, "policy": request.model},
+            gate=gate if isinstance(gate, Gate) else None,
+            good_enough=self.when.threshold,
+            most_tokens=left,
+            metadata=internal_call_metadata(),
+        )
+
+    def _counted(
+        self, response: ModelResponse[Any], step: StepModel | None
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        if self.run_token_budget is None:
+            return response
+        spent = step.spent if step is not None else None
+        tokens = _reported(response) if spent is None else spent.total_tokens
+        return ExtendedModelResponse(model_response=response, command=Command(update={"optscale_tokens": tokens}))
+
+
+def _reported(response: ModelResponse[Any]) -> int:
+    """What a plain call says that it has cost."""
+    messages = [message for message in response.result if isinstance(message, AIMessage)]
+    return sum(message.usage_metadata["total_tokens"] for message in messages if message.usage_metadata)

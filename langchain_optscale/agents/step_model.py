@@ -1,0 +1,270 @@
+"""The model of one agent step: it searches behind the agent's own binding of tools, and shows one message."""
+
+from __future__ import annotations
+
+import threading
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.prompt_values import ChatPromptValue
+from langchain_core.utils.utils import LC_ID_PREFIX
+from pydantic import PrivateAttr
+
+from langchain_optscale.agents.when import FirstIsGood, Gate
+from langchain_optscale.chat_model import ChatOptScale
+from langchain_optscale.errors import AllCandidatesFailed
+from langchain_optscale.jobs import Drawn
+from langchain_optscale.policy import policy_name
+from langchain_optscale.records import Candidate, Usage, Verdict
+from langchain_optscale.sampling import arun_search, run_search
+from langchain_optscale.settings import SearchSettings
+from langchain_optscale.verifiers import Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from langchain_core.callbacks import (
+        BaseCallbackManager,
+    )
+    from langchain_core.callbacks.manager import BaseRunManager
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.prompt_values import PromptValue
+    from langchain_core.runnables import RunnableConfig
+
+    from langchain_optscale.drawing import Drawer
+    from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.stopping import Rule
+
+__all__ = ["StepModel", "StepSettings"]
+
+# Settings that say how candidates are judged and when to stop; the rest says how they are drawn.
+_OF_THE_SEARCH = frozenset(
+    {
+        "verifier",
+        "target",
+        "confidence",
+        "max_samples",
+        "stopping",
+        "estimator",
+        "prior",
+        "extract",
+        "select",
+        "first_round",
+        "round_size",
+        "max_failures",
+        "token_budget",
+        "cost_budget",
+        "price",
+    }
+)
+
+
+class StepSettings(SearchSettings):
+    """Settings of the search for one step, which may begin with a candidate that has been drawn already."""
+
+    _first: Drawn | None = PrivateAttr(default=None)
+    _good_enough: float | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(
+        cls,
+        settings: SearchSettings,
+        *,
+        first: Drawn | None = None,
+        good_enough: float | None = None,
+        most_tokens: int | None = None,
+    ) -> StepSettings:
+        """The same settings for one step.
+
+        Args:
+            settings: Those of the agent's steps.
+            first: Candidate 0, where it has been drawn.
+            good_enough: A score of candidate 0 that ends the search.
+            most_tokens: What is left of the run's budget.
+        """
+        values = _given(settings)
+        if good_enough is not None or (first is not None and "first_round" not in values):
+            values["first_round"] = 1
+        if most_tokens is not None:
+            values["token_budget"] = min(most_tokens, values.get("token_budget") or most_tokens)
+        made = cls(**values)
+        made._first, made._good_enough = first, good_enough
+        return made
+
+    def rule(self) -> Rule:
+        """The stopping rule, which a good first candidate satisfies."""
+        own = super().rule()
+        return own if self._good_enough is None else FirstIsGood(self._good_enough) | own
+
+    def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
+        """What draws the candidates, from the second one on where the first is known."""
+        drawer = super().drawer(call_kwargs)
+        return drawer if self._first is None else cast("Drawer", _Continued(drawer, self._first))
+
+
+class _Continued:
+    """A drawer that has candidate 0 at hand."""
+
+    def __init__(self, drawer: Drawer, first: Drawn) -> None:
+        self._drawer = drawer
+        self._first = first
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._drawer, name)
+
+    def requests(self, indexes: Sequence[int]) -> list[tuple[int, ...]]:
+        rest = [index for index in indexes if index != 0]
+        return [(0,)] * (0 in indexes) + self._drawer.requests(rest)
+
+    def draw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
+        return [self._first] if tuple(indexes) == (0,) else self._drawer.draw(prompt, indexes, config)
+
+    async def adraw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
+        return [self._first] if tuple(indexes) == (0,) else await self._drawer.adraw(prompt, indexes, config)
+
+
+class _Unscored(Verifier):
+    """Stands where a candidate is only looked at; its score is read by nobody."""
+
+    def __init__(self, policy_kwargs: Mapping[str, Any]) -> None:
+        self._policy_kwargs = policy_kwargs
+
+    @property
+    def name(self) -> str:
+        return "when"
+
+    @property
+    def policy_kwargs(self) -> Mapping[str, Any]:
+        return self._policy_kwargs
+
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        return Verdict(0.0, "not scored: `when` decides whether to search")
+
+    async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        return self.verify(prompt, candidate, config)
+
+
+class StepModel(ChatOptScale):
+    """The agent's own model, searched for one step of the agent.
+
+    The agent binds tools, structured output and settings to it as to the model itself. It then draws candidates from
+    the model, and answers with the best as one message; the agent's streams see nothing of the others.
+    """
+
+    _gate: Gate | None = PrivateAttr(default=None)
+    _good_enough: float | None = PrivateAttr(default=None)
+    _most_tokens: int | None = PrivateAttr(default=None)
+    _metadata: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _spent: list[Usage] = PrivateAttr(default_factory=list)
+    _noting: Any = PrivateAttr(default_factory=threading.Lock)
+
+    @classmethod
+    def of(
+        cls,
+        settings: Mapping[str, Any],
+        *,
+        gate: Gate | None = None,
+        good_enough: float | None = None,
+        most_tokens: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> StepModel:
+        """The model for one step.
+
+        Args:
+            settings: Those of the search, the agent's model as the policy among them.
+            gate: Decides from the first candidate whether to search.
+            good_enough: A score of the first candidate that ends the search.
+            most_tokens: What is left of the run's budget.
+            metadata: Goes to every run below this model's own.
+        """
+        model = cls(**settings)
+        model._gate, model._good_enough, model._most_tokens = gate, good_enough, most_tokens
+        model._metadata = dict(metadata or {})
+        return model
+
+    @property
+    def model_name(self) -> str:
+        """The policy's name, by which an agent decides how it asks a model for structured output."""
+        return policy_name(self.policy)
+
+    @property
+    def spent(self) -> Usage | None:
+        """What the searches of this step have consumed so far; None where there was none."""
+        with self._noting:
+            return reduce(add, self._spent) if self._spent else None
+
+    def _arguments(
+        self, kwargs: dict[str, Any], stop: list[str] | None, run: BaseRunManager | None
+    ) -> tuple[BaseCallbackManager | None, SearchSettings, RunnableConfig, dict[str, Any]]:
+        parent, settings, config, arguments = super()._arguments(kwargs, stop, run)
+        config["metadata"] = {**config.get("metadata", {}), **self._metadata}
+        return parent, settings, config, arguments
+
+    def _search(
+        self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
+    ) -> AIMessage:
+        parent, settings, config, arguments = self._arguments(kwargs, stop, run)
+        prompt = ChatPromptValue(messages=messages)
+        look: OptScaleResult | None = None
+        try:
+            if self._gate is not None:
+                look = run_search(self._look(settings), prompt, config, arguments)
+                if not self._gate.opens(look.message):
+                    return self._taken(look, parent)
+            result = run_search(self._settings(settings, look), prompt, config, arguments)
+        except AllCandidatesFailed as error:
+            self._note(_usage_of(error))
+            raise
+        self._note(result.total_usage)
+        return self._answer(result, arguments, parent)
+
+    async def _asearch(
+        self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
+    ) -> AIMessage:
+        parent, settings, config, arguments = self._arguments(kwargs, stop, run)
+        prompt = ChatPromptValue(messages=messages)
+        look: OptScaleResult | None = None
+        try:
+            if self._gate is not None:
+                look = await arun_search(self._look(settings), prompt, config, arguments)
+                if not self._gate.opens(look.message):
+                    return self._taken(look, parent)
+            result = await arun_search(self._settings(settings, look), prompt, config, arguments)
+        except AllCandidatesFailed as error:
+            self._note(_usage_of(error))
+            raise
+        self._note(result.total_usage)
+        return self._answer(result, arguments, parent)
+
+    def _look(self, settings: SearchSettings) -> SearchSettings:
+        """What draws the first candidate alone, with the search's own retries, and scores nothing."""
+        drawing = {name: value for name, value in _given(settings).items() if name not in _OF_THE_SEARCH}
+        return SearchSettings(**drawing, verifier=_Unscored(settings.verifier.policy_kwargs), max_samples=1)
+
+    def _settings(self, settings: SearchSettings, look: OptScaleResult | None) -> SearchSettings:
+        first = None if look is None else Drawn(look.message, look.best.usage)
+        return StepSettings.of(settings, first=first, good_enough=self._good_enough, most_tokens=self._most_tokens)
+
+    def _taken(self, look: OptScaleResult, parent: BaseCallbackManager | None) -> AIMessage:
+        """The first candidate as it came: nothing was searched, so there are no figures to tell."""
+        self._note(look.total_usage)
+        message = look.message
+        if message.id is None and parent is not None:
+            return message.model_copy(update={"id": f"{LC_ID_PREFIX}-{parent.parent_run_id}-0"})
+        return message
+
+    def _note(self, usage: Usage) -> None:
+        with self._noting:
+            self._spent.append(usage)
+
+
+def _given(settings: SearchSettings) -> dict[str, Any]:
+    """The settings that somebody chose, by name."""
+    names = SearchSettings.model_fields.keys() & settings.model_fields_set
+    return {name: getattr(settings, name) for name in names}
+
+
+def _usage_of(error: AllCandidatesFailed) -> Usage:
+    """What the candidates cost that were drawn in vain."""
+    return reduce(add, (candidate.usage for candidate in error.candidates), Usage())

@@ -1,0 +1,225 @@
+"""Verifiers of tool calls: are they valid, are they right, do other candidates call the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.answers import AnswerBook, Extractor, Found, ToolCallAnswer
+from langchain_optscale.answers.equivalence import ExactText
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.offered_tools import offered_tools, tool_schemas
+from langchain_optscale.records import Candidate, Verdict
+from langchain_optscale.verifiers.agreement import AgreementVerifier
+from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.coercion import is_finite
+from langchain_optscale.verifiers.json_check import _json_schema_faults, _json_schema_validator
+from langchain_optscale.verifiers.judge import LLMJudge
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+    from langchain_core.prompt_values import PromptValue
+    from langchain_core.runnables import Runnable, RunnableConfig
+
+    from langchain_optscale.verifiers.judge_criteria import Criterion
+    from langchain_optscale.verifiers.judge_prompt import Material
+
+__all__ = ["ToolCallAgreement", "ToolCallCheck", "ToolCallJudge"]
+
+_RIGHT_STEP = (
+    "the answer is the right next step: where it calls tools, these are the tools that the request now needs, every "
+    "argument is complete and taken from the conversation or from what tools have answered, none is made up, and "
+    "nothing is called that has been done already or was not asked for; where it calls no tool, it is a final answer "
+    "that is correct and borne out by what the tools have answered, and no call is missing"
+)
+
+
+@dataclass(frozen=True)
+class ToolCallCheck(Verifier):
+    """1 where every tool call names a known tool and its arguments fulfil the tool's schema.
+
+    A call scores 0 where no tool has its name or its arguments are no JSON; else the fulfilled share of these
+    requirements: being an object; each argument of the schema; everything else that the schema demands as one. A tool
+    with the arguments `city` and `days`: `{"city": "Rome", "days": "two"}` scores 3/4. The candidate scores the mean of
+    its calls. Needs the extra `checks`, as does `JSONCheck` with a JSON schema.
+
+    A valid call may still be the wrong one: combine this check with a judge, `EnsembleVerifier([ToolCallCheck(),
+    ToolCallJudge(model)], combine="product")`.
+
+    Attributes:
+        tools: LangChain tools, functions or schemas. None takes those that are bound to the policy.
+        without_calls: The score in [0, 1] of a candidate that calls no tool, since a final answer has no call to get
+            wrong; 0.0 where one is asked for.
+        extra_arguments: Whether arguments that a schema does not name are allowed where it does not say so itself.
+
+    Raises:
+        SettingsError: A tool or a setting cannot be used.
+        MissingExtraError: `jsonschema` is not installed.
+
+    Example:
+        ```python
+        OptScale(policy=model.bind_tools(tools), verifier=ToolCallCheck(), target=1.0)
+        ```
+    """
+
+    tools: Sequence[Any] | None = field(default=None, hash=False)
+    without_calls: float = 1.0
+    extra_arguments: bool = False
+
+    def __post_init__(self) -> None:
+        if not is_finite(self.without_calls) or not 0 <= self.without_calls <= 1:
+            raise SettingsError(f"without_calls must be a score in [0, 1], got {self.without_calls!r}")
+        if self.tools is not None:
+            if isinstance(self.tools, str | Mapping) or not isinstance(self.tools, Sequence) or not self.tools:
+                raise SettingsError("tools must be a list of tools; leave it out to take those bound to the policy")
+            for schema in tool_schemas(self.tools).values():
+                _json_schema_validator(schema["parameters"])
+
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Score the calls of one candidate.
+
+        Returns:
+            A score in [0, 1]; `raw` lists what is wrong under "faults".
+
+        Raises:
+            SettingsError: No tools are known.
+        """
+        message = candidate.message
+        if not message.tool_calls and not message.invalid_tool_calls:
+            return Verdict(float(self.without_calls), "no tool is called", raw={"faults": []})
+        schemas = _schemas(self.tools, prompt, "ToolCallCheck")
+        scores: list[float] = []
+        faults: list[str] = []
+        for call in message.tool_calls:
+            score, wrong = self._call(schemas, call["name"], call["args"])
+            scores.append(score)
+            faults += wrong
+        for broken in message.invalid_tool_calls:
+            scores.append(0.0)
+            faults.append(f"{broken['name']}: the arguments are no JSON object")
+        told = "; ".join(faults[:3]) or f"{len(scores)} valid tool call{'s' if len(scores) > 1 else ''}"
+        return Verdict(sum(scores) / len(scores), told, raw={"faults": faults})
+
+    def _call(self, schemas: Mapping[str, Any], name: str, arguments: Any) -> tuple[float, list[str]]:
+        if name not in schemas:
+            return 0.0, [f"there is no tool {name!r}, only {', '.join(sorted(schemas))}"]
+        schema = dict(schemas[name]["parameters"])
+        if not self.extra_arguments:
+            schema.setdefault("additionalProperties", False)
+        requirements = _json_schema_faults(schema, arguments)
+        faults = [fault for fault in requirements if fault is not None]
+        return 1 - len(faults) / (1 + len(requirements)), [f"{name}: {fault}" for fault in faults]
+
+
+class ToolCallJudge(LLMJudge):
+    """A chat model that judges the next step of an agent: it sees the conversation, the tools and the proposed calls.
+
+    It is an `LLMJudge` and takes all of its settings. The names, descriptions and argument schemas of the tools are
+    shown to it before the conversation, fenced like everything else that it reads.
+
+    Args:
+        model: As for `LLMJudge`.
+        tools: LangChain tools, functions or schemas; None shows those that are bound to the policy, if any.
+        criteria: As for `LLMJudge`; by default whether the step is the right one: tools, arguments, or final answer.
+        **settings: All other settings of `LLMJudge`.
+
+    Raises:
+        SettingsError: A tool or a setting cannot be used.
+
+    Example:
+        ```python
+        create_agent(policy, tools, middleware=[OptScaleMiddleware(verifier=ToolCallJudge(judge))])
+        ```
+    """
+
+    def __init__(
+        self,
+        model: Runnable[Any, Any],
+        *,
+        tools: Sequence[Any] | None = None,
+        criteria: Sequence[Criterion | str] | Mapping[str, float] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(model, criteria=criteria or [_RIGHT_STEP], **settings)
+        self._tools = None if tools is None else _shown(tool_schemas(tools))
+
+    def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:
+        shown = super()._material(prompt, candidate)
+        tools = _shown(tool_schemas(offered_tools(prompt))) if self._tools is None else self._tools
+        # Fenced under a label that begins as those of the conversation do, since marks like it are defused.
+        return replace(shown, request=(("REQUEST TOOLS ON OFFER", tools), *shown.request)) if tools else shown
+
+
+@dataclass(frozen=True)
+class ToolCallAgreement(AgreementVerifier):
+    """How often other candidates call the same tools with the same arguments: agreement without a second model.
+
+    The score is that of `AgreementVerifier`, over the candidates that this verifier has seen in the search; what is
+    said there about its meaning for stopping holds here: use it with `TargetReached(t) | MaxSamples(n)`. Calls are
+    compared as `answers.ToolCallAnswer` writes them: by name and arguments, whatever their order and identifiers, 1.0
+    equal to 1. All candidates that call no tool agree with one another: that to finish is the next step. The search
+    needs no `extract`; with `extract=ToolCallAnswer(...)` it can return the most frequent call by `select="vote"`.
+
+    Attributes:
+        agreeing: Imaginary candidates that agree, above 0.
+        differing: Imaginary candidates that differ, above 0.
+        ignore: Arguments that make no difference, such as a free-text reason; "tool.name" names that of one tool.
+
+    Raises:
+        SettingsError: A setting is out of range.
+
+    Example:
+        ```python
+        OptScaleMiddleware(
+            verifier=ToolCallAgreement(ignore=["reason"]), when="tool_calls",
+            stopping=TargetReached(0.7) | MaxSamples(8),
+        )
+        ```
+    """
+
+    ignore: Iterable[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "ignore", ToolCallAnswer(self.ignore).ignore)
+
+    def for_search(self, answers: AnswerBook) -> ToolCallAgreement:
+        """A copy that counts this search's calls."""
+        return replace(self, _answers=AnswerBook(_NextStep(ToolCallAnswer(self.ignore))))
+
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Score one candidate by those that were verified before it.
+
+        Returns:
+            A score in (0, 1); `raw` has "same" and "others", the other candidates with the same calls and all others.
+        """
+        if self._answers is not None:
+            self._answers.read(candidate.index, candidate.text, candidate.message)
+        verdict = super().verify(prompt, candidate, config)
+        counted: Mapping[str, int] = verdict.raw
+        what = "call the same" if candidate.message.tool_calls else "call nothing either"
+        return replace(verdict, explanation=f"{counted['same']} of {counted['others']} other candidates {what}")
+
+
+@dataclass(frozen=True)
+class _NextStep(Extractor):
+    """The tool calls of a candidate, or that it makes none."""
+
+    calls: ToolCallAnswer
+
+    def find(self, text: str, message: AIMessage | None = None) -> Found:
+        return self.calls.find(text, message) or Found("no call", ExactText())
+
+
+def _schemas(tools: Sequence[Any] | None, prompt: PromptValue, who: str) -> dict[str, dict[str, Any]]:
+    schemas = tool_schemas(offered_tools(prompt) if tools is None else tools)
+    if not schemas:
+        raise SettingsError(f"{who} knows no tools: bind them to the policy, or give {who}(tools=[...])")
+    return schemas
+
+
+def _shown(schemas: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = [json.dumps({"name": name, **schema}, ensure_ascii=False) for name, schema in schemas.items()]
+    return "\n".join(lines)
