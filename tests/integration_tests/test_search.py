@@ -139,11 +139,13 @@ def test_a_server_that_ignores_n_or_refuses_it():
     def refuses(number, payload):
         return Reply(status=400, body='{"error": {"message": "n"}}') if payload.get("n", 1) > 1 else Reply(["xx"])
 
-    for script in (ignores, refuses):
+    # Where a server refuses, it may be that it takes fewer at once.
+    for script, several in ((ignores, [4]), (refuses, [4, 2, 2])):
         with scripted_server(script) as server:
             result = OptScale(policy=policy(server), verifier=by_length, max_samples=6, first_round=4).invoke("q")
             assert len(result.scores) == 6
-            assert [request.get("n") for request in server.requests] == [4] + [None] * len(server.requests[1:])
+            asked = [request.get("n") for request in server.requests]
+            assert asked == several + [None] * (len(asked) - len(several))
 
 
 async def test_a_stop_closes_the_requests_that_are_under_way():
