@@ -49,12 +49,11 @@ PATHS = pytest.mark.parametrize("path", ["sync", "async"])
 def test_a_storm_loses_no_score_and_leaves_nothing_behind():
     figures = chaos.run(SEARCHES)
     assert figures["wrong"] == 0, figures["wrong_first"]
-    assert figures["searches"] == SEARCHES // 2 // 6 * 6 * 2  # six kinds, in two halves
+    assert figures["searches"] == SEARCHES
     assert 0.2 < figures["requests_with_a_fault"] < 0.4
     left = {name: value for name, value in figures.items() if name.endswith(("_left", "_at_the_server"))}
     assert left == dict.fromkeys(left, 0)
-    # The first hundreds of searches warm caches up, so that the figure means something only for many.
-    assert figures["objects_a_search"] < 50
+    assert figures["objects_a_search"] < 5
     if SEARCHES >= 1000:
         assert figures["memory_kb_a_search"] < 20
 
