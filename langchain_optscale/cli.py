@@ -13,6 +13,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.cli_doctor import add_doctor
 from langchain_optscale.cli_options import add_checks, add_command, add_policy, open_policy, print_json, verifier_of
 from langchain_optscale.cli_pools import add_record, add_replay
 from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ask(commands)
     add_record(commands)
     add_replay(commands)
+    add_doctor(commands)
     return parser
 
 

@@ -9,6 +9,7 @@ OptScaleError
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
+├── EndpointError        (RuntimeError)  a model server cannot be reached, rejects the key or fails its examination
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AllCandidatesFailed",
     "EmptyCandidateError",
+    "EndpointError",
     "InvalidRecordError",
     "InvalidScoreError",
     "LocalServerError",
@@ -64,6 +66,10 @@ class EmptyCandidateError(OptScaleError, ValueError):
 
 class LocalServerError(OptScaleError, RuntimeError):
     """The embedded model's server did not start, or died while it was needed."""
+
+
+class EndpointError(OptScaleError, RuntimeError):
+    """A model server cannot be reached, rejects the key, or fails what `optscale doctor` requires of it."""
 
 
 class MissingExtraError(OptScaleError, ImportError):
