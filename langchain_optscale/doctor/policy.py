@@ -75,7 +75,9 @@ class PolicyExamination(Examination):
                 else "does the model have a chat template? see vllm serve --chat-template"
             )
             raise Finding(f"an empty answer (finish_reason {said!r})", hint, None if said != "length" else "warning")
-        return f"{_count((message.usage_metadata or {}).get('output_tokens'), 'token')} in {seconds:.2f} s"
+        return (
+            f"{_count(message.usage_metadata and message.usage_metadata['output_tokens'], 'token')} in {seconds:.2f} s"
+        )
 
     def choices(self) -> str:
         """One request gives several choices."""
@@ -116,7 +118,7 @@ class PolicyExamination(Examination):
     def logprobs(self) -> str:
         """Answers carry log-probabilities."""
         (message,) = self._draw(logprobs=True)
-        entries = (message.response_metadata.get("logprobs") or {}).get("content")
+        entries: Any = (message.response_metadata.get("logprobs") or {}).get("content")
         if not entries:
             hint = "ConfidenceVerifier, and a judge read by log-probabilities, cannot work with this server"
             raise Finding("no log-probabilities in the answer", hint)

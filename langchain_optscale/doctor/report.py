@@ -201,4 +201,3 @@ def describe(error: Exception) -> tuple[str, str]:
     if isinstance(error, OptScaleError):
         return str(error), "the server's answer is not of the form that this check needs"
     return f"{type(error).__name__}: {error}", "the server's answer is not of the form that this check needs"
-

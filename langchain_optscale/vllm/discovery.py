@@ -107,7 +107,9 @@ def reaching(where: str) -> Iterator[None]:
     try:
         yield
     except openai.APIConnectionError as error:
-        raise EndpointError(f"{where} cannot be reached ({error.__cause__ or error}): is the server running?") from error
+        raise EndpointError(
+            f"{where} cannot be reached ({error.__cause__ or error}): is the server running?"
+        ) from error
     except openai.AuthenticationError as error:
         raise EndpointError(f"{where} rejects the key: pass the one of its --api-key as api_key") from error
     except openai.APIStatusError as error:

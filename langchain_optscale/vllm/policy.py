@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from langchain_optscale.errors import MissingExtraError, SettingsError
 from langchain_optscale.vllm.discovery import POLICY_KEY, api_key_of, choose, connect, models_at, reaching
 from langchain_optscale.vllm.replicas import Replicas
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
 
 __all__ = ["vllm_policy"]
 

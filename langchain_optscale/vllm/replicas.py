@@ -123,7 +123,9 @@ class Replicas:
         now = self._clock()
         with _lock:
             return [
-                ReplicaState(one.root, one.pending, one.failures, max(0.0, one.rests_until - now) if one.failures else 0)
+                ReplicaState(
+                    one.root, one.pending, one.failures, max(0.0, one.rests_until - now) if one.failures else 0
+                )
                 for one in self._replicas
             ]
 
@@ -137,7 +139,7 @@ class Replicas:
         Returns:
             The lease, to be ended by `fail` or `release`.
         """
-        global _takings  # noqa: PLW0603 - one order of all requests, so that equal servers take turns
+        global _takings
         with _lock:
             now = self._clock()
             free = [replica for replica in self._replicas if replica.root not in avoid]

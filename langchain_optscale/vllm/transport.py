@@ -16,18 +16,17 @@ import asyncio
 import json
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import openai
 
-from langchain_optscale.vllm.replicas import Replicas
-
 if TYPE_CHECKING:
-    import httpx
+    from collections.abc import AsyncIterator, Iterator
 
-    from langchain_optscale.vllm.replicas import Lease
+    import httpx2 as httpx
+
+    from langchain_optscale.vllm.replicas import Lease, Replicas
 else:
     # The SDK's own client says which library it speaks: httpx until version 2, httpx2 since version 3.
     httpx = import_module(

@@ -65,6 +65,13 @@ def says(text):
     return script
 
 
+async def until(condition, seconds=5.0):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.02)
+
+
 PATHS = ["sync", "async", "stream", "astream"]
 
 
@@ -91,7 +98,8 @@ def test_a_server_that_is_gone_is_passed_over(path):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
-    "fault", [Reply(reset=True), Reply(status=503, body="{}"), Reply(status=429, body="{}"), Reply(status=502, body="<")]
+    "fault",
+    [Reply(reset=True), Reply(status=503, body="{}"), Reply(status=429, body="{}"), Reply(status=502, body="<")],
 )
 def test_faults_before_the_answer_go_to_the_next_server(path, fault):
     with scripted_server(lambda number, payload: fault) as bad, scripted_server(says("good")) as good:
@@ -170,14 +178,12 @@ def test_a_path_before_v1_is_kept_for_each_server():
 async def test_cancelling_closes_the_request_and_blames_nobody():
     with scripted_server(lambda number, payload: Reply(["x"], delay_s=15)) as server:
         task = asyncio.create_task(model(server.base_url).ainvoke("q"))
-        while not server.requests:
-            await asyncio.sleep(0.02)
+        await until(lambda: server.requests)
         assert pending(server.base_url) == [1]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        while not server.abandoned:
-            await asyncio.sleep(0.02)
+        await until(lambda: server.abandoned)
         assert pending(server.base_url) == [0]
         assert Replicas(server.base_url).states()[0].failures == 0
 

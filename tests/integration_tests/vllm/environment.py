@@ -1,8 +1,8 @@
 """An environment of its own for vLLM's CPU build, so that its pins do not touch ours.
 
-`python -m tests.integration_tests.vllm.environment` installs it where it is missing, and prints its interpreter. It lies
-outside of the checkout, in a directory named after the lock: another lock is another environment, and an environment
-that was not completed is not used.
+`python -m tests.integration_tests.vllm.environment` installs it where it is missing, and prints its interpreter. It
+lies outside of the checkout, in a directory named after the lock: another lock is another environment, and one that was
+not completed is not used.
 """
 
 from __future__ import annotations
