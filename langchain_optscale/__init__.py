@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from langchain_optscale.runnable import OptScale
     from langchain_optscale.session import Session
     from langchain_optscale.stopping import optscale, paper
-    from langchain_optscale.verifiers import ConfidenceVerifier, EnsembleVerifier, Verifier
+    from langchain_optscale.verifiers import (
+        ConfidenceVerifier,
+        EnsembleVerifier,
+        LLMJudge,
+        RewardModelVerifier,
+        Verifier,
+    )
 
 # Where each public name lives; imported when it is first asked for, so that importing the package stays cheap.
 _HOMES = {
@@ -30,7 +36,7 @@ _HOMES = {
     "runnable": ("OptScale",),
     "session": ("Session",),
     "stopping": ("optscale", "paper"),
-    "verifiers": ("ConfidenceVerifier", "EnsembleVerifier", "Verifier"),
+    "verifiers": ("ConfidenceVerifier", "EnsembleVerifier", "LLMJudge", "RewardModelVerifier", "Verifier"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -46,9 +52,11 @@ __all__ = [
     "Estimate",
     "Failure",
     "FixedPrior",
+    "LLMJudge",
     "OptScale",
     "OptScaleError",
     "OptScaleResult",
+    "RewardModelVerifier",
     "Session",
     "SettingsError",
     "StopReason",

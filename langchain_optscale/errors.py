@@ -3,6 +3,7 @@
 OptScaleError
 ├── SettingsError                        a setting is unknown, out of range or contradicts another
 ├── InvalidScoreError    (ValueError)    a verifier answered with something that is not a score in [0, 1]
+│   └── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
@@ -28,6 +29,7 @@ __all__ = [
     "EmptyCandidateError",
     "EndpointError",
     "InvalidRecordError",
+    "InvalidReplyError",
     "InvalidScoreError",
     "LocalServerError",
     "MissingExtraError",
@@ -50,6 +52,10 @@ class SettingsError(OptScaleError):
 
 class InvalidScoreError(OptScaleError, ValueError):
     """A verifier answered with something that is not a finite score in [0, 1]."""
+
+
+class InvalidReplyError(InvalidScoreError):
+    """A judge or a reward server answered, and its answer holds no score."""
 
 
 class InvalidRecordError(OptScaleError, ValueError):

@@ -59,7 +59,8 @@ class SearchSettings(BaseModel):
 
     Attributes:
         policy: The chat model that draws candidates, or any Runnable that answers a prompt with a message or string.
-        verifier: Scores candidates in [0, 1]: a `Verifier`, a Runnable, or a callable `(prompt, candidate) -> float`.
+        verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model as the judge, a Runnable, or a callable
+            `(prompt, candidate) -> float`.
         target: The score in [0, 1] that the best candidate should reach; part of the default rule.
         confidence: The probability in (0, 1) with which it should; part of the default rule.
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and

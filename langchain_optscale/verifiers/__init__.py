@@ -2,7 +2,8 @@
 
 `base` has the interface, `adapters` make a verifier of what already exists (a function, a Runnable),
 `checks` and `json_check` score constraints that a program can decide, `confidence` asks the policy's own
-token probabilities, `combined` makes one verifier of several. `conformance`, imported by its own path, is a
+token probabilities, `judge` asks a chat model, `reward` a reward model on a server, `combined` makes one
+verifier of several. `conformance`, imported by its own path, is a
 test class for verifiers of your own.
 """
 
@@ -14,17 +15,26 @@ from langchain_optscale.verifiers.coercion import to_verdict
 from langchain_optscale.verifiers.combined import EnsembleVerifier
 from langchain_optscale.verifiers.confidence import ConfidenceVerifier
 from langchain_optscale.verifiers.json_check import JSONCheck
+from langchain_optscale.verifiers.judge import LLMJudge
+from langchain_optscale.verifiers.judge_criteria import Criterion, JudgeExample
+from langchain_optscale.verifiers.reward import RewardModelVerifier
+from langchain_optscale.verifiers.reward_logistic import Logistic
 
 __all__ = [
     "CalibratedVerifier",
     "CallableVerifier",
     "ConfidenceVerifier",
+    "Criterion",
     "EnsembleVerifier",
     "JSONCheck",
+    "JudgeExample",
+    "LLMJudge",
     "LengthCheck",
+    "Logistic",
     "NumberCheck",
     "RegexCheck",
     "RequiredWords",
+    "RewardModelVerifier",
     "RunnableVerifier",
     "Verifier",
     "as_verifier",

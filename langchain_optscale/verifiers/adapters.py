@@ -186,23 +186,33 @@ def as_verifier(value: VerifierLike) -> Verifier:
     """Make a verifier of whatever can serve as one.
 
     Args:
-        value: A `Verifier` (returned as it is), a Runnable, or a function `(prompt, candidate)`.
+        value: A `Verifier` (returned as it is), a chat model (becomes an `LLMJudge`), another Runnable, or a function
+            `(prompt, candidate)`.
 
     Returns:
         The verifier.
 
     Raises:
-        SettingsError: It is none of them; or it is a model, which answers with text rather than with a score.
+        SettingsError: It is none of them; or it is a model that does not chat, which answers with text rather than
+            with a score.
 
     Example:
         ```python
         as_verifier(lambda prompt, candidate: len(candidate.text) < 500)
         ```
     """
-    from langchain_core.language_models import BaseLanguageModel
+    from langchain_core.language_models import BaseChatModel, BaseLanguageModel
+    from langchain_core.runnables import RunnableBinding
 
     if isinstance(value, Verifier):
         return value
+    inner: Any = value
+    while isinstance(inner, RunnableBinding):
+        inner = inner.bound
+    if isinstance(inner, BaseChatModel) and isinstance(value, Runnable):
+        from langchain_optscale.verifiers.judge import LLMJudge
+
+        return LLMJudge(value)
     if isinstance(value, BaseLanguageModel):
         raise SettingsError(
             f"the model {type(value).__name__} answers with text, not with a score: make a Runnable that "

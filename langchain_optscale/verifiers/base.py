@@ -8,19 +8,23 @@ distribution.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import run_in_executor
 
+from langchain_optscale.records import Failure
+from langchain_optscale.verifiers._concurrent import arun_together, run_together
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.records import Candidate, Verdict
 
-__all__ = ["Verifier"]
+__all__ = ["Verifier", "as_failure"]
 
 
 class Verifier(ABC):
@@ -77,3 +81,43 @@ class Verifier(ABC):
             Exception: Whatever kept the verifier from a verdict.
         """
         return await run_in_executor(config, self.verify, prompt, candidate, config)
+
+    def verify_batch(
+        self, prompt: PromptValue, candidates: Sequence[Candidate], config: RunnableConfig | None = None
+    ) -> list[Verdict | Failure]:
+        """Score several candidates of one prompt, by default each by `verify` in threads.
+
+        Args:
+            prompt: The user's conversation that the candidates answer.
+            candidates: The candidates; they must not be changed.
+            config: As for `verify`; its "max_concurrency" limits how many are verified at once.
+
+        Returns:
+            For each candidate, in their order, its verdict, or the failure that kept the verifier from one.
+        """
+
+        def one(candidate: Candidate) -> Verdict | Failure:
+            try:
+                return self.verify(prompt, candidate, config)
+            except Exception as error:  # noqa: BLE001 - one candidate's error must not cost the others' verdicts
+                return as_failure(error)
+
+        return run_together([partial(one, candidate) for candidate in candidates], config)
+
+    async def averify_batch(
+        self, prompt: PromptValue, candidates: Sequence[Candidate], config: RunnableConfig | None = None
+    ) -> list[Verdict | Failure]:
+        """As `verify_batch`, by default each by `averify` at once; cancelling it cancels them all."""
+
+        async def one(candidate: Candidate) -> Verdict | Failure:
+            try:
+                return await self.averify(prompt, candidate, config)
+            except Exception as error:  # noqa: BLE001 - one candidate's error must not cost the others' verdicts
+                return as_failure(error)
+
+        return await arun_together([partial(one, candidate) for candidate in candidates], config)
+
+
+def as_failure(error: Exception) -> Failure:
+    """A verifier's error as a value."""
+    return Failure("verify", f"{type(error).__name__}: {error}", attempts=1)

@@ -2,42 +2,72 @@
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from langchain_optscale.errors import InvalidScoreError
+from langchain_optscale.errors import InvalidScoreError, SettingsError
 from langchain_optscale.records import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
+from langchain_optscale.verifiers.logprobs import read_logprob, token_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-__all__ = ["ConfidenceVerifier"]
+__all__ = ["ConfidenceVerifier", "Statistic"]
 
-# Servers add logits in single precision, so the log of a probability of 1 may come out a little above 0.
-_ROUNDING = 1e-6
+Statistic = Literal["mean", "minimum", "lowest", "last"]
+"""Which tokens are looked at: all, the least probable one, the tail of the least probable, or the tail of the text."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConfidenceVerifier(Verifier):
     """Scores a candidate by the geometric mean of its tokens' probabilities, exp(mean log-probability).
 
     The figure tells how sure the policy was of its wording, not whether it is right: good for ranking the
-    candidates of one question, and in need of calibration before it is read as a probability. The verdict's
-    `raw` has `tokens`, how many there were, and `mean_logprob`.
+    candidates of one question, and in need of calibration before it is read as a probability. A long answer dilutes a
+    weak spot in the mean; the tail of the least probable tokens does not, and the tail of the text is where the final
+    answer usually stands. The verdict's `raw` has `tokens`, how many there were, `mean_logprob` and `minimum_logprob`,
+    and for the two tails `tail_tokens` and `tail_logprob`, their mean.
 
     The policy is called with `logprobs=True` and must answer in OpenAI's form,
-    `message.response_metadata["logprobs"]["content"]`, as `ChatOpenAI` does.
+    `message.response_metadata["logprobs"]["content"]`, as `ChatOpenAI` does, for each of several choices and after
+    streaming too.
+
+    Attributes:
+        statistic: "mean" over all tokens, "minimum" for the least probable token, "lowest" or "last" for the mean over
+            the least probable or the last tokens.
+        tail: How many tokens "lowest" and "last" look at: a whole number from 1, or a share in (0, 1) of all tokens,
+            rounded up.
+
+    Raises:
+        SettingsError: A setting is out of range.
 
     Example:
         ```python
-        OptScale(policy=ChatOpenAI(model="gpt-4.1-mini"), verifier=ConfidenceVerifier())
+        OptScale(policy=ChatOpenAI(model="gpt-4.1-mini"), verifier=ConfidenceVerifier("lowest", tail=0.1))
         ```
     """
+
+    statistic: Statistic = "mean"
+    tail: int | float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.statistic not in get_args(Statistic):
+            raise SettingsError(f"statistic must be 'mean', 'minimum', 'lowest' or 'last', got {self.statistic!r}")
+        if not is_finite(self.tail) or not (0 < self.tail < 1 or (isinstance(self.tail, int) and self.tail >= 1)):
+            raise SettingsError(f"tail must be a whole number from 1, or a share in (0, 1), got {self.tail!r}")
+
+    def __repr__(self) -> str:
+        if self.statistic == "mean":
+            return "ConfidenceVerifier()"
+        tail = f", tail={self.tail}" if self.statistic in ("lowest", "last") else ""
+        return f"ConfidenceVerifier({self.statistic!r}{tail})"
 
     @property
     def policy_kwargs(self) -> Mapping[str, Any]:
@@ -53,30 +83,29 @@ class ConfidenceVerifier(Verifier):
         Raises:
             InvalidScoreError: The message has no log-probabilities, or some that cannot be such.
         """
-        logprobs = [_logprob(entry) for entry in _entries(candidate)]
-        mean = math.fsum(logprobs) / len(logprobs)
-        return Verdict(
-            math.exp(mean),
-            f"the {len(logprobs)} tokens have a geometric mean probability of {math.exp(mean):.4g}",
-            raw={"tokens": len(logprobs), "mean_logprob": mean},
-        )
+        entries = token_entries(candidate.message)
+        if not entries:
+            raise InvalidScoreError(
+                f"candidate {candidate.index} carries no token log-probabilities: ConfidenceVerifier needs a "
+                "policy that returns them for logprobs=True, in response_metadata['logprobs']['content']"
+            )
+        logprobs = [read_logprob(entry) for entry in entries]
+        count = len(logprobs)
+        mean, minimum = _mean(logprobs), min(logprobs)
+        raw = {"tokens": count, "mean_logprob": mean, "minimum_logprob": minimum}
+        if self.statistic == "mean":
+            said, value = f"the {count} tokens have a geometric mean probability of", mean
+        elif self.statistic == "minimum":
+            said, value = f"the least probable of {count} tokens has probability", minimum
+        else:
+            size = min(count, self.tail if isinstance(self.tail, int) else math.ceil(self.tail * count))
+            tail = logprobs[-size:] if self.statistic == "last" else heapq.nsmallest(size, logprobs)
+            value = _mean(tail)
+            which = "last" if self.statistic == "last" else "least probable"
+            said = f"the {size} {which} of {count} tokens have a geometric mean probability of"
+            raw |= {"tail_tokens": size, "tail_logprob": value}
+        return Verdict(math.exp(value), f"{said} {math.exp(value):.4g}", raw=raw)
 
 
-def _entries(candidate: Candidate) -> list[Any]:
-    logprobs = candidate.message.response_metadata.get("logprobs")
-    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    if not isinstance(content, list) or not content:
-        raise InvalidScoreError(
-            f"candidate {candidate.index} carries no token log-probabilities: ConfidenceVerifier needs a "
-            "policy that returns them for logprobs=True, in response_metadata['logprobs']['content']"
-        )
-    return content
-
-
-def _logprob(entry: Any) -> float:
-    value = entry.get("logprob") if isinstance(entry, Mapping) else None
-    if not is_finite(value) or value > _ROUNDING:
-        raise InvalidScoreError(
-            f"the policy must return token log-probabilities, finite numbers of at most 0, got {value!r}"
-        )
-    return min(float(value), 0.0)
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

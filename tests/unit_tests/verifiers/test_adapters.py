@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
 from langchain_optscale.records import Usage, Verdict
-from langchain_optscale.verifiers import CallableVerifier, RunnableVerifier, Verifier, as_verifier, to_verdict
+from langchain_optscale.verifiers import CallableVerifier, LLMJudge, RunnableVerifier, Verifier, as_verifier, to_verdict
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 
 PROMPT = StringPromptValue(text="question")
@@ -129,12 +129,14 @@ def test_as_verifier():
     assert isinstance(as_verifier(RunnableLambda(len)), RunnableVerifier)
     assert isinstance(as_verifier(share_of_a), CallableVerifier)
     assert isinstance(as_verifier(max), CallableVerifier)
+    assert isinstance(as_verifier(judge()), LLMJudge)
+    assert isinstance(as_verifier(judge().bind(stop=["x"]).with_config(tags=["t"])), LLMJudge)
 
 
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (judge(), "StrOutputParser"),
+        (FakeListLLM(responses=["7"]), "StrOutputParser"),
         ("exact", "str"),
         (None, "None"),
         (Verifier, "instance"),

@@ -1,0 +1,59 @@
+"""Several calls at once: threads on the sync path, tasks on the async one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from langchain_core.runnables.config import get_executor_for_config
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from langchain_core.runnables import RunnableConfig
+
+__all__ = ["arun_together", "run_together"]
+
+T = TypeVar("T")
+
+
+def run_together(calls: Sequence[Callable[[], T]], config: RunnableConfig | None) -> list[T]:
+    """Make all calls, at most "max_concurrency" of the config at once.
+
+    Returns:
+        What each call returned, in their order.
+
+    Raises:
+        Exception: The error of the first call, in their order, that failed; the calls under way are waited for.
+    """
+    if len(calls) == 1:
+        return [calls[0]()]
+    with get_executor_for_config(config) as executor:
+        futures = [executor.submit(call) for call in calls]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+async def arun_together(calls: Sequence[Callable[[], Awaitable[T]]], config: RunnableConfig | None) -> list[T]:
+    """As `run_together`; where one fails, or this is cancelled, the others are cancelled and waited for."""
+    limit = (config or {}).get("max_concurrency")
+    room: Any = asyncio.Semaphore(limit) if limit else nullcontext()
+
+    async def one(call: Callable[[], Awaitable[T]]) -> T:
+        async with room:
+            return await call()
+
+    error: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(call)) for call in calls]
+    except BaseExceptionGroup as errors:
+        error = errors.exceptions[0]
+    if error is not None:
+        # Out here, so that the error keeps the cause it had instead of getting the group as its context.
+        raise error
+    return [task.result() for task in tasks]

@@ -1,0 +1,133 @@
+"""The transport to a pooling server: the `openai` client, which retries nothing here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from langchain_optscale.errors import InvalidReplyError, SettingsError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+    from pydantic import SecretStr
+
+__all__ = ["PoolingClient"]
+
+
+class PoolingClient:
+    """Posts JSON to the routes at a server's root.
+
+    Threads share one client with its open connections. Tasks share one client for each event loop, which opens a
+    connection for each request, since nobody tells a client when its event loop ends.
+
+    Args:
+        base_url: The server's root; a "/v1" at its end is taken off.
+        api_key: Sent as a bearer token; no key of the environment is ever sent.
+        timeout_s: Seconds until a request is given up, above 0.
+
+    Raises:
+        SettingsError: The address is none, or holds a password.
+    """
+
+    def __init__(self, base_url: str, api_key: SecretStr | None, timeout_s: float) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingsError("base_url must be the server's address, such as 'http://localhost:8000'")
+        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+            raise SettingsError("base_url must hold neither credentials nor a query: give the key as api_key")
+        self.root = base_url.rstrip("/").removesuffix("/v1")
+        self._api_key = api_key
+        self._timeout_s = timeout_s
+        self._sync: OpenAI | None = None
+        self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = weakref.WeakKeyDictionary()
+        self._mutex = threading.Lock()
+
+    def post(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send one request and wait for its answer.
+
+        Raises:
+            openai.APIStatusError: The server answered with an error status.
+            openai.APIConnectionError: It could not be reached, or took too long.
+            InvalidReplyError: It answered with something that is no JSON object.
+        """
+        import openai
+
+        with self._mutex:
+            if self._sync is None:
+                self._sync = openai.OpenAI(**self._settings())
+            client = self._sync
+        try:
+            return _mapping(route, client.post(route, cast_to=str, body=dict(body)))
+        except openai.NotFoundError as error:
+            raise _explained(error, route) from error
+
+    async def apost(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As `post`; cancelling it closes the connection."""
+        import openai
+
+        loop = asyncio.get_running_loop()
+        with self._mutex:
+            client = self._async.get(loop)
+            if client is None:
+                settings = self._settings()
+                settings["default_headers"]["Connection"] = "close"
+                # Of our own, since the client's own one starts a task in whatever loop runs when it is collected.
+                http_client = openai.DefaultAsyncHttpxClient(timeout=self._timeout_s)
+                client = self._async[loop] = openai.AsyncOpenAI(**settings, http_client=http_client)
+        try:
+            return _mapping(route, await client.post(route, cast_to=str, body=dict(body)))
+        except openai.NotFoundError as error:
+            raise _explained(error, route) from error
+
+    def close(self) -> None:
+        """Close the connections that threads have kept open; a later request opens new ones."""
+        with self._mutex:
+            client, self._sync = self._sync, None
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close this event loop's client, and the threads' one."""
+        with self._mutex:
+            client = self._async.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+        self.close()
+
+    def _settings(self) -> dict[str, Any]:
+        from openai import Omit
+
+        # What the client would otherwise take out of the environment belongs to OpenAI, not to this server.
+        headers: dict[str, Any] = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
+        return {
+            "base_url": self.root,
+            "api_key": self._api_key.get_secret_value() if self._api_key else "not-needed",
+            "max_retries": 0,
+            "timeout": self._timeout_s,
+            "default_headers": headers,
+        }
+
+
+def _mapping(route: str, text: str) -> Mapping[str, Any]:
+    try:
+        reply = json.loads(text)
+    except (ValueError, RecursionError):
+        reply = None
+    if not isinstance(reply, Mapping):
+        raise InvalidReplyError(f"the server's answer to {route} is no JSON object: {text[:60]!r}")
+    return reply
+
+
+def _explained(error: Any, route: str) -> Any:
+    """The same error with what to do about it: a missing route is the commonest mistake."""
+    return type(error)(
+        f"{error.message}: the server has no {route} for this model; is it started with --runner pooling, is base_url "
+        "its root, and does `kind` fit the model?",
+        response=error.response,
+        body=error.body,
+    )
