@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.verifiers import LLMJudge, RewardModelVerifier
 from langchain_optscale.vllm.discovery import VERIFIER_KEY, api_key_of, discover
 from langchain_optscale.vllm.policy import vllm_policy
 from langchain_optscale.vllm.replicas import Replicas
@@ -66,8 +67,6 @@ def vllm_verifier(
         model = served.model
         if kind == "auto":
             kind = _kind_for(served.task, replicas)
-    from langchain_optscale.verifiers import LLMJudge, RewardModelVerifier
-
     if kind == "judge":
         judge = vllm_policy(replicas.roots, model, api_key=key, temperature=0.0, timeout_s=timeout_s)
         return LLMJudge(judge, **kwargs)
