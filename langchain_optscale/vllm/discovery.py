@@ -145,7 +145,10 @@ def models_at(client: openai.OpenAI) -> dict[str, int | None]:
     Raises:
         SettingsError: What answers there is no OpenAI-compatible server.
     """
-    listed: Any = client.get("/models", cast_to=object)
+    try:
+        listed: Any = client.get("/models", cast_to=object)
+    except ValueError:  # no JSON
+        listed = None
     entries = listed.get("data") if isinstance(listed, dict) else None
     if not isinstance(entries, list) or not all(isinstance(one, dict) and "id" in one for one in entries):
         raise SettingsError(f"{client.base_url}models is no list of models: is this an OpenAI-compatible server?")
@@ -197,6 +200,8 @@ def _post(client: openai.OpenAI, route: str, body: dict[str, Any]) -> Any:
         if error.status_code in {405, 501}:
             return None
         raise
+    except ValueError:  # no JSON
+        return None
 
 
 def _pooled(answer: Any) -> Literal["one", "several", "steps"] | None:

@@ -1,11 +1,13 @@
 """Build the tiny models of these tests; run by the interpreter of vLLM's environment, where torch is.
 
-`python build_models.py DIRECTORY LESSONS.json` writes three models into the directory:
+`python build_models.py DIRECTORY LESSONS.json [FILE.gguf]` writes these models into the directory:
 
 - `policy`: a Llama with random weights and a chat template, so that every sample differs;
 - `classifier`: a Llama with one label, its head fitted to the lessons: it knows these right answers from these wrong
   ones, and nothing else;
-- `prm`: Qwen2.5-Math-PRM's architecture with random weights, two labels for each step.
+- `prm`: Qwen2.5-Math-PRM's architecture with random weights, two labels for each step;
+- `smollm2`, where the file of SmolLM2-135M-Instruct is given: the same model in float32, for what needs
+  a model that can read and write.
 
 A lesson is `{"question", "right", "wrong"}`. Heads have dimension 32: with 16, vLLM's CPU engine dies.
 """
@@ -21,6 +23,8 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
@@ -116,9 +120,23 @@ def build_prm(directory: Path, words: PreTrainedTokenizerFast) -> None:
     words.save_pretrained(directory)
 
 
+def convert(directory: Path, source: Path) -> None:
+    """The embedded default model in the form that vLLM reads."""
+    words = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    read = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+    # Made anew from what was read: the one that was read still believes to be quantised.
+    description = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+    model = LlamaForCausalLM(LlamaConfig(**description))
+    model.load_state_dict(read.state_dict())
+    model.save_pretrained(directory)
+    words.save_pretrained(directory)
+
+
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     words = tokenizer()
     build_policy(target / "policy", words)
     build_classifier(target / "classifier", words, json.loads(Path(sys.argv[2]).read_text()))
     build_prm(target / "prm", words)
+    if len(sys.argv) > 3:
+        convert(target / "smollm2", Path(sys.argv[3]))

@@ -11,17 +11,16 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
 KEY = "sk-test-of-vllm-only"
 CONTEXT = 4096
 _STARTUP_S = 240.0
-_BUILDER = Path(__file__).with_name("build_models.py")
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
@@ -48,6 +47,7 @@ RECIPES = {
     "policy": Recipe("policy", (*_GENERATE, "--api-key", KEY), KEY),
     "policy-2": Recipe("policy", (*_GENERATE, "--api-key", KEY), KEY),
     "classifier": Recipe("classifier", ("--runner", "pooling")),
+    "smollm2": Recipe("smollm2", _GENERATE),
     "prm": Recipe("prm", ("--runner", "pooling", "--pooler-config", _STEPS)),
     "policy-without-prefix-cache": Recipe("policy", (*_GENERATE, "--no-enable-prefix-caching")),
     "policy-with-prefix-cache": Recipe("policy", (*_GENERATE, "--enable-prefix-caching")),
@@ -59,11 +59,12 @@ class VllmServer:
 
     Args:
         python: The interpreter of vLLM's environment.
-        directory: Where the models are, and where logs go.
+        models: Where the models are.
+        logs: Where logs go.
         name: One of `RECIPES`.
     """
 
-    def __init__(self, python: Path, directory: Path, name: str) -> None:
+    def __init__(self, python: Path, models: Path, logs: Path, name: str) -> None:
         recipe = RECIPES[name]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -73,8 +74,8 @@ class VllmServer:
         self.key = recipe.key
         self.root = f"http://127.0.0.1:{self.port}"
         self.base_url = f"{self.root}/v1"
-        self.log = directory / f"{name}.log"
-        command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(directory / recipe.model)]
+        self.log = logs / f"{name}.log"
+        command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(models / recipe.model)]
         command += ["--served-model-name", recipe.model, "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--dtype", "float32", "--max-model-len", str(CONTEXT), "--enforce-eager", *recipe.arguments]
         with self.log.open("w") as log:
@@ -84,7 +85,7 @@ class VllmServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **_ENVIRONMENT},
-                cwd=directory,
+                cwd=logs,
                 # A process group of its own, so that its engine and workers end with it.
                 start_new_session=True,
             )
@@ -161,17 +162,18 @@ class Servers:
 
     Args:
         python: The interpreter of vLLM's environment.
-        directory: Where models and logs go; the models are built when this is made.
-        lessons: What the classifier's head is fitted to.
+        models: Where the models are.
+        logs: Where logs go.
         at_once: How many servers may run at the same time.
     """
 
-    def __init__(self, python: Path, directory: Path, lessons: list[dict[str, str]], at_once: int = 2) -> None:
+    def __init__(self, python: Path, models: Path, logs: Path, at_once: int = 2) -> None:
         self._python = python
-        self._directory = directory
+        self._models = models
+        self._logs = logs
         self._at_once = at_once
         self._running: dict[str, VllmServer] = {}
-        build_models(python, directory, lessons)
+        self.versions: set[str] = set()
 
     def start(self, *names: str) -> list[VllmServer]:
         """These servers, all running at the same time.
@@ -188,23 +190,12 @@ class Servers:
         for name in list(self._running)[: max(0, len(self._running) + len(new) - self._at_once)]:
             self._running.pop(name).stop()
         # Loading takes the better part of a minute: together, not one after another.
-        self._running |= {name: VllmServer(self._python, self._directory, name) for name in new}
-        return [self._running[name].wait() for name in names]
+        self._running |= {name: VllmServer(self._python, self._models, self._logs, name) for name in new}
+        ready = [self._running[name].wait() for name in names]
+        self.versions.update(server.version for server in ready)
+        return ready
 
     def stop(self) -> None:
         """End them all."""
         while self._running:
             self._running.popitem()[1].stop()
-
-
-def build_models(python: Path, directory: Path, lessons: list[dict[str, str]]) -> None:
-    """Write the tiny models."""
-    path = directory / "lessons.json"
-    path.write_text(json.dumps(lessons))
-    subprocess.run(  # noqa: S603 - our own command
-        [str(python), str(_BUILDER), str(directory), str(path)],
-        check=True,
-        env={**os.environ, **_ENVIRONMENT},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
