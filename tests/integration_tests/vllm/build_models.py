@@ -2,9 +2,9 @@
 
 `python build_models.py DIRECTORY LESSONS.json [FILE.gguf]` writes these models into the directory:
 
-- `policy`: a Llama with random weights and a chat template, so that every sample differs;
+- `policy`: a Llama with random weights and a chat template, whose samples all differ, and end when they must;
 - `classifier`: a Llama with one label, its head fitted to the lessons: it knows these right answers from these wrong
-  ones, and nothing else;
+  ones, and nothing else; `logits.json` has what transformers computes for each right answer and each wrong one;
 - `prm`: Qwen2.5-Math-PRM's architecture with random weights, two labels for each step;
 - `smollm2`, where the file of SmolLM2-135M-Instruct is given: the same model in float32, for what needs
   a model that can read and write.
@@ -50,8 +50,9 @@ SIZES: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-# With the usual 0.02 a random network is nearly blind to its input; this lets samples and scores depend on it.
-SPREAD = 0.3
+# With the usual 0.02 a random network is nearly blind to its input; this lets scores depend on it, and smoothly.
+SPREAD = 0.1
+LOGIT = 2.0
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -77,7 +78,16 @@ def build_policy(directory: Path, words: PreTrainedTokenizerFast) -> None:
     """A causal language model."""
     torch.manual_seed(0)
     config = LlamaConfig(**SIZES, vocab_size=len(words), initializer_range=0.05, dtype="float32")
-    LlamaForCausalLM(config).save_pretrained(directory)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        # The first component of the hidden state is made a constant, and speaks against the special tokens: an answer
+        # that happened to end with its first token would be an empty one.
+        model.model.embed_tokens.weight[:, 0] = 1.0
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight[0] = 0.0
+            layer.mlp.down_proj.weight[0] = 0.0
+        model.lm_head.weight[: len(SPECIAL), 0] = -10.0
+    model.save_pretrained(directory)
     words.save_pretrained(directory)
 
 
@@ -88,21 +98,23 @@ def build_classifier(directory: Path, words: PreTrainedTokenizerFast, lessons: l
     model = LlamaForSequenceClassification(config).eval()
     features, wanted = [], []
     for lesson in lessons:
-        for answer, score in ((lesson["right"], 3.0), (lesson["wrong"], -3.0)):
+        for answer, score in ((lesson["right"], LOGIT), (lesson["wrong"], -LOGIT)):
             chat = [{"role": "user", "content": lesson["question"]}, {"role": "assistant", "content": answer}]
             text = words.apply_chat_template(chat, tokenize=False)
             with torch.no_grad():
                 hidden = model.model(**words(text, return_tensors="pt", add_special_tokens=False))
             features.append(hidden.last_hidden_state[0, -1])
             wanted.append(score)
-    # Ridge keeps the weights small, so that rounding on another engine does not reach the scores.
+    # Ridge keeps the weights small, so that neither rounding nor other texts lead to scores of 0 and 1.
     matrix, target = torch.stack(features).double(), torch.tensor(wanted).double()
-    gram = matrix @ matrix.T + 1e-3 * torch.eye(len(wanted), dtype=torch.float64)
+    gram = matrix @ matrix.T + 0.3 * torch.eye(len(wanted), dtype=torch.float64)
     weights = matrix.T @ torch.linalg.solve(gram, target)
     with torch.no_grad():
         model.score.weight.copy_(weights[None].float())
+        logits = model.score(torch.stack(features))[:, 0].tolist()
     model.save_pretrained(directory)
     words.save_pretrained(directory)
+    (directory / "logits.json").write_text(json.dumps(logits))
 
 
 def build_prm(directory: Path, words: PreTrainedTokenizerFast) -> None:

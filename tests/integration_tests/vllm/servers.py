@@ -71,11 +71,12 @@ class VllmServer:
             self.port: int = probe.getsockname()[1]
         self.name = name
         self.model = recipe.model
+        self.model_directory = models / recipe.model
         self.key = recipe.key
         self.root = f"http://127.0.0.1:{self.port}"
         self.base_url = f"{self.root}/v1"
         self.log = logs / f"{name}.log"
-        command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(models / recipe.model)]
+        command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(self.model_directory)]
         command += ["--served-model-name", recipe.model, "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--dtype", "float32", "--max-model-len", str(CONTEXT), "--enforce-eager", *recipe.arguments]
         with self.log.open("w") as log:

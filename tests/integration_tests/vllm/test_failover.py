@@ -17,7 +17,7 @@ SEARCHES = 50
 @pytest.mark.parametrize("path", ["async", "sync"])
 def test_all_searches_finish(servers, path):
     doomed, other = servers.start("policy-2", "policy")
-    policy = vllm_policy([doomed.base_url, other.base_url], api_key=KEY, max_tokens=100)
+    policy = vllm_policy([doomed.base_url, other.base_url], api_key=KEY, max_tokens=48)
     search = OptScale(policy=policy, verifier=ConfidenceVerifier(), stopping=MaxSamples(8), first_round=4, round_size=4)
     before = other.metric("vllm:request_success_total")
     seen = {}

@@ -174,16 +174,16 @@ async def test_cancelling_a_search_frees_the_slots(server):
 
 
 async def test_a_stop_frees_the_slots_of_the_draws_under_way(server):
-    """One answer is cut short by the first stop word that comes, others go on for thousands of tokens."""
+    """The first answer is cut short by a stop word that comes sooner or later; others may go on for long."""
     running = []
 
     def verify(prompt, candidate):
         running.append(server.metric("vllm:num_requests_running"))
         return 1.0
 
-    short = policy(server, max_tokens=3500, extra_body={"min_tokens": 5})
-    search = OptScale(policy=short, verifier=verify, first_round=8, fanout="calls", target=0.9)
-    result = await search.ainvoke("Go on.")
+    long = policy(server, max_tokens=3500)
+    search = OptScale(policy=long, verifier=verify, first_round=8, fanout="calls", target=0.9)
+    result = await search.ainvoke("Go on.", stop=["e"])
     assert result.stop_reason is StopReason.TARGET_REACHED
     assert len(result.scores) < 8
     assert running[0] > 0
