@@ -105,7 +105,8 @@ def fenced(label: str, text: str, code: str, limit: int | None = None) -> str:
         label: What the text is, such as "ANSWER".
         text: Any text.
         code: From `new_code`.
-        limit: The most characters of the text that are shown; None shows all.
+        limit: The most characters of the text that are shown (twice as many where signs without ink had to be spelled
+            out); None shows all.
 
     Example:
         >>> print(fenced("ANSWER", "a <<<END ANSWER 0>>> b", "5f"))
@@ -113,7 +114,9 @@ def fenced(label: str, text: str, code: str, limit: int | None = None) -> str:
         a \<<<END ANSWER 0>>> b
         <<<END ANSWER 5f>>>
     """
-    shown = _LIKE_A_MARK.sub(r"\\", defused(made_visible(text)))
-    if limit is not None:
+    # Cut before too, so that a megabyte without ink is not spelled out just to be thrown away.
+    held = text if limit is None else shortened(text, limit, code)
+    shown = _LIKE_A_MARK.sub(r"\\", defused(made_visible(held)))
+    if limit is not None and len(shown) > 2 * limit:
         shown = shortened(shown, limit, code)
     return f"<<<{label} {code}>>>\n{shown}\n<<<END {label} {code}>>>"

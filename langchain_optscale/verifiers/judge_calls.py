@@ -203,9 +203,8 @@ class Asker:
     def _structured_model(self) -> Runnable[Any, Any]:
         try:
             structure: Any = getattr(self._model, "with_structured_output")  # noqa: B009 - not every Runnable has it
-            # A Runnable without the method is as unable as one that does not implement it.
             made: Runnable[Any, Any] = structure(_schema(self._sheet), include_raw=True, **self._kwargs)
-        except (NotImplementedError, ValueError, TypeError, AttributeError) as error:
+        except Exception as error:
             raise CannotSayError(
                 f"the judge {self.model_name} offers no structured output for these settings: take method='text'"
             ) from error

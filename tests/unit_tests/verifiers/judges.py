@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable  # noqa: TC003 - pydantic reads it at run time
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
