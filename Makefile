@@ -7,7 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test integration_test_vllm lint format bench bench_honesty bench_peers bench_vllm docs help clean
+.PHONY: demo test integration_test integration_test_vllm lint format bench bench_chaos bench_honesty bench_peers bench_vllm docs \
+	help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -17,6 +18,7 @@ help:
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
+	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_honesty     predicted against realised chances of reaching a target; about 2 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make bench_vllm        n = 8 in one request against eight requests, on real vLLM; the table of docs/gpu.md"
@@ -68,6 +70,12 @@ format: $(VENV)/lint.stamp
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decision
 	@$(BIN)/python -m benchmarks.replay_speed
+	@$(BIN)/python -m benchmarks.overhead
+	@$(BIN)/python -m benchmarks.heavy_tail
+	@$(BIN)/python -m benchmarks.many_searches
+
+bench_chaos: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.chaos
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive

@@ -13,8 +13,17 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.cli_batch import add_batch
 from langchain_optscale.cli_doctor import add_doctor
-from langchain_optscale.cli_options import add_checks, add_command, add_policy, open_policy, print_json, verifier_of
+from langchain_optscale.cli_options import (
+    add_checks,
+    add_command,
+    add_policy,
+    add_search,
+    open_policy,
+    print_json,
+    search_settings,
+)
 from langchain_optscale.cli_pools import add_record, add_replay
 from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError
 
@@ -62,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_ask(commands)
+    add_batch(commands)
     add_record(commands)
     add_replay(commands)
     add_doctor(commands)
@@ -83,13 +93,7 @@ def _add_ask(commands: Any) -> None:
     parser.add_argument("question")
     add_policy(parser)
     add_checks(parser)
-    search = parser.add_argument_group("search")
-    search.add_argument("--max-samples", type=int, default=16, metavar="N", help="the most candidates (default 16)")
-    search.add_argument("--seed", type=int, default=0, help="seed of the first candidate (default 0)")
-    search.add_argument("--target", type=float, default=0.99, help="score in [0, 1] to reach (default 0.99)")
-    search.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
-    search.add_argument("--token-budget", type=int, metavar="N", help="stop after N tokens")
-    search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
+    add_search(parser)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -118,16 +122,7 @@ def _ask(arguments: argparse.Namespace) -> None:
     from langchain_optscale.runnable import OptScale
 
     with open_policy(arguments) as policy:
-        search = OptScale(
-            policy=policy,
-            verifier=verifier_of(arguments),
-            target=arguments.target,
-            confidence=arguments.confidence,
-            max_samples=arguments.max_samples,
-            token_budget=arguments.token_budget,
-            deadline_s=arguments.deadline,
-            seed=arguments.seed,
-        )
+        search = OptScale(policy=policy, **search_settings(arguments))
         with _table(arguments) as callbacks:
             # Of the two paths, the one whose requests an interrupt can close.
             result = asyncio.run(search.ainvoke(arguments.question, {"callbacks": callbacks}))

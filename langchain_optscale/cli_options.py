@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from langchain_optscale.verifiers import Verifier
 
-__all__ = ["add_checks", "add_command", "add_policy", "open_policy", "print_json", "verifier_of"]
+__all__ = [
+    "add_checks",
+    "add_command",
+    "add_policy",
+    "add_search",
+    "open_policy",
+    "print_json",
+    "search_settings",
+    "verifier_of",
+]
 
 _KEY = "OPTSCALE_POLICY_API_KEY"
 
@@ -57,6 +66,31 @@ def add_checks(parser: argparse.ArgumentParser) -> None:
     checks.add_argument("--contains", action="append", metavar="WORD", help="this word occurs (may be repeated)")
     checks.add_argument("--regex", metavar="PATTERN", help="this pattern matches")
     checks.add_argument("--number", type=float, metavar="X", help="the last number is X")
+
+
+def add_search(parser: argparse.ArgumentParser) -> Any:
+    """Options that say how to search; returns their group."""
+    search = parser.add_argument_group("search")
+    search.add_argument("--max-samples", type=int, default=16, metavar="N", help="the most candidates (default 16)")
+    search.add_argument("--seed", type=int, default=0, help="seed of the first candidate (default 0)")
+    search.add_argument("--target", type=float, default=0.99, help="score in [0, 1] to reach (default 0.99)")
+    search.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
+    search.add_argument("--token-budget", type=int, metavar="N", help="stop after N tokens")
+    search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
+    return search
+
+
+def search_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the options of `add_search` and `add_checks` say, as settings of a search."""
+    return {
+        "verifier": verifier_of(arguments),
+        "target": arguments.target,
+        "confidence": arguments.confidence,
+        "max_samples": arguments.max_samples,
+        "token_budget": arguments.token_budget,
+        "deadline_s": arguments.deadline,
+        "seed": arguments.seed,
+    }
 
 
 @contextlib.contextmanager

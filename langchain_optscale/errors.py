@@ -9,6 +9,7 @@ OptScaleError
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
+├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
 ├── EndpointError        (RuntimeError)  a model server cannot be reached, rejects the key or fails its examination
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
@@ -28,6 +29,7 @@ __all__ = [
     "AllCandidatesFailed",
     "EmptyCandidateError",
     "EndpointError",
+    "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
     "InvalidScoreError",
@@ -68,6 +70,10 @@ class UnreachableTargetError(OptScaleError, ValueError):
 
 class EmptyCandidateError(OptScaleError, ValueError):
     """The policy answered with neither text nor a tool call: there is nothing to verify."""
+
+
+class IncompleteBatch(OptScaleError, RuntimeError):  # noqa: N818 - it says what there is
+    """Questions of a batch have no answer; the others are answered and kept."""
 
 
 class LocalServerError(OptScaleError, RuntimeError):

@@ -13,10 +13,12 @@ from langchain_optscale.records import StopReason
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
+    from rich.progress import Progress, Task
+    from rich.text import Text
 
     from langchain_optscale.results import OptScaleResult
 
-__all__ = ["SearchTable", "console", "one_line"]
+__all__ = ["SearchTable", "batch_bar", "console", "one_line"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -30,6 +32,34 @@ def console(*, stderr: bool = False) -> Console:
     except ImportError as error:
         raise MissingExtraError("A live table", 'pip install "langchain-optscale[cli]"') from error
     return Console(stderr=stderr, highlight=False)
+
+
+def batch_bar() -> Progress:
+    """A bar on standard error for many questions, with their rate and the remaining time.
+
+    Its tasks take the field `failed`, the number of questions that have failed.
+
+    Raises:
+        MissingExtraError: rich is not installed.
+    """
+    out = console(stderr=True)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            """Questions a second, or a minute where they are slow."""
+            speed = task.finished_speed or task.speed or 0.0
+            return Text(f"{speed:.1f}/s" if speed >= 1.0 else f"{speed * 60:.1f}/min")
+
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=out,
+    )
 
 
 class SearchTable(BaseCallbackHandler):

@@ -1,40 +1,99 @@
-"""Which errors are worth another try, and how long to wait before it."""
+"""Which errors are worth another try, and how long to wait before it.
+
+This is the one place that decides: the clients' own retries are off for our requests (see `clients`), since two layers
+that retry multiply.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import tenacity
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
 
-__all__ = ["is_rejection", "is_transient", "patient", "patient_async"]
+__all__ = ["attempts", "is_rejection", "is_transient", "patient", "patient_async", "retry_after_s"]
 
 _TRANSIENT_STATUS = frozenset({408, 409, 429})
 _LONGEST_WAIT_S = 20.0
 _FIRST_WAIT_S = 0.25
+# A server that wants to be left alone for longer than this is not asked again within the search.
+_LONGEST_RETRY_AFTER_S = 60.0
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later.
 
     True for connection errors, timeouts, and HTTP status 408, 409, 429 and 5xx, read from the error's `status_code`
-    or its response's; False for everything else, such as a rejected key or a malformed request.
+    or its response's; False for everything else, such as a rejected key or a malformed request, and where the server
+    asks to be left alone for more than a minute.
     """
-    import httpx
-    import openai
-
-    if isinstance(error, openai.APIConnectionError | httpx.TransportError | ConnectionError | TimeoutError):
-        return True
     status = _status_of(error)
-    return status is not None and (status in _TRANSIENT_STATUS or 500 <= status < 600)
+    if status is not None:
+        passing = status in _TRANSIENT_STATUS or 500 <= status < 600
+        return passing and (retry_after_s(error) or 0.0) <= _LONGEST_RETRY_AFTER_S
+    if isinstance(error, RuntimeError) and str(error) == "Event loop is closed":
+        return True  # the client had kept a connection of an event loop that has ended; it will open a new one
+    return isinstance(error, ConnectionError | TimeoutError) or _is_broken_connection(error)
 
 
 def is_rejection(error: BaseException) -> bool:
     """Whether the server understood the request and refuses this form of it (HTTP 400 or 422)."""
     return _status_of(error) in {400, 422}
+
+
+def retry_after_s(error: BaseException) -> float | None:
+    """How many seconds the server asks to be left alone, by its `Retry-After`; None where it does not say.
+
+    Both forms are read: seconds, and a date, which is taken against the server's own clock where it sent that.
+    """
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    if headers is None:
+        return None
+    value = str(headers.get("retry-after", "")).strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        then = _moment(value)
+        if then is None:
+            return None
+        now = _moment(headers.get("date"))
+        seconds = then - (time.time() if now is None else now)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _moment(date: str | None) -> float | None:
+    try:
+        return None if not date else parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+
+
+def _is_broken_connection(error: BaseException) -> bool:
+    # By name, since clients differ in which HTTP library they use, and none of them needs to be installed.
+    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+    return not names.isdisjoint(_BROKEN)
+
+
+_BROKEN = frozenset(
+    {
+        "openai.APIConnectionError",
+        "anthropic.APIConnectionError",
+        "groq.APIConnectionError",
+        "httpx.TransportError",
+        "httpx2.TransportError",
+        "requests.ConnectionError",
+        "requests.Timeout",
+        "aiohttp.ClientConnectionError",
+        "aiohttp.ClientPayloadError",
+    }
+)
 
 
 def _status_of(error: BaseException) -> int | None:
@@ -45,10 +104,19 @@ def _status_of(error: BaseException) -> int | None:
     return None
 
 
+_backoff = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)
+
+
+def _wait_s(state: tenacity.RetryCallState) -> float:
+    """Full jitter, on top of what the server asks for, so that not all of its clients come back at one moment."""
+    error = state.outcome.exception() if state.outcome else None
+    return float(_backoff(state)) + ((retry_after_s(error) or 0.0) if error else 0.0)
+
+
 def _policy(max_retries: int) -> dict[str, Any]:
     return {
         "retry": tenacity.retry_if_exception(is_transient),
-        "wait": tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+        "wait": _wait_s,
         "stop": tenacity.stop_after_attempt(max_retries + 1),
         "reraise": True,
     }
@@ -64,3 +132,8 @@ def patient(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
 def patient_async(max_retries: int) -> tenacity.AsyncRetrying:
     """Retries in a task; cancelling the task ends the waiting."""
     return tenacity.AsyncRetrying(**_policy(max_retries), sleep=asyncio.sleep)
+
+
+def attempts(statistics: Mapping[str, Any]) -> int:
+    """How often it was tried, by tenacity's own count."""
+    return int(statistics.get("attempt_number", 1))

@@ -7,17 +7,16 @@ the moment the session stops. The sync pump never touches an event loop, the asy
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
+import contextlib
+import queue
 import threading
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.callbacks.base import BaseCallbackManager
-from langchain_core.runnables.config import ContextThreadPoolExecutor
 
-from langchain_optscale.retry import patient, patient_async
-from langchain_optscale.search import Done, Raised, Search
+from langchain_optscale.attempts import Attempts, in_thread
+from langchain_optscale.search import Draw, Raised, Search, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,11 +24,26 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.limits import SharedLimit
     from langchain_optscale.results import OptScaleResult
-    from langchain_optscale.search import Job
+    from langchain_optscale.search import Done, Job
     from langchain_optscale.settings import SearchSettings
 
-__all__ = ["arun_search", "run_search"]
+__all__ = ["Shared", "arun_search", "run_search"]
+
+_T = TypeVar("_T")
+
+
+class Shared(Protocol):
+    """What the searches of a batch share: a line that their requests wait in, and whether it has ended."""
+
+    @property
+    def line(self) -> SharedLimit | None:
+        """A limit on the requests of all of them, beside those of the settings."""
+
+    @property
+    def ended(self) -> threading.Event:
+        """Set when nobody wants the rest any more."""
 
 
 def run_search(
@@ -37,11 +51,13 @@ def run_search(
     prompt: PromptValue,
     config: RunnableConfig,
     call_kwargs: Mapping[str, Any] | None = None,
+    batch: Shared | None = None,
 ) -> OptScaleResult:
     """Search with threads.
 
-    A request that is under way when the search ends cannot be interrupted from outside: it is left to finish in its
-    thread, without a retry, and its answer is dropped. Draws that are still queued are not started.
+    A request that is under way when the search ends is closed at its next chunk where it streams (`cancel="eager"`);
+    else it cannot be interrupted from outside, is left to finish in its thread, without a retry, and its answer is
+    dropped. Draws that are still queued, or wait in line, are not started.
 
     Args:
         settings: What to search with.
@@ -49,40 +65,55 @@ def run_search(
         config: Callbacks, tags and metadata for the child runs; "max_concurrency" limits draws and verifications
             under way at once.
         call_kwargs: The caller's own arguments for the policy.
+        batch: What this search shares with others.
 
     Raises:
         AllCandidatesFailed: No candidate could be scored.
         SettingsError: The settings do not fit the policy.
+        InterruptedError: The batch has ended.
     """
     search = Search(settings, prompt, call_kwargs)
-    give_up = threading.Event()
+    attempts = Attempts(search, config, batch.line if batch else None)
     room = _room(search, config)
-    pool = ContextThreadPoolExecutor(max_workers=room)
-    running: dict[concurrent.futures.Future[Done | Raised], Job] = {}
+    give_up = {Draw: threading.Event(), Verify: threading.Event()}
+    under_way = {Draw: 0, Verify: 0}
+    finished: queue.SimpleQueue[tuple[Job, Done | Raised]] = queue.SimpleQueue()
 
-    def work(job: Job) -> Done | Raised:
-        retrying = patient(settings.max_retries, give_up)
-        began = time.perf_counter()
-        try:
-            return Done(retrying(search.run, job, config), time.perf_counter() - began)
-        except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
-            return Raised(error, _attempts(retrying.statistics))
+    def start(job: Job) -> None:
+        under_way[type(job)] += 1
+        in_thread(lambda: finished.put((job, attempts.try_(job, give_up[type(job)]))))
+
+    def settle(job: Job, outcome: Done | Raised) -> None:
+        under_way[type(job)] -= 1
+        search.settle(job, outcome)
 
     try:
         while not search.over:
-            running.update((pool.submit(work, job), job) for job in search.take(room - len(running)))
+            if batch is not None and batch.ended.is_set():
+                raise InterruptedError("nobody waits for the batch any more")
+            if search.session.decision.stop:
+                # Only verifications are waited for now: the draws that are under way take up no room.
+                attempts.abandon(give_up[Draw])
+            waited_for = under_way[Verify] + (0 if search.session.decision.stop else under_way[Draw])
+            for job in search.take(room - waited_for):
+                start(job)
             _emit(search, config)
-            done, _ = concurrent.futures.wait(running, search.patience_s, concurrent.futures.FIRST_COMPLETED)
+            try:
+                news = finished.get(timeout=search.patience_s)
+            except queue.Empty:
+                news = None
             search.tick()
-            for future in [future for future in running if future in done]:
-                search.settle(running.pop(future), future.result())
+            if news is not None:
+                settle(*news)
+        while not finished.empty():  # what was finished by now has been paid for: keep it
+            settle(*finished.get())
         _emit(search, config)
         result = search.result()
         _emit(search, config)
         return result
     finally:
-        give_up.set()
-        pool.shutdown(wait=False, cancel_futures=True)
+        for event in give_up.values():
+            attempts.abandon(event)
 
 
 async def arun_search(
@@ -90,40 +121,53 @@ async def arun_search(
     prompt: PromptValue,
     config: RunnableConfig,
     call_kwargs: Mapping[str, Any] | None = None,
+    batch: Shared | None = None,
 ) -> OptScaleResult:
     """Search with tasks; as `run_search`, but what is under way when the search ends is cancelled.
 
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
     search = Search(settings, prompt, call_kwargs)
+    attempts = Attempts(search, config, batch.line if batch else None)
     room = _room(search, config)
     running: dict[asyncio.Task[Done | Raised], Job] = {}
+    finished: asyncio.Queue[asyncio.Task[Done | Raised]] = asyncio.Queue()
 
-    async def work(job: Job) -> Done | Raised:
-        retrying = patient_async(settings.max_retries)
-        began = time.perf_counter()
-        try:
-            return Done(await retrying(search.arun, job, config), time.perf_counter() - began)
-        except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
-            return Raised(error, _attempts(retrying.statistics))
+    def start(job: Job) -> None:
+        task = asyncio.create_task(attempts.atry(job))
+        running[task] = job
+        task.add_done_callback(finished.put_nowait)
 
     def settle(task: asyncio.Task[Done | Raised]) -> None:
-        # A library below may cancel the task by itself; to the search that is a failure like any other.
-        outcome = Raised(TimeoutError("cancelled from within"), 1) if task.cancelled() else task.result()
-        search.settle(running.pop(task), outcome)
+        if task in running:
+            # A library below may cancel the task by itself; to the search that is a failure like any other.
+            outcome = Raised(TimeoutError("cancelled from within"), 1) if task.cancelled() else task.result()
+            search.settle(running.pop(task), outcome)
+
+    async def end(unwanted: Iterable[asyncio.Task[Done | Raised]]) -> None:
+        """Cancel tasks, and keep what they had finished by then, since it has been paid for."""
+        unwanted = list(unwanted)
+        await _cancel(unwanted)
+        for task in unwanted:
+            if not task.cancelled() or search.saw(running[task]):
+                settle(task)
+            else:
+                search.forget(running.pop(task))
 
     try:
         while not search.over:
-            running.update((asyncio.create_task(work(job)), job) for job in search.take(room - len(running)))
+            for job in search.take(room - len(running)):
+                start(job)
             await _aemit(search, config)
-            done, _ = await asyncio.wait(running, timeout=search.patience_s, return_when=asyncio.FIRST_COMPLETED)
+            first = await _first(finished, search.patience_s)
             search.tick()
-            for task in [task for task in running if task in done]:
-                settle(task)
-        await _cancel(running)
-        # What was finished between the last look and the cancellation has been paid for: keep it.
-        for task in [task for task in running if not task.cancelled()]:
-            settle(task)
+            if first is not None:
+                settle(first)
+            while not search.over and not finished.empty():
+                settle(finished.get_nowait())
+            if search.session.decision.stop:
+                await end([task for task, job in running.items() if not search.wants(job)])
+        await end(running)
         await _aemit(search, config)
         result = search.result()
         await _aemit(search, config)
@@ -137,15 +181,19 @@ def _room(search: Search, config: RunnableConfig) -> int:
     return config.get("max_concurrency") or 2 * max(search.session.round_size, search.session.first_round)
 
 
+async def _first(finished: asyncio.Queue[_T], wait_s: float | None) -> _T | None:
+    """What has finished first; None when the time is up."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_s):
+            return await finished.get()
+    return None
+
+
 async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     waiting = [task for task in tasks if not task.done()]
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-
-
-def _attempts(statistics: Mapping[str, Any]) -> int:
-    return int(statistics.get("attempt_number", 1))
 
 
 def _watched(config: RunnableConfig) -> bool:

@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import AllCandidatesFailed, EmptyCandidateError, SettingsError
-from langchain_optscale.records import Candidate, Failure, Usage, Verdict
+from langchain_optscale.records import Candidate, Failure, StopReason, Usage, Verdict
 from langchain_optscale.results import OptScaleResult
 from langchain_optscale.retry import is_rejection
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
+    from langchain_core.rate_limiters import BaseRateLimiter
 
     from langchain_optscale.policy import Drawn
     from langchain_optscale.settings import SearchSettings
@@ -47,6 +48,10 @@ class Verify:
 
 
 Job: TypeAlias = Draw | Verify
+
+# These forbid further draws; what has been drawn and paid for may still be verified where that costs nothing.
+_BUDGETS = frozenset({StopReason.TOKEN_BUDGET, StopReason.COST_BUDGET})
+_LONGEST_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,9 @@ class Search:
         self._candidates: dict[int, Candidate] = {}
         self._verdicts: dict[int, Verdict] = {}
         self._failures: dict[int, Failure] = {}
+        self._seen: dict[int, Verdict] = {}
+        self._verifying = 0
+        self._verifier_pays = False
         self._events: list[Event] = []
         self._draws: deque[Job] = deque()
         self._verifications: deque[Job] = deque()
@@ -101,8 +109,30 @@ class Search:
 
     @property
     def over(self) -> bool:
-        """Whether the session has decided to stop."""
-        return self.session.decision.stop
+        """Whether there is nothing left to do and nothing left to wait for.
+
+        So it is as soon as the session has decided to stop; only where a budget of tokens or money ended it are the
+        candidates that are there already verified first, by a verifier that has cost nothing so far.
+        """
+        return self.session.decision.stop and not self._finishes
+
+    @property
+    def _finishes(self) -> bool:
+        if self.session.decision.reason not in _BUDGETS or self._verifier_pays:
+            return False
+        if not self._verifications and not self._verifying:
+            return False
+        deadline = self.session.next_deadline
+        return deadline is None or self.elapsed_s < deadline
+
+    def wants(self, job: Job) -> bool:
+        """Whether it still matters what comes of a job that is under way; else it is to be cancelled."""
+        return not self.session.decision.stop or (isinstance(job, Verify) and not self.over)
+
+    @property
+    def rate_limiter(self) -> BaseRateLimiter | None:
+        """The policy's own rate limiter, to be asked before each draw."""
+        return self._drawer.rate_limiter
 
     @property
     def elapsed_s(self) -> float:
@@ -131,14 +161,27 @@ class Search:
         """
         if self.over:
             return []
-        if self.session.ask():
-            indexes = self.session.pending
+        if self.session.ask() or self._ask_ahead():
+            indexes = self.session.asked
             self._happened("round", number=self.session.round_of(indexes[0]), indexes=list(indexes))
             self._draws.extend(Draw(request) for request in self._drawer.requests(indexes))
         jobs: list[Job] = []
-        while len(jobs) < room and (self._verifications or self._draws):
-            jobs.append((self._verifications or self._draws).popleft())
+        if self.session.decision.stop:
+            self._draws.clear()
+        while len(jobs) < room and (queue := self._verifications or self._draws):
+            self._verifying += queue is self._verifications
+            jobs.append(queue.popleft())
         return jobs
+
+    def _ask_ahead(self) -> int:
+        """Where rounds overlap: the next candidates, while the last of a round are still under way."""
+        if not self.settings.overlap or self._draws:
+            return 0
+        # One request for several choices is worth waiting for.
+        free = self.session.round_size - len(self.session.pending)
+        if self._drawer.max_choices > 1 and 2 * free < self.session.round_size:
+            return 0
+        return self.session.ask(ahead=True)
 
     def run(self, job: Job, config: RunnableConfig) -> Any:
         """Do a job and wait for it."""
@@ -156,10 +199,22 @@ class Search:
         """Take note of what came of a job; what follows from it can then be taken."""
         if isinstance(job, Draw):
             self._settle_draw(job.indexes, outcome)
-        elif isinstance(outcome, Done):
+            return
+        self._verifying -= 1
+        # A verdict counts from the moment it was reached, whatever befell the task that brought it.
+        verdict = self._seen.pop(job.candidate.index, None)
+        if isinstance(outcome, Done):
             self._tell(job.candidate.index, outcome.value)
         else:
-            self._tell(job.candidate.index, _failure("verify", outcome))
+            self._tell(job.candidate.index, verdict or _failure("verify", outcome))
+
+    def forget(self, job: Job) -> None:
+        """A job was cancelled and brought nothing."""
+        self._verifying -= isinstance(job, Verify)
+
+    def saw(self, job: Job) -> bool:
+        """Whether a verdict was reached in a job that was cancelled before it could bring it."""
+        return isinstance(job, Verify) and job.candidate.index in self._seen
 
     def result(self) -> OptScaleResult:
         """The record of the search.
@@ -203,25 +258,29 @@ class Search:
     def _settle_draw(self, indexes: Sequence[int], outcome: Done | Raised) -> None:
         if isinstance(outcome, Raised):
             if len(indexes) > 1 and self._drawer.may_fall_back and is_rejection(outcome.error):
-                self._draw_by_calls(indexes)
+                # It may be that the server takes fewer at once; what else it may be, a single call will show.
+                self._draw_in_smaller(indexes, len(indexes) // 2)
                 return
             for index in indexes:
                 self._tell(index, _failure("draw", outcome))
             return
         drawn: list[Drawn] = outcome.value[: len(indexes)]
+        spent = reduce(add, (choice.usage for choice in drawn), Usage())
+        self.session.spend({"policy": spent}, self.elapsed_s)
         for index, choice in zip(indexes, drawn, strict=False):
             self._receive(index, choice, outcome.seconds)
         missing = indexes[len(drawn) :]
         if missing and len(indexes) > 1:
-            self._draw_by_calls(missing)
+            self._draw_in_smaller(missing, 1)
         else:
+            self._drawer.went_well(len(indexes))
             for index in missing:
                 self._tell(index, _failure("draw", Raised(EmptyCandidateError("the policy gave no choice"), 1)))
 
-    def _draw_by_calls(self, indexes: Sequence[int]) -> None:
-        """The server does not give several choices in one request: ask for them one by one."""
-        self._drawer.fall_back()
-        self._draws.extend(Draw((index,)) for index in indexes)
+    def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:
+        """The server does not give so many choices in one request: ask for fewer at once."""
+        self._drawer.fall_back(choices)
+        self._draws.extend(Draw(request) for request in self._drawer.requests(indexes))
 
     def _receive(self, index: int, choice: Drawn, seconds: float) -> None:
         message = choice.message
@@ -245,14 +304,16 @@ class Search:
 
     def _tell(self, index: int, outcome: Verdict | Failure) -> None:
         candidate = self._candidates.get(index)
-        tokens = candidate.usage.total_tokens if candidate else 0
+        usage = {}
         if isinstance(outcome, Verdict):
             self._verdicts[index] = outcome
-            tokens += outcome.usage.total_tokens if outcome.usage else 0
+            if outcome.usage:
+                usage = {"verifier": outcome.usage}
+                self._verifier_pays = True
         else:
             self._failures[index] = outcome
         answer = candidate.answer if candidate else None
-        decision = self.session.tell(index, outcome, answer=answer, tokens=tokens, elapsed_s=self.elapsed_s)
+        decision = self.session.tell(index, outcome, answer=answer, usage=usage, elapsed_s=self.elapsed_s)
         estimate = self.session.estimate if self.session.history.n else None
         about = {"index": index, "estimate": estimate and asdict(estimate), "decision": decision.to_dict()}
         if isinstance(outcome, Verdict):
@@ -268,12 +329,19 @@ class Search:
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
         verdict: Verdict = self.settings.verifier.verify(self.prompt, candidate, config)
+        self._seen[candidate.index] = verdict
         return verdict
 
     async def _averify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
         verdict: Verdict = await self.settings.verifier.averify(self.prompt, candidate, config)
+        self._seen[candidate.index] = verdict
         return verdict
 
 
 def _failure(stage: Any, raised: Raised) -> Failure:
-    return Failure(stage, f"{type(raised.error).__name__}: {raised.error}", raised.attempts)
+    error, cause = raised.error, raised.error.__cause__
+    text = f"{type(error).__name__}: {error}"
+    # "Connection error." alone tells nobody what to do.
+    if cause is not None and str(cause) and str(cause) not in text:
+        text += f" (because of {type(cause).__name__}: {cause})"
+    return Failure(stage, text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…", raised.attempts)

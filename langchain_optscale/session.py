@@ -17,12 +17,12 @@ and concurrency: it asks how many candidates to draw, and tells what came of eac
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.priors import FixedPrior
-from langchain_optscale.records import Decision, Estimate, Failure, Look, Round, Verdict
+from langchain_optscale.records import Decision, Estimate, Failure, Look, Round, Usage, Verdict
 from langchain_optscale.stopping import History, MaxSamples, Rule
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ _VERSION = 1
 class Session:
     """One search for one question.
 
-    A round is asked for only when nothing is pending. `tell` may end the session while candidates are pending: the
-    caller then cancels them. What still arrives after the end is kept, and may be the best, but changes no decision.
+    A round is asked for only when nothing is pending, unless it is asked ahead. `tell` may end the session while
+    candidates are pending: the caller then cancels them. What still arrives after the end is kept, and may be the best,
+    but changes no decision.
 
     Args:
         stopping: The rule that decides. The cap `max_samples` is enforced beside it.
@@ -94,23 +95,32 @@ class Session:
         self.history = History(**self._known)
         self.decision: Decision = self._rule(self.history)
 
-    def ask(self) -> int:
+    def ask(self, *, ahead: bool = False) -> int:
         """How many candidates to draw now; 0 while some are pending, and when the search has ended.
 
-        The new candidates carry the next free indexes: see `pending`.
+        The new candidates carry the next free indexes: see `pending` and `asked`.
+
+        Args:
+            ahead: Ask also while some are pending, for so many that a round's worth are, so that nobody waits for the
+                last of a round. More candidates may then be under way when the search ends.
         """
-        if self.decision.stop or self._pending:
+        early = bool(self._pending)
+        if self.decision.stop or (early and not ahead):
             return 0
-        wish = math.inf if self.decision.draw is None else max(1, self.decision.draw)
+        # What the last decision wished for may have been asked for since.
+        decision = self._rule(self.history) if early else self.decision
+        wish = math.inf if decision.draw is None else max(0 if early else 1, decision.draw)
         size = self.round_size if self._rounds else self.first_round
-        count = int(min(size, wish, self.max_samples - self.history.drawn))
+        count = int(min(size - len(self._pending), wish, self.max_samples - self.history.drawn))
+        if count < 1:
+            return 0
         first = len(self._round_of)
         indexes = tuple(range(first, first + count))
         self._round_of.update(dict.fromkeys(indexes, len(self._rounds)))
         self._rounds.append((indexes, []))
         self._pending.update(indexes)
-        self.history = self._history(pending=count)
-        self._events.append(["ask", count])
+        self.history = self._history(pending=len(self._pending))
+        self._events.append(["ask", count, "ahead"] if early else ["ask", count])
         return count
 
     def tell(
@@ -120,6 +130,7 @@ class Session:
         *,
         answer: str | None = None,
         tokens: int = 0,
+        usage: Mapping[str, Usage] | None = None,
         elapsed_s: float = 0.0,
     ) -> Decision:
         """What came of one pending candidate.
@@ -128,7 +139,8 @@ class Session:
             index: One of `pending`.
             outcome: Its verdict, or why there is none.
             answer: Its canonical answer, where the task has one.
-            tokens: What drawing and verifying it consumed.
+            tokens: What drawing and verifying it consumed, beyond what `spend` was told.
+            usage: What it consumed by role, "policy" and "verifier"; in place of `tokens`.
             elapsed_s: Seconds since the search began.
 
         Returns:
@@ -143,11 +155,7 @@ class Session:
         self._pending.discard(index)
         past = self.history
         score = outcome.score if isinstance(outcome, Verdict) else None
-        spent: dict[str, Any] = {
-            "pending": past.pending - 1,
-            "tokens": past.tokens + tokens,
-            "elapsed_s": max(past.elapsed_s, elapsed_s),
-        }
+        spent = {"pending": past.pending - 1, **self._spent(tokens, usage, elapsed_s)}
         if score is None:
             self.history = self._history(**spent, failures=past.failures + 1)
         else:
@@ -164,8 +172,36 @@ class Session:
         estimate = _plain(self.history.__dict__.get("estimate"))
         self._rounds[self._round_of[index]][1].append(Look(index, score, estimate, self.decision))
         failure = outcome if isinstance(outcome, Failure) else None
-        self._events.append(["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s])
+        told = ["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s]
+        self._events.append([*told, _counts(usage)] if usage else told)
         return self.decision
+
+    def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
+        """What has been consumed before there is news of a candidate, such as by drawing one that is not verified yet.
+
+        A budget may end the session by it, though not before the first score: what was drawn is then verified first.
+
+        Args:
+            usage: By role, "policy" and "verifier".
+            elapsed_s: Seconds since the search began.
+        """
+        self.history = self._history(**self._spent(0, usage, elapsed_s))
+        if not self.decision.stop and self.history.n:
+            self.decision = self._rule(self.history)
+        self._events.append(["spend", _counts(usage), elapsed_s])
+        return self.decision
+
+    def _spent(self, tokens: int, usage: Mapping[str, Usage] | None, elapsed_s: float) -> dict[str, Any]:
+        past = self.history
+        sums = dict(past.usage)
+        for role, consumed in (usage or {}).items():
+            sums[role] = sums.get(role, Usage()) + consumed
+            tokens += consumed.total_tokens
+        return {
+            "tokens": past.tokens + tokens,
+            "usage": sums,
+            "elapsed_s": max(past.elapsed_s, elapsed_s),
+        }
 
     def tick(self, elapsed_s: float) -> Decision:
         """Let time pass without news of a candidate: a deadline may end the search.
@@ -183,6 +219,11 @@ class Session:
     def pending(self) -> tuple[int, ...]:
         """Indexes of the candidates that were asked for and not told yet, ascending."""
         return tuple(sorted(self._pending))
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """Indexes of the candidates that were asked for last, ascending."""
+        return self._rounds[-1][0] if self._rounds else ()
 
     @property
     def scores(self) -> Mapping[int, float]:
@@ -267,12 +308,15 @@ class Session:
 
     def _replay(self, kind: str, values: list[Any]) -> None:
         if kind == "ask":
-            if self.ask() != values[0]:
+            if self.ask(ahead="ahead" in values) != values[0]:
                 raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
         elif kind == "tell":
-            index, score, failure, answer, tokens, elapsed_s = values
+            index, score, failure, answer, tokens, elapsed_s, *usage = values
             outcome = Failure(**failure) if score is None else Verdict(score)
-            self.tell(index, outcome, answer=answer, tokens=tokens, elapsed_s=elapsed_s)
+            spent = _usage(usage[0]) if usage else None
+            self.tell(index, outcome, answer=answer, tokens=tokens, usage=spent, elapsed_s=elapsed_s)
+        elif kind == "spend":
+            self.spend(_usage(values[0]), values[1])
         elif kind == "tick":
             self.tick(values[0])
         else:
@@ -281,6 +325,14 @@ class Session:
     def _history(self, **changes: Any) -> History:
         self._known.update(changes)
         return History(**self._known)
+
+
+def _counts(usage: Mapping[str, Usage] | None) -> dict[str, list[int]]:
+    return {role: list(astuple(consumed)) for role, consumed in (usage or {}).items()}
+
+
+def _usage(counts: Mapping[str, list[int]]) -> dict[str, Usage]:
+    return {role: Usage(*numbers) for role, numbers in counts.items()}
 
 
 def _estimation() -> Any:

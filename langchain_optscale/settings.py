@@ -14,14 +14,17 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
 
+from langchain_optscale.clients import endpoint_of
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.policy import Drawer, Fanout
+from langchain_optscale.limits import SharedLimit, limit_at
+from langchain_optscale.policy import Drawer, Fanout, Policy
 from langchain_optscale.session import Session
-from langchain_optscale.stopping import Deadline, MaxFailures, Rule, TokenBudget, optscale
+from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale
 from langchain_optscale.verifiers import Verifier, as_verifier
 
 __all__ = ["SearchSettings", "settings_in"]
@@ -38,10 +41,18 @@ _PER_CALL = frozenset(
         "select",
         "first_round",
         "round_size",
+        "overlap",
         "max_retries",
         "max_failures",
         "token_budget",
+        "cost_budget",
+        "price",
         "deadline_s",
+        "candidate_timeout_s",
+        "hedge_after_s",
+        "cancel",
+        "policy_limit",
+        "verifier_limit",
         "seed",
         "fanout",
     }
@@ -51,6 +62,12 @@ _PER_CALL = frozenset(
 def _runnable(value: object) -> object:
     if not isinstance(value, Runnable):
         raise SettingsError(f"policy must be a chat model or another Runnable, got {type(value).__name__}")
+    return value
+
+
+def _limit(value: object) -> object:
+    if value is not None and not isinstance(value, SharedLimit):
+        SharedLimit(value)  # type: ignore[arg-type]  # says what is wrong with it
     return value
 
 
@@ -74,10 +91,25 @@ class SearchSettings(BaseModel):
             returns the index of the one to take.
         first_round: Candidates in the first round, at least 1.
         round_size: The most candidates in a later round, at least 1.
+        overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
+            under way all the time. Faster where answers take very different times; more is under way, and cancelled,
+            when the search ends.
         max_retries: Further tries of a request that failed for a passing reason, at least 0.
         max_failures: Failed candidates after which the search ends; None never ends it for that.
         token_budget: Tokens of policy and verifier after which the search ends.
+        cost_budget: Money for policy and verifier after which the search ends; needs `price`.
+        price: A `Price` for both roles, or `{"policy": Price(...), "verifier": Price(...)}`.
         deadline_s: Seconds after which the search ends.
+        candidate_timeout_s: Seconds that one try of drawing or of verifying a candidate may take, without the waiting
+            in line for it; a try that takes longer is given up, and repeated as after any timeout.
+        hedge_after_s: Seconds after which a draw that has no answer yet is asked for a second time; the first answer
+            counts, and the other request is cancelled. None never does that. What a cancelled request has generated
+            is paid for, but no server reports it.
+        cancel: "close" ends a request by closing its connection; "eager" also draws by streaming, for servers such as
+            llama.cpp's that only notice then. On the sync path only a streaming draw can be ended at all.
+        policy_limit: The most requests under way at once to the policy's endpoint, over all searches in this process
+            that set a limit for it; a `SharedLimit` counts for everything that it is given to. None sets no limit.
+        verifier_limit: The same for the verifier.
         seed: Candidate i is drawn with seed + i, where the policy takes seeds.
         fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
             policy offers it.
@@ -100,12 +132,22 @@ class SearchSettings(BaseModel):
     select: Literal["best"] | Callable[..., int] = "best"
     first_round: int = Field(default=2, ge=1, strict=True)
     round_size: int = Field(default=8, ge=1, strict=True)
+    overlap: bool = Field(default=False, strict=True)
     max_retries: int = Field(default=3, ge=0, strict=True)
     max_failures: int | None = Field(default=None, ge=1, strict=True)
     token_budget: int | None = Field(default=None, ge=1, strict=True)
+    cost_budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    price: Any = None
     deadline_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    candidate_timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    hedge_after_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    cancel: Literal["close", "eager"] = "close"
+    policy_limit: Annotated[Any, BeforeValidator(_limit)] = None
+    verifier_limit: Annotated[Any, BeforeValidator(_limit)] = None
     seed: int | None = Field(default=None, strict=True)
     fanout: Fanout = "auto"
+
+    _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -127,6 +169,8 @@ class SearchSettings(BaseModel):
                 f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
                 "put them into the rule"
             )
+        if (self.cost_budget is None) != (self.price is None):
+            raise SettingsError("cost_budget and price go together: give both, or neither")
         self.session()
         self.drawer()
 
@@ -140,8 +184,12 @@ class SearchSettings(BaseModel):
         Raises:
             SettingsError: A changed setting is out of range or contradicts another.
         """
+        if not changes:
+            return self
         names = SearchSettings.model_fields.keys() & self.model_fields_set
-        return SearchSettings(**{name: getattr(self, name) for name in names} | dict(changes)) if changes else self
+        changed = SearchSettings(**{name: getattr(self, name) for name in names} | dict(changes))
+        changed._ready = self._ready
+        return changed
 
     def rule(self) -> Rule:
         """The stopping rule with the budgets that are set beside it."""
@@ -151,6 +199,8 @@ class SearchSettings(BaseModel):
             rules.append(MaxFailures(self.max_failures))
         if self.token_budget is not None:
             rules.append(TokenBudget(self.token_budget))
+        if self.cost_budget is not None:
+            rules.append(CostBudget(self.cost_budget, self.price))
         if self.deadline_s is not None:
             rules.append(Deadline(self.deadline_s))
         return reduce(or_, rules)
@@ -170,14 +220,26 @@ class SearchSettings(BaseModel):
     def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
         """What draws the candidates of one search; `call_kwargs` go to the policy."""
         verifier: Verifier = self.verifier
+        made_of = (id(self.policy), self.cancel, self.candidate_timeout_s)
+        if self._ready is None or self._ready[0] != made_of:
+            ready = Policy.of(self.policy, eager=self.cancel == "eager", timeout_s=self.candidate_timeout_s)
+            self._ready = (made_of, ready)
         return Drawer(
-            self.policy,
+            self._ready[1],
             fanout=self.fanout,
             several=self._cap() > 1,
             seed=self.seed,
             model_kwargs=verifier.policy_kwargs,
             call_kwargs=call_kwargs,
         )
+
+    def limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
+        """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
+        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+
+
+def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
+    return limit_at(endpoint_of(thing), limit) if isinstance(limit, int) else limit
 
 
 def settings_in(config: RunnableConfig) -> dict[str, Any]:

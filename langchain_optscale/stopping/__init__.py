@@ -1,12 +1,21 @@
 """When to stop: small rules over the history of a search, joined by `|` (either) and `&` (both)."""
 
 from langchain_optscale.stopping.base import Both, Either, History, Rule
-from langchain_optscale.stopping.budgets import Deadline, MaxFailures, MaxSamples, MinSamples, TokenBudget
+from langchain_optscale.stopping.budgets import (
+    CostBudget,
+    Deadline,
+    MaxFailures,
+    MaxSamples,
+    MinSamples,
+    Price,
+    TokenBudget,
+)
 from langchain_optscale.stopping.presets import optscale, paper
 from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
 
 __all__ = [
     "Both",
+    "CostBudget",
     "Deadline",
     "Either",
     "History",
@@ -16,6 +25,7 @@ __all__ = [
     "MaxSamples",
     "MinSamples",
     "OptimalN",
+    "Price",
     "Rule",
     "TargetReached",
     "TokenBudget",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,7 +25,7 @@ from langchain_optscale.records import Decision
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_optscale.records import Estimate, StopReason
+    from langchain_optscale.records import Estimate, StopReason, Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
 __all__ = ["Both", "Either", "History", "Rule"]
@@ -41,6 +41,7 @@ class History:
         pending: Candidates that were asked for and not heard of yet.
         failures: Candidates that could not be drawn or not be verified.
         tokens: Tokens spent so far by policy and verifier.
+        usage: The same by role, "policy" and "verifier", as far as the driver tells it.
         elapsed_s: Seconds since the search began, as told by the driver.
         max_samples: The search's own cap on candidates, None where there is none.
         estimator: How the score distribution is estimated; None means maximum likelihood.
@@ -53,6 +54,7 @@ class History:
     pending: int = 0
     failures: int = 0
     tokens: int = 0
+    usage: Mapping[str, Usage] = field(default_factory=dict)
     elapsed_s: float = 0.0
     max_samples: int | None = None
     estimator: Estimator | None = None

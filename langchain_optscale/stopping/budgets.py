@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records import StopReason
 from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
-    from langchain_optscale.records import Decision
+    from langchain_optscale.records import Decision, Usage
     from langchain_optscale.stopping.base import History
 
-__all__ = ["Deadline", "MaxFailures", "MaxSamples", "MinSamples", "TokenBudget"]
+__all__ = ["CostBudget", "Deadline", "MaxFailures", "MaxSamples", "MinSamples", "Price", "TokenBudget"]
 
 
 def _check_count(name: str, value: int) -> None:
@@ -103,17 +104,121 @@ class TokenBudget(Rule):
         return None
 
     def __call__(self, history: History) -> Decision:
-        finished = history.n + history.failures
-        wish = None
-        if history.tokens and finished:
-            affordable = (self.limit - history.tokens) / (history.tokens / finished) - history.pending
-            wish = max(1, math.floor(affordable))
         return self._decision(
             StopReason.TOKEN_BUDGET,
             {"tokens": history.tokens, "token_budget": self.limit},
             stop=history.tokens >= self.limit,
-            draw=wish,
+            draw=_affordable(history, history.tokens, self.limit),
         )
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a model costs, in any one currency.
+
+    Args:
+        input: For a million prompt tokens, at least 0.
+        output: For a million generated tokens, at least 0.
+        request: For one request, at least 0.
+
+    Raises:
+        SettingsError: A price is negative or not finite.
+
+    Example:
+        >>> from langchain_optscale import Usage
+        >>> Price(input=0.15, output=0.60).of(Usage(input_tokens=2_000, output_tokens=1_000, requests=1))
+        0.0009
+    """
+
+    input: float = 0.0
+    output: float = 0.0
+    request: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+                raise SettingsError(f"the price for {name} must be a finite number of at least 0, got {value!r}")
+
+    def of(self, usage: Usage) -> float:
+        """What this usage costs."""
+        tokens = self.input * usage.input_tokens + self.output * usage.output_tokens
+        return tokens / 1e6 + self.request * usage.requests
+
+
+@dataclass(frozen=True)
+class CostBudget(Rule):
+    """Stop when policy and verifier have cost `amount` together.
+
+    Wishes for no more candidates than the rest of the budget pays for at the mean cost so far, as `TokenBudget` does.
+
+    Args:
+        amount: In the currency of the prices, above 0.
+        price: One price for both roles, or a price by role, "policy" and "verifier"; a role that is left out costs
+            nothing.
+
+    Raises:
+        SettingsError: The amount is not above 0, a role is unknown, or no price is above 0.
+
+    Example:
+        >>> CostBudget(0.05, {"policy": Price(0.15, 0.60), "verifier": Price(2.50, 10.0)}).amount
+        0.05
+    """
+
+    amount: float
+    price: Price | Mapping[str, Price] | tuple[tuple[str, Price], ...]
+
+    _roles: ClassVar[tuple[str, ...]] = ("policy", "verifier")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.amount, bool) or not 0.0 < self.amount < math.inf:
+            raise SettingsError(f"a cost budget must be a finite amount above 0, got {self.amount!r}")
+        given = dict.fromkeys(self._roles, self.price) if isinstance(self.price, Price) else dict(self.price)
+        if unknown := sorted(given.keys() - set(self._roles)):
+            raise SettingsError(f"there is no role {unknown[0]!r} to price; the roles are policy and verifier")
+        prices = {role: Price(**price) if isinstance(price, Mapping) else price for role, price in given.items()}
+        if wrong := [price for price in prices.values() if not isinstance(price, Price)]:
+            raise SettingsError(f"a price must be a Price(input=..., output=...), got {wrong[0]!r}")
+        if not any((price.input, price.output, price.request) != (0.0, 0.0, 0.0) for price in prices.values()):
+            raise SettingsError("a cost budget needs a price above 0")
+        # In a form that can be compared and hashed, as every rule can.
+        object.__setattr__(self, "price", tuple(sorted(prices.items())))
+
+    @property
+    def prices(self) -> dict[str, Price]:
+        """The price by role."""
+        assert isinstance(self.price, tuple)  # noqa: S101 - made so above
+        return dict(self.price)
+
+    @property
+    def min_samples(self) -> int | None:
+        """A budget does not look at scores."""
+        return None
+
+    def cost(self, usage: Mapping[str, Usage]) -> float:
+        """What a usage by role costs, such as that of a result."""
+        return math.fsum(price.of(usage[role]) for role, price in self.prices.items() if role in usage)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        price = {role: asdict(price) for role, price in self.prices.items()}
+        return {"rule": type(self).__name__, "amount": self.amount, "price": price}
+
+    def __call__(self, history: History) -> Decision:
+        cost = self.cost(history.usage)
+        return self._decision(
+            StopReason.COST_BUDGET,
+            {"cost": cost, "cost_budget": self.amount},
+            stop=cost >= self.amount,
+            draw=_affordable(history, cost, self.amount),
+        )
+
+
+def _affordable(history: History, spent: float, budget: float) -> int | None:
+    """How many more candidates the rest of a budget pays for at the mean so far; at least one."""
+    finished = history.n + history.failures
+    if not spent or not finished:
+        return None
+    return max(1, math.floor((budget - spent) / (spent / finished) - history.pending))
 
 
 @dataclass(frozen=True)

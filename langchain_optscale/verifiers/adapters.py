@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import run_in_executor, set_config_context
 
+from langchain_optscale.clients import one_try_each
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
@@ -141,6 +142,8 @@ class RunnableVerifier(Verifier):
         if not isinstance(runnable, Runnable):
             raise SettingsError(f"a Runnable is needed, not {kind(runnable)}")
         self.runnable = runnable
+        # The driver retries: clients that did so too would multiply the tries.
+        self._single = one_try_each(runnable)
 
     @property
     def name(self) -> str:
@@ -161,7 +164,7 @@ class RunnableVerifier(Verifier):
             InvalidScoreError: Its answer is not a score.
         """
         counter = UsageCounter()
-        answer = self.runnable.invoke(_question(prompt, candidate), counter.attach(config))
+        answer = self._single.invoke(_question(prompt, candidate), counter.attach(config))
         return _counted(to_verdict(answer), counter)
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
@@ -174,7 +177,7 @@ class RunnableVerifier(Verifier):
             InvalidScoreError: Its answer is not a score.
         """
         counter = UsageCounter()
-        answer = await self.runnable.ainvoke(_question(prompt, candidate), counter.attach(config))
+        answer = await self._single.ainvoke(_question(prompt, candidate), counter.attach(config))
         return _counted(to_verdict(answer), counter)
 
 

@@ -1,0 +1,99 @@
+"""What stands behind a chat model: the client that sends its requests, and the endpoint that answers them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableBinding, RunnableSequence
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from langchain_core.runnables import Runnable
+
+__all__ = ["endpoint_of", "models_in", "one_try", "one_try_each"]
+
+_URLS = ("openai_api_base", "azure_endpoint", "anthropic_api_url", "base_url", "endpoint", "endpoint_url")
+_NAMES = ("deployment_name", "model_name", "model", "model_id")
+
+
+def one_try(model: BaseChatModel, timeout_s: float | None = None) -> BaseChatModel:
+    """A copy of the model whose client does not retry by itself; connections stay shared with the original.
+
+    Clients of the OpenAI, Anthropic and Groq kind are copied by their own `with_options`; other models that have a
+    field `max_retries` get 0 there. A model that retries in yet another way keeps doing so.
+
+    Args:
+        model: Any chat model.
+        timeout_s: Seconds without a byte after which the client gives a request up, where the client can be told so.
+    """
+    options: dict[str, Any] = {"max_retries": 0}
+    if timeout_s is not None:
+        options["timeout"] = timeout_s
+    changes: dict[str, Any] = {}
+    if "max_retries" in type(model).model_fields:
+        changes["max_retries"] = 0
+    for name, value in vars(model).items():
+        owner: Any = getattr(value, "_client", None)
+        if _is_client(value):
+            changes[name] = value.with_options(**options)
+        elif _is_client(owner):
+            # A resource such as `client.chat.completions`: the same one of the new client.
+            changes[name] = type(value)(owner.with_options(**options))
+    copy = model.model_copy(update=changes)
+    for name in [name for name in vars(copy) if isinstance(getattr(type(copy), name, None), cached_property)]:
+        if name not in changes:
+            del vars(copy)[name]
+    return copy
+
+
+def _is_client(value: Any) -> bool:
+    return callable(getattr(value, "with_options", None)) and hasattr(value, "max_retries")
+
+
+def one_try_each(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """The Runnable with `one_try` of every chat model that it binds or chains; all else stays as it is."""
+    if isinstance(runnable, BaseChatModel):
+        return one_try(runnable)
+    if isinstance(runnable, RunnableBinding):
+        return runnable.model_copy(update={"bound": one_try_each(runnable.bound)})
+    if isinstance(runnable, RunnableSequence):
+        return RunnableSequence(*(one_try_each(step) for step in runnable.steps), name=runnable.name)
+    return runnable
+
+
+def models_in(runnable: object) -> Iterator[BaseChatModel]:
+    """The chat models that a Runnable is, binds or chains."""
+    if isinstance(runnable, BaseChatModel):
+        yield runnable
+    elif isinstance(runnable, RunnableBinding):
+        yield from models_in(runnable.bound)
+    elif isinstance(runnable, RunnableSequence):
+        for step in runnable.steps:
+            yield from models_in(step)
+
+
+def endpoint_of(thing: object) -> Hashable:
+    """What a policy or a verifier calls, as a key: equal for two that call the same model at the same address.
+
+    Found for a chat model, and for whatever binds or chains exactly one; the verifier's own attribute `endpoint` goes
+    before. Everything else is its own endpoint.
+    """
+    own = getattr(thing, "endpoint", None)
+    if isinstance(own, str | tuple):
+        return own
+    models = list(models_in(getattr(thing, "runnable", thing)))
+    if len(models) == 1:
+        address, name = _first(models[0], _URLS), _first(models[0], _NAMES)
+        client = getattr(models[0], "root_client", None) or getattr(models[0], "root_async_client", None)
+        address = str(getattr(client, "base_url", "")) or address
+        if address or name:
+            return (type(models[0]).__name__, address.rstrip("/"), name)
+        thing = models[0]
+    return ("object", id(thing))
+
+
+def _first(model: BaseChatModel, names: tuple[str, ...]) -> str:
+    return next((value for name in names if isinstance(value := getattr(model, name, None), str) and value), "")

@@ -1,0 +1,242 @@
+"""`optscale batch` as a user runs it, kill -9 in the middle included."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.integration_tests.chaos_server import chaos_server
+
+pytest.importorskip("rich")
+pytest.importorskip("langchain_openai")
+COMMAND = [sys.executable, "-m", "langchain_optscale.cli", "batch"]
+PATH = os.pathsep.join(path for path in sys.path if path)
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATH}
+
+
+def arguments(server, questions, answers, *more):
+    policy = ("--policy-url", server.base_url, "--policy-model", "m", "--max-samples", "2", "--regex", "0")
+    return [*COMMAND, str(questions), "-o", str(answers), *policy, *more]
+
+
+def run(*args, **kwargs):
+    return subprocess.run(  # noqa: S603 - our own command
+        arguments(*args, **kwargs), capture_output=True, text=True, timeout=100, env=ENVIRONMENT, check=False
+    )
+
+
+def write(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_questions_of_every_form(tmp_path):
+    questions = write(
+        tmp_path / "in.jsonl",
+        [
+            "one",
+            {"prompt": "two", "id": "b"},
+            {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "three"}]},
+            "one",
+        ],
+    )
+    answers = tmp_path / "out.jsonl"
+    with chaos_server(answer=lambda asked, choice: f"0 {asked.text}") as server:
+        done = run(server, questions, answers, "--record")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""  # quiet in a pipe
+        assert done.stdout.startswith(f"4 questions in {answers}: 4 answered, 0 failed; mean score 1.000")
+        rows = read(answers)
+        ids = {row["id"]: row for row in rows}
+        assert len(ids) == 4
+        assert ids["b"]["answer"] == "0 two"
+        assert sorted(row["answer"] for row in rows) == ["0 one", "0 one", "0 three", "0 two"]
+        assert all(row["record"]["format"] == "langchain-optscale/result" for row in rows)
+        asked = len(server.payloads)
+        again = run(server, questions, answers, "--record", "--json")
+        assert len(server.payloads) == asked  # nothing was asked twice
+    figures = json.loads(again.stdout)
+    assert (figures["questions"], figures["answered"], figures["answered_now"]) == (4, 4, 0)
+    assert read(answers) == rows
+
+
+def test_killed_and_resumed(tmp_path):
+    questions = write(tmp_path / "in.jsonl", [f"question {i}" for i in range(200)])
+    answers = tmp_path / "out.jsonl"
+    with chaos_server(answer=lambda asked, choice: "0", delay=lambda asked: 0.03) as server:
+        command = arguments(server, questions, answers, "--max-concurrency", "8")
+        first = subprocess.Popen(command, env=ENVIRONMENT)  # noqa: S603 - our own command
+        ends = time.monotonic() + 60
+        while not answers.exists() or answers.read_bytes().count(b"\n") < 60:
+            assert first.poll() is None
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        kept = answers.read_bytes()
+        finished = {json.loads(line)["id"] for line in kept.splitlines(keepends=True) if line.endswith(b"\n")}
+        assert 60 <= len(finished) < 200
+        asked_before = Counter(payload["messages"][0]["content"] for payload in server.payloads)
+        # As if the kill had come in the middle of the next write.
+        with answers.open("ab") as file:
+            file.write(kept.splitlines()[0][:100])
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=ENVIRONMENT, check=False)  # noqa: S603
+        asked = Counter(payload["messages"][0]["content"] for payload in server.payloads)
+    assert done.returncode == 0, done.stderr
+    rows = read(answers)
+    assert answers.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+    assert len(rows) == len({row["id"] for row in rows}) == 200
+    again = asked - asked_before
+    assert not {text for text in again if id_of(text) in finished}  # nothing that was finished was drawn again
+    assert len(asked) == 200
+    assert os.listdir(tmp_path) in (["in.jsonl", "out.jsonl"], ["out.jsonl", "in.jsonl"])  # noqa: PTH208 - names only
+
+
+def id_of(text):
+    from langchain_optscale.evaluation._recording import id_of
+
+    return id_of(text)
+
+
+def test_failed_questions_are_kept_and_asked_again_on_request(tmp_path):
+    questions = write(tmp_path / "in.jsonl", [{"prompt": f"q{i}", "id": str(i)} for i in range(6)])
+    answers = tmp_path / "out.jsonl"
+    good = {"q0", "q1", "q3", "q5"}
+    with chaos_server(answer=lambda asked, choice: "0" if asked.text in good else "") as server:
+        done = run(server, questions, answers)
+        assert done.returncode == 1
+        assert done.stderr.startswith("optscale: 2 of 6 questions have no answer; --retry-failed asks them again")
+        failed = {row["id"]: row["error"] for row in read(answers) if "error" in row}
+        assert failed.keys() == {"2", "4"}
+        assert "neither text nor a tool call" in failed["2"]
+        good |= {"q2", "q4"}
+        asked = len(server.payloads)
+        assert run(server, questions, answers).returncode == 1
+        assert len(server.payloads) == asked
+        done = run(server, questions, answers, "--retry-failed")
+        assert done.returncode == 0, done.stderr
+        assert {payload["messages"][0]["content"] for payload in server.payloads[asked:]} == {"q2", "q4"}
+    assert sorted(row["id"] for row in read(answers)) == [str(i) for i in range(6)]
+    assert not any("error" in row for row in read(answers))
+
+
+def test_an_endpoint_that_refuses_everything_ends_the_run_and_marks_no_question(tmp_path):
+    questions = write(tmp_path / "in.jsonl", [f"q{i}" for i in range(300)])
+    answers = tmp_path / "out.jsonl"
+    with chaos_server(rate=1.0, faults=("401",)) as server:
+        done = run(server, questions, answers, "--give-up-after", "5", "--max-concurrency", "2")
+        assert done.returncode == 1
+        assert "5 questions in a row failed" in done.stderr
+        assert "401" in done.stderr
+        assert len(server.payloads) < 40
+        assert read(answers) == []
+        server.rate = 0.0
+        server.answer = lambda asked, choice: "0"
+        assert run(server, questions, answers, "--give-up-after", "5").returncode == 0
+    assert len(read(answers)) == 300
+
+
+@pytest.mark.parametrize(
+    ("lines", "there", "more", "sentence"),
+    [
+        ([{"id": "a"}], None, (), 'in.jsonl, line 1: a question is a string, or has a "prompt" or "messages"'),
+        ([{"prompt": "q", "id": 7}], None, (), "line 1: an id must be a string, got 7"),
+        (
+            [{"prompt": "q", "id": "a"}, {"prompt": "r", "id": "a"}],
+            None,
+            (),
+            "line 2: id 'a' stands on an earlier line already",
+        ),
+        ([{"messages": [{"role": "nobody"}]}], None, (), "line 1: the input must be"),
+        ([], None, (), "the file has no questions"),
+        (["q"], '{"text": "mine"}\n', (), "out.jsonl, line 1: no line of a batch; choose another file"),
+        (["q"], "my notes\n", (), "out.jsonl, line 1: not JSON"),
+        (["q"], None, ("--max-concurrency", "0"), "--max-concurrency must be at least 1"),
+        (["q"], None, ("--candidate-timeout", "0"), "candidate_timeout_s"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_touches_no_file(tmp_path, lines, there, more, sentence):
+    questions, answers = write(tmp_path / "in.jsonl", lines), tmp_path / "out.jsonl"
+    if there is not None:
+        answers.write_text(there)
+    with chaos_server() as server:
+        done = run(server, questions, answers, *more)
+        assert server.payloads == []
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not answers.exists() or answers.read_text() == (there or "")
+
+
+def test_other_settings_do_not_continue_a_file_nor_do_two_runs_at_once(tmp_path):
+    questions, answers = write(tmp_path / "in.jsonl", ["q"]), tmp_path / "out.jsonl"
+    with chaos_server(answer=lambda asked, choice: "0") as server:
+        assert run(server, questions, answers).returncode == 0
+        done = run(server, questions, answers, "--target", "0.5")
+        assert done.returncode == 2
+        assert "asked with target 0.99, not 0.5; choose another file" in done.stderr
+        done = run(server, questions, questions)
+        assert (done.returncode, "a file of their own" in done.stderr) == (2, True)
+        with answers.open("a") as file:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+            done = run(server, questions, answers)
+        assert (done.returncode, "is being written by another process" in done.stderr) == (2, True)
+
+
+def test_a_bar_on_a_terminal(tmp_path):
+    questions, answers = write(tmp_path / "in.jsonl", [f"q{i}" for i in range(30)]), tmp_path / "out.jsonl"
+    with chaos_server(answer=lambda asked, choice: "0", delay=lambda asked: 0.05) as server:
+        ours, theirs = pty.openpty()
+        command = arguments(server, questions, answers, "--max-concurrency", "2")
+        environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "120"}
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment)  # noqa: S603
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+        os.close(ours)
+        output, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert "30/30" in shown.decode()
+    assert "/s" in shown.decode() or "/min" in shown.decode()
+    assert output.decode().startswith("30 questions in")
+
+
+def test_ctrl_c_keeps_what_was_finished(tmp_path):
+    questions, answers = write(tmp_path / "in.jsonl", [f"q{i}" for i in range(500)]), tmp_path / "out.jsonl"
+    with chaos_server(answer=lambda asked, choice: "0", delay=lambda asked: 0.05) as server:
+        child = subprocess.Popen(  # noqa: S603 - our own command
+            arguments(server, questions, answers),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        ends = time.monotonic() + 60
+        while not answers.exists() or answers.read_bytes().count(b"\n") < 20:
+            assert child.poll() is None
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        _, complaint = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert complaint == "optscale: interrupted\n"
+    assert 20 <= len(read(answers)) < 500

@@ -1,0 +1,376 @@
+"""Time, hedges, rate limiters, and what a search keeps when it ends; on both paths."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import RunnableLambda
+from pydantic import PrivateAttr
+
+from langchain_optscale import AllCandidatesFailed, OptScale, SettingsError, StopReason, Usage, Verdict, Verifier
+from langchain_optscale.stopping import Price
+from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
+
+PATHS = pytest.mark.parametrize("path", ["sync", "async"])
+
+
+def run(search, path, config=None):
+    return search.invoke("q", config) if path == "sync" else asyncio.run(search.ainvoke("q", config))
+
+
+class SlowOnce(PlainPolicy):
+    """The first request of each seed in `slow` takes long, the next ones do not."""
+
+    slow: dict[int, float]
+    _seen: set = PrivateAttr(default_factory=set)
+
+    def _seconds(self, seed):
+        first = seed not in self._seen
+        self._seen.add(seed)
+        return self.slow.get(seed, 0.0) if first else 0.0
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        time.sleep(self._seconds(kwargs["seed"]))
+        return self._answer(kwargs)
+
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+        try:
+            await asyncio.sleep(self._seconds(kwargs["seed"]))
+        except asyncio.CancelledError:
+            self.cancelled.append(kwargs["seed"])
+            raise
+        return self._answer(kwargs)
+
+
+@PATHS
+def test_a_stuck_draw_is_given_up_and_repeated(path):
+    policy = SlowOnce(texts=["0.1", "0.2"], slow={1: 20.0})
+    search = OptScale(policy=policy, verifier=read_score, max_samples=2, candidate_timeout_s=0.3)
+    began = time.monotonic()
+    result = run(search, path)
+    assert sorted(result.scores) == [0.1, 0.2]
+    assert time.monotonic() - began < 5
+    assert policy.cancelled == ([1] if path == "async" else [])
+
+
+@PATHS
+def test_a_draw_that_is_always_stuck_is_a_failure_that_says_so(path):
+    policy = PlainPolicy(texts=["0.1", "0.2"], delays={1: 3.0})
+    search = OptScale(policy=policy, verifier=read_score, max_samples=2, candidate_timeout_s=0.1, max_retries=1)
+    result = run(search, path)
+    assert result.failures[1].error == "TimeoutError: no answer within candidate_timeout_s=0.1"
+    assert result.failures[1].attempts == 2
+
+
+@PATHS
+def test_a_stuck_verifier_is_given_up_too(path):
+    async def averify(prompt, candidate):
+        await asyncio.sleep(3.0 if candidate.index else 0.0)
+        return 0.5
+
+    def verify(prompt, candidate):
+        time.sleep(3.0 if candidate.index else 0.0)
+        return 0.5
+
+    search = OptScale(
+        policy=PlainPolicy(texts=["x"]),
+        verifier=verify if path == "sync" else averify,
+        max_samples=2,
+        candidate_timeout_s=0.1,
+        max_retries=0,
+    )
+    assert run(search, path).failures[1].stage == "verify"
+
+
+@PATHS
+def test_a_slow_draw_is_hedged_and_the_first_answer_counts(path):
+    policy = SlowOnce(texts=["0.1", "0.2"], slow={1: 20.0})
+    search = OptScale(policy=policy, verifier=read_score, max_samples=2, hedge_after_s=0.2)
+    began = time.monotonic()
+    result = run(search, path)
+    assert sorted(result.scores) == [0.1, 0.2]
+    assert time.monotonic() - began < 5
+    assert policy.cancelled == ([1] if path == "async" else [])
+    assert result.candidates[1].latency_s < 1.0
+
+
+@PATHS
+def test_a_quick_draw_is_not_hedged(path):
+    policy = PlainPolicy(texts=["0.1", "0.2"])
+    run(OptScale(policy=policy, verifier=read_score, max_samples=2, hedge_after_s=5.0), path)
+    assert len(policy.requests) == 2
+
+
+@PATHS
+def test_an_error_before_the_hedge_is_retried_as_ever(path):
+    policy = PlainPolicy(texts=["0.1"], errors={0: [ConnectionError("reset")]})
+    search = OptScale(policy=policy, verifier=read_score, max_samples=1, hedge_after_s=5.0)
+    assert run(search, path).scores == (0.1,)
+    assert len(policy.requests) == 2
+
+
+@PATHS
+def test_a_hedge_that_fails_does_not_end_the_first_request(path):
+    class FailsTheSecond(SlowOnce):
+        def _answer(self, kwargs):
+            if len(self.requests) == 0 and kwargs["seed"] == 0:
+                self.requests.append(kwargs)
+                raise ValueError("no")
+            return super()._answer(kwargs)
+
+    policy = FailsTheSecond(texts=["0.7"], slow={0: 0.6})
+    search = OptScale(policy=policy, verifier=read_score, max_samples=1, hedge_after_s=0.1, max_retries=0)
+    assert run(search, path).scores == (0.7,)
+
+
+class Counting(BaseRateLimiter):
+    def __init__(self, wait_s=0.0):
+        self.wait_s, self.asked = wait_s, 0
+
+    def acquire(self, *, blocking=True):
+        self.asked += 1
+        time.sleep(self.wait_s)
+        return True
+
+    async def aacquire(self, *, blocking=True):
+        self.asked += 1
+        await asyncio.sleep(self.wait_s)
+        return True
+
+
+@PATHS
+@pytest.mark.parametrize(("fanout", "requests"), [("n", 1), ("calls", 4)])
+def test_the_rate_limiter_is_asked_once_a_request(path, fanout, requests):
+    limiter = Counting()
+    policy = ScriptedPolicy(texts=["0.1"], rate_limiter=limiter)
+    run(OptScale(policy=policy, verifier=read_score, max_samples=4, first_round=4, fanout=fanout), path)
+    assert limiter.asked == requests
+
+
+@PATHS
+def test_waiting_for_the_rate_limiter_is_no_time_of_the_request(path):
+    policy = ScriptedPolicy(texts=["0.1"], rate_limiter=Counting(0.3))
+    search = OptScale(policy=policy, verifier=read_score, max_samples=1, candidate_timeout_s=0.2, max_retries=0)
+    assert run(search, path).scores == (0.1,)
+
+
+class Streaming(BaseChatModel):
+    """Says its words one by one; records how many were asked for."""
+
+    words: list[str]
+    pause_s: float = 0.0
+    _said: list = PrivateAttr(default_factory=list)
+
+    @property
+    def said(self):
+        return self._said
+
+    @property
+    def _llm_type(self):
+        return "streaming"
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        raise AssertionError("it was to stream")
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        for word in self.words:
+            time.sleep(self.pause_s)
+            self._said.append(word)
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+
+
+@PATHS
+def test_eager_draws_stream_any_chat_model_that_can(path):
+    policy = Streaming(words=["0", ".", "7"])
+    result = run(OptScale(policy=policy, verifier=read_score, max_samples=2, cancel="eager"), path)
+    assert result.scores == (0.7, 0.7)
+
+
+def test_a_stream_is_closed_when_the_search_ends():
+    policy = Streaming(words=["0.1"] * 500, pause_s=0.01)
+    search = OptScale(policy=policy, verifier=lambda *_: 0.5, max_samples=1, cancel="eager", deadline_s=0.2)
+    with pytest.raises(AllCandidatesFailed, match="the time is up"):
+        search.invoke("q")
+    time.sleep(0.2)
+    said = len(policy.said)
+    time.sleep(0.3)
+    assert len(policy.said) <= said + 1 < 200
+
+
+@pytest.mark.parametrize("policy", [PlainPolicy(texts=["x"]), RunnableLambda(lambda prompt: "x")])
+def test_eager_needs_a_model_that_streams(policy):
+    with pytest.raises(SettingsError, match="cancel='eager' draws by streaming"):
+        OptScale(policy=policy, verifier=read_score, cancel="eager")
+
+
+@PATHS
+def test_money_ends_the_search_with_the_best_so_far(path):
+    policy = ScriptedPolicy(texts=["0.1", "0.4", "0.2", "0.3"])
+    search = OptScale(
+        policy=policy,
+        verifier=read_score,
+        cost_budget=60e-6,
+        price={"policy": Price(1, 2)},  # 10 prompt and 5 generated tokens: 20e-6 a candidate
+        round_size=1,
+        fanout="calls",
+    )
+    result = run(search, path)
+    assert (result.stop_reason, result.score) == (StopReason.COST_BUDGET, 0.4)
+    assert len(result.candidates) == 3
+
+
+@PATHS
+def test_what_is_paid_for_is_still_verified_where_that_costs_nothing(path):
+    # 8 choices in one request spend the budget at once: all of them count, and no more are drawn.
+    policy = ScriptedPolicy(texts=["0.1", "0.2"] + ["0.3"] * 7 + ["0.8"])
+    search = OptScale(policy=policy, verifier=read_score, token_budget=45, max_samples=16, round_size=8)
+    result = run(search, path)
+    assert result.stop_reason is StopReason.TOKEN_BUDGET
+    assert len(result.scores) == len(result.candidates) >= 4
+    assert sum(request.get("n", 1) for request in policy.requests) == len(result.candidates)
+
+
+class Paid(Verifier):
+    def verify(self, prompt, candidate, config=None):
+        return Verdict(float(candidate.text), usage=Usage(100, 10, 1))
+
+
+@PATHS
+def test_a_verifier_that_costs_is_asked_no_further(path):
+    policy = ScriptedPolicy(texts=["0.1"] * 16)
+    search = OptScale(policy=policy, verifier=Paid(), token_budget=300, first_round=8, max_samples=16)
+    result = run(search, path, {"max_concurrency": 1})
+    assert result.stop_reason is StopReason.TOKEN_BUDGET
+    assert len(result.scores) == 3
+    assert result.total_usage.total_tokens == 8 * 5 + 10 + 3 * 110
+
+
+async def test_a_verdict_that_was_reached_counts_even_if_its_task_was_cancelled():
+    reached = asyncio.Event()
+
+    class Late(Verifier):
+        """The second candidate's verdict is there, but what brings it home still waits when the search ends."""
+
+        def verify(self, prompt, candidate, config=None):
+            raise AssertionError("the async path is meant")
+
+        async def averify(self, prompt, candidate, config=None):
+            if candidate.index == 0:
+                await reached.wait()
+                return Verdict(0.95)
+            return Verdict(0.97)
+
+    from langchain_core.callbacks import AsyncCallbackHandler
+
+    class Slow(AsyncCallbackHandler):
+        async def on_chain_end(self, outputs, **kwargs):
+            if isinstance(outputs, Verdict) and outputs.score == 0.97:
+                reached.set()
+                await asyncio.sleep(5.0)
+
+    policy = ScriptedPolicy(texts=["a", "b"])
+    result = await OptScale(policy=policy, verifier=Late()).ainvoke("q", {"callbacks": [Slow()]})
+    assert sorted(result.scores) == [0.95, 0.97]
+    assert result.score == 0.97
+
+
+def test_the_cause_of_a_broken_connection_is_named_and_long_errors_are_cut():
+    def fail(prompt):
+        raise RuntimeError("x" * 2000) from OSError("Connection refused")
+
+    search = OptScale(policy=RunnableLambda(fail), verifier=read_score, max_samples=1)
+    with pytest.raises(AllCandidatesFailed) as caught:
+        search.invoke("q")
+    assert len(caught.value.failures[0].error) == 500
+
+    def refuse(prompt):
+        raise RuntimeError("Connection error.") from OSError("Connection refused")
+
+    with pytest.raises(AllCandidatesFailed, match=r"Connection error\. \(because of OSError: Connection refused\)"):
+        OptScale(policy=RunnableLambda(refuse), verifier=read_score, max_samples=1).invoke("q")
+
+
+async def test_overlapping_rounds_do_not_wait_for_stragglers():
+    policy = PlainPolicy(texts=[f"0.{i:02}" for i in range(40)], delays={3: 1.0})
+    search = OptScale(
+        policy=policy, verifier=read_score, max_samples=24, first_round=4, round_size=4, overlap=True, target=0.99
+    )
+    began = time.monotonic()
+    result = await search.ainvoke("q")
+    assert len(result.scores) == 24
+    seconds = {candidate.index: candidate.latency_s for candidate in result.candidates}
+    assert seconds[3] >= 1.0
+    assert list(result.verdicts).index(3) >= 20  # all the others went on meanwhile
+    assert time.monotonic() - began < 4
+    assert [index for one in result.rounds for index in one.indexes] == list(range(24))
+
+
+async def test_a_server_that_takes_fewer_choices_is_asked_for_as_many_as_it_takes():
+    class Refuses(ScriptedPolicy):
+        def _answer(self, kwargs):
+            if kwargs.get("n", 1) > 4:
+                self.requests.append(kwargs)
+                raise BadRequestError
+            return super()._answer(kwargs)
+
+    class BadRequestError(Exception):
+        status_code = 400
+
+    policy = Refuses(texts=[str(i / 100) for i in range(40)])
+    search = OptScale(policy=policy, verifier=read_score, max_samples=16, first_round=16)
+    for _ in range(3):
+        result = await search.ainvoke("q")
+        assert sorted(result.scores) == [i / 100 for i in range(16)]
+    assert [request["n"] for request in policy.requests[:3]] == [16, 8, 8]
+    policy.requests.clear()
+    assert len((await search.ainvoke("q")).scores) == 16  # known by now
+    assert {request["n"] for request in policy.requests} == {4}
+
+
+async def test_one_short_answer_is_no_reason_to_think_less_of_a_server():
+    policy = ScriptedPolicy(texts=["0.1"], limit=1)
+    search = OptScale(policy=policy, verifier=read_score, max_samples=4, first_round=4)
+    await search.ainvoke("q")
+    policy.requests.clear()
+    await search.ainvoke("q")
+    assert policy.requests[0]["n"] == 4
+    await search.ainvoke("q")
+    policy.requests.clear()
+    await search.ainvoke("q")
+    assert "n" not in policy.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"candidate_timeout_s": 0}, "candidate_timeout_s"),
+        ({"hedge_after_s": -1}, "hedge_after_s"),
+        ({"cancel": "now"}, "cancel"),
+        ({"policy_limit": 0}, "a limit must be a whole number of at least 1"),
+        ({"verifier_limit": "8"}, "a limit must be a whole number of at least 1"),
+        ({"cost_budget": 1.0}, "cost_budget and price go together"),
+        ({"price": Price(1, 1)}, "cost_budget and price go together"),
+        ({"cost_budget": 0, "price": Price(1, 1)}, "cost_budget"),
+        ({"cost_budget": 1.0, "price": {"judge": Price(1, 1)}}, "no role 'judge'"),
+        ({"overlap": "yes"}, "overlap"),
+    ],
+)
+def test_bad_settings(settings, sentence):
+    with pytest.raises(SettingsError, match=sentence) as caught:
+        OptScale(policy=ScriptedPolicy(texts=["x"]), verifier=read_score, **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_threads_end_with_their_requests():
+    before = threading.active_count()
+    policy = ScriptedPolicy(texts=["0.95"] * 8, delays={1: 0.3, 2: 0.3, 3: 0.3})
+    OptScale(policy=policy, verifier=read_score, first_round=4, fanout="calls").invoke("q")
+    ends = time.monotonic() + 5
+    while threading.active_count() > before:
+        assert time.monotonic() < ends
+        time.sleep(0.02)

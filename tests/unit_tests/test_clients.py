@@ -1,0 +1,87 @@
+"""One place retries: the clients under our requests do not; and what counts as one endpoint."""
+
+import pytest
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+from langchain_optscale.clients import endpoint_of, models_in, one_try, one_try_each
+from langchain_optscale.policy import Policy
+from langchain_optscale.verifiers import as_verifier
+from tests.unit_tests.fakes import PlainPolicy, read_score
+
+openai_chat = pytest.importorskip("langchain_openai").ChatOpenAI
+
+
+def model(**kwargs):
+    return openai_chat(**{"model": "m", "api_key": "none", "base_url": "http://127.0.0.1:9/v1"} | kwargs)
+
+
+def retries_of(chat):
+    return {
+        chat.root_client.max_retries,
+        chat.root_async_client.max_retries,
+        chat.client._client.max_retries,
+        chat.async_client._client.max_retries,
+    }
+
+
+def test_the_copy_does_not_retry_and_shares_the_connections():
+    chat = model(max_retries=5)
+    single = one_try(chat)
+    assert retries_of(single) == {0}
+    assert retries_of(chat) == {5}
+    assert single.root_client._client is chat.root_client._client
+    assert single.root_async_client._client is chat.root_async_client._client
+    assert single.root_client.api_key == "none"
+
+
+def test_a_timeout_reaches_the_client():
+    assert one_try(model(), 7.0).root_async_client.timeout == 7.0
+    assert Policy.of(model(), timeout_s=7.0).model.async_client._client.timeout == 7.0
+
+
+def test_draws_use_the_copy_also_where_the_model_is_bound():
+    assert retries_of(Policy.of(model().bind(stop=["x"])).model) == {0}
+    assert retries_of(Policy.of(model(), eager=True).model) == {0}
+
+
+def test_models_without_a_client_stay_as_they_are():
+    plain = PlainPolicy(texts=["x"])
+    assert one_try(plain).model_dump() == plain.model_dump()
+
+
+def test_a_field_is_set_where_there_is_no_client_to_tell():
+    class Other(PlainPolicy):
+        max_retries: int = 6
+
+    assert one_try(Other(texts=["x"])).max_retries == 0
+
+
+def test_the_judge_in_a_chain_does_not_retry_either():
+    prompt = ChatPromptTemplate.from_template("rate {candidate}")
+    chain = prompt | model().bind(stop=["!"]) | StrOutputParser() | float
+    verifier = as_verifier(chain)
+    (single,) = models_in(verifier._single)
+    assert retries_of(single) == {0}
+    (own,) = models_in(chain)
+    assert retries_of(own) == {2}
+    assert [type(step) for step in one_try_each(chain).steps] == [type(step) for step in chain.steps]
+
+
+def test_endpoints():
+    here = endpoint_of(model())
+    assert endpoint_of(model(max_retries=9).bind(stop=["x"])) == here
+    assert endpoint_of(as_verifier(ChatPromptTemplate.from_template("{prompt}") | model() | float)) == here
+    assert endpoint_of(model(base_url="http://127.0.0.1:9/v1/")) == here
+    assert endpoint_of(model(model="other")) != here
+    assert endpoint_of(model(base_url="http://127.0.0.1:8/v1")) != here
+    function = as_verifier(read_score)
+    assert endpoint_of(function) == endpoint_of(function)
+    assert endpoint_of(function) != endpoint_of(as_verifier(read_score))
+    assert endpoint_of(PlainPolicy(texts=["x"])) != endpoint_of(PlainPolicy(texts=["x"]))
+
+
+def test_a_verifier_may_name_its_endpoint():
+    function = as_verifier(read_score)
+    function.endpoint = "http://127.0.0.1:9/score"
+    assert endpoint_of(function) == "http://127.0.0.1:9/score"
