@@ -107,7 +107,7 @@ def build_classifier(directory: Path, words: PreTrainedTokenizerFast, lessons: l
             wanted.append(score)
     # Ridge keeps the weights small, so that neither rounding nor other texts lead to scores of 0 and 1.
     matrix, target = torch.stack(features).double(), torch.tensor(wanted).double()
-    gram = matrix @ matrix.T + 0.3 * torch.eye(len(wanted), dtype=torch.float64)
+    gram = matrix @ matrix.T + 0.1 * torch.eye(len(wanted), dtype=torch.float64)
     weights = matrix.T @ torch.linalg.solve(gram, target)
     with torch.no_grad():
         model.score.weight.copy_(weights[None].float())

@@ -35,8 +35,8 @@ def test_discovery(server):
 def test_what_the_model_has_learned(server, kind, logits):
     verifier = vllm_verifier(server.base_url, kind=kind, from_logits=logits)
     for question, right, wrong in LESSONS:
-        assert score(verifier, question, right) > 0.7
-        assert score(verifier, question, wrong) < 0.3
+        assert score(verifier, question, right) > 0.5
+        assert score(verifier, question, wrong) < 0.5
 
 
 @pytest.mark.parametrize("kind", ["classify", "pooling"])

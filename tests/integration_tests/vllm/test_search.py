@@ -6,7 +6,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
-from langchain_optscale import ChatOptScale, OptScale
+from langchain_optscale import ChatOptScale, OptScale, OptScaleResult
 from langchain_optscale.stopping import MaxSamples
 from langchain_optscale.vllm import Replicas, vllm_policy, vllm_verifier
 from tests.integration_tests.vllm.servers import KEY
@@ -71,3 +71,17 @@ async def test_in_a_graph(pair):
     builder.add_edge(START, "reason")
     said = await builder.compile().ainvoke({"messages": [HumanMessage("What is 17 + 25?")]})
     assert said["messages"][-1].response_metadata["optscale"]["scores"]
+
+
+async def test_the_search_as_a_graph(pair):
+    graph = pytest.importorskip("langchain_optscale.graph")
+    policy, verifier, _ = pair
+    built = graph.create_optscale_graph(policy=policy, verifier=verifier, stopping=MaxSamples(4), seed=5)
+    state = await built.compile().ainvoke({"messages": [HumanMessage("What is 17 + 25?")]})
+    direct = await OptScale(policy=policy, verifier=verifier, stopping=MaxSamples(4), seed=5).ainvoke(
+        [HumanMessage("What is 17 + 25?")]
+    )
+    assert state["messages"][-1].text == direct.text
+    result = OptScaleResult.from_dict(state["optscale"])
+    assert len(result.scores) == 4
+    assert result.best.index == direct.best.index
