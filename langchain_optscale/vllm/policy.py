@@ -35,7 +35,8 @@ def vllm_policy(
 ) -> ChatOpenAI:
     """A chat model over one vLLM server, or over several that serve the same model.
 
-    - A round is one request: `n` choices share the prompt's prefill.
+    - A round is one request: its `n` choices share what vLLM has read of the prompt (by prefix caching, which is on
+      unless it was switched off).
     - The model does not retry: the search does, for passing errors only. Used outside of a search, give it
       LangChain's own `.with_retry()`.
     - Of several servers the least busy one gets the request; where one is gone, another takes its requests over at
