@@ -134,9 +134,8 @@ def api_key_of(api_key: SecretStr | str | None) -> SecretStr:
 
     Nothing is read from `OPENAI_API_KEY`: that key is for OpenAI.
     """
-    if api_key is None or isinstance(api_key, SecretStr):
-        return api_key or SecretStr("not-needed")
-    return SecretStr(api_key)
+    key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key or "")
+    return key if key.get_secret_value() else SecretStr("not-needed")
 
 
 def models_at(client: openai.OpenAI) -> dict[str, int | None]:

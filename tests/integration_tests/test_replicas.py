@@ -10,14 +10,16 @@ import time
 import openai
 import pytest
 from langchain_core.messages import HumanMessage
+from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale import OptScale
 from langchain_optscale.stopping import MaxSamples
+from langchain_optscale.verifiers.conformance import make_candidate
 from langchain_optscale.vllm import Replicas
 from tests.integration_tests.scripted_server import Reply, scripted_server
 
 pytest.importorskip("langchain_openai")
-from langchain_optscale.vllm import vllm_policy
+from langchain_optscale.vllm import vllm_policy, vllm_verifier
 
 
 def free_url():
@@ -251,6 +253,32 @@ def test_a_server_that_dies_within_fifty_searches_costs_none_of_them(path):
         assert all(len(result.scores) == 6 and not result.failures for result in results)
         assert one.requests
         assert two.requests
+
+
+@pytest.mark.parametrize("path", ["sync", "async", "loops"])
+def test_a_reward_model_on_several_servers(path):
+    def scores(number, payload):
+        return Reply(body=json.dumps({"data": [{"index": 0, "probs": [0.75]}], "usage": {"prompt_tokens": 3}}))
+
+    gone = free_url()
+    prompt, candidate = ChatPromptValue(messages=[HumanMessage("q")]), make_candidate("a")
+    with scripted_server(scores) as one, scripted_server(scores) as two:
+        verifier = vllm_verifier([gone, one.base_url, two.base_url], "m", kind="classify", api_key="sk-test-0123456789")
+
+        async def several():
+            return await asyncio.gather(*(verifier.averify(prompt, candidate) for _ in range(4)))
+
+        if path == "sync":
+            verdicts = [verifier.verify(prompt, candidate) for _ in range(4)]
+            verifier.close()  # the clients are shared, and stay of use
+            verdicts.append(verifier.verify(prompt, candidate))
+        else:
+            verdicts = [verdict for _ in range(1 if path == "async" else 3) for verdict in asyncio.run(several())]
+        assert {verdict.score for verdict in verdicts} == {0.75}
+        assert len(one.requests) + len(two.requests) == len(verdicts)
+        assert min(len(one.requests), len(two.requests)) >= 2
+        assert set(one.paths + two.paths) == {"/classify"}
+        assert pending(gone, one.base_url, two.base_url) == [0, 0, 0]
 
 
 def test_a_server_that_comes_back_is_used_again():

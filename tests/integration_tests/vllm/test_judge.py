@@ -7,6 +7,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale import LLMJudge, OptScale
+from langchain_optscale.errors import InvalidReplyError
 from langchain_optscale.verifiers.conformance import make_candidate
 from langchain_optscale.verifiers.judge import JudgeExample
 from langchain_optscale.vllm import vllm_policy, vllm_verifier
@@ -23,6 +24,17 @@ def examples(best, worst):
         JudgeExample("What is the capital of Spain?", "Oslo", worst, "Wrong."),
         JudgeExample("What is 1 + 1?", "2", best, "Right."),
     ]
+
+
+def graded(judge, path):
+    """A verdict. Now and then so small a model copies the code of a grading wrongly, and that reply must not count."""
+    candidate = make_candidate("Paris")
+    for _ in range(4):
+        try:
+            return judge.verify(PROMPT, candidate) if path == "sync" else asyncio.run(judge.averify(PROMPT, candidate))
+        except InvalidReplyError as error:
+            assert "code" in str(error)  # noqa: PT017 - any other complaint is a failure
+    pytest.fail("four gradings, and none with its code")
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +54,7 @@ def test_by_logprobs(server, scale, best, worst, path):
         examples=examples(best, worst),
     )
     assert isinstance(judge, LLMJudge)
-    candidate = make_candidate("Paris")
-    verdict = judge.verify(PROMPT, candidate) if path == "sync" else asyncio.run(judge.averify(PROMPT, candidate))
+    verdict = graded(judge, path)
     assert verdict.raw["method"] == "logprobs"
     # An expectation over the grades, not one of them.
     assert 0 < verdict.score < 1
@@ -52,7 +63,7 @@ def test_by_logprobs(server, scale, best, worst, path):
 
 def test_by_structured_output(server):
     judge = vllm_verifier(server.base_url, kind="judge", method="structured", examples=examples("10", "0"))
-    verdict = judge.verify(PROMPT, make_candidate("Paris"))
+    verdict = graded(judge, "sync")
     assert verdict.raw["method"] == "structured"
     assert (verdict.score * 10) == round(verdict.score * 10)
 
@@ -61,5 +72,5 @@ def test_one_server_is_policy_and_judge(server):
     judge = vllm_verifier(server.base_url, method="logprobs", min_mass=0.01, examples=examples("10", "0"))
     assert isinstance(judge, LLMJudge)
     policy = vllm_policy(server.base_url, max_tokens=12)
-    result = OptScale(policy=policy, verifier=judge, max_samples=2, target=1.0).invoke("What is the capital of France?")
+    result = OptScale(policy=policy, verifier=judge, max_samples=4, target=1.0).invoke("What is the capital of France?")
     assert result.scores

@@ -15,9 +15,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "gpu.md"
 
 def rows():
     table = PAGE.read_text().split("<!-- fanout: ")[1].split("<!-- end of fanout -->")[0]
-    lines = [
-        line.strip("|").split("|") for line in table.splitlines() if line.startswith("| on") or line.startswith("| off")
-    ]
+    lines = [line.strip("|").split("|") for line in table.splitlines() if line.startswith(("| on", "| off"))]
     return [[float(re.match(r" *([\d.]+)", cell)[1]) for cell in line[2:]] for line in lines]
 
 

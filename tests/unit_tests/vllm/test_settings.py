@@ -39,6 +39,8 @@ def test_further_arguments_take_precedence():
 
 def test_keys_come_from_the_argument_or_our_own_variable(monkeypatch):
     assert key_of(vllm_policy(URL, "m")) == "not-needed"
+    monkeypatch.setenv("OPTSCALE_POLICY_API_KEY", "")  # as Docker Compose sets what the user has not
+    assert key_of(vllm_policy(URL, "m")) == "not-needed"
     monkeypatch.setenv("OPTSCALE_POLICY_API_KEY", "sk-of-the-policy")
     assert key_of(vllm_policy(URL, "m")) == "sk-of-the-policy"
     assert key_of(vllm_policy(URL, "m", api_key=KEY)) == KEY
