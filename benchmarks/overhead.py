@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records import Candidate
 
-CANDIDATES, AT_ONCE, TURNS = 1000, 100, 5
+CANDIDATES, AT_ONCE, TURNS = 1000, 100, 7
 
 
 async def score(prompt: object, candidate: Candidate) -> float:

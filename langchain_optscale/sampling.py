@@ -13,10 +13,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
-from langchain_core.callbacks.base import BaseCallbackManager
 
 from langchain_optscale.attempts import Attempts, in_thread
-from langchain_optscale.search import Draw, Raised, Search, Verify
+from langchain_optscale.search import Draw, Raised, Search, Verify, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,7 +71,7 @@ def run_search(
         SettingsError: The settings do not fit the policy.
         InterruptedError: The batch has ended.
     """
-    search = Search(settings, prompt, call_kwargs)
+    search = Search(settings, prompt, call_kwargs, heard=watched(config))
     attempts = Attempts(search, config, batch.line if batch else None)
     room = _room(search, config)
     give_up = {Draw: threading.Event(), Verify: threading.Event()}
@@ -127,7 +126,7 @@ async def arun_search(
 
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
-    search = Search(settings, prompt, call_kwargs)
+    search = Search(settings, prompt, call_kwargs, heard=watched(config))
     attempts = Attempts(search, config, batch.line if batch else None)
     room = _room(search, config)
     running: dict[asyncio.Task[Done | Raised], Job] = {}
@@ -196,20 +195,11 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def _watched(config: RunnableConfig) -> bool:
-    manager = config.get("callbacks")
-    return isinstance(manager, BaseCallbackManager) and bool(manager.handlers)
-
-
 def _emit(search: Search, config: RunnableConfig) -> None:
-    watched = _watched(config)
     for event in search.events():
-        if watched:
-            dispatch_custom_event(event.name, event.data, config=config)
+        dispatch_custom_event(event.name, event.data, config=config)
 
 
 async def _aemit(search: Search, config: RunnableConfig) -> None:
-    watched = _watched(config)
     for event in search.events():
-        if watched:
-            await adispatch_custom_event(event.name, event.data, config=config)
+        await adispatch_custom_event(event.name, event.data, config=config)

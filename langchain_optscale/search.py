@@ -13,6 +13,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from langchain_core.callbacks.base import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import merge_configs
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_optscale.policy import Drawn
     from langchain_optscale.settings import SearchSettings
 
-__all__ = ["Done", "Draw", "Event", "Job", "Raised", "Search", "Verify"]
+__all__ = ["Done", "Draw", "Event", "Job", "Raised", "Search", "Verify", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,16 @@ class Search:
         settings: What to search with.
         prompt: The conversation to answer.
         call_kwargs: The caller's own arguments for the policy, such as `stop`.
+        heard: Whether anybody wants to hear of its events; else there are none.
     """
 
     def __init__(
-        self, settings: SearchSettings, prompt: PromptValue, call_kwargs: Mapping[str, Any] | None = None
+        self,
+        settings: SearchSettings,
+        prompt: PromptValue,
+        call_kwargs: Mapping[str, Any] | None = None,
+        *,
+        heard: bool = True,
     ) -> None:
         self.settings = settings
         self.prompt = prompt
@@ -102,9 +109,10 @@ class Search:
         self._seen: dict[int, Verdict] = {}
         self._verifying = 0
         self._verifier_pays = False
+        self._heard = heard
         self._events: list[Event] = []
-        self._draws: deque[Job] = deque()
-        self._verifications: deque[Job] = deque()
+        self._draws: deque[Draw] = deque()
+        self._verifications: deque[Verify] = deque()
         self._began = time.perf_counter()
 
     @property
@@ -168,9 +176,11 @@ class Search:
         jobs: list[Job] = []
         if self.session.decision.stop:
             self._draws.clear()
-        while len(jobs) < room and (queue := self._verifications or self._draws):
-            self._verifying += queue is self._verifications
-            jobs.append(queue.popleft())
+        while len(jobs) < room and self._verifications:
+            self._verifying += 1
+            jobs.append(self._verifications.popleft())
+        while len(jobs) < room and self._draws:
+            jobs.append(self._draws.popleft())
         return jobs
 
     def _ask_ahead(self) -> int:
@@ -187,13 +197,17 @@ class Search:
         """Do a job and wait for it."""
         if isinstance(job, Draw):
             return self._drawer.draw(self.prompt, job.indexes, config)
-        return self._verifier.invoke(job.candidate, self._verify_config(job, config))
+        config = self._verify_config(job, config)
+        return self._verifier.invoke(job.candidate, config) if watched(config) else self._verify(job.candidate, config)
 
     async def arun(self, job: Job, config: RunnableConfig) -> Any:
         """Do a job without blocking the event loop."""
         if isinstance(job, Draw):
             return await self._drawer.adraw(self.prompt, job.indexes, config)
-        return await self._verifier.ainvoke(job.candidate, self._verify_config(job, config))
+        config = self._verify_config(job, config)
+        if watched(config):
+            return await self._verifier.ainvoke(job.candidate, config)
+        return await self._averify(job.candidate, config)
 
     def settle(self, job: Job, outcome: Done | Raised) -> None:
         """Take note of what came of a job; what follows from it can then be taken."""
@@ -280,7 +294,8 @@ class Search:
     def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:
         """The server does not give so many choices in one request: ask for fewer at once."""
         self._drawer.fall_back(choices)
-        self._draws.extend(Draw(request) for request in self._drawer.requests(indexes))
+        queued = [index for draw in self._draws for index in draw.indexes]
+        self._draws = deque(Draw(request) for request in self._drawer.requests([*indexes, *queued]))
 
     def _receive(self, index: int, choice: Drawn, seconds: float) -> None:
         message = choice.message
@@ -314,6 +329,8 @@ class Search:
             self._failures[index] = outcome
         answer = candidate.answer if candidate else None
         decision = self.session.tell(index, outcome, answer=answer, usage=usage, elapsed_s=self.elapsed_s)
+        if not self._heard:
+            return  # the estimate that is reported takes longer than everything else here
         estimate = self.session.estimate if self.session.history.n else None
         about = {"index": index, "estimate": estimate and asdict(estimate), "decision": decision.to_dict()}
         if isinstance(outcome, Verdict):
@@ -322,7 +339,8 @@ class Search:
             self._happened("failure", **asdict(outcome), **about)
 
     def _happened(self, what: str, **data: Any) -> None:
-        self._events.append(Event(f"optscale:{what}", data))
+        if self._heard:
+            self._events.append(Event(f"optscale:{what}", data))
 
     def _verify_config(self, job: Verify, config: RunnableConfig) -> RunnableConfig:
         return merge_configs(config, {"tags": [f"optscale:verdict:{job.candidate.index}", "nostream"]})
@@ -336,6 +354,12 @@ class Search:
         verdict: Verdict = await self.settings.verifier.averify(self.prompt, candidate, config)
         self._seen[candidate.index] = verdict
         return verdict
+
+
+def watched(config: RunnableConfig) -> bool:
+    """Whether anybody listens to what is reported under this config; where nobody does, a run of its own is idle."""
+    manager = config.get("callbacks")
+    return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
 
 
 def _failure(stage: Any, raised: Raised) -> Failure:

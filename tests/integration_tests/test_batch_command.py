@@ -40,6 +40,12 @@ def read(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def test_help_ends_with_an_example():
+    done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, env=ENVIRONMENT, check=True)  # noqa: S603
+    assert "usage: optscale batch" in done.stdout
+    assert "example:\n  optscale batch questions.jsonl -o answers.jsonl" in done.stdout
+
+
 def test_questions_of_every_form(tmp_path):
     questions = write(
         tmp_path / "in.jsonl",

