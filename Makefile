@@ -7,13 +7,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test lint format bench bench_agents bench_answers bench_chaos bench_honesty bench_preset bench_selection bench_peers benchmarks docs study help clean
+.PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
+	bench_honesty bench_preset bench_selection bench_peers bench_vllm benchmarks docs study help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
 	@echo "make test              unit tests and doctests; no network, no server"
 	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/;"
 	@echo "                       with PostgreSQL: .ci/with-postgres make integration_test"
+	@echo "make integration_test_vllm  real vLLM servers on this machine's CPU; installs them into ~/.cache, 3.5 GB"
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
@@ -26,6 +28,7 @@ help:
 	@echo "make study             docs/honesty.md: promised against realised confidence; about 2 minutes"
 	@echo "make bench_agents      agents on a test bed: bare, best-of-8, ours; about 30 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
+	@echo "make bench_vllm        n = 8 in one request against eight requests, on real vLLM; the table of docs/gpu.md"
 	@echo "make docs              the pictures and diagrams of README and docs"
 
 $(VENV)/pip.stamp:
@@ -54,7 +57,12 @@ test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/unit_tests langchain_optscale --doctest-modules
 
 integration_test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest tests/integration_tests
+	$(BIN)/python -m pytest tests/integration_tests --ignore tests/integration_tests/vllm
+
+# vLLM's pins must not touch ours: an environment of its own, named after the lock, which outlives the checkout.
+integration_test_vllm: $(VENV)/test.stamp
+	$(BIN)/python -m tests.integration_tests.vllm.environment
+	OPTSCALE_VLLM_REQUIRED=1 $(BIN)/python -m pytest tests/integration_tests/vllm
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
@@ -100,6 +108,9 @@ bench_agents: $(VENV)/test.stamp
 
 bench_selection: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.selection --write
+
+bench_vllm: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.vllm_fanout --write
 
 $(PEERS)/run.stamp: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)

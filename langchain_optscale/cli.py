@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.cli_batch import add_batch
 from langchain_optscale.cli_calibrate import add_calibrate
+from langchain_optscale.cli_doctor import add_doctor
 from langchain_optscale.cli_options import (
     add_checks,
     add_command,
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add_replay(commands)
     add_calibrate(commands)
     add_train_prior(commands)
+    add_doctor(commands)
     return parser
 
 

@@ -11,6 +11,7 @@ OptScaleError
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
+├── EndpointError        (RuntimeError)  a model server cannot be reached, rejects the key or fails its examination
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AllCandidatesFailed",
     "EmptyCandidateError",
+    "EndpointError",
     "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
@@ -76,6 +78,10 @@ class IncompleteBatch(OptScaleError, RuntimeError):  # noqa: N818 - it says what
 
 class LocalServerError(OptScaleError, RuntimeError):
     """The embedded model's server did not start, or died while it was needed."""
+
+
+class EndpointError(OptScaleError, RuntimeError):
+    """A model server cannot be reached, rejects the key, or fails what `optscale doctor` requires of it."""
 
 
 class MissingExtraError(OptScaleError, ImportError):

@@ -16,7 +16,13 @@ from langchain_optscale.retry import is_rejection
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
 from langchain_optscale.verifiers.judge_prompt import Method
-from langchain_optscale.verifiers.judge_reply import expected_grade, read_structured, read_text, refuse_cut_off
+from langchain_optscale.verifiers.judge_reply import (
+    expected_grade,
+    read_structured,
+    read_text,
+    refuse_cut_off,
+    without_end_token,
+)
 from langchain_optscale.verifiers.logprobs import token_entries
 
 if TYPE_CHECKING:
@@ -224,7 +230,7 @@ class Asker:
         entries = token_entries(reply)
         if not entries:
             raise CannotSayError("the judge's reply has no token log-probabilities: take another method")
-        expected = expected_grade(entries, scale, code, self._min_mass)
+        expected = expected_grade(without_end_token(entries, str(reply.text)), scale, code, self._min_mass)
         about = {"mass": expected.mass, "probabilities": expected.probabilities}
         return Grading(expected.value, f"expected grade {expected.value:.2f} on the scale {scale}", method, about)
 

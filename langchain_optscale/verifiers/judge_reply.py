@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.verifiers.judge_scale import Scale
 
-__all__ = ["ExpectedGrade", "expected_grade", "read_structured", "read_text", "refuse_cut_off"]
+__all__ = ["ExpectedGrade", "expected_grade", "read_structured", "read_text", "refuse_cut_off", "without_end_token"]
 
 _EMPHASIS = "*_`"
 # Around a grade in a token: white space, how tokenizers spell a leading blank, quotes, emphasis, full stops.
@@ -58,6 +58,13 @@ def refuse_cut_off(message: BaseMessage) -> None:
     about = message.response_metadata
     if any(about.get(key) in _CUT_OFF for key in ("finish_reason", "stop_reason", "done_reason")):
         raise InvalidReplyError("the judge's reply was cut off at its token limit: raise the judge's max_tokens")
+
+
+def without_end_token(entries: Sequence[Any], text: str) -> Sequence[Any]:
+    """The entries of the tokens that are part of the text: vLLM lists the token that ended the reply as well."""
+    last = str(entries[-1].get("token", "")) if entries and isinstance(entries[-1], Mapping) else ""
+    ended = bool(last.strip()) and not text.rstrip().endswith(last.strip())
+    return entries[:-1] if ended and len(entries) > 1 else entries
 
 
 def read_text(reply: str, scale: Scale, code: str) -> tuple[float, str]:

@@ -79,6 +79,8 @@ class RewardModelVerifier(Verifier):
             its markers already.
         batch_size: The most candidates in one request, at least 1.
         timeout_s: Seconds until a request is given up, above 0.
+        http_client: Sends the requests of the sync path, in place of a client of its own; yours to close.
+        http_async_client: The same for the async path; it must serve several event loops.
 
     Raises:
         SettingsError: A setting is out of range or contradicts another.
@@ -105,6 +107,8 @@ class RewardModelVerifier(Verifier):
         as_text: AsText | None = None,
         batch_size: int = 32,
         timeout_s: float = 60.0,
+        http_client: Any = None,
+        http_async_client: Any = None,
     ) -> None:
         from pydantic import SecretStr
 
@@ -132,7 +136,7 @@ class RewardModelVerifier(Verifier):
         self._split_steps = split_steps or _BLANK_LINES.split
         self._as_text = as_text
         self._batch_size = batch_size
-        self._client = PoolingClient(base_url, key, timeout_s)
+        self._client = PoolingClient(base_url, key, timeout_s, http_client, http_async_client)
 
     def __repr__(self) -> str:
         mapped = f", from_logits={self.from_logits}" if self.from_logits else ""

@@ -29,12 +29,21 @@ class PoolingClient:
         base_url: The server's root; a "/v1" at its end is taken off.
         api_key: Sent as a bearer token; no key of the environment is ever sent.
         timeout_s: Seconds until a request is given up, above 0.
+        http_client: Sends the requests of threads; yours to close.
+        http_async_client: Sends the requests of tasks, of whatever event loop; yours to close.
 
     Raises:
         SettingsError: The address is none, or holds a password.
     """
 
-    def __init__(self, base_url: str, api_key: SecretStr | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: SecretStr | None,
+        timeout_s: float,
+        http_client: Any = None,
+        http_async_client: Any = None,
+    ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SettingsError("base_url must be the server's address, such as 'http://localhost:8000'")
@@ -43,6 +52,8 @@ class PoolingClient:
         self.root = base_url.rstrip("/").removesuffix("/v1")
         self._api_key = api_key
         self._timeout_s = timeout_s
+        self._http_client = http_client
+        self._http_async_client = http_async_client
         self._sync: OpenAI | None = None
         self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = weakref.WeakKeyDictionary()
         self._mutex = threading.Lock()
@@ -59,7 +70,7 @@ class PoolingClient:
 
         with self._mutex:
             if self._sync is None:
-                self._sync = openai.OpenAI(**self._settings())
+                self._sync = openai.OpenAI(**self._settings(), http_client=self._http_client)
             client = self._sync
         try:
             return _mapping(route, client.post(route, cast_to=str, body=dict(body)))
@@ -77,7 +88,7 @@ class PoolingClient:
                 settings = self._settings()
                 settings["default_headers"]["Connection"] = "close"
                 # Of our own, since the client's own one starts a task in whatever loop runs when it is collected.
-                http_client = openai.DefaultAsyncHttpxClient(timeout=self._timeout_s)
+                http_client = self._http_async_client or openai.DefaultAsyncHttpxClient(timeout=self._timeout_s)
                 client = self._async[loop] = openai.AsyncOpenAI(**settings, http_client=http_client)
         try:
             return _mapping(route, await client.post(route, cast_to=str, body=dict(body)))
@@ -88,14 +99,14 @@ class PoolingClient:
         """Close the connections that threads have kept open; a later request opens new ones."""
         with self._mutex:
             client, self._sync = self._sync, None
-        if client is not None:
+        if client is not None and self._http_client is None:
             client.close()
 
     async def aclose(self) -> None:
         """Close this event loop's client, and the threads' one."""
         with self._mutex:
             client = self._async.pop(asyncio.get_running_loop(), None)
-        if client is not None:
+        if client is not None and self._http_async_client is None:
             await client.close()
         self.close()
 

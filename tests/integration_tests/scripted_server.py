@@ -25,20 +25,24 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     reset: bool = False
+    cut: bool = False
 
 
 @dataclass
 class Scripted:
-    """A running server: `script` maps the number of a request and its payload to a reply."""
+    """A running server: `script` maps the number of a POST and its payload to a reply, `pages` a path to a GET's."""
 
     base_url: str
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     abandoned: list[float] = field(default_factory=list)
 
 
 @contextlib.contextmanager
-def scripted_server(script: Callable[[int, dict[str, Any]], Reply]) -> Iterator[Scripted]:
+def scripted_server(
+    script: Callable[[int, dict[str, Any]], Reply], pages: Callable[[str, str | None], Reply] | None = None
+) -> Iterator[Scripted]:
     lock = threading.Lock()
     server: ThreadingHTTPServer
 
@@ -51,7 +55,15 @@ def scripted_server(script: Callable[[int, dict[str, Any]], Reply]) -> Iterator[
                 number = len(state.requests)
                 state.requests.append(payload)
                 state.keys.append(self.headers.get("Authorization"))
-            reply = script(number, payload)
+                state.paths.append(self.path)
+            self._answer(script(number, payload), payload)
+
+        def do_GET(self) -> None:
+            missing = Reply(status=404, body='{"detail": "Not Found"}')
+            reply = pages(self.path, self.headers.get("Authorization")) if pages is not None else missing
+            self._answer(reply, {})
+
+        def _answer(self, reply: Reply, payload: dict[str, Any]) -> None:
             self.close_connection = True
             if not self._wait(reply.delay_s) or reply.reset:
                 return
@@ -59,7 +71,7 @@ def scripted_server(script: Callable[[int, dict[str, Any]], Reply]) -> Iterator[
             self.send_response(reply.status)
             for name, value in {"Content-Type": "application/json", "Connection": "close", **reply.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body.encode())))
+            self.send_header("Content-Length", str(len(body.encode()) + 1000 * reply.cut))
             self.end_headers()
             self.wfile.write(body.encode())
 

@@ -1,5 +1,6 @@
 """Every recipe of the cookbook runs from its first cell to its last."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,12 @@ nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 
 COOKBOOK = Path(__file__).parents[2] / "cookbook"
-RECIPES = sorted(COOKBOOK.glob("*.ipynb"))
+# Those that need servers of their own are run where the servers are, in tests/integration_tests/vllm.
+RECIPES = [
+    path
+    for path in sorted(COOKBOOK.glob("*.ipynb"))
+    if "servers" not in json.loads(path.read_text())["metadata"].get("optscale", {})
+]
 
 
 def test_there_are_recipes():

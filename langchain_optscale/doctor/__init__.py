@@ -1,0 +1,77 @@
+"""Examine a policy's and a verifier's endpoint as a search would use them; the command is `optscale doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_optscale.doctor.policy import PolicyExamination
+from langchain_optscale.doctor.report import Check, Examination, Report
+from langchain_optscale.doctor.verifier import VerifierExamination
+from langchain_optscale.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic import SecretStr
+
+    from langchain_optscale.vllm.verifier import Kind
+
+__all__ = ["Check", "Report", "diagnose", "examine"]
+
+
+def diagnose(
+    policy_urls: Sequence[str] = (),
+    verifier_urls: Sequence[str] = (),
+    *,
+    policy_model: str | None = None,
+    verifier_model: str | None = None,
+    verifier_kind: Kind = "auto",
+    policy_key: SecretStr | None = None,
+    verifier_key: SecretStr | None = None,
+    timeout_s: float = 60.0,
+) -> Iterator[Check]:
+    """Examine servers one after another, and tell each check when it is made.
+
+    Args:
+        policy_urls: Servers that draw candidates, with or without `/v1`.
+        verifier_urls: Servers that score them.
+        policy_model: The policy's name; None takes the only one that is served.
+        verifier_model: The verifier's name; likewise.
+        verifier_kind: How scores are asked for, see `vllm_verifier`; "auto" finds out.
+        policy_key: The policy's key; it appears in no check.
+        verifier_key: The verifier's key; likewise.
+        timeout_s: How long one answer may take, in seconds.
+
+    Returns:
+        The checks, as they are made.
+
+    Raises:
+        SettingsError: There is nothing to examine, or a URL is none.
+
+    Example:
+        >>> for check in diagnose(["http://localhost:8000/v1"]):  # doctest: +SKIP
+        ...     print(check.name, check.status, check.detail)
+    """
+    if not policy_urls and not verifier_urls:
+        raise SettingsError("name a server to examine: --policy-url, --verifier-url or both")
+    if not timeout_s > 0:
+        raise SettingsError(f"the timeout must be above 0 seconds, not {timeout_s!r}")
+    examinations: list[Examination] = [
+        *(PolicyExamination(url, policy_model, policy_key, timeout_s) for url in policy_urls),
+        *(VerifierExamination(url, verifier_model, verifier_kind, verifier_key, timeout_s) for url in verifier_urls),
+    ]
+    return (check for examination in examinations for check in examination.run())
+
+
+def examine(policy_urls: Sequence[str] = (), verifier_urls: Sequence[str] = (), **settings: object) -> Report:
+    """As `diagnose`, when it is done.
+
+    Args:
+        policy_urls: Servers that draw candidates.
+        verifier_urls: Servers that score them.
+        **settings: As for `diagnose`.
+
+    Returns:
+        The report; `healthy` where a search can work with these servers.
+    """
+    return Report(tuple(diagnose(policy_urls, verifier_urls, **settings)))  # type: ignore[arg-type]
