@@ -23,6 +23,7 @@ from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
 from langchain_optscale.clients import endpoint_of
 from langchain_optscale.drawing import Drawer
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learned import with_learned
 from langchain_optscale.limits import SharedLimit, limit_at
 from langchain_optscale.policy import Fanout, Policy
 from langchain_optscale.serialisation import from_spec
@@ -135,6 +136,8 @@ class SearchSettings(BaseModel):
             that set a limit for it; a `SharedLimit` counts for everything that it is given to. None sets no limit.
         verifier_limit: The same for the verifier.
         seed: Candidate i is drawn with seed + i, where the policy takes seeds.
+        settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
+            brings `select`, `first_round` and `round_size` with it.
         fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
             policy offers it.
 
@@ -170,6 +173,7 @@ class SearchSettings(BaseModel):
     verifier_limit: Annotated[Any, BeforeValidator(_limit)] = None
     seed: int | None = Field(default=None, strict=True)
     fanout: Fanout = "auto"
+    settings: Any = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
 
@@ -178,7 +182,7 @@ class SearchSettings(BaseModel):
     def _one_sentence(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """Checks what needs more than one setting, and says what is wrong in a sentence of ours."""
         try:
-            settings = handler(data)
+            settings = handler(with_learned(data) if isinstance(data, Mapping) else data)
         except ValidationError as error:
             raise SettingsError(_sentence(error, cls)) from error
         settings._check_together()  # noqa: SLF001 - our own, seen through pydantic's eyes

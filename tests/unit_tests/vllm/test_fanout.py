@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_optscale.policy import Drawer
+from langchain_optscale.drawing import Drawer
 
 pytest.importorskip("langchain_openai")
 from langchain_optscale.vllm import vllm_policy

@@ -1,0 +1,64 @@
+"""Settings that a learned stopping rule brings with it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.stopping import FittedStopping, Rule
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["with_learned"]
+
+
+def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with what a learned rule among them asks for.
+
+    `settings` names a file that `optscale calibrate POOL -o rule.npz` wrote: its rule becomes `stopping`. A learned
+    rule, whether from a file or given as `stopping`, also brings its selection, its first round and the size of its
+    rounds, where they are not given.
+
+    Args:
+        data: Settings by name, as the user gave them.
+
+    Raises:
+        SettingsError: The file cannot be read or is given beside a rule, or another selection is given than the one
+            that the rule was fitted for.
+    """
+    given = dict(data)
+    path: str | os.PathLike[str] | None = given.pop("settings", None)
+    if path is not None:
+        if given.get("stopping") is not None:
+            raise SettingsError("settings= brings a stopping rule of its own: leave stopping= out")
+        try:
+            given["stopping"] = FittedStopping.load(path)
+        except InvalidRecordError as error:
+            raise SettingsError(f"settings: {error}") from error
+    rule = given.get("stopping")
+    learned = next(_fitted(rule), None) if isinstance(rule, Rule) else None
+    if learned is None:
+        return given
+    select = given.setdefault("select", learned.select)
+    if select != learned.select:
+        raise SettingsError(
+            f"the learned rule was fitted for select={learned.select!r}, so select={select!r} would return another "
+            "candidate than the one it values; leave select out, or fit the rule for it"
+        )
+    steps = [high - low for low, high in zip(learned.points, learned.points[1:], strict=False)]
+    given.setdefault("first_round", learned.points[0])
+    given.setdefault("round_size", max(steps))
+    return given
+
+
+def _fitted(rule: Rule) -> Iterator[FittedStopping]:
+    if isinstance(rule, FittedStopping):
+        yield rule
+        return
+    for item in fields(rule):  # type: ignore[arg-type]  # every rule is a dataclass
+        part = getattr(rule, item.name)
+        if isinstance(part, Rule):
+            yield from _fitted(part)
