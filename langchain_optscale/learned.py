@@ -20,7 +20,7 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
 
     `settings` names a file that `optscale calibrate POOL -o rule.npz` wrote: its rule becomes `stopping`. A learned
     rule, whether from a file or given as `stopping`, also brings its selection, its first round and the size of its
-    rounds, where they are not given.
+    rounds, where they are not given. With answers and the default rule the most probable answer is selected.
 
     Args:
         data: Settings by name, as the user gave them.
@@ -41,6 +41,9 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     rule = given.get("stopping")
     learned = next(_fitted(rule), None) if isinstance(rule, Rule) else None
     if learned is None:
+        if rule is None and given.get("extract") is not None:
+            # The default rule judges answers; what it speaks of is returned.
+            given.setdefault("select", "posterior")
         return given
     select = given.setdefault("select", learned.select)
     if select != learned.select:

@@ -70,7 +70,7 @@ def families(pool: Pool) -> list[Family]:
         Family(
             "optscale",
             lambda target, confidence: SessionMethod(
-                optscale(target, confidence, cap, min(2, cap)), "optscale", round_size=1
+                optscale(target, confidence, cap, min(2, cap)), "optscale", round_size=1, select="posterior"
             ),
             [{"target": target, "confidence": confidence} for target in targets for confidence in (0.8, 0.95)],
         ),

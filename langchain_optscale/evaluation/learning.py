@@ -116,7 +116,7 @@ def assess(
     default = optscale(target, confidence, cap, min(2, cap))
     baselines: list[Method] = [
         BestOfN(),
-        SessionMethod(default, "optscale", round_size=1),
+        SessionMethod(default, "optscale", round_size=1, select="posterior"),
         optscale_0(target, confidence, min(5, cap)),
         AdaptiveConsistency(),
     ]
@@ -158,7 +158,7 @@ def _held_out(
                 method = learned_method(FittedStopping.fit(fitted_to, seed=split, fallback=default, **fit))
             except SettingsError:
                 refused += 1
-                method = SessionMethod(default, "optscale", round_size=1)
+                method = SessionMethod(default, "optscale", round_size=1, select="posterior")
             found = replay(
                 measured_on,
                 [method],

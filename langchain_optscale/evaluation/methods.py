@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
-from langchain_optscale.answers import BestScore
+from langchain_optscale.answers import BestScore, MostProbable
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records import StopReason, Verdict
@@ -135,11 +135,14 @@ class SessionMethod:
 
     @property
     def needs(self) -> frozenset[str]:
-        """Scores, and answers where it votes or judges by them."""
-        by_score = isinstance(replayable(self.select), BestScore) and not any(
-            isinstance(rule, AnswerConfidence) for rule in _parts(self.rule)
+        """Scores, and answers where it votes, or stops by nothing else.
+
+        What is most probable without answers is the best score, so that selection does not need them.
+        """
+        by_score = isinstance(replayable(self.select), BestScore | MostProbable)
+        return frozenset(
+            {"scores"} if by_score and not isinstance(self.rule, AnswerConfidence) else {"scores", "answers"}
         )
-        return frozenset({"scores"} if by_score else {"scores", "answers"})
 
     def run(self, question: Question, max_samples: int) -> Outcome:
         """Search among a question's samples.

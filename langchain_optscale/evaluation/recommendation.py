@@ -76,7 +76,7 @@ def recommend(
     choices = _grid(scored)
     report = replay(
         scored,
-        [BestOfN(), *(SessionMethod(choice.rule(), "setting", round_size=1) for choice in choices)],
+        [BestOfN(), *(SessionMethod(choice.rule(), "setting", round_size=1, select="posterior") for choice in choices)],
         permutations=min(4, max(1, _SEARCHES // len(pool))),
         seed=seed,
         on_question=on_question,
