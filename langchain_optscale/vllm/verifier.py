@@ -33,6 +33,7 @@ def vllm_verifier(
     kind: Kind = "auto",
     api_key: SecretStr | str | None = None,
     timeout_s: float = 120.0,
+    max_tokens: int = 1024,
     **kwargs: Any,
 ) -> Verifier:
     """A verifier over one vLLM server, or over several that serve the same model.
@@ -45,6 +46,8 @@ def vllm_verifier(
         kind: How the server is asked for scores. "auto" asks the server, at once, and finds out.
         api_key: The key of the server's `--api-key`; None takes that of `$OPTSCALE_VERIFIER_API_KEY`, if there is one.
         timeout_s: How long one verification may take, in seconds.
+        max_tokens: The longest reply of a judge, in tokens; a judge that thinks before it grades needs more. Without a
+            bound a small model may go on to the end of its context. A reply that is cut off is no grade.
         **kwargs: Further arguments of `LLMJudge` for a judge, of `RewardModelVerifier` for a reward model.
 
     Returns:
@@ -68,7 +71,9 @@ def vllm_verifier(
         if kind == "auto":
             kind = _kind_for(served.task, replicas)
     if kind == "judge":
-        judge = vllm_policy(replicas.roots, model, api_key=key, temperature=0.0, timeout_s=timeout_s)
+        judge = vllm_policy(
+            replicas.roots, model, api_key=key, temperature=0.0, max_tokens=max_tokens, timeout_s=timeout_s
+        )
         return LLMJudge(judge, **kwargs)
     sync_client, async_client = replica_clients(replicas)
     settings: dict[str, Any] = {

@@ -50,6 +50,7 @@ def test_by_logprobs(server, scale, best, worst, path):
         server.base_url,
         kind="judge",
         method="logprobs",
+        max_tokens=64,
         scale=scale,
         min_mass=0.01,
         examples=examples(best, worst),
@@ -63,14 +64,18 @@ def test_by_logprobs(server, scale, best, worst, path):
 
 
 def test_by_structured_output(server):
-    judge = vllm_verifier(server.base_url, kind="judge", method="structured", examples=examples("10", "0"))
+    judge = vllm_verifier(
+        server.base_url, kind="judge", method="structured", max_tokens=200, examples=examples("10", "0")
+    )
     verdict = graded(judge, "sync")
     assert verdict.raw["method"] == "structured"
     assert (verdict.score * 10) == round(verdict.score * 10)
 
 
 def test_one_server_is_policy_and_judge(server):
-    judge = vllm_verifier(server.base_url, method="logprobs", min_mass=0.01, examples=examples("10", "0"))
+    judge = vllm_verifier(
+        server.base_url, method="logprobs", max_tokens=64, min_mass=0.01, examples=examples("10", "0")
+    )
     assert isinstance(judge, LLMJudge)
     policy = vllm_policy(server.base_url, max_tokens=12)
     result = OptScale(policy=policy, verifier=judge, max_samples=4, target=1.0).invoke("What is the capital of France?")

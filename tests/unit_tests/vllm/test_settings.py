@@ -59,6 +59,12 @@ def test_settings_out_of_range(settings):
         vllm_policy(URL, "m", **settings)
 
 
+def test_a_judge_does_not_go_on_for_ever():
+    judge = vllm_verifier(URL, "m", kind="judge", max_tokens=50)._asker._model
+    assert (judge.max_tokens, judge.temperature, judge.max_retries) == (50, 0.0, 0)
+    assert vllm_verifier(URL, "m", kind="judge")._asker._model.max_tokens == 1024
+
+
 def test_kinds():
     assert isinstance(vllm_verifier(URL, "m", kind="judge"), LLMJudge)
     for kind in ("classify", "pooling", "score", "prm"):
