@@ -54,7 +54,7 @@ demo: $(VENV)/run.stamp
 	$(BIN)/optscale demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest tests/unit_tests langchain_optscale --doctest-modules
+	$(BIN)/python -m pytest tests/unit_tests langchain_optscale --doctest-modules -n auto --benchmark-disable
 
 integration_test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/integration_tests --ignore tests/integration_tests/vllm

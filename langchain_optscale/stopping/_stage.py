@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from langchain_optscale.errors import InvalidRecordError
 
 if TYPE_CHECKING:
@@ -79,6 +77,8 @@ class Stage:
 
     def advantage(self, features: Sequence[float]) -> float:
         """What going on is worth beyond stopping now, its price taken off."""
+        import numpy as np  # loaded only where a learned rule is used
+
         linear, quadratic, centre, spread = self._arrays
         z = (np.asarray(features) - centre) / spread
         np.clip(z, -_CLIP, _CLIP, out=z)
@@ -116,4 +116,6 @@ class Stage:
 
     @cached_property
     def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        import numpy as np
+
         return np.array(self.linear), np.array(self.quadratic), np.array(self.centre), np.array(self.spread)

@@ -19,8 +19,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records import Decision, StopReason
@@ -250,6 +248,8 @@ class FittedStopping(Rule):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file: an npz of plain arrays, with the rest as JSON text in it; nothing is pickled."""
+        import numpy as np  # loaded only where a learned rule is used
+
         data = self.to_dict()
         stages = data.pop("stages")
         arrays: dict[str, Any] = {name: np.array([stage[name] for stage in stages]) for name in stages[0]}
@@ -264,6 +264,8 @@ class FittedStopping(Rule):
         Raises:
             InvalidRecordError: The file is missing, damaged, of another version, or no fitted rule.
         """
+        import numpy as np
+
         try:
             with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}

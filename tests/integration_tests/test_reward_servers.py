@@ -239,12 +239,13 @@ def test_nothing_of_the_environment_is_sent(server, monkeypatch):
     assert "environment" not in json.dumps([headers for _, _, headers in server.requests])
 
 
-def test_threads_share_open_connections_and_closing_ends_them(server):
-    with RewardModelVerifier(server.root, "rm") as verifier:
-        for _ in range(5):
-            verify(verifier, GOOD)
-        assert len(server.connections) == 1
-    asyncio.run(until(lambda: not server.connections))
+def test_threads_share_open_connections_and_closing_ends_them():
+    with verifier_server() as server:  # of its own: nobody else's connections are open
+        with RewardModelVerifier(server.root, "rm") as verifier:
+            for _ in range(5):
+                verify(verifier, GOOD)
+            assert len(server.connections) == 1
+        asyncio.run(until(lambda: not server.connections))
 
 
 def test_event_loops_one_after_another_and_at_once(server):
