@@ -66,6 +66,10 @@ class Usage:
             self.requests + other.requests,
         )
 
+    def to_dict(self) -> dict[str, int]:
+        """JSON-ready form; `Usage(**data)` reads it."""
+        return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens, "requests": self.requests}
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -105,7 +109,7 @@ class Candidate:
             "index": self.index,
             "message": message_to_dict(self.message),
             "round": self.round,
-            "usage": asdict(self.usage),
+            "usage": self.usage.to_dict(),
             "latency_s": self.latency_s,
             "answer": self.answer,
         }
@@ -150,6 +154,11 @@ class Verdict:
                 f"a verifier's score must be a finite number in [0, 1], got {self.score!r}; rescale it in the verifier"
             )
         object.__setattr__(self, "score", score)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain form; JSON-ready where `raw` is."""
+        usage = self.usage and self.usage.to_dict()
+        return {"score": self.score, "explanation": self.explanation, "usage": usage, "raw": self.raw}
 
 
 @dataclass(frozen=True, slots=True)

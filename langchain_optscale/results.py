@@ -136,7 +136,7 @@ class OptScaleResult:
             "optimal_n": self.optimal_n,
             "stop_reason": self.stop_reason.name,
             "explanation": self.stop_reason.value,
-            "usage": {role: asdict(usage) for role, usage in self.usage.items()},
+            "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
         }
 
@@ -147,12 +147,12 @@ class OptScaleResult:
             "version": _VERSION,
             "best": self.best.index,
             "candidates": [candidate.to_dict() for candidate in self.candidates],
-            "verdicts": [[index, asdict(verdict)] for index, verdict in self.verdicts.items()],
+            "verdicts": [[index, verdict.to_dict()] for index, verdict in self.verdicts.items()],
             "failures": [[index, asdict(failure)] for index, failure in self.failures.items()],
             "rounds": [round_.to_dict() for round_ in self.rounds],
             "decision": self.decision.to_dict(),
             "estimate": asdict(self.estimate),
-            "usage": {role: asdict(usage) for role, usage in self.usage.items()},
+            "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
         }
 

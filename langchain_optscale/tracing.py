@@ -21,9 +21,9 @@ from langchain_core.callbacks import (
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables.config import (
+    ensure_config,
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
-    merge_configs,
 )
 from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 from langchain_core.tracers.base import BaseTracer
@@ -67,14 +67,14 @@ def child_config(
 
     The tag "nostream" says the same to LangGraph's `stream_mode="messages"`.
     """
-    own: RunnableConfig = {"run_name": name, "tags": [*tags, "nostream"], "metadata": dict(metadata or {})}
-    child = merge_configs(config, own)
-    callbacks = child.get("callbacks")
+    child = ensure_config(config)  # a copy, down to what is changed here
+    child["run_name"] = name
+    child["tags"] = sorted({*child["tags"], *tags, "nostream"})
+    child["metadata"].update(metadata or {})
+    callbacks = child["callbacks"]
     if isinstance(callbacks, BaseCallbackManager):
-        quiet = callbacks.copy()
-        quiet.handlers = _quieted(callbacks.handlers)
-        quiet.inheritable_handlers = _quieted(callbacks.inheritable_handlers)
-        child["callbacks"] = quiet
+        callbacks.handlers = _quieted(callbacks.handlers)
+        callbacks.inheritable_handlers = _quieted(callbacks.inheritable_handlers)
     elif callbacks:
         child["callbacks"] = _quieted(callbacks)
     return child

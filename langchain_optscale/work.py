@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -54,8 +55,11 @@ class Work:
         self._prompt = prompt
         self._shown = with_tools(prompt, drawer.tools)
         self._scorer: Verifier = settings.verifier.for_search(answers)
-        # A RunnableLambda gives each verification a run of its own in the trace, under the verifier's name.
-        self._verifier = RunnableLambda(self._verify, self._averify, name=settings.verifier.name)
+
+    @cached_property
+    def _verifier(self) -> RunnableLambda[Candidate, Verdict]:
+        """Gives each verification a run of its own in the trace, under the verifier's name."""
+        return RunnableLambda(self._verify, self._averify, name=self.settings.verifier.name)
 
     @property
     def shares_verdicts(self) -> bool:

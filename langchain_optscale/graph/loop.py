@@ -118,10 +118,12 @@ class Loop:
         if not indexes:
             return "decide"
         engine = self._engines.get(changes_of(record, config, runtime))
-        session = self._replays.session(engine, record)
+        left_s = None
         # Only what is awaited can be ended when the time is up; threads are waited for, and the search ends then.
-        deadline = session.next_deadline if waits else None
-        left_s = None if deadline is None else deadline - session.history.elapsed_s
+        if waits and engine.settings.rule().deadlines:
+            session = self._replays.session(engine, record)
+            deadline = session.next_deadline
+            left_s = None if deadline is None else deadline - session.history.elapsed_s
         drawn = candidates_in(record)
         undrawn = [index for index in indexes if index not in drawn]
         requests = drawer_of(engine, record).requests(undrawn)

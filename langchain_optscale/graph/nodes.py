@@ -188,7 +188,7 @@ def candidate(task: Task) -> Flow:
         return _failed(task, index, failure_of("verify", outcome), update)
     verdict: Verdict = outcome.value
     task.events.verdict(index, verdict)
-    update["verdicts"] = [[index, {**asdict(verdict), "raw": _plain(verdict.raw)}]]
+    update["verdicts"] = [[index, {**verdict.to_dict(), "raw": _plain(verdict.raw)}]]
     update["seconds"] = [[index, task.spent_s if stored is None else drawn.latency_s + task.spent_s]]
     return {"optscale": update}
 
