@@ -221,7 +221,46 @@ def test_an_empty_answer(reason, status):
     assert statuses(report)["answer"] == status
 
 
-@pytest.mark.parametrize(("running", "status"), [([1, 1, 0], "ok"), ([1] * 100, "warning"), ([1, 0], "skipped")])
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_a_model_that_thinks_for_longer_than_it_is_examined(field):
+    """Its thoughts stand in a field of their own; by them one sees whether choices, seeds and the like are given."""
+
+    def script(number, payload):
+        reply = json.loads(good_policy(number, payload).body)
+        for choice in reply["choices"]:
+            message = choice["message"]
+            message |= {field: message["content"], "content": None}
+            choice["finish_reason"] = "length"
+        return Reply(body=json.dumps(reply))
+
+    with scripted_server(script, pages) as server:
+        report = examine([server.base_url])
+    found = statuses(report)
+    assert {found[name] for name in ("answer", "choices", "variety", "seeds", "logprobs")} == {"ok"}
+    assert "max_tokens of thousands" in next(check.detail for check in report.checks if check.name == "answer")
+
+
+def test_the_table_is_written_while_it_is_made():
+    """The second server is asked for nothing before what was found about the first can be read."""
+    seen = []
+    with scripted_server(good_policy, pages) as policy, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        command = [sys.executable, "-m", "langchain_optscale.cli", "doctor", "--policy-url", policy.base_url]
+        command += ["--verifier-url", f"http://127.0.0.1:{silent.getsockname()[1]}", "--timeout", "60"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - our own command
+            connection, _ = silent.accept()
+            with connection:
+                seen = [running.stdout.readline().split()[:2] for _ in range(6)]
+            running.stdout.read()
+    assert ["ok", "reachable"] in seen
+    assert ["ok", "choices"] in seen
+    assert running.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("running", "status"), [([1, 1, 0], "ok"), ([1, 0, 1, 0], "ok"), ([1] * 100, "warning"), ([1, 0, 0, 0], "skipped")]
+)
 def test_cancellation(running, status, monkeypatch):
     from langchain_optscale.doctor import policy
 
