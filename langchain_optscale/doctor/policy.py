@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import openai
 from langchain_core.messages import HumanMessage
 
-from langchain_optscale.doctor.report import Examination, Finding, Task
+from langchain_optscale.doctor.report import Examination, Finding, Task, describe
 from langchain_optscale.vllm.discovery import POLICY_KEY
 from langchain_optscale.vllm.policy import vllm_policy
 
@@ -64,9 +64,15 @@ class PolicyExamination(Examination):
         key = self.api_key or "not-needed"
         policy = vllm_policy(self.root, self.model, api_key=key, max_tokens=_TOKENS, timeout_s=self.timeout_s)
         began = time.perf_counter()
-        message = policy.invoke([HumanMessage(_QUESTION)])
+        try:
+            message = policy.invoke([HumanMessage(_QUESTION)])
+        except openai.NotFoundError as error:
+            hint = "this server answers no chat: is it the verifier's? a policy is served without --runner pooling"
+            raise Finding(describe(error)[0], hint) from error
         seconds = time.perf_counter() - began
-        took = f"{_count(message.usage_metadata and message.usage_metadata['output_tokens'], 'token')} in {seconds:.2f} s"
+        took = (
+            f"{_count(message.usage_metadata and message.usage_metadata['output_tokens'], 'token')} in {seconds:.2f} s"
+        )
         if message.text:
             return took
         said = message.response_metadata.get("finish_reason")

@@ -202,11 +202,18 @@ def describe(error: Exception) -> tuple[str, str]:
     if isinstance(error, openai.APITimeoutError):
         return "no answer in time", "the server is overloaded or stuck: look at its log, or raise --timeout"
     if isinstance(error, openai.APIConnectionError):
-        hint = "is the server running there? vLLM takes a minute or more to load; check host, port and firewall"
-        return f"cannot be reached: {error.__cause__ or error}", hint
+        why = str(error.__cause__ or error)
+        hint = (
+            "vLLM speaks plain http unless it is served with --ssl-certfile: check the URL's http or https"
+            if "SSL" in why
+            else "is the server running there? vLLM takes a minute or more to load; check host, port and firewall"
+        )
+        return f"cannot be reached: {why}", hint
     if isinstance(error, openai.APIStatusError):
+        # An unknown route has a complaint of another form, which the SDK does not read.
+        detail = error.body.get("detail") if isinstance(error.body, dict) else None
         hint = "read the server's log" if error.status_code >= 500 else "the server does not take such a request"
-        return f"status {error.status_code}: {error.message}", hint
+        return f"status {error.status_code}: {detail or error.message}", hint
     if isinstance(error, SettingsError | EndpointError):
         return str(error), "check the URL and the settings"
     if isinstance(error, OptScaleError):
