@@ -11,8 +11,11 @@ from langchain_optscale.errors import EndpointError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from pydantic import SecretStr
+
+    from langchain_optscale.doctor import Check, Report
 
 __all__ = ["add_doctor"]
 
@@ -48,14 +51,31 @@ def _doctor(arguments: argparse.Namespace) -> None:
         verifier_key=_secret(VERIFIER_KEY),
         timeout_s=arguments.timeout,
     )
-    report = Report(tuple(checks))
     if arguments.json:
+        report = Report(tuple(checks))
         print_json(report.to_dict())
     else:
-        sys.stdout.write(f"{report.table()}\n")
+        report = _show(checks)
     if not report.healthy:
         names = ", ".join(f"{check.name} of {check.subject}" for check in report.checks if check.status == "failed")
         raise EndpointError(f"failed: {names}")
+
+
+def _show(checks: Iterator[Check]) -> Report:
+    """Write the table line by line: where a server is waited for, one sees which, and for what."""
+    from langchain_optscale.doctor.report import Report, lines
+
+    made: list[Check] = []
+
+    def kept() -> Iterator[Check]:
+        for check in checks:
+            made.append(check)
+            yield check
+
+    for line in lines(kept()):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    return Report(tuple(made))
 
 
 def _secret(variable: str) -> SecretStr | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from langchain_optscale.doctor.policy import PolicyExamination
@@ -33,8 +34,8 @@ def diagnose(
     """Examine servers one after another, and tell each check when it is made.
 
     Args:
-        policy_urls: Servers that draw candidates, with or without `/v1`.
-        verifier_urls: Servers that score them.
+        policy_urls: Servers that draw candidates, with or without `/v1`; all must serve the model that the first does.
+        verifier_urls: Servers that score them; likewise.
         policy_model: The policy's name; None takes the only one that is served.
         verifier_model: The verifier's name; likewise.
         verifier_kind: How scores are asked for, see `vllm_verifier`; "auto" finds out.
@@ -46,7 +47,7 @@ def diagnose(
         The checks, as they are made.
 
     Raises:
-        SettingsError: There is nothing to examine, or a URL is none.
+        SettingsError: There is nothing to examine, a URL is none or occurs twice, or a setting is out of range.
 
     Example:
         >>> for check in diagnose(["http://localhost:8000/v1"]):  # doctest: +SKIP
@@ -54,13 +55,23 @@ def diagnose(
     """
     if not policy_urls and not verifier_urls:
         raise SettingsError("name a server to examine: --policy-url, --verifier-url or both")
-    if not timeout_s > 0:
-        raise SettingsError(f"the timeout must be above 0 seconds, not {timeout_s!r}")
-    examinations: list[Examination] = [
-        *(PolicyExamination(url, policy_model, policy_key, timeout_s) for url in policy_urls),
-        *(VerifierExamination(url, verifier_model, verifier_kind, verifier_key, timeout_s) for url in verifier_urls),
+    policies = [PolicyExamination(url, policy_model, policy_key, timeout_s) for url in policy_urls]
+    verifiers = [
+        VerifierExamination(url, verifier_model, verifier_kind, verifier_key, timeout_s) for url in verifier_urls
     ]
-    return (check for examination in examinations for check in examination.run())
+    for named in (policies, verifiers):
+        if len({examination.root for examination in named}) < len(named):
+            raise SettingsError("name each server once")
+    return itertools.chain(_replicas(policies), _replicas(verifiers))
+
+
+def _replicas(examinations: Sequence[Examination]) -> Iterator[Check]:
+    """Examine servers that should serve the same model."""
+    model = None
+    for examination in examinations:
+        examination.model = examination.model or model
+        yield from examination.run()
+        model = examination.model
 
 
 def examine(policy_urls: Sequence[str] = (), verifier_urls: Sequence[str] = (), **settings: object) -> Report:

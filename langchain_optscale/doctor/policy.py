@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import openai
-from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration
+from langchain_core.messages import HumanMessage
 
-from langchain_optscale.doctor.report import Examination, Finding, Task
+from langchain_optscale.doctor.report import Examination, Finding, Task, describe
 from langchain_optscale.vllm.discovery import POLICY_KEY
 from langchain_optscale.vllm.policy import vllm_policy
 
 if TYPE_CHECKING:
-    from langchain_openai import ChatOpenAI
+    from openai.types.chat.chat_completion import Choice
     from pydantic import SecretStr
 
 __all__ = ["PolicyExamination"]
 
 _CHOICES = 4
 _TOKENS = 24
-_LONG = 2048
+# The longest answer that is begun in order to be dropped, and what its question may take of the model's length.
+_LONG = 8192
+_ROOM = 256
+# A small model on a busy machine may be done before one can look.
+_TRIES = 3
 _QUESTION = "Write one sentence about the sea."
 _RUNNING = "vllm:num_requests_running"
 _PATIENCE_S = 5.0
@@ -56,28 +58,32 @@ class PolicyExamination(Examination):
     ) -> None:
         super().__init__("policy", url, model, api_key, POLICY_KEY, timeout_s)
 
-    @cached_property
-    def _policy(self) -> ChatOpenAI:
+    def answer(self) -> str:
+        """It answers a question, asked for as a search asks for it."""
         # A key is always given, so that none is looked for elsewhere.
         key = self.api_key or "not-needed"
-        return vllm_policy(self.root, self.model, api_key=key, max_tokens=_TOKENS, timeout_s=self.timeout_s)
-
-    def answer(self) -> str:
-        """It answers a question."""
+        policy = vllm_policy(self.root, self.model, api_key=key, max_tokens=_TOKENS, timeout_s=self.timeout_s)
         began = time.perf_counter()
-        (message,) = self._draw()
+        try:
+            message = policy.invoke([HumanMessage(_QUESTION)])
+        except openai.NotFoundError as error:
+            hint = "this server answers no chat: is it the verifier's? a policy is served without --runner pooling"
+            raise Finding(describe(error)[0], hint) from error
         seconds = time.perf_counter() - began
-        if not message.text:
-            said = message.response_metadata.get("finish_reason")
-            hint = (
-                "a reasoning model may have thought for all of its tokens: raise max_tokens in your own searches"
-                if said == "length"
-                else "does the model have a chat template? see vllm serve --chat-template"
-            )
-            raise Finding(f"an empty answer (finish_reason {said!r})", hint, None if said != "length" else "warning")
-        return (
+        took = (
             f"{_count(message.usage_metadata and message.usage_metadata['output_tokens'], 'token')} in {seconds:.2f} s"
         )
+        if message.text:
+            return took
+        said = message.response_metadata.get("finish_reason")
+        if _words(self._draw()[0]):
+            return f"{took}, all of them thoughts: a search with this model needs a max_tokens of thousands"
+        hint = (
+            "a reasoning model may have thought for all of its tokens: raise max_tokens in your own searches"
+            if said == "length"
+            else "does the model have a chat template? see vllm serve --chat-template"
+        )
+        raise Finding(f"an empty answer (finish_reason {said!r})", hint, None if said != "length" else "warning")
 
     def choices(self) -> str:
         """One request gives several choices."""
@@ -95,7 +101,7 @@ class PolicyExamination(Examination):
         drawn = self._draw(n=_CHOICES)
         while len(drawn) < _CHOICES:
             drawn += self._draw()
-        different = len({message.text for message in drawn})
+        different = len({_words(choice) for choice in drawn})
         if different == 1:
             raise Finding(
                 f"{_CHOICES} candidates at temperature 1 are all the same",
@@ -105,20 +111,20 @@ class PolicyExamination(Examination):
 
     def seeds(self) -> str:
         """The same seed gives the same text, another seed another."""
-        first, again = self._draw(seed=11), self._draw(seed=11)
-        if first[0].text != again[0].text:
+        first, again = (_words(self._draw(seed=11)[0]) for _ in range(2))
+        if first != again:
             hint = "searches cannot be repeated exactly; vLLM takes seeds, a proxy may drop them"
             raise Finding("the same seed gave different texts", hint)
-        others = [self._draw(seed=seed)[0].text for seed in (1011, 2011, 3011)]
-        if set(others) == {first[0].text}:
+        others = {_words(self._draw(seed=seed)[0]) for seed in (1011, 2011, 3011)}
+        if others == {first}:
             hint = "leave seed=None in your searches, or candidates repeat"
             raise Finding("different seeds gave the same text", hint)
         return "the same seed gives the same text"
 
     def logprobs(self) -> str:
         """Answers carry log-probabilities."""
-        (message,) = self._draw(logprobs=True)
-        entries: Any = (message.response_metadata.get("logprobs") or {}).get("content")
+        (choice,) = self._draw(logprobs=True)
+        entries = choice.logprobs and choice.logprobs.content
         if not entries:
             hint = "ConfidenceVerifier, and a judge read by log-probabilities, cannot work with this server"
             raise Finding("no log-probabilities in the answer", hint)
@@ -132,16 +138,7 @@ class PolicyExamination(Examination):
                 "ask the server itself, not the router before it, if you want to know",
                 "skipped",
             )
-        longest = min(_LONG, (self.max_length or _LONG) // 2)
-        with self.client.chat.completions.create(
-            model=self.model or "",
-            messages=[{"role": "user", "content": _QUESTION}],
-            max_tokens=longest,
-            stream=True,
-            extra_body={"ignore_eos": True},
-        ) as stream:
-            next(iter(stream))
-            before = self._running()
+        before = self._drop()
         if not before:
             hint = "nothing to worry about; a longer answer would show it"
             raise Finding("the answer was finished before it could be dropped", hint, "skipped")
@@ -156,10 +153,32 @@ class PolicyExamination(Examination):
             "does a proxy keep the connection to the server open? dropped draws would go on at your expense",
         )
 
-    def _draw(self, **kwargs: Any) -> list[AIMessage]:
-        result = self._policy.generate([[HumanMessage(_QUESTION)]], **kwargs)
-        generations = [one for one in result.generations[0] if isinstance(one, ChatGeneration)]
-        return [one.message for one in generations if isinstance(one.message, AIMessage)]
+    def _drop(self) -> float | None:
+        """Begin a long answer and drop it; how many requests ran just before, None where it was too short for that."""
+        longest = min(_LONG, (self.max_length or _LONG) - _ROOM)
+        for _ in range(_TRIES):
+            with self.client.chat.completions.create(
+                model=self.model or "",
+                messages=[{"role": "user", "content": _QUESTION}],
+                max_tokens=max(1, longest),
+                stream=True,
+                extra_body={"ignore_eos": True},
+            ) as stream:
+                next(iter(stream))
+                if before := self._running():
+                    return before
+        return None
+
+    def _draw(self, **kwargs: Any) -> list[Choice]:
+        """Choices as they came: a chat model of LangChain would keep the answers, and lose the thoughts."""
+        drawn = self.client.chat.completions.create(
+            model=self.model or "",
+            messages=[{"role": "user", "content": _QUESTION}],
+            max_completion_tokens=_TOKENS,
+            temperature=1.0,
+            **kwargs,
+        )
+        return list(drawn.choices)
 
     def _running(self) -> float | None:
         """How many requests vLLM computes at this moment; None where it does not say."""
@@ -169,6 +188,12 @@ class PolicyExamination(Examination):
             return None
         lines = [line for line in str(text).splitlines() if line.startswith(_RUNNING)]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines) if lines else None
+
+
+def _words(choice: Choice) -> str:
+    """Thoughts and answer: a model that thinks for longer than this examination has thoughts only."""
+    further = choice.message.model_extra or {}
+    return f"{further.get('reasoning') or further.get('reasoning_content') or ''}{choice.message.content or ''}"
 
 
 def _count(number: object, noun: str) -> str:

@@ -13,11 +13,11 @@ from langchain_optscale.vllm.discovery import choose, connect, models_at
 from langchain_optscale.vllm.replicas import server_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pydantic import SecretStr
 
-__all__ = ["Check", "Examination", "Finding", "Report", "Status", "Task", "describe"]
+__all__ = ["Check", "Examination", "Finding", "Report", "Status", "Task", "describe", "lines"]
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 """A check that failed is a warning where the search can do without, and skipped where it could not be made."""
@@ -61,16 +61,27 @@ class Report:
 
     def table(self) -> str:
         """The report as text: one line a check, and one for each hint."""
-        lines: list[str] = []
-        subject = None
-        for check in self.checks:
-            if check.subject != subject:
-                subject = check.subject
-                lines += ["", subject]
-            lines.append(f"  {check.status:<8} {check.name:<14} {check.detail}")
-            if check.hint:
-                lines.append(f"  {'':<8} {'':<14} -> {check.hint}")
-        return "\n".join(lines[1:])
+        return "\n".join(lines(self.checks))
+
+
+def lines(checks: Iterable[Check]) -> Iterator[str]:
+    """The lines of the table, each as soon as its check is there.
+
+    Example:
+        >>> check = Check("policy http://localhost:8000", "reachable", "ok", "answers", None, 0.1)
+        >>> for line in lines([check]):
+        ...     print(line)
+        policy http://localhost:8000
+          ok       reachable      answers
+    """
+    subject = None
+    for check in checks:
+        if check.subject != subject:
+            yield from (check.subject,) if subject is None else ("", check.subject)
+            subject = check.subject
+        yield f"  {check.status:<8} {check.name:<14} {check.detail}"
+        if check.hint:
+            yield f"  {'':<8} {'':<14} -> {check.hint}"
 
 
 class Finding(Exception):  # noqa: N818 - what a check found; not an error of the program
@@ -191,11 +202,18 @@ def describe(error: Exception) -> tuple[str, str]:
     if isinstance(error, openai.APITimeoutError):
         return "no answer in time", "the server is overloaded or stuck: look at its log, or raise --timeout"
     if isinstance(error, openai.APIConnectionError):
-        hint = "is the server running there? vLLM takes a minute or more to load; check host, port and firewall"
-        return f"cannot be reached: {error.__cause__ or error}", hint
+        why = str(error.__cause__ or error)
+        hint = (
+            "vLLM speaks plain http unless it is served with --ssl-certfile: check the URL's http or https"
+            if "SSL" in why
+            else "is the server running there? vLLM takes a minute or more to load; check host, port and firewall"
+        )
+        return f"cannot be reached: {why}", hint
     if isinstance(error, openai.APIStatusError):
+        # An unknown route has a complaint of another form, which the SDK does not read.
+        detail = error.body.get("detail") if isinstance(error.body, dict) else None
         hint = "read the server's log" if error.status_code >= 500 else "the server does not take such a request"
-        return f"status {error.status_code}: {error.message}", hint
+        return f"status {error.status_code}: {detail or error.message}", hint
     if isinstance(error, SettingsError | EndpointError):
         return str(error), "check the URL and the settings"
     if isinstance(error, OptScaleError):

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale.doctor.report import Examination, Finding, Task
+from langchain_optscale.errors import InvalidReplyError
 from langchain_optscale.records import Candidate
 from langchain_optscale.vllm.discovery import VERIFIER_KEY, find_task
 from langchain_optscale.vllm.verifier import vllm_verifier
@@ -77,7 +78,8 @@ class VerifierExamination(Examination):
             )
         if self._kind == "auto":
             self._kind = "judge" if found == "generate" else found
-        elif (self._kind == "judge") != (found == "generate"):
+        # An outcome reward model is asked by one of several routes; text and steps have one each.
+        elif any((self._kind == kind) != (found == task) for kind, task in (("judge", "generate"), ("prm", "prm"))):
             raise Finding(
                 f"asked for kind {self._kind!r}, but the server is good for {found!r}",
                 "leave the kind out, or serve the model with the right --runner: pooling for reward models",
@@ -93,7 +95,13 @@ class VerifierExamination(Examination):
             prompt = ChatPromptValue(messages=[HumanMessage(question)])
             return verifier.verify(prompt, Candidate(0, AIMessage(answer), round=0)).score
 
-        self._scores = [(score(question, right), score(question, wrong)) for question, right, wrong in LESSONS]
+        try:
+            self._scores = [(score(question, right), score(question, wrong)) for question, right, wrong in LESSONS]
+        except InvalidReplyError as error:
+            if self._kind != "judge":
+                raise
+            hint = "a judge has to fill in a form: take a larger model, or a reward model"
+            raise Finding(str(error), hint) from error
         scores = [score for pair in self._scores for score in pair]
         low, high = min(scores), max(scores)
         if low == high:

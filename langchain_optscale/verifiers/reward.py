@@ -12,7 +12,7 @@ from langchain_optscale.verifiers._fence import defused
 from langchain_optscale.verifiers.base import Verifier, as_failure
 from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.judge_prompt import answer_text
-from langchain_optscale.verifiers.reward_client import PoolingClient
+from langchain_optscale.verifiers.reward_client import PoolingClient, bearer_key
 from langchain_optscale.verifiers.reward_logistic import Logistic
 from langchain_optscale.verifiers.reward_reply import (
     Aggregate,
@@ -110,8 +110,6 @@ class RewardModelVerifier(Verifier):
         http_client: Any = None,
         http_async_client: Any = None,
     ) -> None:
-        from pydantic import SecretStr
-
         if kind not in get_args(RewardKind):
             raise SettingsError(f"kind must be 'classify', 'prm', 'score' or 'pooling', got {kind!r}")
         if aggregate not in get_args(Aggregate):
@@ -126,7 +124,6 @@ class RewardModelVerifier(Verifier):
             raise SettingsError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         if not is_finite(timeout_s) or timeout_s <= 0:
             raise SettingsError(f"timeout_s must be a positive number of seconds, got {timeout_s!r}")
-        key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self.model = model
         self.kind = kind
         self.from_logits = from_logits
@@ -136,7 +133,7 @@ class RewardModelVerifier(Verifier):
         self._split_steps = split_steps or _BLANK_LINES.split
         self._as_text = as_text
         self._batch_size = batch_size
-        self._client = PoolingClient(base_url, key, timeout_s, http_client, http_async_client)
+        self._client = PoolingClient(base_url, bearer_key(api_key), timeout_s, http_client, http_async_client)
 
     def __repr__(self) -> str:
         mapped = f", from_logits={self.from_logits}" if self.from_logits else ""

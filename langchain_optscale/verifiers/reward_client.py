@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
     from pydantic import SecretStr
 
-__all__ = ["PoolingClient"]
+__all__ = ["PoolingClient", "bearer_key"]
 
 
 class PoolingClient:
@@ -122,6 +122,27 @@ class PoolingClient:
             "timeout": self._timeout_s,
             "default_headers": headers,
         }
+
+
+def bearer_key(api_key: SecretStr | str | None) -> SecretStr | None:
+    r"""A key as it is sent; None where there is none.
+
+    White space around it is taken off: a key that was read from a file ends with a line break. What an HTTP header
+    cannot carry is refused here, since the clients' own errors would show the key.
+
+    Raises:
+        SettingsError: It holds white space or a character that is not ASCII.
+
+    Example:
+        >>> bearer_key("sk-0123\n").get_secret_value(), bearer_key(" ")
+        ('sk-0123', None)
+    """
+    from pydantic import SecretStr
+
+    key = (api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key or "").strip()
+    if not all("!" <= character <= "~" for character in key):
+        raise SettingsError("the API key holds a blank, a line break or a character that is not ASCII: copy it anew")
+    return SecretStr(key) if key else None
 
 
 def _mapping(route: str, text: str) -> Mapping[str, Any]:

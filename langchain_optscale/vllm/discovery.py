@@ -14,8 +14,9 @@ import openai
 from pydantic import SecretStr
 
 from langchain_optscale.errors import EndpointError, SettingsError
+from langchain_optscale.verifiers.reward_client import bearer_key
 from langchain_optscale.vllm.replicas import Replicas
-from langchain_optscale.vllm.transport import replica_clients
+from langchain_optscale.vllm.transport import replica_clients, timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,7 +125,7 @@ def connect(base_url: str | Sequence[str], api_key: SecretStr | str | None, time
         base_url=f"{replicas.roots[0]}/v1",
         api_key=api_key_of(api_key).get_secret_value(),
         max_retries=0,
-        timeout=timeout_s,
+        timeout=timeout(timeout_s),
         http_client=sync_client,
     )
 
@@ -133,9 +134,11 @@ def api_key_of(api_key: SecretStr | str | None) -> SecretStr:
     """The key as a secret; a placeholder where there is none, since the SDK insists on one.
 
     Nothing is read from `OPENAI_API_KEY`: that key is for OpenAI.
+
+    Raises:
+        SettingsError: No HTTP header can carry the key.
     """
-    key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key or "")
-    return key if key.get_secret_value() else SecretStr("not-needed")
+    return bearer_key(api_key) or SecretStr("not-needed")
 
 
 def models_at(client: openai.OpenAI) -> dict[str, int | None]:

@@ -75,10 +75,9 @@ def vllm_policy(
         from langchain_openai import ChatOpenAI
     except ImportError as error:
         raise MissingExtraError("A vLLM server", 'pip install "langchain-optscale[openai]"') from error
-    if not timeout_s > 0:
-        raise SettingsError(f"timeout_s must be above 0 seconds, not {timeout_s!r}")
     if not 0 <= logprobs <= _TOP_LOGPROBS:
         raise SettingsError(f"logprobs must be True, False or a number up to {_TOP_LOGPROBS}, not {logprobs!r}")
+    limits = timeout(timeout_s)
     replicas = Replicas(base_url)
     key = api_key_of(os.environ.get(POLICY_KEY) if api_key is None else api_key)
     if model is None:
@@ -94,7 +93,7 @@ def vllm_policy(
         "temperature": temperature,
         "max_tokens": max_tokens,
         "max_retries": 0,
-        "timeout": timeout(timeout_s),
+        "timeout": limits,
         "stream_usage": True,
         "stream_chunk_timeout": timeout_s,
         "use_responses_api": False,

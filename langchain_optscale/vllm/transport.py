@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.verifiers.coercion import is_finite
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
@@ -260,5 +263,11 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def timeout(seconds: float) -> httpx.Timeout:
-    """So long for an answer, and at most 5 seconds for a connection: a host that is gone costs no more."""
+    """So long for an answer, and at most 5 seconds for a connection: a host that is gone costs no more.
+
+    Raises:
+        SettingsError: It is no number of seconds above 0.
+    """
+    if not is_finite(seconds) or seconds <= 0:
+        raise SettingsError(f"timeout_s must be a number of seconds above 0, not {seconds!r}")
     return httpx.Timeout(seconds, connect=min(seconds, 5.0))

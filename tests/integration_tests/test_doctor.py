@@ -67,7 +67,7 @@ def classifier(score):
     """A server of an outcome reward model that scores an answer by `score`."""
 
     def script(number, payload):
-        if "messages" not in payload or "max_tokens" in payload:
+        if "messages" not in payload or {"max_tokens", "max_completion_tokens"} & set(payload):
             return NOT_FOUND
         value = score(said(payload))
         row = {"index": 0, "label": "LABEL_0", "probs": [value], "data": [value], "num_classes": 1}
@@ -221,7 +221,46 @@ def test_an_empty_answer(reason, status):
     assert statuses(report)["answer"] == status
 
 
-@pytest.mark.parametrize(("running", "status"), [([1, 1, 0], "ok"), ([1] * 100, "warning"), ([1, 0], "skipped")])
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_a_model_that_thinks_for_longer_than_it_is_examined(field):
+    """Its thoughts stand in a field of their own; by them one sees whether choices, seeds and the like are given."""
+
+    def script(number, payload):
+        reply = json.loads(good_policy(number, payload).body)
+        for choice in reply["choices"]:
+            message = choice["message"]
+            message |= {field: message["content"], "content": None}
+            choice["finish_reason"] = "length"
+        return Reply(body=json.dumps(reply))
+
+    with scripted_server(script, pages) as server:
+        report = examine([server.base_url])
+    found = statuses(report)
+    assert {found[name] for name in ("answer", "choices", "variety", "seeds", "logprobs")} == {"ok"}
+    assert "max_tokens of thousands" in next(check.detail for check in report.checks if check.name == "answer")
+
+
+def test_the_table_is_written_while_it_is_made():
+    """The second server is asked for nothing before what was found about the first can be read."""
+    seen = []
+    with scripted_server(good_policy, pages) as policy, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        command = [sys.executable, "-m", "langchain_optscale.cli", "doctor", "--policy-url", policy.base_url]
+        command += ["--verifier-url", f"http://127.0.0.1:{silent.getsockname()[1]}", "--timeout", "60"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - our own command
+            connection, _ = silent.accept()
+            with connection:
+                seen = [running.stdout.readline().split()[:2] for _ in range(6)]
+            running.stdout.read()
+    assert ["ok", "reachable"] in seen
+    assert ["ok", "choices"] in seen
+    assert running.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("running", "status"), [([1, 1, 0], "ok"), ([1, 0, 1, 0], "ok"), ([1] * 100, "warning"), ([1, 0, 0, 0], "skipped")]
+)
 def test_cancellation(running, status, monkeypatch):
     from langchain_optscale.doctor import policy
 
@@ -279,6 +318,73 @@ def test_a_verifier_of_another_kind():
     assert statuses(report)["kind"] == "failed"
 
 
+def test_a_process_reward_model_that_is_none():
+    """With answers of one step each, the one number of an outcome reward model would pass for steps."""
+    with scripted_server(classifier(good_score), pages) as server:
+        report = examine(verifier_urls=[server.base_url], verifier_kind="prm")
+        well = examine(verifier_urls=[server.base_url], verifier_kind="pooling")
+    assert statuses(report)["kind"] == "failed"
+    assert "good for 'classify'" in next(check.detail for check in report.checks if check.name == "kind")
+    assert well.healthy
+
+
+def test_a_judge_that_cannot_fill_in_its_form():
+    def chat(number, payload):
+        asked_to_write = {"max_tokens", "max_completion_tokens"} & set(payload)
+        return completion(payload, ["I like it."]) if asked_to_write else NOT_FOUND
+
+    with scripted_server(chat, pages) as server:
+        report = examine(verifier_urls=[server.base_url])
+    assert statuses(report)["kind"] == "ok"
+    assert statuses(report)["range"] == "failed"
+    assert "a larger model, or a reward model" in hints(report)["range"]
+
+
+def test_the_reward_model_is_named_as_the_policy():
+    with scripted_server(classifier(good_score), pages) as server:
+        report = examine([server.base_url])
+    check = next(check for check in report.checks if check.name == "answer")
+    assert (check.status, check.detail) == ("failed", "status 404: Not Found")
+    assert "is it the verifier's?" in check.hint
+
+
+def test_replicas_must_serve_the_same_model():
+    def others(path, key):
+        return Reply(body=MODELS.replace('"m"', '"n"')) if path == "/v1/models" else NOT_FOUND
+
+    with scripted_server(good_policy, pages) as one, scripted_server(good_policy, others) as other:
+        report = examine([one.base_url, other.base_url])
+        named = examine([other.base_url], policy_model="n")
+    assert [check.status for check in report.checks if check.name == "served"] == ["ok", "failed"]
+    assert "does not serve 'm'; it serves: n" in [check.detail for check in report.checks if check.name == "served"][1]
+    assert named.healthy
+
+
+def test_https_where_http_is_spoken():
+    with scripted_server(good_policy, pages) as server:
+        report = examine([server.base_url.replace("http:", "https:")])
+    assert statuses(report)["reachable"] == "failed"
+    assert "http or https" in hints(report)["reachable"]
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-doctor\n0123456789abcdef", "sk-d\xf6ctor-0123456789abcdef", "sk-doctor 0123456789abcdef"]
+)
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key):
+    done = run("--policy-url", "http://127.0.0.1:9", OPTSCALE_POLICY_API_KEY=key)
+    assert done.returncode == 2
+    assert "the API key holds" in done.stderr
+    assert "0123456789" not in done.stdout + done.stderr
+
+
+def test_a_key_from_a_file_ends_with_a_line_break():
+    with scripted_server(good_policy, pages) as server:
+        done = run("--policy-url", server.base_url, OPTSCALE_POLICY_API_KEY=f"{KEY}\n")
+        assert set(server.keys) == {f"Bearer {KEY}"}
+    assert done.returncode == 0
+    assert KEY not in done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -286,6 +392,9 @@ def test_a_verifier_of_another_kind():
         ("--policy-url", "localhost:8000"),
         ("--policy-url", "http://me:secret@h/v1"),
         ("--policy-url", "http://127.0.0.1:9", "--timeout", "0"),
+        ("--policy-url", "http://127.0.0.1:9", "--timeout", "inf"),
+        ("--verifier-url", "http://127.0.0.1:9", "--timeout", "nan"),
+        ("--policy-url", "http://127.0.0.1:9", "--policy-url", "http://127.0.0.1:9/v1"),
         ("--verifier-url", "http://127.0.0.1:9", "--verifier-kind", "oracle"),
     ],
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 # So that servers, which take a minute to start, are started as seldom as two at a time allow.
-_ORDER = ("flags", "policy", "search", "doctor", "reward", "recipe", "judge", "prm", "failover")
+_ORDER = ("flags", "policy", "search", "doctor", "reward", "failover", "recipe", "judge", "prm")
 _MISSING = "vLLM's environment is not installed: make integration_test_vllm"
 _versions: set[str] = set()
 
@@ -41,7 +41,7 @@ def vllm_python() -> Path:
     """The interpreter of vLLM's environment."""
     python = environment.interpreter()
     if python is None:
-        if os.environ.get("OPTSCALE_VLLM_REQUIRED"):
+        if os.environ.get(environment.REQUIRED):
             pytest.fail(_MISSING)
         pytest.skip(_MISSING)
     return python

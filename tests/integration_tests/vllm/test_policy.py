@@ -1,6 +1,7 @@
 """Drawing from real vLLM."""
 
 import asyncio
+import re
 import time
 
 import openai
@@ -18,7 +19,8 @@ QUESTION = [HumanMessage("Name a city.")]
 
 @pytest.fixture(scope="module")
 def server(servers):
-    return servers.start("policy")[0]
+    # The classifier, which the next tests need, loads at the same time.
+    return servers.start("policy", "classifier")[0]
 
 
 def policy(server, **kwargs):
@@ -29,14 +31,7 @@ def texts(model, **kwargs):
     return [generation.text for generation in model.generate([QUESTION], **kwargs).generations[0]]
 
 
-def until(condition, seconds=5.0):
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not come true in time"
-        time.sleep(0.05)
-
-
-async def auntil(condition, seconds=5.0):
+async def auntil(condition, seconds=20.0):
     ends = time.monotonic() + seconds
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < ends, "it did not come true in time"
@@ -163,29 +158,50 @@ def test_a_server_that_is_not_there():
 
 
 async def test_cancelling_a_search_frees_the_slots(server):
+    before = server.metric("vllm:generation_tokens_total")
     long = policy(server, max_tokens=3500, extra_body={"ignore_eos": True})
-    task = asyncio.create_task(OptScale(policy=long, verifier=ConfidenceVerifier(), first_round=8).ainvoke("Go on."))
-    await auntil(lambda: server.metric("vllm:num_requests_running") >= 8, 20)
+    search = OptScale(policy=long, verifier=ConfidenceVerifier(), first_round=16, round_size=16)
+    task = asyncio.create_task(search.ainvoke("Go on."))
+    await auntil(lambda: server.metric("vllm:num_requests_running") >= 16)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await auntil(lambda: idle(server))
     assert await asyncio.to_thread(stands_still, server)
+    # Idle because it was told to stop, not because all was written.
+    assert server.metric("vllm:generation_tokens_total") - before < 16 * 3500
+
+
+def piece_of_one_text_only(texts):
+    """Three characters that one of the texts has, not at its beginning, and no other."""
+    for number, text in enumerate(texts):
+        others = "".join(texts[:number] + texts[number + 1 :])
+        for found in re.finditer(r"(?=([!-~]{3}))", text):
+            if found.start() > 0 and found[1] not in others:
+                return found[1]
+    raise AssertionError(f"no such piece in {texts}")
 
 
 async def test_a_stop_frees_the_slots_of_the_draws_under_way(server):
-    """The first answer is cut short by a stop word that comes sooner or later; others may go on for long."""
+    """One answer is cut short by a stop word that the others do not have; they would go on for long."""
+
+    def search(max_tokens, verify, **kwargs):
+        endless = policy(server, max_tokens=max_tokens, extra_body={"ignore_eos": True})
+        return OptScale(policy=endless, verifier=verify, first_round=8, fanout="calls", seed=5, **kwargs)
+
+    drawn = await search(40, lambda prompt, candidate: 0.5, stopping=MaxSamples(8)).ainvoke("Go on.")
+    word = piece_of_one_text_only([candidate.text for candidate in drawn.candidates])
     running = []
 
     def verify(prompt, candidate):
         running.append(server.metric("vllm:num_requests_running"))
         return 1.0
 
-    long = policy(server, max_tokens=3500)
-    search = OptScale(policy=long, verifier=verify, first_round=8, fanout="calls", target=0.9)
-    result = await search.ainvoke("Go on.", stop=["e"])
+    before = server.metric("vllm:generation_tokens_total")
+    result = await search(3500, verify, target=0.9).ainvoke("Go on.", stop=[word])
     assert result.stop_reason is StopReason.TARGET_REACHED
-    assert len(result.scores) < 8
+    assert len(result.scores) == 1
     assert running[0] > 0
     await auntil(lambda: idle(server))
     assert await asyncio.to_thread(stands_still, server)
+    assert server.metric("vllm:generation_tokens_total") - before < 7 * 3500

@@ -2,12 +2,13 @@
 
 import pytest
 from langchain_core.load import dumps
+from pydantic import SecretStr
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.verifiers import LLMJudge, RewardModelVerifier
 
 pytest.importorskip("langchain_openai")
-from langchain_optscale.vllm import vllm_policy, vllm_verifier
+from langchain_optscale.vllm import discover, vllm_policy, vllm_verifier
 
 URL = "http://gpu:8000"
 KEY = "sk-0123456789abcdef"
@@ -53,7 +54,27 @@ def test_the_key_is_nowhere_to_be_seen(monkeypatch):
     assert KEY not in repr(policy) + str(policy) + dumps(policy) + repr(verifiers)
 
 
-@pytest.mark.parametrize("settings", [{"timeout_s": 0}, {"logprobs": 21}, {"logprobs": -1}])
+@pytest.mark.parametrize("key", ["sk-0123456789\nabcdef", "sk-0123456789-\xe9", "sk-0123456789 abcdef"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key):
+    for build in (vllm_policy, lambda *args, **kwargs: vllm_verifier(*args, kind="prm", **kwargs), discover):
+        with pytest.raises(SettingsError, match="the API key holds") as caught:
+            build(URL, "m", api_key=key)
+        assert "0123456789" not in str(caught.value)
+
+
+def test_a_key_from_a_file_ends_with_a_line_break():
+    assert key_of(vllm_policy(URL, "m", api_key=f"{KEY}\n")) == KEY
+    assert key_of(vllm_policy(URL, "m", api_key=SecretStr(" \n"))) == "not-needed"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "60"])
+def test_timeouts_out_of_range(seconds):
+    for build in (vllm_policy, lambda *args, **kwargs: vllm_verifier(*args, kind="judge", **kwargs), discover):
+        with pytest.raises(SettingsError, match="timeout_s must be a number of seconds above 0"):
+            build(URL, "m", timeout_s=seconds)
+
+
+@pytest.mark.parametrize("settings", [{"logprobs": 21}, {"logprobs": -1}])
 def test_settings_out_of_range(settings):
     with pytest.raises(SettingsError):
         vllm_policy(URL, "m", **settings)
