@@ -19,7 +19,7 @@ from langchain_optscale.stats import (
 )
 from langchain_optscale.stopping import MarginalGain, TargetReached, optscale
 
-# Without its answers, since the default looks at them too: here it is the calibrated scores that have to end the search.
+# Without its answers, since the default looks at them too: here the calibrated scores have to end the search.
 POOL = Pool(
     tuple(
         replace(question, samples=tuple(replace(sample, answer=None) for sample in question.samples))
