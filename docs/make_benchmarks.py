@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.evaluation.baselines import BestOfN
 from langchain_optscale.evaluation.catalogue import catalogue
 from langchain_optscale.evaluation.families import families
-from langchain_optscale.evaluation.frontier import samples_at_parity
+from langchain_optscale.evaluation.frontier import parity_in
 from langchain_optscale.evaluation.plots import (
     plot_difficulty,
     plot_frontier,
@@ -30,7 +33,7 @@ from langchain_optscale.stats import MaximumLikelihood
 from langchain_optscale.stopping import optscale, paper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -66,13 +69,39 @@ def pools() -> Iterator[tuple[Pool, str]]:
         yield pool.head(min(CAP, pool.cap)), about
 
 
-def parities(pool: Pool) -> dict[str, Parity]:
-    """Samples at parity with best-of-N at the cap, for every family."""
-    found = {}
-    for family in families(pool):
-        sys.stderr.write(f"  {family.name}\n")
-        found[family.name] = samples_at_parity(pool, family.make, family.grid, permutations=ORDERS)
-    return found
+@dataclass(frozen=True)
+class Measured:
+    """A pool, and every family of methods on it: first best-of-N at the cap, then each setting."""
+
+    pool: Pool
+    about: str
+    families: Sequence[Family]
+    reports: Mapping[str, Report]
+
+    @cached_property
+    def parities(self) -> dict[str, Parity]:
+        """Samples at parity with best-of-N at the cap, for every family."""
+        return {family.name: parity_in(self.pool, self.reports[family.name], family.grid) for family in self.families}
+
+    @property
+    def frontiers(self) -> list[dict[str, Any]]:
+        """The settings of each family that no other of its settings beats."""
+        rows = []
+        for name, report in self.reports.items():
+            best = replace(report, runs=report.runs[1:]).pareto("samples")
+            rows += [{**row, "method": name} for row in best.to_dict()]
+        return rows
+
+
+def measured(pool: Pool, about: str) -> Measured:
+    """Replay every setting of every family."""
+    tried = families(pool)
+    reports = {}
+    for family in tried:
+        sys.stderr.write(f"  {family.name}: {len(family.grid)} settings\n")
+        methods = [BestOfN(), *(family.make(**settings) for settings in family.grid)]
+        reports[family.name] = replay(pool, methods, permutations=ORDERS)
+    return Measured(pool, about, tried, reports)
 
 
 def parity_table(pool: Pool, found: dict[str, Parity]) -> list[str]:
@@ -125,12 +154,6 @@ def method_table(report: Report) -> list[str]:
     return lines
 
 
-def frontier_rows(pool: Pool, family: Family) -> list[dict[str, Any]]:
-    """The settings of a family that no other of its settings beats."""
-    report = replay(pool, [family.make(**settings) for settings in family.grid], permutations=ORDERS)
-    return [{**row, "method": family.name} for row in report.pareto("samples").to_dict()]
-
-
 def traces(pool: Pool, rule: Rule) -> list[list[float | None]]:
     """N* after each score, for every question in its recorded order."""
     found = []
@@ -153,10 +176,10 @@ def save(figure: Figure, pool: Pool, what: str) -> str:
     return f"![{pool.name}: {what.replace('_', ' ')}]({path.relative_to(HERE)})"
 
 
-def pictures(pool: Pool, report: Report) -> list[str]:
+def pictures(found: Measured, report: Report) -> list[str]:
     """Frontier, samples by difficulty, N* by round, scores and reliability."""
-    rows = [row for family in families(pool) for row in frontier_rows(pool, family)]
-    shown = [save(plot_frontier(rows, title=pool.name), pool, "frontier")]
+    pool = found.pool
+    shown = [save(plot_frontier(found.frontiers, title=pool.name, measure=report.measure), pool, "frontier")]
     if pool.has_correct:
         difficulty = [sum(bool(s.correct) for s in q.samples) / len(q.samples) for q in pool]
     else:
@@ -181,8 +204,9 @@ def pictures(pool: Pool, report: Report) -> list[str]:
     return shown
 
 
-def section(pool: Pool, about: str, found: dict[str, Parity]) -> list[str]:
+def section(found: Measured) -> list[str]:
     """All about one pool."""
+    pool = found.pool
     facts = pool.describe()
     known = [f"{facts['questions']} questions, {pool.cap} candidates each."]
     if pool.has_correct:
@@ -199,7 +223,7 @@ def section(pool: Pool, about: str, found: dict[str, Parity]) -> list[str]:
     return [
         f"## {pool.name}",
         "",
-        f"{about} {' '.join(known)}",
+        f"{found.about} {' '.join(known)}",
         "",
         f"Every method at its default, target {TARGET:g}:",
         "",
@@ -209,9 +233,9 @@ def section(pool: Pool, about: str, found: dict[str, Parity]) -> list[str]:
         if pool.has_correct
         else f"At the mean score of best-of-{pool.cap}, settings chosen on one half, figures of the other:",
         "",
-        *parity_table(pool, found),
+        *parity_table(pool, found.parities),
         "",
-        *[line for picture in pictures(pool, report) for line in (picture, "")],
+        *[line for picture in pictures(found, report) for line in (picture, "")],
     ]
 
 

@@ -25,17 +25,21 @@ if TYPE_CHECKING:
 __all__ = ["plot_difficulty", "plot_frontier", "plot_optimal_n", "plot_reliability", "plot_scores"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKS = ("o", "s", "^", "D", "v", "P", "X")
+# One more than colours, so that an eighth series has the first one's colour and a mark of its own.
+_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _GREY = "#666666"
 
 
-def plot_frontier(rows: Sequence[Mapping[str, Any]], *, x: str = "samples", title: str = "") -> Figure:
+def plot_frontier(
+    rows: Sequence[Mapping[str, Any]], *, x: str = "samples", title: str = "", measure: str = "accuracy"
+) -> Figure:
     """Accuracy against cost, one point a setting and one line a method.
 
     Args:
         rows: Rows of `Report.to_dict()`: "method", "accuracy", "accuracy_ci" and what `x` names.
         x: "samples", "tokens" or "rounds", means per question.
         title: What was replayed.
+        measure: What the accuracy is, as in `Report.measure`: "accuracy" is shown in per cent, any other as it is.
 
     Returns:
         The figure, 6 by 4 inches; the bars are the intervals of the accuracy.
@@ -51,6 +55,7 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], *, x: str = "samples", titl
     if not series:
         raise SettingsError(f"no row has {x!r}: nothing to show")
     figure, axes = _figure()
+    unit, label = (100, "accuracy in %") if measure == "accuracy" else (1, measure)
     for (method, points), colour, mark in zip(series.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
         points.sort(key=lambda row: row[x])
         cost = [row[x] for row in points]
@@ -58,8 +63,8 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], *, x: str = "samples", titl
         low, high = np.array([row["accuracy_ci"] for row in points]).T
         axes.errorbar(
             cost,
-            100 * accuracy,
-            100 * np.array([accuracy - low, high - accuracy]).clip(min=0),
+            unit * accuracy,
+            unit * np.array([accuracy - low, high - accuracy]).clip(min=0),
             color=colour,
             marker=mark,
             markersize=4,
@@ -68,7 +73,7 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], *, x: str = "samples", titl
             label=method,
         )
     axes.set_xlabel(f"{x} per question")
-    axes.set_ylabel("accuracy in %")
+    axes.set_ylabel(label)
     axes.set_title(title, fontsize=10)
     axes.legend(fontsize=7)
     return figure
