@@ -1,10 +1,12 @@
 """What a default preset draws and keeps, against the paper's rule at its best and against best-of-N at the cap.
 
-Every preset is a row of `PRESETS`: from questions to learn from and a cap it makes one or more configurations. The
-pools are split in halves. A configuration is chosen on one half, pooled over the pools: the one with the fewest samples
-whose mean accuracy is at most `SLACK` below that of best-of-N at the cap. It is reported on the other half, both ways
-and for several splits. Accuracy is that of the returned candidate, or its score where a pool does not say what is
-right. Samples are shares of the cap; means over pools count every pool alike, and only pools whose cap is at least 5.
+Every preset is a row of `PRESETS`: from questions to learn from and a cap it makes one or more configurations. The row
+"optscale" is the default as a search with `extract=` has it, nothing chosen; "scores alone" is what is left of it where
+there are no answers. The pools are split in halves. A configuration is chosen on one half, pooled over the pools: the
+one with the fewest samples whose mean accuracy is at most `SLACK` below that of best-of-N at the cap. It is reported on
+the other half, both ways and for several splits. Accuracy is that of the returned candidate, or its score where a pool
+does not say what is right. Samples are shares of the cap; means over pools count every pool alike, and only pools whose
+cap is at least 5.
 
     python -m benchmarks.default_preset                 every preset
     python -m benchmarks.default_preset optscale paper  these; best-of-N is always there
@@ -31,7 +33,7 @@ from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.pools import Pool, read_pool
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.stats import EmpiricalPrior, Posterior
-from langchain_optscale.stopping import Hopeless, MarginalGain, OptimalN, TargetReached, optscale
+from langchain_optscale.stopping import Hopeless, MarginalGain, OptimalN, TargetReached, optscale, paper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,15 +79,21 @@ def _paper(_: Pool, cap: int) -> dict[str, Method]:
     return {f"target {t}, confidence {c}, first {n}": optscale_0(t, c, min(n, cap)) for t, c, n in grid}
 
 
-def _as_it_stands(_: Pool, cap: int) -> dict[str, Method]:
-    return {"default": _one_by_one(optscale(max_samples=cap, first_round=min(2, cap)), "optscale", None)}
+def _default(cap: int, *setting: float) -> SessionMethod:
+    """The default as `ChatOptScale` has it: its estimator, its rounds, the most probable answer where there are any."""
+    target, confidence = setting or (0.9, 0.95)
+    return SessionMethod(optscale(target, confidence, cap, min(2, cap)), "optscale", select="posterior")
 
 
-def _optscale(_: Pool, cap: int) -> dict[str, Method]:
+def _scores_alone(cap: int, *setting: float) -> SessionMethod:
+    """What is left of the default where candidates carry no answers."""
+    target, confidence = setting or (0.9, 0.95)
+    return SessionMethod(TargetReached(target) | paper(target, confidence, cap, min(2, cap)), "scores alone")
+
+
+def _chosen_of(make: Callable[..., SessionMethod], cap: int) -> dict[str, Method]:
     grid = itertools.product(TARGETS, CONFIDENCES)
-    return {
-        f"target {t}, confidence {c}": _one_by_one(optscale(t, c, cap, min(2, cap)), "optscale", None) for t, c in grid
-    }
+    return {f"target {t}, confidence {c}": make(cap, t, c) for t, c in grid}
 
 
 def _hopeless(_: Pool, __: int) -> dict[str, Method]:
@@ -134,8 +142,10 @@ def _posterior_bound(_: Pool, __: int) -> dict[str, Method]:
 PRESETS: dict[str, Callable[[Pool, int], Mapping[str, Method]]] = {
     "best-of-n": lambda _, __: {"cap": BestOfN()},
     "paper": _paper,
-    "optscale": _as_it_stands,
-    "optscale, settings chosen": _optscale,
+    "optscale": lambda _, cap: {"default": _default(cap)},
+    "optscale, settings chosen": lambda _, cap: _chosen_of(_default, cap),
+    "scores alone": lambda _, cap: {"default": _scores_alone(cap)},
+    "scores alone, settings chosen": lambda _, cap: _chosen_of(_scores_alone, cap),
     "reached, or bound of the posterior": _posterior_bound,
     "reached, or hopeless": _hopeless,
     "reached, or no gain": _gain,
@@ -163,16 +173,22 @@ def pools() -> list[Pool]:
 def measured(
     preset: str, half: Pool, other: Pool, *, permutations: int, seed: int
 ) -> tuple[list[str], NDArray[np.float64]]:
-    """Labels, and for each of them mean accuracy and mean share of the cap on one half, shape (labels, 2)."""
+    """Labels, and for each of them mean accuracy and mean shares of the cap on one half: drawn, asked for.
+
+    Shape (labels, 3). What was asked for and not drawn was under way when the search ended, and is cancelled.
+    """
     configurations = PRESETS[preset](other, half.cap)
     report = replay(half, list(configurations.values()), permutations=permutations, seed=seed, bootstrap=1)
-    figures = [(run["accuracy"].mean(), run["samples"].mean() / half.cap) for run in report.runs]
+    figures = [
+        (run["accuracy"].mean(), run["samples"].mean() / half.cap, run["asked"].mean() / half.cap)
+        for run in report.runs
+    ]
     return list(configurations), np.array(figures)
 
 
 def chosen(figures: NDArray[np.float64], least: float) -> int:
     """The cheapest of the configurations that are accurate enough, the most accurate where none is."""
-    accuracy, share = figures.mean(axis=0).T
+    accuracy, share, _ = figures.mean(axis=0).T
     enough = accuracy >= least - SLACK
     return int(np.where(enough, share, np.inf).argmin() if enough.any() else accuracy.argmax())
 
@@ -190,7 +206,7 @@ def tried(presets: Sequence[str], *, seeds: int, permutations: int) -> dict[str,
                 measured(preset, pair[side], pair[1 - side], permutations=permutations, seed=seed) for pair in halves
             ]
             labels[preset] = rows[0][0]
-            # Shape (pools, labels, 2).
+            # Shape (pools, labels, 3).
             figures[preset, side] = np.array([row[1] for row in rows])
         names = [pair[0].name.removesuffix("/1") for pair in halves]
         for preset, side in itertools.product(presets, (0, 1)):
@@ -202,6 +218,7 @@ def tried(presets: Sequence[str], *, seeds: int, permutations: int) -> dict[str,
                     "chosen": labels[preset][pick],
                     "gain": dict(zip(names, (mine[:, 0] - full[:, 0]).tolist(), strict=True)),
                     "share": dict(zip(names, mine[:, 1].tolist(), strict=True)),
+                    "asked": dict(zip(names, mine[:, 2].tolist(), strict=True)),
                 }
             )
     return trials
@@ -213,10 +230,11 @@ def summary(trials: list[dict[str, Any]]) -> dict[str, Any]:
     def mean(figure: str) -> dict[str, float]:
         return {name: float(np.mean([trial[figure][name] for trial in trials])) for name in trials[0][figure]}
 
-    gain, share = mean("gain"), mean("share")
+    gain, share, asked = mean("gain"), mean("share"), mean("asked")
     return {
         "accuracy_above_best_of_n": float(np.mean(list(gain.values()))),
         "samples_of_cap": float(np.mean(list(share.values()))),
+        "asked_of_cap": float(np.mean(list(asked.values()))),
         "by_pool": {name: {"accuracy_above_best_of_n": gain[name], "samples_of_cap": share[name]} for name in gain},
         "chosen": sorted({trial["chosen"] for trial in trials}),
     }

@@ -74,7 +74,8 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         print_json(recommendation.to_dict())
         return
     calibration = (arguments.output or "calibration.json") if recommendation.calibration else None
-    sys.stdout.write(f"{recommendation.text()}\n\n{_usage(calibration, recommendation.choice.to_dict())}\n")
+    usage = _usage(calibration, recommendation.choice.to_dict(), answers=pool.has_answers)
+    sys.stdout.write(f"{recommendation.text()}\n\n{usage}\n")
     if calibration and not arguments.output:
         sys.stderr.write(
             f"optscale: give -o {calibration} to save the calibration that the target is to be read with\n"
@@ -103,19 +104,20 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
     sys.stdout.write(f"{assessment.text()}\n\n{rule!r}\n{code}\n")
 
 
-def _usage(calibration: str | None, settings: dict[str, Any]) -> str:
-    """How to use the recommendation, as code."""
+def _usage(calibration: str | None, settings: dict[str, Any], *, answers: bool) -> str:
+    """How to use the recommendation, as code; a pool with answers was replayed with them."""
     given = ", ".join(f"{name}={value!r}" for name, value in settings.items() if name != "min_gain")
     price = settings["min_gain"]
+    models = f"policy=policy, verifier=verifier{', extract=...' if answers else ''}"
     lines = []
     if calibration is not None:
         lines.append(f"verifier = CalibratedVerifier(verifier, Calibration.load({calibration!r}))")
     if price is None:
-        lines.append(f"model = ChatOptScale(policy=policy, verifier=verifier, {given})")
+        lines.append(f"model = ChatOptScale({models}, {given})")
     else:
         lines.append(f"rule = optscale({given}) | MarginalGain({price!r})")
         most = settings["max_samples"]
-        lines.append(f"model = ChatOptScale(policy=policy, verifier=verifier, stopping=rule, max_samples={most})")
+        lines.append(f"model = ChatOptScale({models}, stopping=rule, max_samples={most})")
     return "\n".join(lines)
 
 

@@ -128,7 +128,9 @@ def _replay(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         from langchain_optscale.evaluation.plots import plot_frontier
 
-        plot_frontier(reports[0].to_dict(), title=reports[0].pool).savefig(arguments.plot, dpi=110)
+        report = reports[0]
+        figure = plot_frontier(report.to_dict(), title=report.pool, measure=report.measure)
+        figure.savefig(arguments.plot, dpi=110)
 
 
 def _print_reports(reports: list[Report], *, as_json: bool) -> None:

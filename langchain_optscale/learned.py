@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.stopping import FittedStopping, Rule
+from langchain_optscale.stopping import FittedStopping, Rule, optscale
+from langchain_optscale.stopping.answer_rules import natural_selection
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["with_learned"]
 
@@ -20,7 +20,8 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
 
     `settings` names a file that `optscale calibrate POOL -o rule.npz` wrote: its rule becomes `stopping`. A learned
     rule, whether from a file or given as `stopping`, also brings its selection, its first round and the size of its
-    rounds, where they are not given. With answers and the default rule the most probable answer is selected.
+    rounds, where they are not given. With answers, and a rule that judges them as the default does, the most probable
+    answer is selected.
 
     Args:
         data: Settings by name, as the user gave them.
@@ -39,11 +40,11 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
         except InvalidRecordError as error:
             raise SettingsError(f"settings: {error}") from error
     rule = given.get("stopping")
-    learned = next(_fitted(rule), None) if isinstance(rule, Rule) else None
+    parts = rule.parts() if isinstance(rule, Rule) else ()
+    learned = next((part for part in parts if isinstance(part, FittedStopping)), None)
     if learned is None:
-        if rule is None and given.get("extract") is not None:
-            # The default rule judges answers; what it speaks of is returned.
-            given.setdefault("select", "posterior")
+        if given.get("extract") is not None and (rule is None or isinstance(rule, Rule)):
+            given.setdefault("select", natural_selection(rule or optscale()))
         return given
     select = given.setdefault("select", learned.select)
     if select != learned.select:
@@ -55,13 +56,3 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     given.setdefault("first_round", learned.points[0])
     given.setdefault("round_size", max(steps))
     return given
-
-
-def _fitted(rule: Rule) -> Iterator[FittedStopping]:
-    if isinstance(rule, FittedStopping):
-        yield rule
-        return
-    for item in fields(rule):  # type: ignore[arg-type]  # every rule is a dataclass
-        part = getattr(rule, item.name)
-        if isinstance(part, Rule):
-            yield from _fitted(part)

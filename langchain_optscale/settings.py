@@ -109,12 +109,12 @@ class SearchSettings(BaseModel):
             `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or
             `(text, message)` that answers with a string or None. Equal answers become the same string, see
             `answers.SameMath`. None where the task has no answers.
-        select: Which candidate to return; by default "best", with `extract` and the default rule "posterior", with a
-            learned rule what it was fitted for. "best" takes the highest score, "vote" the most frequent answer,
-            "weighted_vote" the answer with the largest sum of scores, "posterior" the most probable answer; of an
-            answer's candidates the one with the best score, and the best score of all where there are no answers. Or a
-            `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their
-            scores by index and returns the index of the one to take.
+        select: Which candidate to return; by default "best", with `extract` and a rule that judges answers, as the
+            default does, "posterior", with a learned rule what it was fitted for. "best" takes the highest score,
+            "vote" the most frequent answer, "weighted_vote" the answer with the largest sum of scores, "posterior" the
+            most probable answer; of an answer's candidates the one with the best score, and the best score of all
+            where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
+            the scored candidates and their scores by index and returns the index of the one to take.
         first_round: Candidates in the first round, at least 1.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are

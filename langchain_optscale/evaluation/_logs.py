@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Collected", "field_of", "gold_of", "keep_value"]
+__all__ = ["Collected", "field_of", "gold_of", "keep_value", "pool_name"]
 
 _GRADES = {"C": True, "P": False, "I": False, "N": False}
 _REQUIRED: Any = object()
@@ -125,3 +127,8 @@ def gold_of(entry: dict[str, Any], place: str) -> str | None:
     if isinstance(target, list):
         target = next(iter(target), None)
     return None if target is None else str(target)
+
+
+def pool_name(path: str | os.PathLike[str], name: str | None) -> str:
+    """The given name, else the file's without its endings."""
+    return Path(path).name.partition(".")[0] if name is None else name

@@ -32,7 +32,7 @@ _PRICE = 0.01
 
 METHODS: dict[str, Callable[[float, float, int], Method]] = {
     "optscale": lambda target, confidence, cap: SessionMethod(
-        optscale(target, confidence, cap, min(2, cap)), "optscale", round_size=1, select="posterior"
+        optscale(target, confidence, cap, min(2, cap)), "optscale", select="posterior"
     ),
     "best-of-n": lambda *_: BestOfN(),
     "threshold": lambda target, *_: ThresholdStopping(target),

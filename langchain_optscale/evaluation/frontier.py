@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.metrics import PairedDifference, Report
     from langchain_optscale.evaluation.pools import Pool
 
-__all__ = ["Choice", "HeldOut", "Parity", "cheapest", "frontier", "held_out", "samples_at_parity"]
+__all__ = ["Choice", "HeldOut", "Parity", "cheapest", "frontier", "held_out", "parity_in", "samples_at_parity"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -154,11 +154,33 @@ def samples_at_parity(
         >>> parity.samples, parity.reference_samples, parity.accuracy, parity.chosen
         (2.0, 3.0, 1.0, (({'threshold': 0.5}, 20),))
     """
-    if not grid or splits < 1 or len(pool) < 2 or not 0.0 <= margin < np.inf:
-        raise SettingsError(
-            "parity needs at least one setting, one split and two questions, and a margin of at least 0"
-        )
+    if not grid:
+        raise SettingsError("parity needs at least one setting")
     report = replay(pool, [reference or BestOfN(), *(family(**settings) for settings in grid)], **options)
+    return parity_in(pool, report, grid, splits=splits, margin=margin)
+
+
+def parity_in(
+    pool: Pool, report: Report, grid: Sequence[Mapping[str, Any]], *, splits: int = 10, margin: float = 0.0
+) -> Parity:
+    """As `samples_at_parity`, of a replay that is there already.
+
+    Args:
+        pool: What the report is about, at least two questions.
+        report: The reference's run first, then one run for each setting.
+        grid: The settings.
+        splits: As in `samples_at_parity`.
+        margin: As in `samples_at_parity`.
+
+    Raises:
+        SettingsError: Runs and settings do not fit together, or there are no splits or halves.
+    """
+    if splits < 1 or len(pool) < 2 or not 0.0 <= margin < np.inf:
+        raise SettingsError("parity needs at least one split and two questions, and a margin of at least 0")
+    if not grid or len(report.runs) != len(grid) + 1:
+        raise SettingsError(
+            f"parity needs the reference's run and one for each of {len(grid)} settings, got {len(report.runs)}"
+        )
     found = held_out(pool, report, partial(_at_parity, margin=margin), splits)
     name = report.runs[1].name
     pair = replace(report, runs=(report.runs[0], Runs(name, {}, found.values)))

@@ -16,10 +16,10 @@ from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records import StopReason, Verdict
 from langchain_optscale.session import Session
 from langchain_optscale.stopping import AnswerConfidence, Rule
-from langchain_optscale.stopping.answer_rules import selection_for
+from langchain_optscale.stopping.answer_rules import natural_selection, selection_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_optscale.answers.selection import SelectionLike
     from langchain_optscale.evaluation.samples import Question, Sample
@@ -97,8 +97,9 @@ class SessionMethod:
         prior: As in `Session`, or a function that gives it for a prompt.
         first_round: As in `Session`.
         round_size: As in `Session`.
-        select: What to return of the drawn: a name of `answers.SELECTIONS` or a `Selection`, as in a search. The most
-            probable answer is judged by the model of the rule's own `AnswerConfidence`, if it has one.
+        select: What to return of the drawn: a name of `answers.SELECTIONS` or a `Selection`, as in a search. None takes
+            the most probable answer where the rule judges answers, else the best score. The most probable answer is
+            judged by the model of the rule's own `AnswerConfidence`, if it has one.
 
     Raises:
         SettingsError: The selection is unknown; the other settings are checked by `Session`, in the first run.
@@ -118,10 +119,10 @@ class SessionMethod:
     prior: Prior | None = None
     first_round: int = 2
     round_size: int = 8
-    select: SelectionLike = "best"
+    select: SelectionLike | None = None
 
     def __post_init__(self) -> None:
-        replayable(self.select)
+        replayable(self._select)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -139,7 +140,7 @@ class SessionMethod:
 
         What is most probable without answers is the best score, so that selection does not need them.
         """
-        by_score = isinstance(replayable(self.select), BestScore | MostProbable)
+        by_score = isinstance(replayable(self._select), BestScore | MostProbable)
         return frozenset(
             {"scores"} if by_score and not isinstance(self.rule, AnswerConfidence) else {"scores", "answers"}
         )
@@ -171,7 +172,7 @@ class SessionMethod:
         decision = session.decision
         assert decision.reason is not None  # noqa: S101 - a session ends with a reason
         told = samples[:drawn]
-        chosen = place_of(selection_for(self.select, self.rule), told)
+        chosen = place_of(selection_for(self._select, self.rule), told)
         kept: bool | None = None
         if decision.reason in _ON_TARGET and decision.rule in self._targets:
             kept = best_score(told) >= self._targets[decision.rule]
@@ -180,11 +181,15 @@ class SessionMethod:
         reached = best_score(told) >= max(self._targets.values()) if self._targets else None
         return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept)
 
+    @property
+    def _select(self) -> SelectionLike:
+        return natural_selection(self.rule) if self.select is None else self.select
+
     @cached_property
     def _targets(self) -> dict[str, float]:
         """The target of each kind of rule that has one, the highest where there are several."""
         targets: dict[str, float] = {}
-        for rule in _parts(self.rule):
+        for rule in self.rule.parts():
             if isinstance(target := getattr(rule, "target", None), float | int):
                 kind = type(rule).__name__
                 targets[kind] = max(target, targets.get(kind, target))
@@ -203,14 +208,6 @@ def best_score(samples: Sequence[Sample]) -> float:
         0.9
     """
     return max(cast("float", sample.score) for sample in samples)
-
-
-def _parts(rule: Rule) -> Iterator[Rule]:
-    """The rule and all rules within it."""
-    yield rule
-    for item in fields(cast("Any", rule)):
-        if isinstance(value := getattr(rule, item.name), Rule):
-            yield from _parts(value)
 
 
 def _plain(value: Any) -> Any:

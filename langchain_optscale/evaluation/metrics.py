@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.bootstrap import bootstrap_means, interval_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["FIGURES", "Interval", "PairedDifference", "Report", "Runs", "bootstrap_means"]
+    from langchain_optscale.evaluation.bootstrap import Interval
+
+__all__ = ["FIGURES", "PairedDifference", "Report", "Runs"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -27,14 +30,6 @@ FIGURES = ("accuracy", "samples", "asked", "tokens", "rounds", "reached", "promi
 """What is recorded of every search, in the order of the columns of `Runs.values`."""
 
 _COSTS = ("samples", "tokens", "rounds")
-_LEVEL = (2.5, 97.5)
-
-
-class Interval(NamedTuple):
-    """A 95 % bootstrap interval: percentiles 2.5 and 97.5 of the resampled figure."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +174,7 @@ class Report:
             self.runs[a].name,
             self.runs[b].name,
             dict(zip(figures, observed, strict=True)),
-            {figure: _interval(resampled[:, place]) for place, figure in enumerate(figures)},
+            {figure: interval_of(resampled[:, place]) for place, figure in enumerate(figures)},
         )
 
     def pareto(self, cost: str = "tokens") -> Report:
@@ -237,44 +232,9 @@ class Report:
             for figure, mean in means.items():
                 unknown = np.isnan(mean)
                 row[figure] = None if unknown else mean
-                row[f"{figure}_ci"] = None if unknown else list(_interval(resamples[figure]))
+                row[f"{figure}_ci"] = None if unknown else list(interval_of(resamples[figure]))
             rows.append(row)
         return rows
-
-
-def bootstrap_means(values: FloatArray, repeats: int, seed: int) -> FloatArray:
-    """Column means over resampled rows.
-
-    Args:
-        values: Shape (Q, K), one row for each question.
-        repeats: Number of resamples B, at least 1.
-        seed: The same seed and Q give the same resamples.
-
-    Returns:
-        Shape (B, K); nan where a column has one.
-
-    Raises:
-        SettingsError: `repeats` is below 1, or there are no rows.
-
-    Example:
-        >>> bootstrap_means(np.array([[1.0, 5.0], [1.0, 5.0]]), repeats=2, seed=0).tolist()
-        [[1.0, 5.0], [1.0, 5.0]]
-    """
-    if repeats < 1 or not len(values):
-        raise SettingsError(f"a bootstrap needs at least one resample and one row, got {repeats} and {len(values)}")
-    generator = np.random.default_rng(seed)
-    count = len(values)
-    means = np.empty((repeats, values.shape[1]))
-    for repeat in range(repeats):
-        times = np.bincount(generator.integers(0, count, count), minlength=count)
-        means[repeat] = times @ values
-    return means / count
-
-
-def _interval(resampled: FloatArray) -> Interval:
-    # A resample in which no search stopped on a promise says nothing of how often one is kept.
-    known = resampled[~np.isnan(resampled)]
-    return Interval(*np.percentile(known, _LEVEL).tolist()) if known.size else Interval(np.nan, np.nan)
 
 
 def _labels(methods: Sequence[Runs]) -> list[str]:

@@ -1,7 +1,7 @@
 """Pictures of recorded candidates and of replays; they need matplotlib.
 
 Every function returns a figure that belongs to no window and is readable at 600 pixels: save it with
-`figure.savefig("frontier.png")`. Colours are Okabe and Ito's, and series differ by their marks as well.
+`figure.savefig("frontier.png")`. Colours are Okabe and Ito's and a grey, and series differ by their marks as well.
 """
 
 from __future__ import annotations
@@ -24,21 +24,30 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_difficulty", "plot_frontier", "plot_optimal_n", "plot_reliability", "plot_scores"]
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKS = ("o", "s", "^", "D", "v", "P", "X")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _GREY = "#666666"
 
 
-def plot_frontier(rows: Sequence[Mapping[str, Any]], *, x: str = "samples", title: str = "") -> Figure:
+def plot_frontier(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    x: str = "samples",
+    title: str = "",
+    measure: str = "accuracy",
+    intervals: bool = True,
+) -> Figure:
     """Accuracy against cost, one point a setting and one line a method.
 
     Args:
         rows: Rows of `Report.to_dict()`: "method", "accuracy", "accuracy_ci" and what `x` names.
         x: "samples", "tokens" or "rounds", means per question.
         title: What was replayed.
+        measure: What the accuracy is, as in `Report.measure`: "accuracy" is shown in per cent, any other as it is.
+        intervals: Whether bars show the intervals of the accuracy; many settings are easier to read without.
 
     Returns:
-        The figure, 6 by 4 inches; the bars are the intervals of the accuracy.
+        The figure, 6 by 4 inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -51,15 +60,17 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], *, x: str = "samples", titl
     if not series:
         raise SettingsError(f"no row has {x!r}: nothing to show")
     figure, axes = _figure()
+    unit, label = (100, "accuracy in %") if measure == "accuracy" else (1, measure)
     for (method, points), colour, mark in zip(series.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
         points.sort(key=lambda row: row[x])
         cost = [row[x] for row in points]
         accuracy = np.array([row["accuracy"] for row in points])
         low, high = np.array([row["accuracy_ci"] for row in points]).T
+        bars = unit * np.array([accuracy - low, high - accuracy]).clip(min=0)
         axes.errorbar(
             cost,
-            100 * accuracy,
-            100 * np.array([accuracy - low, high - accuracy]).clip(min=0),
+            unit * accuracy,
+            bars if intervals else None,
             color=colour,
             marker=mark,
             markersize=4,
@@ -68,7 +79,7 @@ def plot_frontier(rows: Sequence[Mapping[str, Any]], *, x: str = "samples", titl
             label=method,
         )
     axes.set_xlabel(f"{x} per question")
-    axes.set_ylabel("accuracy in %")
+    axes.set_ylabel(label)
     axes.set_title(title, fontsize=10)
     axes.legend(fontsize=7)
     return figure
@@ -135,7 +146,7 @@ def plot_scores(
         grid = np.linspace(0.0, 1.0, 401)
         height = truncnorm.pdf(grid, estimate.mu, estimate.sigma) * values.size * (edges[1] - edges[0])
         label = f"truncated normal, mu {estimate.mu:.2f}, sigma {estimate.sigma:.2f}"
-        axes.plot(grid, height, color=_COLOURS[-1], linewidth=1.2, label=label)
+        axes.plot(grid, height, color="#000000", linewidth=1.2, label=label)
         axes.set_ylim(top=1.05 * max(np.histogram(values, edges)[0]))
     axes.set_xlabel("verifier's score")
     axes.set_ylabel("candidates")
@@ -143,13 +154,20 @@ def plot_scores(
     return figure
 
 
-def plot_difficulty(difficulty: Sequence[float], samples: Mapping[str, Sequence[float]], *, groups: int = 5) -> Figure:
+def plot_difficulty(
+    difficulty: Sequence[float],
+    samples: Mapping[str, Sequence[float]],
+    *,
+    groups: int = 5,
+    measure: str = "accuracy",
+) -> Figure:
     """Where a method spends its samples: questions in groups of equal size, from the hardest to the easiest.
 
     Args:
         difficulty: For each question the share of its recorded samples that is right (or its mean score), in [0, 1].
         samples: By method, the mean samples that each question took; each as long as `difficulty`.
         groups: How many groups, at least 1.
+        measure: What the difficulty is, as in `Report.measure`: "accuracy" for the share that is right.
 
     Returns:
         The figure, 6 by 4 inches.
@@ -167,9 +185,14 @@ def plot_difficulty(difficulty: Sequence[float], samples: Mapping[str, Sequence[
     for (name, spent), colour, mark in zip(samples.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
         means = [float(np.asarray(spent, dtype=np.float64)[part].mean()) for part in parts]
         axes.plot(places, means, color=colour, marker=mark, markersize=5, linewidth=1, label=name)
-    axes.set_xticks(places, [f"{shares[part].mean():.0%}" for part in parts])
+    means_of = [shares[part].mean() for part in parts]
+    if measure == "accuracy":
+        known, ticks = "share of a question's recorded samples that is right", [f"{mean:.0%}" for mean in means_of]
+    else:
+        known, ticks = f"{measure} of a question's recorded samples", [f"{mean:.2f}" for mean in means_of]
+    axes.set_xticks(places, ticks)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("share of a question's recorded samples that is right (groups of equal size)")
+    axes.set_xlabel(f"{known} (groups of equal size)")
     axes.set_ylabel("mean samples drawn")
     axes.legend(fontsize=8)
     return figure
@@ -209,6 +232,8 @@ def plot_optimal_n(traces: Mapping[str, Sequence[Sequence[float | None]]], *, ca
         low, middle, high = np.array(bands).T
         axes.fill_between(numbers, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(numbers, middle, color=colour, marker=mark, markersize=4, linewidth=1, label=name)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("scores so far")
     axes.set_ylabel("computed optimal N")
     axes.legend(fontsize=8)

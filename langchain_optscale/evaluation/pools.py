@@ -10,18 +10,15 @@ Unknown keys are ignored, so that a file may carry notes; `write_pool` does not 
 
 from __future__ import annotations
 
-import contextlib
-import gzip
 import hashlib
 import math
-import os
-import uuid
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.evaluation._whole_file import write_lines
 from langchain_optscale.evaluation.samples import (
     Question,
     Sample,
@@ -31,6 +28,7 @@ from langchain_optscale.evaluation.samples import (
 )
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["Pool", "Question", "Sample", "read_pool", "write_pool"]
@@ -263,24 +261,7 @@ def write_pool(pool: Pool, path: str | os.PathLike[str]) -> None:
     Raises:
         SettingsError: The file cannot be written.
     """
-    target = Path(path)
-    # In the same directory, since only within one file system a file is replaced in one step.
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                # Without a time of its own, so that equal pools make equal files.
-                packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if target.suffix == ".gz" else None
-                with packed or contextlib.nullcontext(file) as out:
-                    out.writelines(question_to_json(question) for question in pool)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_lines(path, (question_to_json(question) for question in pool))
 
 
 def _answered(question: Question, lines: Mapping[str, int]) -> Question:

@@ -99,7 +99,7 @@ def recommend(
         discrimination=known,
         report=shown,
         attained=halves.attained,
-        warnings=tuple(_warnings(pool, shown, known, accuracy, has_it=has_it)),
+        warnings=tuple(_warnings(pool, shown, known, accuracy, budget, has_it=has_it)),
     )
 
 
@@ -137,7 +137,13 @@ def _goal(accuracy: float | None, budget: float | None, report: Report) -> str:
 
 
 def _warnings(
-    pool: Pool, report: Report, known: Discrimination | None, accuracy: float | None, *, has_it: bool
+    pool: Pool,
+    report: Report,
+    known: Discrimination | None,
+    accuracy: float | None,
+    budget: float | None,
+    *,
+    has_it: bool,
 ) -> list[str]:
     expected = report.to_dict()[1]
     warnings = []
@@ -160,14 +166,14 @@ def _warnings(
             "choosing flatters; ask for a little more, or record more questions"
         )
     votes = SelfConsistency()
-    if pool.has_correct and fits(votes, pool):
-        both = replay(pool, [votes, BestOfN()], permutations=2, seed=report.seed)
-        more = both.paired(0, 1)
+    if budget is None and pool.has_correct and fits(votes, pool):
+        all_votes = replay(pool, [votes], permutations=report.permutations, seed=report.seed).runs
+        more = replace(report, runs=(*all_votes, report.runs[1])).paired(0, 1)
         if more.intervals["accuracy"].low > 0:
-            voted, best = (row["accuracy"] for row in both.to_dict())
             warnings.append(
-                f"at {pool.cap} samples the most frequent answer is right in {voted:.1%} of the questions, the best "
-                f"score in {best:.1%}: select='vote' or a rule for answers will serve better"
+                f"the most frequent of {pool.cap} answers is right in {all_votes[0]['accuracy'].mean():.1%} of the "
+                f"questions, what this setting returns in {expected['accuracy']:.1%}: if accuracy is worth all "
+                f"{pool.cap} samples, take them and select='vote'"
             )
     return warnings
 

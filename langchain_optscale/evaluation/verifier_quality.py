@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.bootstrap import Interval, bootstrap_means
 from langchain_optscale.evaluation.description import won_pairs
-from langchain_optscale.evaluation.metrics import Interval, bootstrap_means
 from langchain_optscale.stats.calibration import (
     IsotonicCalibration,
     LogisticCalibration,

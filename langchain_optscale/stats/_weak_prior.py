@@ -15,7 +15,7 @@ import numpy as np
 
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._any_shape import EDGES, AnyShape
-from langchain_optscale.stats._maximisation import Peaks
+from langchain_optscale.stats._box import Peaks
 from langchain_optscale.stats.estimation import ScorePrior
 
 if TYPE_CHECKING:

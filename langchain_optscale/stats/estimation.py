@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
 from langchain_optscale.records import Estimate
-from langchain_optscale.stats._maximisation import Box, Peaks, maximise
+from langchain_optscale.stats._box import Box, Peaks
+from langchain_optscale.stats._maximisation import maximise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

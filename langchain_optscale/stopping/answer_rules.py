@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.model import AnswerModel
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records import Decision
     from langchain_optscale.stopping.base import History
 
-__all__ = ["AnswerConfidence", "answer_model", "selection_for"]
+__all__ = ["AnswerConfidence", "answer_model", "natural_selection", "selection_for"]
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,31 @@ def answer_model(rule: Rule) -> AnswerModel | None:
         >>> answer_model(AnswerConfidence(0.9, model=model) | MaxSamples(8)) == model
         True
     """
-    if isinstance(rule, AnswerConfidence):
-        return rule.model
-    parts = (getattr(rule, item.name) for item in fields(rule))  # type: ignore[arg-type]  # every rule is a dataclass
-    models = (answer_model(part) for part in parts if isinstance(part, Rule))
+    models = (part.model for part in rule.parts() if isinstance(part, AnswerConfidence))
     return next((model for model in models if model is not None), None)
+
+
+def natural_selection(rule: Rule) -> str:
+    """What to return under a rule where nobody says otherwise.
+
+    Args:
+        rule: The rule that ends the search.
+
+    Returns:
+        What a learned rule was fitted for; "posterior" where a part of the rule judges answers, so that what it was
+        sure of is returned; else "best".
+
+    Example:
+        >>> from langchain_optscale.stopping import MaxSamples, paper
+        >>> natural_selection(AnswerConfidence(0.9) | MaxSamples(8)), natural_selection(paper())
+        ('posterior', 'best')
+    """
+    for part in rule.parts():
+        if isinstance(select := getattr(part, "select", None), str):
+            return select
+        if isinstance(part, AnswerConfidence):
+            return "posterior"
+    return "best"
 
 
 def selection_for(select: SelectionLike, rule: Rule | None) -> SelectionLike:

@@ -23,7 +23,7 @@ from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from langchain_optscale.records import Estimate, StopReason, Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
@@ -146,6 +146,13 @@ class Rule(ABC):
     def deadlines(self) -> tuple[float, ...]:
         """Elapsed seconds at which this rule wants to be asked again even if no candidate has arrived."""
         return ()
+
+    def parts(self) -> Iterator[Rule]:
+        """This rule and all rules within it, from left to right."""
+        yield self
+        for item in fields(self):  # type: ignore[arg-type]  # every rule is a dataclass
+            if isinstance(part := getattr(self, item.name), Rule):
+                yield from part.parts()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: the class's name under "rule" and its settings."""

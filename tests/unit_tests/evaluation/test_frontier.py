@@ -5,7 +5,7 @@ import pytest
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.baselines import BestOfN, SelfConsistency, ThresholdStopping
-from langchain_optscale.evaluation.frontier import frontier, samples_at_parity
+from langchain_optscale.evaluation.frontier import frontier, parity_in, samples_at_parity
 from langchain_optscale.evaluation.pools import Pool
 from langchain_optscale.evaluation.replay import replay
 from tests.unit_tests.evaluation.replayed import question, random_pool
@@ -81,3 +81,11 @@ def test_what_is_reported_did_not_choose():
 def test_what_is_refused(grid, splits, questions):
     with pytest.raises(SettingsError, match="parity needs"):
         samples_at_parity(random_pool(questions), ThresholdStopping, grid, splits=splits)
+
+
+def test_parity_of_a_replay_that_is_there():
+    pool = random_pool()
+    report = replay(pool, [BestOfN(), *(ThresholdStopping(**settings) for settings in GRID)])
+    assert parity_in(pool, report, GRID) == samples_at_parity(pool, ThresholdStopping, GRID)
+    with pytest.raises(SettingsError, match="one for each of 6 settings, got 8"):
+        parity_in(pool, report, GRID[1:])

@@ -7,8 +7,9 @@ import pytest
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.baselines import BestOfN, ThresholdStopping
+from langchain_optscale.evaluation.bootstrap import bootstrap_means
 from langchain_optscale.evaluation.methods import SessionMethod
-from langchain_optscale.evaluation.metrics import FIGURES, Report, Runs, bootstrap_means
+from langchain_optscale.evaluation.metrics import FIGURES, Report, Runs
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.stopping import optscale
 from tests.unit_tests.evaluation.replayed import random_pool

@@ -38,9 +38,30 @@ def test_frontier(tmp_path):
     assert list(ours[0].get_ydata()) == pytest.approx([75.0, 80.0])
     assert list(fixed[0].get_xdata()) == [8.0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("samples per question", "accuracy in %")
+    assert all(container.has_yerr for container in axes.containers)
+    (graded,) = plot_frontier(rows, measure="mean score", intervals=False).axes
+    assert list(graded.containers[0][0].get_ydata()) == pytest.approx([0.75, 0.8])
+    assert graded.get_ylabel() == "mean score"
+    assert not any(container.has_yerr for container in graded.containers)
     assert saved(figure, tmp_path) > 5_000
     with pytest.raises(SettingsError, match="no row has 'tokens'"):
         plot_frontier(rows, x="tokens")
+
+
+def test_eight_methods_have_eight_looks():
+    (axes,) = plot_frontier([row(str(number), 2.0, 0.5) for number in range(8)]).axes
+    lines = [container[0] for container in axes.containers]
+    assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 8
+
+
+def test_difficulty_is_named_by_what_it_is():
+    labels = [
+        plot_difficulty([0.2, 0.7], {"ours": [3.0, 1.0]}, groups=2, measure=measure).axes[0].get_xlabel()
+        for measure in ("accuracy", "mean score")
+    ]
+    assert "right" in labels[0]
+    assert "right" not in labels[1]
+    assert "mean score" in labels[1]
 
 
 def test_reliability(tmp_path):

@@ -1,5 +1,6 @@
 """What a calibration does for a verifier so weak that many candidates do not help: our arithmetic pool."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from langchain_optscale.evaluation.baselines import BestOfN
 from langchain_optscale.evaluation.methods import SessionMethod
-from langchain_optscale.evaluation.pools import read_pool
+from langchain_optscale.evaluation.pools import Pool, read_pool
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.stats import (
     EmpiricalPrior,
@@ -18,7 +19,13 @@ from langchain_optscale.stats import (
 )
 from langchain_optscale.stopping import MarginalGain, TargetReached, optscale
 
-POOL = read_pool(Path(__file__).parents[2] / "data" / "pools" / "arithmetic_x64.jsonl")
+# Without its answers, since the default looks at them too: here the calibrated scores have to end the search.
+POOL = Pool(
+    tuple(
+        replace(question, samples=tuple(replace(sample, answer=None) for sample in question.samples))
+        for question in read_pool(Path(__file__).parents[2] / "data" / "pools" / "arithmetic_x64.jsonl")
+    )
+)
 SPLITS = 3
 
 
