@@ -232,8 +232,7 @@ def plot_optimal_n(traces: Mapping[str, Sequence[Sequence[float | None]]], *, ca
         low, middle, high = np.array(bands).T
         axes.fill_between(numbers, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(numbers, middle, color=colour, marker=mark, markersize=4, linewidth=1, label=name)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+    axes.locator_params(integer=True)
     axes.set_xlabel("scores so far")
     axes.set_ylabel("computed optimal N")
     axes.legend(fontsize=8)
