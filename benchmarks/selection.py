@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from langchain_optscale import answers
 from langchain_optscale.answers import MostProbable
 from langchain_optscale.evaluation.baselines import BestOfN, SelfConsistency, WeightedVote
 from langchain_optscale.evaluation.methods import Outcome
@@ -69,13 +68,12 @@ def pools() -> Iterator[Pool]:
 
 def figures(pool: Pool, n: int) -> dict[str, Any]:
     """Accuracies with 95 % intervals, and the best score's lead over the majority, for n candidates a question."""
-    methods: list[Method] = [BestOfN(n), SelfConsistency(n), *(WeightedVote(n, exponent) for exponent in EXPONENTS)]
-    if hasattr(answers, "select_posterior"):
-        methods.append(PosteriorVote(n))
+    votes = [WeightedVote(n, exponent) for exponent in EXPONENTS]
+    methods: list[Method] = [BestOfN(n), SelfConsistency(n), *votes, PosteriorVote(n)]
     report = replay(pool, methods, permutations=ORDERS, bootstrap=RESAMPLES)
     rows = report.to_dict()
-    ways = {way: {"accuracy": row["accuracy"], "ci": row["accuracy_ci"]} for way, row in zip(WAYS, rows, strict=False)}
-    leads = {way: lead(report, place) for place, way in enumerate(WAYS[: len(rows)]) if way != "majority"}
+    ways = {way: {"accuracy": row["accuracy"], "ci": row["accuracy_ci"]} for way, row in zip(WAYS, rows, strict=True)}
+    leads = {way: lead(report, place) for place, way in enumerate(WAYS) if way != "majority"}
     return {
         "pool": pool.name,
         "questions": len(pool),
@@ -107,24 +105,25 @@ def verdict(lead: Mapping[str, Any]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The figures as a page in Markdown."""
-    shown = [way for way in WAYS if way in rows[0]["accuracy"]]
     lines = [
         "# Which candidate to return",
         "",
         "`select=` chooses among the candidates of a search. Share of questions whose returned answer is right, with",
         f'95 % bootstrap intervals over questions; {ORDERS} orders of each question. `best` is `select="best"`,',
         '`majority` is `select="vote"` (equal votes go by the best score, so at n = 2 it is the best score),',
-        "`weighted^p` is `select=WeightedVote(p)`, the sum of score^p over the candidates with the same answer.",
+        "`weighted^p` is `select=WeightedVote(p)`, the sum of score^p over the candidates with the same answer;",
+        '`posterior` is `select="posterior"`, the most probable answer by the default model, whose constants were',
+        "chosen on halves of these pools (`benchmarks/answers.py`).",
         "",
         "Written by `python -m benchmarks.selection --write`. Pools that are not in this repository are read from",
         "`$OPTSCALE_SHARED_DATA/pools`, where that is set.",
         "",
-        "| pool | n | " + " | ".join(shown) + " |",
-        "|---|---:|" + "---:|" * len(shown),
+        "| pool | n | " + " | ".join(WAYS) + " |",
+        "|---|---:|" + "---:|" * len(WAYS),
     ]
     for row in rows:
         cells = []
-        for way in shown:
+        for way in WAYS:
             one = row["accuracy"][way]
             low, high = one["ci"]
             cells.append(f"{100 * one['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]")

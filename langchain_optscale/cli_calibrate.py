@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.cli_options import add_command, print_json
@@ -51,6 +52,11 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     from langchain_optscale.evaluation.pools import read_pool
     from langchain_optscale.evaluation.recommendation import recommend
 
+    # Now, and not after the work is done.
+    if arguments.output and not Path(arguments.output).parent.is_dir():
+        raise SettingsError(
+            f"{arguments.output} cannot be written: the directory {Path(arguments.output).parent} does not exist"
+        )
     pool = read_pool(arguments.pool).scored()
     if arguments.max_samples is not None:
         pool = pool.head(arguments.max_samples)

@@ -109,6 +109,10 @@ def _replay(arguments: argparse.Namespace) -> None:
 
     if arguments.plot and len(arguments.pools) > 1:
         raise SettingsError("--plot draws one pool; give one file")
+    if arguments.plot:
+        from langchain_optscale.evaluation.plots import check_picture, plot_frontier, save_picture
+
+        check_picture(arguments.plot)
     names = arguments.methods.split(",") if arguments.methods else None
     reports = []
     for path in arguments.pools:
@@ -126,11 +130,8 @@ def _replay(arguments: argparse.Namespace) -> None:
         )
     _print_reports(reports, as_json=arguments.json)
     if arguments.plot:
-        from langchain_optscale.evaluation.plots import plot_frontier
-
         report = reports[0]
-        figure = plot_frontier(report.to_dict(), title=report.pool, measure=report.measure)
-        figure.savefig(arguments.plot, dpi=110)
+        save_picture(plot_frontier(report.to_dict(), title=report.pool, measure=report.measure), arguments.plot)
 
 
 def _print_reports(reports: list[Report], *, as_json: bool) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable, RunnableConfig
 
+    from langchain_optscale.records import Candidate
     from langchain_optscale.results import OptScaleResult
     from langchain_optscale.verifiers.base import Verifier
 
@@ -162,7 +163,7 @@ class Recording:
                 continue
             correct = None
             if self._gold_check is not None and question.gold is not None:
-                found = candidate.answer if self._extracts else candidate.text
+                found = self._found_in(candidate)
                 correct = found is not None and bool(self._gold_check(found, question.gold))
             samples.append(
                 Sample(
@@ -175,6 +176,15 @@ class Recording:
                 )
             )
         return Question(question.id, question.prompt, tuple(samples), question.gold)
+
+    def _found_in(self, candidate: Candidate) -> str | None:
+        """What is held against the gold answer: as it was found, since its canonical form may be in other letters."""
+        if not self._extracts:
+            return candidate.text
+        if candidate.answer is None:
+            return None
+        found = self.search.extract.read(candidate.text, candidate.message)
+        return None if found is None else str(found.text)
 
     def _continued(self, path: Path) -> dict[str, Question]:
         """What an earlier call recorded; afterwards the file ends with a whole line."""

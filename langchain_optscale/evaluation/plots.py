@@ -7,6 +7,7 @@ Every function returns a figure that belongs to no window and is readable at 600
 from __future__ import annotations
 
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from langchain_optscale.errors import MissingExtraError, SettingsError
 from langchain_optscale.stats import reliability_table, truncnorm
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
@@ -22,7 +24,15 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records import Estimate
 
-__all__ = ["plot_difficulty", "plot_frontier", "plot_optimal_n", "plot_reliability", "plot_scores"]
+__all__ = [
+    "check_picture",
+    "plot_difficulty",
+    "plot_frontier",
+    "plot_optimal_n",
+    "plot_reliability",
+    "plot_scores",
+    "save_picture",
+]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -232,12 +242,47 @@ def plot_optimal_n(traces: Mapping[str, Sequence[Sequence[float | None]]], *, ca
         low, middle, high = np.array(bands).T
         axes.fill_between(numbers, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(numbers, middle, color=colour, marker=mark, markersize=4, linewidth=1, label=name)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+    axes.locator_params(integer=True)
     axes.set_xlabel("scores so far")
     axes.set_ylabel("computed optimal N")
     axes.legend(fontsize=8)
     return figure
+
+
+def check_picture(path: str | os.PathLike[str]) -> None:
+    """Say now, and not after long work, that a picture cannot be saved there.
+
+    Args:
+        path: Where to; its ending names the format, such as .png or .svg.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        SettingsError: The ending is no format of matplotlib's, or the directory does not exist.
+    """
+    figure, _ = _figure()
+    kinds = figure.canvas.get_supported_filetypes()
+    kind = Path(path).suffix.removeprefix(".").lower()
+    if kind not in kinds:
+        raise SettingsError(f"{path}: a picture's name must end in one of {', '.join(f'.{name}' for name in kinds)}")
+    if not Path(path).parent.is_dir():
+        raise SettingsError(f"{path} cannot be written: the directory {Path(path).parent} does not exist")
+
+
+def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Save a figure, 660 pixels wide for one of this module.
+
+    Args:
+        figure: Any figure.
+        path: Where to; its ending names the format, such as .png or .svg.
+
+    Raises:
+        SettingsError: As `check_picture`, or the file cannot be written.
+    """
+    check_picture(path)
+    try:
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -69,7 +69,7 @@ def recommend(
     Raises:
         SettingsError: Both goals are given, one is out of range, or the pool is too small or has no scores.
     """
-    _check(pool, accuracy, budget)
+    _check(pool, accuracy, budget, seed)
     fit = fit_calibration(pool) if pool.has_correct else None
     known = discrimination(pool, seed=seed) if fit else None
     scored = pool if fit is None else fit.pool
@@ -178,13 +178,15 @@ def _warnings(
     return warnings
 
 
-def _check(pool: Pool, accuracy: float | None, budget: float | None) -> None:
+def _check(pool: Pool, accuracy: float | None, budget: float | None, seed: int) -> None:
     if accuracy is not None and budget is not None:
         raise SettingsError("give an accuracy to reach or a budget of samples to keep, not both")
     if accuracy is not None and not 0.0 < accuracy <= 1.0:
         raise SettingsError(f"accuracy must be above 0 and at most 1, got {accuracy!r}")
     if budget is not None and not 1.0 <= budget < math.inf:
         raise SettingsError(f"budget must be a number of samples of at least 1, got {budget!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise SettingsError(f"seed must be a whole number of at least 0, got {seed!r}")
     if not pool.has_scores:
         raise SettingsError(f"pool {pool.name!r} has samples without a score: there is nothing to calibrate")
     if len(pool) < 4 or pool.cap < 2:

@@ -64,9 +64,9 @@ def record_pool(
         path: Where to keep the pool; a file that is there already is continued, where `n`, `seed` and the names of
             policy and verifier are the same. None keeps it in memory only.
         extract: As in `SearchSettings`.
-        gold_check: `(answer, gold) -> bool`, such as `answers.same_answer`; without `extract` it is given the text. A
-            candidate without an answer is wrong. Questions without a gold answer, and all without this function, have
-            no `correct`.
+        gold_check: `(answer, gold) -> bool`, such as `answers.same_answer`. It is given the answer as `extract` found
+            it, while the pool keeps its canonical form; without `extract`, the text. A candidate without an answer is
+            wrong. Questions without a gold answer, and all without this function, have no `correct`.
         seed: Candidate i of every question is drawn with seed + i, where the policy takes seeds.
         fanout: As in `SearchSettings`.
         max_retries: Further tries of a request that failed for a passing reason.

@@ -47,7 +47,7 @@ def replay(
         pool: The recorded candidates.
         methods: What to compare.
         permutations: Orders for each question, at least 1; the first is the recorded one.
-        seed: Of the orders and of the bootstrap. A question's orders depend on it and on the question alone.
+        seed: Of the orders and of the bootstrap, at least 0. A question's orders depend on it and the question alone.
         max_samples: The most samples that a method may draw; None takes the pool's cap. Where a question has more
             samples than that, they take part in the permutations.
         target: The score that counts as reached for methods without a target of their own.
@@ -76,6 +76,8 @@ def replay(
         raise SettingsError(f"max_samples must be from 1 to {pool.cap}, the fewest samples of a question, got {cap}")
     if permutations < 1 or bootstrap < 1:
         raise SettingsError(f"permutations and bootstrap must be at least 1, got {permutations} and {bootstrap}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise SettingsError(f"seed must be a whole number of at least 0, got {seed!r}")
     for method in methods:
         if missing := _missing(method, pool):
             raise SettingsError(

@@ -15,11 +15,8 @@ import numpy as np
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.bootstrap import Interval, bootstrap_means
 from langchain_optscale.evaluation.description import won_pairs
-from langchain_optscale.stats.calibration import (
-    IsotonicCalibration,
-    LogisticCalibration,
-    expected_calibration_error,
-)
+from langchain_optscale.stats.calibration import IsotonicCalibration, LogisticCalibration
+from langchain_optscale.stats.reliability import expected_calibration_error
 
 if TYPE_CHECKING:
     from langchain_optscale.evaluation.pools import Pool

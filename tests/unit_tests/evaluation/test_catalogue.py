@@ -80,6 +80,11 @@ def test_replay_of_logits(tmp_path, capsys):
         (["replay", "{file}", "--target", "2"], 2, "target"),
         (["replay", "{file}", "--max-samples", "9"], 2, "max_samples must be from 1 to 6"),
         (["replay", "{file}", "{file}", "--plot", "x.png"], 2, "--plot draws one pool"),
+        (["replay", "{file}", "--plot", "/nowhere/x.png"], 2, "the directory /nowhere does not exist"),
+        (["replay", "{file}", "--plot", "x.xyz"], 2, "must end in one of"),
+        (["replay", "{file}", "--seed", "-1"], 2, "seed must be a whole number of at least 0"),
+        (["calibrate", "{file}", "--seed", "-1"], 2, "seed must be a whole number of at least 0"),
+        (["calibrate", "{file}", "-o", "/nowhere/c.json"], 2, "the directory /nowhere does not exist"),
         (["replay", "{broken}"], 2, "line 1"),
         (
             ["record", "{broken}", "-o", "{out}", "--policy-url", "http://127.0.0.1:9/v1", "--policy-model", "m"],

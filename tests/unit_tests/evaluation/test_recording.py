@@ -238,3 +238,20 @@ def test_read_questions(tmp_path):
         path.write_text(content)
         with pytest.raises(InvalidRecordError, match=complaint):
             read_questions(path)
+
+
+@both
+def test_a_check_sees_the_answer_as_it_was_found(record):
+    """Its canonical form has other letters, so that a plain comparison with the gold answer would never hold."""
+    model = PlainPolicy(texts=["It is Rome.", "It is Oslo.", "I cannot say."])
+    questions = [Question("a", "Capital of Italy?", gold="Rome")]
+
+    def city(text):
+        return text.split()[-1].rstrip(".") if "It is" in text else None
+
+    pool = record(model, lambda prompt, candidate: 0.5, questions, 3, extract=city, gold_check=equal, max_concurrency=1)
+    assert [(sample.answer, sample.correct) for sample in pool.samples] == [
+        ("rome", True),
+        ("oslo", False),
+        (None, False),
+    ]
