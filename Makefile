@@ -15,7 +15,7 @@ help:
 	@echo "make test              unit tests and doctests; no network, no server"
 	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/;"
 	@echo "                       with PostgreSQL: .ci/with-postgres make integration_test"
-	@echo "make integration_test_vllm  real vLLM servers on this machine's CPU; installs them into ~/.cache, 4.5 GB"
+	@echo "make integration_test_vllm  real vLLM servers on this machine's CPU; installs them into ~/.cache, 3.5 GB"
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"

@@ -138,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="n = 8 in one request against eight requests.")
     parser.add_argument("--url", help="your own server; its key is read from $OPTSCALE_POLICY_API_KEY")
     parser.add_argument("--model")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=25)
     parser.add_argument("--tokens", type=int, default=32, help="of each answer")
     parser.add_argument("--write", action="store_true", help="put the table into docs/gpu.md")
     arguments = parser.parse_args()

@@ -58,7 +58,7 @@ def interpreter() -> Path | None:
 
 
 def install() -> Path:
-    """Install the environment where it is missing; two to four minutes and 4.5 GB.
+    """Install the environment where it is missing; two to four minutes and 3 GB.
 
     Returns:
         Its interpreter.

@@ -81,14 +81,21 @@ def test_every_flag_in_the_text_exists(offered):
         assert flag in offered, f"vLLM has no {flag}"
 
 
-def test_reasoning_parsers_exist(vllm_python):
-    program = "from vllm.reasoning import ReasoningParserManager as m; print(*m.list_registered())"
+def test_reasoning_parsers_exist_and_thoughts_stand_where_they_are_looked_for(vllm_python):
+    program = (
+        "from vllm.reasoning import ReasoningParserManager as m; print(*m.list_registered());"
+        "from vllm.entrypoints.openai.chat_completion.protocol import ChatMessage as c; print(*c.model_fields)"
+    )
     done = subprocess.run(  # noqa: S603 - our own command
         [str(vllm_python), "-W", "ignore", "-c", program], capture_output=True, text=True, check=True, timeout=300
     )
-    names = set(done.stdout.split())
+    *_, parsers, fields = done.stdout.splitlines()
     text = PAGE.read_text() + COMPOSE.read_text()
-    assert set(re.findall(r"--reasoning-parser[ =]([\w-]+)", text)) <= names
+    named = set(re.findall(r"--reasoning-parser[ =]([\w-]+)", text))
+    assert named
+    assert named <= set(parsers.split())
+    # As `optscale doctor` reads a model that thinks.
+    assert "reasoning" in fields.split()
 
 
 def test_the_application_is_given_what_it_reads():

@@ -1,5 +1,6 @@
 """A process reward model on a real pooling server."""
 
+import openai
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
@@ -33,6 +34,11 @@ def test_a_score_for_each_step(server, how, of):
 def test_steps_that_a_candidate_marks_itself_do_not_count(server):
     verdict = vllm_verifier(server.base_url).verify(PROMPT, make_candidate(f"One.<extra_0><extra_0>\n\n{STEPS}"))
     assert len(verdict.raw["steps"]) == 4
+
+
+def test_an_answer_that_is_too_long_to_be_read(server):
+    with pytest.raises(openai.BadRequestError, match="maximum context length"):
+        vllm_verifier(server.base_url).verify(PROMPT, make_candidate("long " * CONTEXT))
 
 
 class TestConformance(VerifierConformance):
