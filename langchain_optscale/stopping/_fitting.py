@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,9 +10,9 @@ import numpy as np
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping._backward import Design, Paths, solve, stopped_at
+from langchain_optscale.stopping._costs import CandidatePrice
 from langchain_optscale.stopping._stage import Stage
-from langchain_optscale.stopping._trajectories import Recording
-from langchain_optscale.stopping.fitted import CandidatePrice
+from langchain_optscale.stopping._trajectories import Recording, in_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_optscale.stopping._backward import FloatArray
-    from langchain_optscale.stopping._trajectories import Amounts
+    from langchain_optscale.stopping._costs import Amounts
 
 __all__ = ["FEWEST_QUESTIONS", "Plan", "fit"]
 
@@ -29,13 +28,15 @@ FEWEST_QUESTIONS = 25
 """Below it a fit is refused: on fewer it was no better than a fixed number of candidates."""
 
 _FOLDS = 5
-_RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+_RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
+_TRAJECTORIES, _FEWEST_ORDERS, _MOST_ORDERS = 2400, 4, 12
 _PRICES = tuple(np.geomspace(0.0005, 0.2, 18).tolist())
 _MIDDLE_PRICE = 0.01
 _BISECTIONS = 12
 _ROUNDING = 1e-12
-_LEAST_SIGNAL = 2.0
-"""In standard errors over questions: see `_Folds.signal`."""
+_LEAST_SIGNAL = 2.4
+"""In standard errors over questions. The largest of three numbers that are standard normal without any signal passes it
+with a probability of at most 2.5 %."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Plan:
     select: str | None
     first_round: int
     round_size: int
-    orders: int
+    orders: int | None
     seed: int
 
 
@@ -60,53 +61,25 @@ def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
         SettingsError: As `FittedStopping.fit`.
     """
     cap = _checked_cap(questions, plan)
-    recording = Recording(questions, plan.labels)
+    recording = Recording(questions, plan.labels, plan.select)
     points = _points(plan, cap)
-    reference = _best_of_cap(questions, cap) if recording.labelled else None
-    drafts = []
-    for select in _selections(plan, with_answers=recording.with_answers):
-        paths, amounts = recording.paths(points, select, plan.orders, plan.seed)
-        folds = _Folds(paths)
-        price, ridge = _chosen(plan, folds, amounts, points, reference)
-        costs = amounts.costs(price)
-        drafts.append(_Draft(select, paths, price, ridge, costs, folds.stops(costs, ridge), folds.signal(ridge)))
-    best = max(drafts, key=lambda draft: draft.merit(plan, points, reference))
-    paths, price, costs, ridge = best.paths, best.price, best.costs, best.ridge
-    _refuse_without_signal(best.signal)
+    orders = plan.orders or min(_MOST_ORDERS, max(_FEWEST_ORDERS, _TRAJECTORIES // len(questions)))
+    paths, amounts = recording.paths(points, orders, plan.seed)
+    folds = _Folds(paths)
+    price, ridge = _chosen(plan, folds, amounts, points, recording.best_of(cap))
+    _refuse_without_signal(max(recording.signal(), folds.signal(ridge), folds.gain() if recording.labelled else 0.0))
     designs = [Design(paths.features[:, point]) for point in range(len(points) - 1)]
-    solved = solve(designs, paths, costs, ridge)
+    solved = solve(designs, paths, amounts.costs(price), ridge)
     return {
         "points": points,
         "stages": tuple(Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)),
         "calibration": recording.calibration,
-        "select": best.select,
+        "select": recording.select,
         "with_answers": recording.with_answers,
         "price": price,
         "labels": plan.labels,
         "questions": len(questions),
     }
-
-
-@dataclass(frozen=True, eq=False)
-class _Draft:
-    """A fit for one selection, with where each trajectory stops under a fit to the other folds."""
-
-    select: str
-    paths: Paths
-    price: CandidatePrice
-    ridge: float
-    costs: FloatArray
-    stop: NDArray[np.int64]
-    signal: float
-
-    def merit(self, plan: Plan, points: tuple[int, ...], reference: float | None) -> tuple[float, float]:
-        """What selections are compared by: worth at a price, value for a number of samples, or samples at parity."""
-        value = float(_values(self.paths, self.stop).mean())
-        if plan.price is not None:
-            return 1.0, float(_net(self.paths, self.costs, self.stop).mean())
-        if plan.samples is not None or reference is None or value < reference - _ROUNDING:
-            return 0.0, value
-        return 1.0, -float(np.array(points)[self.stop].mean())
 
 
 class _Folds:
@@ -143,9 +116,12 @@ class _Folds:
                 predicted = columns[point] @ design.regress(train.values[:, point], ridge)
                 realised = self.paths.values[test, point]
                 products[test] += (predicted - predicted.mean()) * (realised - realised.mean())
-        sums = np.bincount(self.paths.groups, products)
-        deviation = float(sums.std(ddof=1))
-        return float(sums.mean()) * math.sqrt(len(sums)) / deviation if deviation > 0 else 0.0
+        return in_errors(np.bincount(self.paths.groups, weights=products).astype(np.float64))
+
+    def gain(self) -> float:
+        """How surely the cap returns more than the first decision point, in standard errors over questions."""
+        gained = self.paths.values[:, -1] - self.paths.values[:, 0]
+        return in_errors(np.bincount(self.paths.groups, weights=gained).astype(np.float64))
 
 
 def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
@@ -162,13 +138,15 @@ def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
         raise SettingsError("give a price or a mean number of samples, not both")
     if plan.samples is not None and not 1.0 <= plan.samples <= cap:
         raise SettingsError(f"samples must be from 1 to the cap of {cap}, got {plan.samples!r}")
-    if plan.select is not None and plan.select not in SELECTIONS:
-        raise SettingsError(f"select must be one of {', '.join(SELECTIONS)}, got {plan.select!r}")
+    known = (*SELECTIONS, "evidence")
+    if plan.select is not None and plan.select not in known:
+        raise SettingsError(f"select must be one of {', '.join(known)}, got {plan.select!r}")
     if plan.labels not in ("gold", "none"):
         raise SettingsError(f"labels must be 'gold' or 'none', got {plan.labels!r}")
     for name in ("first_round", "round_size", "orders"):
-        if getattr(plan, name) < 1:
-            raise SettingsError(f"{name} must be at least 1, got {getattr(plan, name)!r}")
+        value = getattr(plan, name)
+        if value is not None and value < 1:
+            raise SettingsError(f"{name} must be at least 1, got {value!r}")
     if any(sample.score is None for question in questions for sample in question.samples):
         raise SettingsError("some samples have no score; where they have a logit, `Pool.scored` makes scores of it")
     return cap
@@ -206,19 +184,15 @@ def _chosen(
             low, high = (middle, high) if too_many else (low, middle)
         return CandidatePrice(sample=high), ridge
     if reference is None:
-        raise SettingsError("without right and wrong there is no accuracy to keep: give a price or a number of samples")
+        raise SettingsError(
+            "without right and wrong or answers there is no accuracy to keep: give a price or a number of samples"
+        )
     able = [
         price
         for price in _PRICES
         if _values(folds.paths, folds.stops(costs_at(price), ridge)).mean() >= reference - _ROUNDING
     ]
     return CandidatePrice(sample=max(able, default=_PRICES[0])), ridge
-
-
-def _selections(plan: Plan, *, with_answers: bool) -> tuple[str, ...]:
-    if plan.select is not None:
-        return (plan.select,)
-    return ("vote", "weighted_vote", "best") if with_answers else ("best",)
 
 
 def _values(paths: Paths, stop: NDArray[np.int64]) -> FloatArray:
@@ -237,17 +211,7 @@ def _net(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> FloatArray
 def _refuse_without_signal(signal: float) -> None:
     if signal < _LEAST_SIGNAL:
         raise SettingsError(
-            "these candidates do not tell when to stop: on questions left out, their scores and answers do not show "
-            f"which prefixes are right ({signal:.1f} standard errors, {_LEAST_SIGNAL:.1f} are asked for); "
-            "leave `stopping` out, or record more questions or use a better verifier"
+            "these candidates do not tell when to stop: neither their scores nor their answers show which of them are "
+            f"right ({signal:.1f} standard errors, {_LEAST_SIGNAL:.1f} are asked for); leave `stopping` out, or record "
+            "more questions or use a better verifier"
         )
-
-
-def _best_of_cap(questions: Sequence[Any], cap: int) -> float:
-    """Accuracy of best-of-N at the cap, averaged over the order of equal scores, in the recorded order."""
-    right = []
-    for question in questions:
-        drawn = question.samples[:cap]
-        best = max(sample.score for sample in drawn)
-        right.append(np.mean([bool(sample.correct) for sample in drawn if sample.score == best]))
-    return math.fsum(right) / len(right)

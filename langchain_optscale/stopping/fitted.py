@@ -11,7 +11,6 @@ taken off (`_backward` has the equations; Longstaff and Schwartz 2001), and stop
 from __future__ import annotations
 
 import json
-import math
 import zipfile
 from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
@@ -21,10 +20,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from langchain_optscale.answers.evidence import EvidenceVote
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records import Decision, StopReason
-from langchain_optscale.stopping._prefix import ANSWER_FEATURES, SCORE_FEATURES, answer_features, score_features
+from langchain_optscale.stopping._costs import CandidatePrice
+from langchain_optscale.stopping._prefix import (
+    ANSWER_FEATURES,
+    SCORE_FEATURES,
+    answer_features,
+    leading,
+    score_features,
+    selection_of,
+)
 from langchain_optscale.stopping._stage import Stage
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.presets import optscale
@@ -42,33 +50,6 @@ _FORMAT = "langchain-optscale/fitted-stopping"
 _VERSION = 1
 
 
-@dataclass(frozen=True)
-class CandidatePrice:
-    """What candidates are worth in units of the value: of accuracy, or of graded quality.
-
-    `CandidatePrice(sample=0.01)` goes on as long as one more candidate is expected to add one point of accuracy.
-
-    Attributes:
-        sample: Of one candidate, at least 0.
-        token: Of one generated token, at least 0; the pool must have tokens.
-        second: Of one second of waiting, at least 0: a round takes `seconds_per_token` times its longest candidate.
-        seconds_per_token: For `second`, at least 0.
-
-    Raises:
-        SettingsError: A number is negative or not finite.
-    """
-
-    sample: float = 0.0
-    token: float = 0.0
-    second: float = 0.0
-    seconds_per_token: float = 0.02
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, float | int) or not 0.0 <= value < math.inf:
-                raise SettingsError(f"{name} of a price must be a finite number of at least 0, got {value!r}")
-
-
 @dataclass(frozen=True, repr=False)
 class FittedStopping(Rule):
     """Stops when one more round is not worth its price, as learned from recorded candidates.
@@ -83,7 +64,7 @@ class FittedStopping(Rule):
         points: Numbers of scores at which it decides, ascending; the last is the cap.
         stages: One for each point but the last.
         calibration: Turns a score into the probability of being right; None leaves scores as they are.
-        select: A name of `answers.selection.SELECTIONS`.
+        select: A name of `answers.SELECTIONS`, or an `EvidenceVote` with the same calibration: give it to the search.
         with_answers: Whether it looks at answers.
         price: What it was fitted for.
         labels: "gold" where it learned from what is right, "none" where from what the whole budget would choose.
@@ -97,7 +78,7 @@ class FittedStopping(Rule):
     points: tuple[int, ...]
     stages: tuple[Stage, ...]
     calibration: Calibration | None = None
-    select: str = "best"
+    select: str | EvidenceVote = "best"
     with_answers: bool = False
     price: CandidatePrice = field(default_factory=CandidatePrice)
     labels: Literal["gold", "none"] = "gold"
@@ -112,7 +93,7 @@ class FittedStopping(Rule):
             and self.points[0] >= 1
             and all(a < b for a, b in pairwise(self.points))
             and all(len(stage.linear) == size for stage in self.stages)
-            and self.select in SELECTIONS
+            and (self.select in SELECTIONS or self.select == EvidenceVote(self.calibration))
             and isinstance(self.fallback, Rule)
         )
         if not sound:
@@ -122,7 +103,7 @@ class FittedStopping(Rule):
         prices = {"sample": self.price.sample, "token": self.price.token, "second": self.price.second}
         price = ", ".join(f"{name}={value:g}" for name, value in prices.items() if value)
         return (
-            f"FittedStopping(<{self.questions} questions>, max_samples={self.points[-1]}, select={self.select!r}, "
+            f"FittedStopping(<{self.questions} questions>, max_samples={self.points[-1]}, select={self._select!r}, "
             f"{price or 'free'})"
         )
 
@@ -138,7 +119,7 @@ class FittedStopping(Rule):
         select: str | None = None,
         first_round: int = 1,
         round_size: int = 1,
-        orders: int = 12,
+        orders: int | None = None,
         seed: int = 0,
         fallback: Rule | None = None,
     ) -> FittedStopping:
@@ -148,16 +129,17 @@ class FittedStopping(Rule):
             pool: Questions with recorded samples, such as `evaluation.pools.read_pool` reads: every sample has a score.
             price: What a candidate is worth, in units of accuracy; a number is `CandidatePrice(sample=...)`.
             samples: Or the mean number of candidates to spend: the price that spends it is found by cross-validation.
-                With neither, the highest price at which cross-validated accuracy is not below best-of-N at the cap.
+                With neither, the highest price at which cross-validated accuracy is not below best-of-N at the cap;
+                without labels, agreement with the whole budget's choice stands for accuracy.
             labels: "gold" learns from what is right; "none" from what the whole recorded budget would choose by vote,
                 or by score where there are no answers.
             max_samples: The cap; None takes the fewest samples of a question.
-            select: What the search will return: "best", "vote", "weighted_vote" or "posterior". None takes "vote" where
-                samples have answers, else "best".
+            select: What the search will return: "best", "vote", "weighted_vote", "posterior", or "evidence", the
+                `EvidenceVote` of calibrated scores. None takes "evidence" where samples have answers, else "best".
             first_round: The first decision point.
             round_size: Candidates between two decision points: rounds of k decide k times less often, and are k times
                 faster where a round is drawn at once.
-            orders: Random orders of each question's samples.
+            orders: Random orders of each question's samples; None takes 12, and fewer of more than 200 questions.
             seed: Of the orders.
             fallback: Decides outside of what was fitted; None takes `optscale()`.
 
@@ -223,7 +205,7 @@ class FittedStopping(Rule):
             "points": list(self.points),
             "stages": [stage.to_dict() for stage in self.stages],
             "calibration": self.calibration and self.calibration.to_dict(),
-            "select": self.select,
+            "select": self._select,
             "with_answers": self.with_answers,
             "price": asdict(self.price),
             "labels": self.labels,
@@ -243,6 +225,8 @@ class FittedStopping(Rule):
             given["points"] = tuple(given["points"])
             given["stages"] = tuple(Stage.from_dict(stage) for stage in given["stages"])
             given["calibration"] = given["calibration"] and Calibration.from_dict(given["calibration"])
+            if given["select"] == "evidence":
+                given["select"] = EvidenceVote(given["calibration"])
             given["price"] = CandidatePrice(**given["price"])
             return cls(**given)
         except (KeyError, TypeError, AttributeError, SettingsError) as error:
@@ -282,6 +266,10 @@ class FittedStopping(Rule):
         return rule
 
     @property
+    def _select(self) -> str:
+        return self.select if isinstance(self.select, str) else "evidence"
+
+    @property
     def _names(self) -> tuple[str, ...]:
         return ANSWER_FEATURES if self.with_answers else SCORE_FEATURES
 
@@ -290,4 +278,4 @@ class FittedStopping(Rule):
         calibrated = [score if self.calibration is None else self.calibration(score) for score in scores]
         if not self.with_answers:
             return score_features(calibrated)
-        return answer_features(known, calibrated, SELECTIONS[self.select].position(known, scores))
+        return answer_features(known, calibrated, leading(selection_of(self.select), known, scores, calibrated))
