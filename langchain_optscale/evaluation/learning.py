@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.pools import Pool
     from langchain_optscale.stopping import Rule
 
-__all__ = ["Assessment", "assess", "learned_method"]
+__all__ = ["ENOUGH_QUESTIONS", "Assessment", "assess", "learned_method"]
 
 _PRICES = (0.003, 0.01, 0.03)
+
+ENOUGH_QUESTIONS = 100
+"""From here on a fit was better than the untrained default on all simulated tasks: `benchmarks.learning_curve`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +80,27 @@ class Assessment:
             f"fitted on one half, measured on the other: {share:.0%} of the samples of best-of-"
             f"{self.report.max_samples}, {unit * more['mean']:+.2f} {name} [{low:+.2f}, {high:+.2f}]",
         ]
+        return "\n".join(lines + [f"warning: {sentence}" for sentence in self.warnings()])
+
+    def warnings(self) -> list[str]:
+        """What should be known before the rule is used, each in a sentence."""
+        found = []
         if self.refused[0]:
-            lines.append(
-                f"the fit was refused on {self.refused[0]:.0%} of the halves, where the default took its place"
+            found.append(
+                f"the fit was refused on {self.refused[0]:.0%} of the halves, where the untrained default stood in"
             )
-        return "\n".join(lines)
+        if len(self.report.questions) < ENOUGH_QUESTIONS:
+            found.append(
+                f"{len(self.report.questions)} questions leave the gain open; it is sure from {ENOUGH_QUESTIONS} on"
+            )
+        rows = self.report.to_dict()
+        default, fitted = rows[1], rows[-len(self.refused)]
+        if default["accuracy"] >= fitted["accuracy"] and default["samples"] <= fitted["samples"]:
+            found.append(
+                f"the untrained default has {default['accuracy']:.1%} for {default['samples']:.2f} samples on the same "
+                "questions: it serves as well, so leave `settings` out, or ask for fewer samples"
+            )
+        return found
 
 
 def assess(
@@ -110,8 +129,10 @@ def assess(
         **fit: Of `FittedStopping.fit`: price or samples, labels, select, first_round, round_size.
 
     Raises:
-        SettingsError: As `replay`; a refused fit is no error here.
+        SettingsError: As `replay`, or `splits` is below 1; a refused fit is no error here.
     """
+    if splits < 1:
+        raise SettingsError(f"splits must be at least 1, got {splits!r}")
     cap = pool.cap if max_samples is None else max_samples
     default = optscale(target, confidence, cap, min(2, cap))
     baselines: list[Method] = [

@@ -139,7 +139,7 @@ class FittedStopping(Rule):
             first_round: The first decision point.
             round_size: Candidates between two decision points: rounds of k decide k times less often, and are k times
                 faster where a round is drawn at once.
-            orders: Random orders of each question's samples; None takes 12, and fewer of more than 200 questions.
+            orders: Random orders of each question's samples; None takes 12, and fewer of more than 400 questions.
             seed: Of the orders.
             fallback: Decides outside of what was fitted; None takes `optscale()`.
 
@@ -233,13 +233,20 @@ class FittedStopping(Rule):
             raise InvalidRecordError(f"the fitted rule is damaged: {error!r}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a file: an npz of plain arrays, with the rest as JSON text in it; nothing is pickled."""
+        """Write it to a file: an npz of plain arrays, with the rest as JSON text in it; nothing is pickled.
+
+        Raises:
+            SettingsError: The file cannot be written.
+        """
         data = self.to_dict()
         stages = data.pop("stages")
         arrays: dict[str, Any] = {name: np.array([stage[name] for stage in stages]) for name in stages[0]}
         header = json.dumps({"format": _FORMAT, **data}, allow_nan=False)
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
+        try:
+            with Path(path).open("wb") as file:
+                np.savez_compressed(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FittedStopping:
