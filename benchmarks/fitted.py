@@ -42,7 +42,7 @@ PAGE = ROOT / "docs" / "learned_stopping.md"
 SPLITS = 5
 ORDERS = 4
 MOST_SAMPLES = 32
-PRICES = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12)
+PRICES = (0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06)
 THRESHOLDS = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99, 1.0)
 SPENT = (2.0, 4.0, 8.0, 16.0)
 
@@ -68,6 +68,10 @@ def measured(pool: Pool, labels: str, splits: int = SPLITS, prices: Sequence[flo
     if labels == "none" and pool.has_answers:
         vote = replay(pool, [SelfConsistency()], permutations=ORDERS, max_samples=cap, bootstrap=1).runs[0]
         reference = min(best, vote, key=lambda one: float(one["accuracy"].mean()))
+    spent = float(default["samples"].mean())
+    matched = assess(
+        pool, splits=splits, permutations=ORDERS, prices=(), max_samples=cap, labels=labels, samples=spent
+    ).report.runs[-1]
     points = [_point(one) for one in frontier]
     parity = samples_at(points, float(reference["accuracy"].mean()))
     return {
@@ -85,7 +89,7 @@ def measured(pool: Pool, labels: str, splits: int = SPLITS, prices: Sequence[flo
         },
         "frontier": [{"price": price, **point} for price, point in zip(prices, points, strict=True)],
         "frontier_share": None if parity is None else parity / cap,
-        "default": {**_point(default), **_against(*_at_equal_samples(frontier, default))},
+        "default": {**_point(default), **_against(*_at_equal_samples([*frontier, matched], default))},
     }
 
 
@@ -97,6 +101,10 @@ def graded(pool: Pool, splits: int = SPLITS, prices: Sequence[float] = PRICES) -
     )
     runs = found.report.runs
     frontier, default = runs[-len(prices) :], runs[1]
+    spent = float(default["samples"].mean())
+    matched = assess(
+        pool, splits=splits, permutations=ORDERS, prices=(), max_samples=cap, labels="none", samples=spent
+    ).report.runs[-1]
     rules = [ThresholdStopping(threshold) for threshold in THRESHOLDS]
     thresholds = replay(pool, rules, permutations=ORDERS, max_samples=cap, bootstrap=1).runs
     rows = [
@@ -111,7 +119,7 @@ def graded(pool: Pool, splits: int = SPLITS, prices: Sequence[float] = PRICES) -
         "best_of_n": _point(runs[0]),
         "frontier": [{"price": price, **_point(one)} for price, one in zip(prices, frontier, strict=True)],
         "against_threshold": rows,
-        "default": {**_point(default), **_against(*_at_equal_samples(frontier, default))},
+        "default": {**_point(default), **_against(*_at_equal_samples([*frontier, matched], default))},
     }
 
 

@@ -98,17 +98,21 @@ def _speed(speed: Mapping[str, Any]) -> list[str]:
 def _curve(curves: Sequence[Mapping[str, Any]]) -> list[str]:
     sizes = [row["questions"] for row in curves[0]["rows"]]
     lines = [
-        "| task | labels | default | " + " | ".join(f"{size} questions" for size in sizes) + " |",
-        "|---|---|---:|" + "---:|" * len(sizes),
+        "| task | labels | default | compared | " + " | ".join(f"{size} questions" for size in sizes) + " |",
+        "|---|---|---:|---|" + "---:|" * len(sizes),
     ]
     for curve in curves:
-        default = curve["default"]
-        cells = [
-            f"{row['gain']:+.1f} ± {row['standard_error']:.1f}"
-            + (f", {row['refused']:.0%} refused" if row["refused"] else "")
-            for row in curve["rows"]
-        ]
-        lines.append(f"| {curve['kind']} | {_LABELS[curve['labels']]} | {_pair(default)} | " + " | ".join(cells) + " |")
+        for way, words in (("price", "at a price of 0.01"), ("samples", "at equal samples")):
+            gains = [row[way] for row in curve["rows"]]
+            if any(gain is None for gain in gains):
+                continue
+            cells = [
+                f"{gain['gain']:+.1f} ± {gain['standard_error']:.1f}"
+                + (f", {gain['refused']:.0%} refused" if gain["refused"] else "")
+                for gain in gains
+            ]
+            head = f"| {curve['kind']} | {_LABELS[curve['labels']]} | {_pair(curve['default'])} | {words} | "
+            lines.append(head + " | ".join(cells) + " |")
     return lines
 
 

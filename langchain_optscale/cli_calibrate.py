@@ -100,7 +100,8 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
         warnings = assessment.warnings()
         print_json({"file": arguments.output, "rule": repr(rule), **assessment.to_dict(), "warnings": warnings})
         return
-    code = f"model = ChatOptScale(policy=policy, verifier=verifier, extract=..., settings={arguments.output!r})"
+    extract = "extract=..., " if rule.with_answers else ""
+    code = f"model = ChatOptScale(policy=policy, verifier=verifier, {extract}settings={arguments.output!r})"
     sys.stdout.write(f"{assessment.text()}\n\n{rule!r}\n{code}\n")
 
 

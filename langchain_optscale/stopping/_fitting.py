@@ -9,13 +9,22 @@ import numpy as np
 
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.stopping._backward import Design, Paths, solve, stopped_at
+from langchain_optscale.stopping._backward import (
+    Design,
+    Paths,
+    net_worths,
+    reached_at,
+    reservation,
+    solve,
+    stopped_at,
+    worths_at,
+)
 from langchain_optscale.stopping._costs import CandidatePrice
 from langchain_optscale.stopping._stage import Stage
 from langchain_optscale.stopping._trajectories import Recording, in_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +42,7 @@ _TRAJECTORIES, _FEWEST_ORDERS, _MOST_ORDERS = 4800, 4, 12
 _PRICES = tuple(np.geomspace(0.0005, 0.2, 18).tolist())
 _MIDDLE_PRICE = 0.01
 _BISECTIONS = 12
+_ROUNDS = 2
 _ROUNDING = 1e-12
 _LEAST_SIGNAL = 2.4
 """In standard errors over questions. The largest of three numbers that are standard normal without any signal passes it
@@ -66,13 +76,19 @@ def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
     orders = plan.orders or min(_MOST_ORDERS, max(_FEWEST_ORDERS, _TRAJECTORIES // len(questions)))
     paths, amounts = recording.paths(points, orders, plan.seed)
     folds = _Folds(paths)
-    price, ridge = _chosen(plan, folds, amounts, points, recording.best_of(cap))
+    price, ridge = _chosen(plan, folds, amounts, points, recording.best_of(cap), with_answers=recording.with_answers)
     _refuse_without_signal(max(recording.signal(), folds.signal(ridge), folds.gain() if recording.labelled else 0.0))
     designs = [Design(paths.features[:, point]) for point in range(len(points) - 1)]
-    solved = solve(designs, paths, amounts.costs(price), ridge)
+    costs = amounts.costs(price)
+    if ridge is None:
+        threshold = reservation(paths, costs)
+        stages = [Stage.reserved(design, threshold) for design in designs]
+    else:
+        solved = solve(designs, paths, costs, ridge)
+        stages = [Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)]
     return {
         "points": points,
-        "stages": tuple(Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)),
+        "stages": tuple(stages),
         "calibration": recording.calibration,
         "select": recording.select,
         "with_answers": recording.with_answers,
@@ -96,14 +112,17 @@ class _Folds:
             columns = [design.expanded(paths.features[test, point]) for point, design in enumerate(designs)]
             self._parts.append((test, train, designs, columns))
 
-    def stops(self, costs: FloatArray, ridge: float) -> NDArray[np.int64]:
+    def stops(self, costs: FloatArray, ridge: float | None) -> NDArray[np.int64]:
         """Where each trajectory stops under a fit to the other folds, shape (T,)."""
         stop = np.empty(len(self.paths.groups), dtype=np.int64)
         for test, train, designs, columns in self._parts:
+            if ridge is None:
+                stop[test] = reached_at(self.paths.of(test), reservation(train, costs[~test]))
+                continue
             stop[test] = stopped_at(columns, solve(designs, train, costs[~test], ridge))
         return stop
 
-    def signal(self, ridge: float) -> float:
+    def signal(self, ridge: float | None) -> float:
         """How surely the numbers of a prefix tell what stopping there is worth, on questions left out.
 
         At every decision point the predicted and the realised value are centred and multiplied; the products are added
@@ -113,7 +132,7 @@ class _Folds:
         products = np.zeros(len(self.paths.groups))
         for test, train, designs, columns in self._parts:
             for point, design in enumerate(designs):
-                predicted = columns[point] @ design.regress(train.values[:, point], ridge)
+                predicted = columns[point] @ design.regress(train.values[:, point], ridge or _RIDGES[-1])
                 realised = self.paths.values[test, point]
                 products[test] += (predicted - predicted.mean()) * (realised - realised.mean())
         return in_errors(np.bincount(self.paths.groups, weights=products).astype(np.float64))
@@ -160,52 +179,60 @@ def _points(plan: Plan, cap: int) -> tuple[int, ...]:
 
 
 def _chosen(
-    plan: Plan, folds: _Folds, amounts: Amounts, points: tuple[int, ...], reference: float | None
-) -> tuple[CandidatePrice, float]:
-    """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest."""
+    plan: Plan,
+    folds: _Folds,
+    amounts: Amounts,
+    points: tuple[int, ...],
+    reference: float | None,
+    *,
+    with_answers: bool,
+) -> tuple[CandidatePrice, float | None]:
+    """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest.
+
+    Where there are no answers, None is one more penalty: so large that a constant threshold on the best score is left.
+    """
+    ridges = (*_RIDGES,) if with_answers else (*_RIDGES, None)
 
     def costs_at(price: float) -> FloatArray:
         return amounts.costs(CandidatePrice(sample=price))
 
-    def ridge_at(costs: FloatArray) -> float:
-        return max(
-            _RIDGES, key=lambda ridge: (float(_net(folds.paths, costs, folds.stops(costs, ridge)).mean()), ridge)
-        )
+    def ridge_at(costs: FloatArray) -> float | None:
+        nets = [float(net_worths(folds.paths, costs, folds.stops(costs, ridge)).mean()) for ridge in ridges]
+        # Of equals the last, which is the plainest.
+        return ridges[max(range(len(ridges)), key=lambda place: (nets[place], place))]
 
     if plan.price is not None:
         return plan.price, ridge_at(amounts.costs(plan.price))
-    ridge = ridge_at(costs_at(_MIDDLE_PRICE))
-    counts = np.array(points)
-    if plan.samples is not None:
-        low, high = 0.0, 1.0
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2.0 if low else high / 4.0
-            too_many = counts[folds.stops(costs_at(middle), ridge)].mean() > plan.samples
-            low, high = (middle, high) if too_many else (low, middle)
-        return CandidatePrice(sample=high), ridge
-    if reference is None:
+    if plan.samples is None and reference is None:
         raise SettingsError(
             "without right and wrong or answers there is no accuracy to keep: give a price or a number of samples"
         )
-    able = [
-        price
-        for price in _PRICES
-        if _values(folds.paths, folds.stops(costs_at(price), ridge)).mean() >= reference - _ROUNDING
-    ]
-    return CandidatePrice(sample=max(able, default=_PRICES[0])), ridge
+    price = _MIDDLE_PRICE
+    for _ in range(_ROUNDS):
+        ridge = ridge_at(costs_at(price))
+
+        def stopped(price: float, ridge: float | None = ridge) -> NDArray[np.int64]:
+            return folds.stops(costs_at(price), ridge)
+
+        if plan.samples is not None:
+            price = _price_of(plan.samples, np.array(points), stopped)
+        elif reference is not None:
+            able = [one for one in _PRICES if worths_at(folds.paths, stopped(one)).mean() >= reference - _ROUNDING]
+            price = max(able, default=_PRICES[0])
+    return CandidatePrice(sample=price), ridge
 
 
-def _values(paths: Paths, stop: NDArray[np.int64]) -> FloatArray:
-    """What each trajectory returns, shape (T,)."""
-    values: FloatArray = np.take_along_axis(paths.values, stop[:, np.newaxis], axis=1)[:, 0]
-    return values
+def _price_of(samples: float, counts: NDArray[np.int64], stopped: Callable[[float], NDArray[np.int64]]) -> float:
+    """The price at which about this many samples are spent: of the two that enclose it, the nearer one."""
 
+    def spent(price: float) -> float:
+        return float(counts[stopped(price)].mean())
 
-def _net(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> FloatArray:
-    """What each trajectory returns, less what it paid; shape (T,)."""
-    spent = np.concatenate([np.zeros((len(costs), 1)), np.cumsum(costs, axis=1)], axis=1)
-    net: FloatArray = _values(paths, stop) - np.take_along_axis(spent, stop[:, np.newaxis], axis=1)[:, 0]
-    return net
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0 if low else high / 4.0
+        low, high = (middle, high) if spent(middle) > samples else (low, middle)
+    return min((high, low), key=lambda price: abs(spent(price) - samples))
 
 
 def _refuse_without_signal(signal: float) -> None:
