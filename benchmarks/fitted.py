@@ -45,6 +45,7 @@ MOST_SAMPLES = 32
 PRICES = (0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06)
 THRESHOLDS = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99, 1.0)
 SPENT = (2.0, 4.0, 8.0, 16.0)
+NEAR = (0.95, 1.0)
 
 
 def pools() -> Iterator[Pool]:
@@ -102,9 +103,19 @@ def graded(pool: Pool, splits: int = SPLITS, prices: Sequence[float] = PRICES) -
     runs = found.report.runs
     frontier, default = runs[-len(prices) :], runs[1]
     spent = float(default["samples"].mean())
-    matched = assess(
-        pool, splits=splits, permutations=ORDERS, prices=(), max_samples=cap, labels="none", samples=spent
-    ).report.runs[-1]
+    # Grades have few values, so that a mean number of samples is met in steps: two are taken near the default's.
+    matched = [
+        assess(
+            pool,
+            splits=splits,
+            permutations=ORDERS,
+            prices=(),
+            max_samples=cap,
+            labels="none",
+            samples=near * spent,
+        ).report.runs[-1]
+        for near in NEAR
+    ]
     rules = [ThresholdStopping(threshold) for threshold in THRESHOLDS]
     thresholds = replay(pool, rules, permutations=ORDERS, max_samples=cap, bootstrap=1).runs
     rows = [
@@ -119,7 +130,7 @@ def graded(pool: Pool, splits: int = SPLITS, prices: Sequence[float] = PRICES) -
         "best_of_n": _point(runs[0]),
         "frontier": [{"price": price, **_point(one)} for price, one in zip(prices, frontier, strict=True)],
         "against_threshold": rows,
-        "default": {**_point(default), **_against(*_at_equal_samples([*frontier, matched], default))},
+        "default": {**_point(default), **_against(*_at_equal_samples([*frontier, *matched], default))},
     }
 
 

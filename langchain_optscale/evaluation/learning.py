@@ -141,7 +141,8 @@ def assess(
         optscale_0(target, confidence, min(5, cap)),
         AdaptiveConsistency(),
     ]
-    settings = [{**fit}] + [{**_without_goal(fit), "price": price} for price in prices]
+    goal: dict[str, Any] = {key: fit.pop(key) for key in ("price", "samples") if key in fit}
+    goals: list[dict[str, Any]] = [goal, *({"price": price} for price in prices)]
     report = replay(
         pool,
         [method for method in baselines if fits(method, pool)],
@@ -150,13 +151,12 @@ def assess(
         max_samples=cap,
         target=target,
     )
-    runs, refused = [], []
-    for one in settings:
-        values, share = _held_out(pool, {**one, "max_samples": cap}, default, splits, permutations, seed)
-        shown = {key: value for key, value in one.items() if isinstance(value, str | int | float)}
-        runs.append(Runs("fitted", shown, values))
-        refused.append(share)
-    return Assessment(replace(report, runs=(*report.runs, *runs)), tuple(refused))
+    values, refused = _held_out(pool, goals, {**fit, "max_samples": cap}, default, splits, permutations, seed)
+    shown = [
+        {key: value for key, value in {**fit, **one}.items() if isinstance(value, str | int | float)} for one in goals
+    ]
+    runs = [Runs("fitted", settings, found) for settings, found in zip(shown, values, strict=True)]
+    return Assessment(replace(report, runs=(*report.runs, *runs)), (refused,) * len(goals))
 
 
 def learned_method(rule: FittedStopping) -> SessionMethod:
@@ -166,32 +166,36 @@ def learned_method(rule: FittedStopping) -> SessionMethod:
 
 
 def _held_out(
-    pool: Pool, fit: dict[str, Any], default: Rule, splits: int, permutations: int, seed: int
+    pool: Pool,
+    goals: list[dict[str, Any]],
+    fit: dict[str, Any],
+    default: Rule,
+    splits: int,
+    permutations: int,
+    seed: int,
 ) -> tuple[np.ndarray[Any, Any], float]:
-    """Figures of the rule on the halves that it was not fitted to, shape (Q, 8), and how often a fit was refused."""
-    values = np.zeros((len(pool), len(FIGURES)))
+    """Of a rule for each goal: its figures on halves that it was not fitted to, shape (goals, Q, 8); share refused."""
+    values = np.zeros((len(goals), len(pool), len(FIGURES)))
     places = {question.id: place for place, question in enumerate(pool)}
     refused = 0
     for split in range(splits):
         first, second = pool.split(seed=split)
         for fitted_to, measured_on in ((first, second), (second, first)):
             try:
-                method = learned_method(FittedStopping.fit(fitted_to, seed=split, fallback=default, **fit))
+                rules = FittedStopping.fit_many(fitted_to, goals, seed=split, fallback=default, **fit)
+                methods = [learned_method(rule) for rule in rules]
             except SettingsError:
                 refused += 1
-                method = SessionMethod(default, "optscale", round_size=1, select="posterior")
+                methods = [SessionMethod(default, "optscale", round_size=1, select="posterior")] * len(goals)
             found = replay(
                 measured_on,
-                [method],
+                methods,
                 permutations=permutations,
                 seed=seed,
                 max_samples=fit["max_samples"],
                 bootstrap=1,
             )
             rows = [places[name] for name in found.questions]
-            values[rows] += found.runs[0].values
+            for one, runs in zip(values, found.runs, strict=True):
+                one[rows] += runs.values
     return values / splits, refused / (2 * splits)
-
-
-def _without_goal(fit: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fit.items() if key not in ("price", "samples")}

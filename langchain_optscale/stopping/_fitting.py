@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_optscale.stopping._backward import FloatArray
-    from langchain_optscale.stopping._costs import Amounts
 
-__all__ = ["FEWEST_QUESTIONS", "Plan", "fit"]
+__all__ = ["FEWEST_QUESTIONS", "Fitting", "Plan"]
 
 FEWEST_QUESTIONS = 25
 """Below it a fit is refused: on fewer it was no better than a fixed number of candidates."""
@@ -40,7 +40,7 @@ _FOLDS = 5
 _RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
 _TRAJECTORIES, _FEWEST_ORDERS, _MOST_ORDERS = 4800, 4, 12
 _PRICES = tuple(np.geomspace(0.0005, 0.2, 18).tolist())
-_MIDDLE_PRICE = 0.01
+_MIDDLE_PRICE, _MIDDLE_RIDGE = 0.01, 300.0
 _BISECTIONS = 12
 _ROUNDS = 2
 _ROUNDING = 1e-12
@@ -53,49 +53,101 @@ with a probability of at most 2.5 %."""
 class Plan:
     """The arguments of `FittedStopping.fit`."""
 
-    price: CandidatePrice | None
-    samples: float | None
-    labels: Literal["gold", "none"]
-    max_samples: int | None
-    select: str | None
-    first_round: int
-    round_size: int
-    orders: int | None
-    seed: int
+    price: CandidatePrice | float | None = None
+    samples: float | None = None
+    labels: Literal["gold", "none"] = "gold"
+    max_samples: int | None = None
+    select: str | None = None
+    first_round: int = 1
+    round_size: int = 1
+    orders: int | None = None
+    seed: int = 0
 
 
-def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
-    """The fields of the fitted rule, `fallback` excepted.
+class Fitting:
+    """A pool made ready for fits: its trajectories are decomposed once for all prices and budgets.
+
+    Args:
+        questions: The pool's.
+        plan: Of its goal, `price` and `samples`, nothing is used.
 
     Raises:
         SettingsError: As `FittedStopping.fit`.
     """
-    cap = _checked_cap(questions, plan)
-    recording = Recording(questions, plan.labels, plan.select)
-    points = _points(plan, cap)
-    orders = plan.orders or min(_MOST_ORDERS, max(_FEWEST_ORDERS, _TRAJECTORIES // len(questions)))
-    paths, amounts = recording.paths(points, orders, plan.seed)
-    folds = _Folds(paths)
-    price, ridge = _chosen(plan, folds, amounts, points, recording.best_of(cap), with_answers=recording.with_answers)
-    _refuse_without_signal(max(recording.signal(), folds.signal(ridge), folds.gain() if recording.labelled else 0.0))
-    designs = [Design(paths.features[:, point]) for point in range(len(points) - 1)]
-    costs = amounts.costs(price)
-    if ridge is None:
-        threshold = reservation(paths, costs)
-        stages = [Stage.reserved(design, threshold) for design in designs]
-    else:
-        solved = solve(designs, paths, costs, ridge)
-        stages = [Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)]
-    return {
-        "points": points,
-        "stages": tuple(stages),
-        "calibration": recording.calibration,
-        "select": recording.select,
-        "with_answers": recording.with_answers,
-        "price": price,
-        "labels": plan.labels,
-        "questions": len(questions),
-    }
+
+    def __init__(self, questions: tuple[Any, ...], plan: Plan) -> None:
+        self._cap = _checked_cap(questions, plan)
+        self._recording = Recording(questions, plan.labels, plan.select)
+        self._plan = plan
+        self._points = _points(plan, self._cap)
+        orders = plan.orders or min(_MOST_ORDERS, max(_FEWEST_ORDERS, _TRAJECTORIES // len(questions)))
+        self._paths, self._amounts = self._recording.paths(self._points, orders, plan.seed)
+        self._folds = _Folds(self._paths)
+        signals = [self._recording.signal(), self._folds.signal(_MIDDLE_RIDGE)]
+        _refuse_without_signal(max(signals + [self._folds.gain()] * self._recording.labelled))
+        self._designs = [Design(self._paths.features[:, point]) for point in range(len(self._points) - 1)]
+
+    def fields(self, price: CandidatePrice | float | None, samples: float | None) -> dict[str, Any]:
+        """The fields of the rule for a price, for a mean number of samples, or at parity; `fallback` excepted.
+
+        Raises:
+            SettingsError: As `FittedStopping.fit`.
+        """
+        _check_goal(price, samples, self._cap)
+        found, ridge = self._chosen(CandidatePrice(price) if isinstance(price, float | int) else price, samples)
+        costs = self._amounts.costs(found)
+        if ridge is None:
+            threshold = reservation(self._paths, costs)
+            stages = [Stage.reserved(design, threshold) for design in self._designs]
+        else:
+            solved = solve(self._designs, self._paths, costs, ridge)
+            stages = [Stage.of(design, *one) for design, one in zip(self._designs, solved, strict=True)]
+        return {
+            "points": self._points,
+            "stages": tuple(stages),
+            "calibration": self._recording.calibration,
+            "select": self._recording.select,
+            "with_answers": self._recording.with_answers,
+            "price": found,
+            "labels": self._plan.labels,
+            "questions": len(self._recording.questions),
+        }
+
+    def _chosen(self, price: CandidatePrice | None, samples: float | None) -> tuple[CandidatePrice, float | None]:
+        """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest.
+
+        Where there are no answers, None is one more penalty: so large that a constant threshold on the best score is
+        left.
+        """
+        if price is not None:
+            return price, self._ridge_at(self._amounts.costs(price))
+        reference = self._recording.best_of(self._cap)
+        if samples is None and reference is None:
+            raise SettingsError(
+                "without right and wrong or answers there is no accuracy to keep: give a price or a number of samples"
+            )
+        amount = _MIDDLE_PRICE
+        for _ in range(_ROUNDS):
+            ridge = self._ridge_at(self._costs_at(amount))
+            stopped = partial(self._stopped, ridge)
+            if samples is not None:
+                amount = _price_of(samples, np.array(self._points), stopped)
+            elif reference is not None:
+                able = [one for one in _PRICES if worths_at(self._paths, stopped(one)).mean() >= reference - _ROUNDING]
+                amount = max(able, default=_PRICES[0])
+        return CandidatePrice(sample=amount), ridge
+
+    def _ridge_at(self, costs: FloatArray) -> float | None:
+        ridges = (*_RIDGES,) if self._recording.with_answers else (*_RIDGES, None)
+        nets = [float(net_worths(self._paths, costs, self._folds.stops(costs, ridge)).mean()) for ridge in ridges]
+        # Of equals the last, which is the plainest.
+        return ridges[max(range(len(ridges)), key=lambda place: (nets[place], place))]
+
+    def _costs_at(self, price: float) -> FloatArray:
+        return self._amounts.costs(CandidatePrice(sample=price))
+
+    def _stopped(self, ridge: float | None, price: float) -> NDArray[np.int64]:
+        return self._folds.stops(self._costs_at(price), ridge)
 
 
 class _Folds:
@@ -122,7 +174,7 @@ class _Folds:
             stop[test] = stopped_at(columns, solve(designs, train, costs[~test], ridge))
         return stop
 
-    def signal(self, ridge: float | None) -> float:
+    def signal(self, ridge: float) -> float:
         """How surely the numbers of a prefix tell what stopping there is worth, on questions left out.
 
         At every decision point the predicted and the realised value are centred and multiplied; the products are added
@@ -132,7 +184,7 @@ class _Folds:
         products = np.zeros(len(self.paths.groups))
         for test, train, designs, columns in self._parts:
             for point, design in enumerate(designs):
-                predicted = columns[point] @ design.regress(train.values[:, point], ridge or _RIDGES[-1])
+                predicted = columns[point] @ design.regress(train.values[:, point], ridge)
                 realised = self.paths.values[test, point]
                 products[test] += (predicted - predicted.mean()) * (realised - realised.mean())
         return in_errors(np.bincount(self.paths.groups, weights=products).astype(np.float64))
@@ -153,10 +205,7 @@ def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
     cap = fewest if plan.max_samples is None else plan.max_samples
     if not 2 <= cap <= fewest:
         raise SettingsError(f"max_samples must be from 2 to {fewest}, the fewest samples of a question, got {cap}")
-    if plan.price is not None and plan.samples is not None:
-        raise SettingsError("give a price or a mean number of samples, not both")
-    if plan.samples is not None and not 1.0 <= plan.samples <= cap:
-        raise SettingsError(f"samples must be from 1 to the cap of {cap}, got {plan.samples!r}")
+    _check_goal(plan.price, plan.samples, cap)
     known = (*SELECTIONS, "evidence")
     if plan.select is not None and plan.select not in known:
         raise SettingsError(f"select must be one of {', '.join(known)}, got {plan.select!r}")
@@ -171,55 +220,18 @@ def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
     return cap
 
 
+def _check_goal(price: CandidatePrice | float | None, samples: float | None, cap: int) -> None:
+    if price is not None and samples is not None:
+        raise SettingsError("give a price or a mean number of samples, not both")
+    if samples is not None and not 1.0 <= samples <= cap:
+        raise SettingsError(f"samples must be from 1 to the cap of {cap}, got {samples!r}")
+
+
 def _points(plan: Plan, cap: int) -> tuple[int, ...]:
     points = [*range(plan.first_round, cap, plan.round_size), cap]
     if len(points) < 2:
         raise SettingsError(f"first_round ({plan.first_round}) leaves nothing to decide below the cap of {cap}")
     return tuple(points)
-
-
-def _chosen(
-    plan: Plan,
-    folds: _Folds,
-    amounts: Amounts,
-    points: tuple[int, ...],
-    reference: float | None,
-    *,
-    with_answers: bool,
-) -> tuple[CandidatePrice, float | None]:
-    """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest.
-
-    Where there are no answers, None is one more penalty: so large that a constant threshold on the best score is left.
-    """
-    ridges = (*_RIDGES,) if with_answers else (*_RIDGES, None)
-
-    def costs_at(price: float) -> FloatArray:
-        return amounts.costs(CandidatePrice(sample=price))
-
-    def ridge_at(costs: FloatArray) -> float | None:
-        nets = [float(net_worths(folds.paths, costs, folds.stops(costs, ridge)).mean()) for ridge in ridges]
-        # Of equals the last, which is the plainest.
-        return ridges[max(range(len(ridges)), key=lambda place: (nets[place], place))]
-
-    if plan.price is not None:
-        return plan.price, ridge_at(amounts.costs(plan.price))
-    if plan.samples is None and reference is None:
-        raise SettingsError(
-            "without right and wrong or answers there is no accuracy to keep: give a price or a number of samples"
-        )
-    price = _MIDDLE_PRICE
-    for _ in range(_ROUNDS):
-        ridge = ridge_at(costs_at(price))
-
-        def stopped(price: float, ridge: float | None = ridge) -> NDArray[np.int64]:
-            return folds.stops(costs_at(price), ridge)
-
-        if plan.samples is not None:
-            price = _price_of(plan.samples, np.array(points), stopped)
-        elif reference is not None:
-            able = [one for one in _PRICES if worths_at(folds.paths, stopped(one)).mean() >= reference - _ROUNDING]
-            price = max(able, default=_PRICES[0])
-    return CandidatePrice(sample=price), ridge
 
 
 def _price_of(samples: float, counts: NDArray[np.int64], stopped: Callable[[float], NDArray[np.int64]]) -> float:

@@ -100,7 +100,7 @@ class FittedStopping(Rule):
             raise SettingsError("a fitted rule needs ascending decision points with a stage for each but the last")
 
     def __repr__(self) -> str:
-        prices = {"sample": self.price.sample, "token": self.price.token, "second": self.price.second}
+        prices = {name: getattr(self.price, name) for name in ("sample", "token", "second")}
         price = ", ".join(f"{name}={value:g}" for name, value in prices.items() if value)
         return (
             f"FittedStopping(<{self.questions} questions>, max_samples={self.points[-1]}, select={self._select!r}, "
@@ -150,11 +150,11 @@ class FittedStopping(Rule):
             SettingsError: There are too few questions, the data carry no signal about when to stop, a number is out of
                 range, or the pool lacks what is needed.
         """
-        from langchain_optscale.stopping._fitting import Plan, fit
-
-        plan = Plan(
-            price=CandidatePrice(sample=price) if isinstance(price, int | float) else price,
-            samples=samples,
+        goal = {"price": price, "samples": samples}
+        return cls.fit_many(
+            pool,
+            [goal],
+            fallback=fallback,
             labels=labels,
             max_samples=max_samples,
             select=select,
@@ -162,11 +162,27 @@ class FittedStopping(Rule):
             round_size=round_size,
             orders=orders,
             seed=seed,
-        )
-        return cls(**fit(tuple(pool), plan), fallback=optscale() if fallback is None else fallback)
+        )[0]
+
+    @classmethod
+    def fit_many(
+        cls, pool: Iterable[Any], goals: Sequence[Mapping[str, Any]], *, fallback: Rule | None = None, **settings: Any
+    ) -> list[FittedStopping]:
+        """Rules for several goals, such as a frontier of prices, for little more work than one.
+
+        Args:
+            pool: As in `fit`; so are `fallback`, `settings` and what is raised.
+            goals: Of each rule `price` or `samples`, or neither.
+            fallback: Decides outside of what was fitted.
+            **settings: The others of `fit`.
+        """
+        from langchain_optscale.stopping._fitting import Fitting, Plan
+
+        fitting = Fitting(tuple(pool), Plan(**{**settings, **goals[0]}))
+        rule = optscale() if fallback is None else fallback
+        return [cls(**fitting.fields(goal.get("price"), goal.get("samples")), fallback=rule) for goal in goals]
 
     def __call__(self, history: History) -> Decision:
-        """Stop where going on is not worth its price."""
         n = history.n
         place = bisect_right(self.points, n) - 1
         if place < 0:
@@ -180,12 +196,12 @@ class FittedStopping(Rule):
         outside = self.stages[place].outside(numbers)
         if outside is not None:
             decision = self.fallback(history)
-            figures = {f"outside fitted: {self._names[outside]}": numbers[outside], **decision.figures}
+            names = ANSWER_FEATURES if self.with_answers else SCORE_FEATURES
+            figures = {f"outside fitted: {names[outside]}": numbers[outside], **decision.figures}
             return Decision(decision.stop, decision.reason, decision.draw, decision.optimal_n, decision.rule, figures)
-        advantage = self.stages[place].advantage(numbers)
-        figures = {"advantage": advantage}
+        gain = self.stages[place].advantage(numbers)
         ahead = self.points[place + 1] - n
-        return self._decision(StopReason.MARGINAL_GAIN, figures, stop=advantage <= 0.0, draw=ahead)
+        return self._decision(StopReason.MARGINAL_GAIN, {"advantage": gain}, stop=gain <= 0.0, draw=ahead)
 
     @property
     def max_samples(self) -> int | None:
@@ -275,10 +291,6 @@ class FittedStopping(Rule):
     @property
     def _select(self) -> str:
         return self.select if isinstance(self.select, str) else "evidence"
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return ANSWER_FEATURES if self.with_answers else SCORE_FEATURES
 
     def _features(self, answers: Sequence[str | None], scores: Sequence[float]) -> list[float]:
         known = answers or (None,) * len(scores)

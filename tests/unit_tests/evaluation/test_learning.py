@@ -57,11 +57,11 @@ def test_text_says_what_is_saved(assessment):
 
 def test_no_question_is_measured_by_a_rule_that_has_seen_it(monkeypatch):
     seen = []
-    fit = FittedStopping.fit.__func__
+    fit = FittedStopping.fit_many.__func__
 
-    def spied(cls, pool, **settings):
+    def spied(cls, pool, goals, **settings):
         seen.append({question.id for question in pool})
-        return fit(cls, pool, **settings)
+        return fit(cls, pool, goals, **settings)
 
     measured = []
 
@@ -70,7 +70,7 @@ def test_no_question_is_measured_by_a_rule_that_has_seen_it(monkeypatch):
             measured.append({question.id for question in pool})
         return replay(pool, methods, **settings)
 
-    monkeypatch.setattr(FittedStopping, "fit", classmethod(spied))
+    monkeypatch.setattr(FittedStopping, "fit_many", classmethod(spied))
     monkeypatch.setattr(learning, "replay", watched)
     assess(voted(60), splits=2, permutations=1, prices=(), price=0.01)
     assert len(seen) == len(measured) == 4

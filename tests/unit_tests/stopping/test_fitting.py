@@ -12,8 +12,9 @@ from langchain_optscale.answers import EvidenceVote, as_selection
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.stopping import History, Rule
-from langchain_optscale.stopping._backward import Design, solve, stopped_at
+from langchain_optscale.stopping._backward import Design, net_worths, reached_at, reservation, solve, stopped_at
 from langchain_optscale.stopping._costs import CandidatePrice
+from langchain_optscale.stopping._stage import Stage
 from langchain_optscale.stopping._trajectories import Recording, in_errors
 from langchain_optscale.stopping.fitted import FittedStopping
 from tests.unit_tests.stopping.test_fitted import search, uniform, voted
@@ -147,3 +148,29 @@ def test_drifted_scores_fall_back_and_say_so():
     assert usual.rule == "FittedStopping"
     silent = rule(History(scores=(0.6, 0.6), answers=(None, None), max_samples=12))
     assert "outside fitted: unanswered" in silent.figures
+
+
+def test_the_best_constant_threshold_is_found_by_brute_force():
+    recording = Recording(tuple(uniform(40)))
+    points = (1, 2, 3, 4, 5, 6, 7, 8)
+    paths, amounts = recording.paths(points, 3, 0)
+    costs = amounts.costs(CandidatePrice(0.03))
+    nets = {}
+    for threshold in np.unique(paths.features[:, :, 0]).tolist():
+        net = []
+        for features, values in zip(paths.features, paths.values, strict=True):
+            stop = next((j for j in range(7) if features[j, 0] >= threshold), 7)
+            net.append(values[stop] - 0.03 * stop)
+        nets[threshold] = np.mean(net)
+    found = reservation(paths, costs)
+    # It looks at 200 of the scores.
+    assert nets[found] >= max(nets.values()) - 0.001
+    assert net_worths(paths, costs, reached_at(paths, found)).mean() == pytest.approx(nets[found])
+
+
+def test_a_stage_that_is_a_threshold():
+    paths, _ = Recording(tuple(uniform(60))).paths((1, 2, 4), 2, 0)
+    stage = Stage.reserved(Design(paths.features[:, 0]), 0.8)
+    assert stage.advantage([0.8, 0.1, 0.5, 0.1, 0.0]) <= 0.0
+    assert stage.advantage([0.79, 0.1, 0.5, 0.1, 0.0]) == pytest.approx(0.01)
+    assert Stage.from_dict(stage.to_dict()) == stage
