@@ -31,7 +31,8 @@ __all__ = ["ENOUGH_QUESTIONS", "Assessment", "assess", "learned_method"]
 _PRICES = (0.003, 0.01, 0.03)
 
 ENOUGH_QUESTIONS = 100
-"""From here on a fit was better than the untrained default on all simulated tasks: `benchmarks.learning_curve`."""
+"""From here on a fit with labels was better than the untrained default, at its price, on the mean of every simulated
+task: `benchmarks.learning_curve`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ class Assessment:
             )
         if len(self.report.questions) < ENOUGH_QUESTIONS:
             found.append(
-                f"{len(self.report.questions)} questions leave the gain open; it is sure from {ENOUGH_QUESTIONS} on"
+                f"{len(self.report.questions)} questions leave the gain open; record {ENOUGH_QUESTIONS} or more"
             )
         rows = self.report.to_dict()
         default, fitted = rows[1], rows[-len(self.refused)]
