@@ -8,7 +8,7 @@ PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
-	bench_honesty bench_preset bench_selection bench_peers bench_vllm benchmarks docs study help clean
+	bench_fitted bench_honesty bench_preset bench_selection bench_peers bench_vllm benchmarks docs study help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench             benchmarks; each prints its figures as JSON"
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
+	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
@@ -87,6 +88,9 @@ bench: $(VENV)/test.stamp
 
 bench_chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.chaos
+
+bench_fitted: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.fitted --write
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive

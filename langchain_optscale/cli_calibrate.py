@@ -101,12 +101,14 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
         "round_size": arguments.round_size,
     }
     rule = FittedStopping.fit(pool, seed=arguments.seed, **fit)
-    assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, **fit)
     rule.save(arguments.output)
+    assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, **fit)
     if arguments.json:
-        print_json({"file": arguments.output, "rule": repr(rule), **assessment.to_dict()})
+        warnings = assessment.warnings()
+        print_json({"file": arguments.output, "rule": repr(rule), **assessment.to_dict(), "warnings": warnings})
         return
-    code = f"model = ChatOptScale(policy=policy, verifier=verifier, extract=..., settings={arguments.output!r})"
+    extract = "extract=..., " if rule.with_answers else ""
+    code = f"model = ChatOptScale(policy=policy, verifier=verifier, {extract}settings={arguments.output!r})"
     sys.stdout.write(f"{assessment.text()}\n\n{rule!r}\n{code}\n")
 
 

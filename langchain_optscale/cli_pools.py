@@ -38,6 +38,11 @@ def add_record(commands: Any) -> None:
         choices=("contains", "number"),
         help="right is what contains the gold answer, or whose last number is the gold answer's",
     )
+    parser.add_argument(
+        "--extract",
+        choices=("boxed", "choice", "math", "number", "text"),
+        help="how answers are found, for votes; the gold answer is then compared with the answer alone",
+    )
     parser.add_argument("--seed", type=int, help="candidate i of every question is drawn with this seed + i")
     parser.add_argument("--max-concurrency", type=int, default=8, metavar="N", help="requests at once (default 8)")
     add_policy(parser)
@@ -68,6 +73,7 @@ def _record(arguments: argparse.Namespace) -> None:
             read_questions(arguments.questions),
             arguments.n,
             path=arguments.output,
+            extract=arguments.extract,
             gold_check=_GOLD_CHECKS.get(arguments.gold),
             seed=arguments.seed,
             max_concurrency=arguments.max_concurrency,

@@ -15,6 +15,7 @@ from langchain_optscale.answers.base import Compared, Extractor, FirstOf, Found,
 from langchain_optscale.answers.book import Agreement, AnswerBook
 from langchain_optscale.answers.catalogue import EXTRACTORS, as_extractor
 from langchain_optscale.answers.equivalence import Equivalence, ExactText, NormalForm, SameMath, same_answer
+from langchain_optscale.answers.evidence import EvidenceVote
 from langchain_optscale.answers.extraction import BoxedAnswer, ChoiceLetter, LastNumber, RegexAnswer, WholeText
 from langchain_optscale.answers.model import CALIBRATED_SCORES, DEFAULT, AnswerModel
 from langchain_optscale.answers.selection import (
@@ -48,6 +49,7 @@ __all__ = [
     "ChoiceLetter",
     "Compared",
     "Equivalence",
+    "EvidenceVote",
     "ExactText",
     "Extractor",
     "FirstOf",

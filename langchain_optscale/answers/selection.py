@@ -32,6 +32,7 @@ __all__ = [
     "SelectionLike",
     "Vote",
     "WeightedVote",
+    "all_known",
     "as_selection",
     "choose",
     "votes_of",
@@ -73,7 +74,7 @@ class BestScore(Selection):
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
         """The place of the highest score."""
-        known = _all_known(scores)
+        known = all_known(scores)
         return known.index(max(known))
 
 
@@ -115,7 +116,7 @@ class WeightedVote(Selection):
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
         """The place of the heaviest answer's best candidate."""
-        weights = [score**self.exponent for score in _all_known(scores)]
+        weights = [score**self.exponent for score in all_known(scores)]
         voters = votes_of(answers).values()
         # Exact sums: two answers with the same scores tie, whatever the order in which they came.
         sums = [math.fsum(weights[place] for place in places) for places in voters]
@@ -138,7 +139,7 @@ class MostProbable(Selection):
         """The place of the most probable answer's best candidate."""
         # Imported at the first call: the statistics behind it bring SciPy.
         statistics: Any = import_module("langchain_optscale.answers")
-        known = _all_known(scores)
+        known = all_known(scores)
         if all(answer is None for answer in answers):
             return BestScore().position(answers, scores)
         return int(statistics.select_posterior(answers, known, model=self.model))
@@ -208,7 +209,12 @@ def votes_of(answers: Sequence[str | None]) -> dict[Hashable, list[int]]:
     return votes
 
 
-def _all_known(scores: Sequence[float | None]) -> list[float]:
+def all_known(scores: Sequence[float | None]) -> list[float]:
+    """The scores, none of them missing.
+
+    Raises:
+        SettingsError: One is.
+    """
     if None in scores:
         raise SettingsError("a sample has no score; where it has a logit, Pool.from_logits makes scores of them")
     return cast("list[float]", list(scores))

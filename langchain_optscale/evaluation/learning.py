@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.pools import Pool
     from langchain_optscale.stopping import Rule
 
-__all__ = ["Assessment", "assess", "learned_method"]
+__all__ = ["ENOUGH_QUESTIONS", "Assessment", "assess", "learned_method"]
 
 _PRICES = (0.003, 0.01, 0.03)
+
+ENOUGH_QUESTIONS = 100
+"""From here on a fit with labels was better than the untrained default, at its price, on the mean of every simulated
+task: `benchmarks.learning_curve`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +81,27 @@ class Assessment:
             f"fitted on one half, measured on the other: {share:.0%} of the samples of best-of-"
             f"{self.report.max_samples}, {unit * more['mean']:+.2f} {name} [{low:+.2f}, {high:+.2f}]",
         ]
+        return "\n".join(lines + [f"warning: {sentence}" for sentence in self.warnings()])
+
+    def warnings(self) -> list[str]:
+        """What should be known before the rule is used, each in a sentence."""
+        found = []
         if self.refused[0]:
-            lines.append(
-                f"the fit was refused on {self.refused[0]:.0%} of the halves, where the default took its place"
+            found.append(
+                f"the fit was refused on {self.refused[0]:.0%} of the halves, where the untrained default stood in"
             )
-        return "\n".join(lines)
+        if len(self.report.questions) < ENOUGH_QUESTIONS:
+            found.append(
+                f"{len(self.report.questions)} questions leave the gain open; record {ENOUGH_QUESTIONS} or more"
+            )
+        rows = self.report.to_dict()
+        default, fitted = rows[1], rows[-len(self.refused)]
+        if default["accuracy"] >= fitted["accuracy"] and default["samples"] <= fitted["samples"]:
+            found.append(
+                f"the untrained default has {default['accuracy']:.1%} for {default['samples']:.2f} samples on the same "
+                "questions: it serves as well, so leave `settings` out, or ask for fewer samples"
+            )
+        return found
 
 
 def assess(
@@ -110,8 +130,10 @@ def assess(
         **fit: Of `FittedStopping.fit`: price or samples, labels, select, first_round, round_size.
 
     Raises:
-        SettingsError: As `replay`; a refused fit is no error here.
+        SettingsError: As `replay`, or `splits` is below 1; a refused fit is no error here.
     """
+    if splits < 1:
+        raise SettingsError(f"splits must be at least 1, got {splits!r}")
     cap = pool.cap if max_samples is None else max_samples
     default = optscale(target, confidence, cap, min(2, cap))
     baselines: list[Method] = [
@@ -120,7 +142,8 @@ def assess(
         optscale_0(target, confidence, min(5, cap)),
         AdaptiveConsistency(),
     ]
-    settings = [{**fit}] + [{**_without_goal(fit), "price": price} for price in prices]
+    goal: dict[str, Any] = {key: fit.pop(key) for key in ("price", "samples") if key in fit}
+    goals: list[dict[str, Any]] = [goal, *({"price": price} for price in prices)]
     report = replay(
         pool,
         [method for method in baselines if fits(method, pool)],
@@ -129,13 +152,12 @@ def assess(
         max_samples=cap,
         target=target,
     )
-    runs, refused = [], []
-    for one in settings:
-        values, share = _held_out(pool, {**one, "max_samples": cap}, default, splits, permutations, seed)
-        shown = {key: value for key, value in one.items() if isinstance(value, str | int | float)}
-        runs.append(Runs("fitted", shown, values))
-        refused.append(share)
-    return Assessment(replace(report, runs=(*report.runs, *runs)), tuple(refused))
+    values, refused = _held_out(pool, goals, {**fit, "max_samples": cap}, default, splits, permutations, seed)
+    shown = [
+        {key: value for key, value in {**fit, **one}.items() if isinstance(value, str | int | float)} for one in goals
+    ]
+    runs = [Runs("fitted", settings, found) for settings, found in zip(shown, values, strict=True)]
+    return Assessment(replace(report, runs=(*report.runs, *runs)), (refused,) * len(goals))
 
 
 def learned_method(rule: FittedStopping) -> SessionMethod:
@@ -145,32 +167,36 @@ def learned_method(rule: FittedStopping) -> SessionMethod:
 
 
 def _held_out(
-    pool: Pool, fit: dict[str, Any], default: Rule, splits: int, permutations: int, seed: int
+    pool: Pool,
+    goals: list[dict[str, Any]],
+    fit: dict[str, Any],
+    default: Rule,
+    splits: int,
+    permutations: int,
+    seed: int,
 ) -> tuple[np.ndarray[Any, Any], float]:
-    """Figures of the rule on the halves that it was not fitted to, shape (Q, 8), and how often a fit was refused."""
-    values = np.zeros((len(pool), len(FIGURES)))
+    """Of a rule for each goal: its figures on halves that it was not fitted to, shape (goals, Q, 8); share refused."""
+    values = np.zeros((len(goals), len(pool), len(FIGURES)))
     places = {question.id: place for place, question in enumerate(pool)}
     refused = 0
     for split in range(splits):
         first, second = pool.split(seed=split)
         for fitted_to, measured_on in ((first, second), (second, first)):
             try:
-                method = learned_method(FittedStopping.fit(fitted_to, seed=split, fallback=default, **fit))
+                rules = FittedStopping.fit_many(fitted_to, goals, seed=split, fallback=default, **fit)
+                methods = [learned_method(rule) for rule in rules]
             except SettingsError:
                 refused += 1
-                method = SessionMethod(default, "optscale", round_size=1, select="posterior")
+                methods = [SessionMethod(default, "optscale", round_size=1, select="posterior")] * len(goals)
             found = replay(
                 measured_on,
-                [method],
+                methods,
                 permutations=permutations,
                 seed=seed,
                 max_samples=fit["max_samples"],
                 bootstrap=1,
             )
             rows = [places[name] for name in found.questions]
-            values[rows] += found.runs[0].values
+            for one, runs in zip(values, found.runs, strict=True):
+                one[rows] += runs.values
     return values / splits, refused / (2 * splits)
-
-
-def _without_goal(fit: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fit.items() if key not in ("price", "samples")}

@@ -17,12 +17,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Design", "Paths", "solve", "stopped_at"]
+__all__ = ["Design", "Paths", "net_worths", "reached_at", "reservation", "solve", "stopped_at", "worths_at"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 _CLIP = 4.0
 _TINY = 1e-9
+_THRESHOLDS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +131,36 @@ def stopped_at(columns: list[FloatArray], solved: list[tuple[FloatArray, float]]
         coefficients, intercept = solved[point]
         stop[columns[point] @ coefficients + intercept <= 0.0] = point
     return stop
+
+
+def reservation(paths: Paths, costs: FloatArray) -> float:
+    """The threshold on the first feature, the best score, whose worth less costs is highest on these trajectories.
+
+    If the law of scores were known, and the same for every question, stopping at a constant threshold would be optimal
+    (McCall 1970); it is the plainest rule, and has one number to learn.
+    """
+    best = paths.features[:, :, 0]
+    thresholds = np.unique(np.quantile(best, np.linspace(0.0, 1.0, _THRESHOLDS), method="nearest"))
+    nets = [float(net_worths(paths, costs, reached_at(paths, one)).mean()) for one in thresholds.tolist()]
+    return float(thresholds[int(np.argmax(nets))])
+
+
+def reached_at(paths: Paths, threshold: float) -> NDArray[np.int64]:
+    """The decision point at which each trajectory's best score first has the threshold, else the last, shape (T,)."""
+    reached = paths.features[:, :, 0] >= threshold
+    reached[:, -1] = True
+    first: NDArray[np.int64] = np.argmax(reached, axis=1)
+    return first
+
+
+def worths_at(paths: Paths, stop: NDArray[np.int64]) -> FloatArray:
+    """What each trajectory returns, shape (T,)."""
+    worths: FloatArray = np.take_along_axis(paths.values, stop[:, np.newaxis], axis=1)[:, 0]
+    return worths
+
+
+def net_worths(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> FloatArray:
+    """What each trajectory returns, less what it paid; shape (T,)."""
+    spent = np.concatenate([np.zeros((len(costs), 1)), np.cumsum(costs, axis=1)], axis=1)
+    net: FloatArray = worths_at(paths, stop) - np.take_along_axis(spent, stop[:, np.newaxis], axis=1)[:, 0]
+    return net

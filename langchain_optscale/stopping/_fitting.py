@@ -2,111 +2,153 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.stopping._backward import Design, Paths, solve, stopped_at
+from langchain_optscale.stopping._backward import (
+    Design,
+    Paths,
+    net_worths,
+    reached_at,
+    reservation,
+    solve,
+    stopped_at,
+    worths_at,
+)
+from langchain_optscale.stopping._costs import CandidatePrice
 from langchain_optscale.stopping._stage import Stage
-from langchain_optscale.stopping._trajectories import Recording
-from langchain_optscale.stopping.fitted import CandidatePrice
+from langchain_optscale.stopping._trajectories import Recording, in_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from langchain_optscale.stopping._backward import FloatArray
-    from langchain_optscale.stopping._trajectories import Amounts
 
-__all__ = ["FEWEST_QUESTIONS", "Plan", "fit"]
+__all__ = ["FEWEST_QUESTIONS", "Fitting", "Plan"]
 
 FEWEST_QUESTIONS = 25
-"""Below it a fit is refused: on fewer it was no better than a fixed number of candidates."""
+"""Below it a fit is refused. With as many, and with labels, fits gained as much as they lost against the untrained
+default, at its price: `benchmarks.learning_curve`."""
 
 _FOLDS = 5
-_RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+_RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
+_TRAJECTORIES, _FEWEST_ORDERS, _MOST_ORDERS = 4800, 4, 12
 _PRICES = tuple(np.geomspace(0.0005, 0.2, 18).tolist())
-_MIDDLE_PRICE = 0.01
+_MIDDLE_PRICE, _MIDDLE_RIDGE = 0.01, 300.0
 _BISECTIONS = 12
+_ROUNDS = 2
 _ROUNDING = 1e-12
-_LEAST_SIGNAL = 2.0
-"""In standard errors over questions: see `_Folds.signal`."""
+_LEAST_SIGNAL = 2.4
+"""In standard errors over questions. The largest of three numbers that are standard normal without any signal passes it
+with a probability of at most 2.5 %."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """The arguments of `FittedStopping.fit`."""
 
-    price: CandidatePrice | None
-    samples: float | None
-    labels: Literal["gold", "none"]
-    max_samples: int | None
-    select: str | None
-    first_round: int
-    round_size: int
-    orders: int
-    seed: int
+    price: CandidatePrice | float | None = None
+    samples: float | None = None
+    labels: Literal["gold", "none"] = "gold"
+    max_samples: int | None = None
+    select: str | None = None
+    first_round: int = 1
+    round_size: int = 1
+    orders: int | None = None
+    seed: int = 0
 
 
-def fit(questions: tuple[Any, ...], plan: Plan) -> dict[str, Any]:
-    """The fields of the fitted rule, `fallback` excepted.
+class Fitting:
+    """A pool made ready for fits: its trajectories are decomposed once for all prices and budgets.
+
+    Args:
+        questions: The pool's.
+        plan: Of its goal, `price` and `samples`, nothing is used.
 
     Raises:
         SettingsError: As `FittedStopping.fit`.
     """
-    cap = _checked_cap(questions, plan)
-    recording = Recording(questions, plan.labels)
-    points = _points(plan, cap)
-    reference = _best_of_cap(questions, cap) if recording.labelled else None
-    drafts = []
-    for select in _selections(plan, with_answers=recording.with_answers):
-        paths, amounts = recording.paths(points, select, plan.orders, plan.seed)
-        folds = _Folds(paths)
-        price, ridge = _chosen(plan, folds, amounts, points, reference)
-        costs = amounts.costs(price)
-        drafts.append(_Draft(select, paths, price, ridge, costs, folds.stops(costs, ridge), folds.signal(ridge)))
-    best = max(drafts, key=lambda draft: draft.merit(plan, points, reference))
-    paths, price, costs, ridge = best.paths, best.price, best.costs, best.ridge
-    _refuse_without_signal(best.signal)
-    designs = [Design(paths.features[:, point]) for point in range(len(points) - 1)]
-    solved = solve(designs, paths, costs, ridge)
-    return {
-        "points": points,
-        "stages": tuple(Stage.of(design, *one) for design, one in zip(designs, solved, strict=True)),
-        "calibration": recording.calibration,
-        "select": best.select,
-        "with_answers": recording.with_answers,
-        "price": price,
-        "labels": plan.labels,
-        "questions": len(questions),
-    }
 
+    def __init__(self, questions: tuple[Any, ...], plan: Plan) -> None:
+        self._cap = _checked_cap(questions, plan)
+        self._recording = Recording(questions, plan.labels, plan.select)
+        self._plan = plan
+        self._points = _points(plan, self._cap)
+        orders = plan.orders or min(_MOST_ORDERS, max(_FEWEST_ORDERS, _TRAJECTORIES // len(questions)))
+        self._paths, self._amounts = self._recording.paths(self._points, orders, plan.seed)
+        self._folds = _Folds(self._paths)
+        signals = [self._recording.signal(), self._folds.signal(_MIDDLE_RIDGE)]
+        _refuse_without_signal(max(signals + [self._folds.gain()] * self._recording.labelled))
+        self._designs = [Design(self._paths.features[:, point]) for point in range(len(self._points) - 1)]
 
-@dataclass(frozen=True, eq=False)
-class _Draft:
-    """A fit for one selection, with where each trajectory stops under a fit to the other folds."""
+    def fields(self, price: CandidatePrice | float | None, samples: float | None) -> dict[str, Any]:
+        """The fields of the rule for a price, for a mean number of samples, or at parity; `fallback` excepted.
 
-    select: str
-    paths: Paths
-    price: CandidatePrice
-    ridge: float
-    costs: FloatArray
-    stop: NDArray[np.int64]
-    signal: float
+        Raises:
+            SettingsError: As `FittedStopping.fit`.
+        """
+        _check_goal(price, samples, self._cap)
+        found, ridge = self._chosen(CandidatePrice(price) if isinstance(price, float | int) else price, samples)
+        costs = self._amounts.costs(found)
+        if ridge is None:
+            threshold = reservation(self._paths, costs)
+            stages = [Stage.reserved(design, threshold) for design in self._designs]
+        else:
+            solved = solve(self._designs, self._paths, costs, ridge)
+            stages = [Stage.of(design, *one) for design, one in zip(self._designs, solved, strict=True)]
+        return {
+            "points": self._points,
+            "stages": tuple(stages),
+            "calibration": self._recording.calibration,
+            "select": self._recording.select,
+            "with_answers": self._recording.with_answers,
+            "price": found,
+            "labels": self._plan.labels,
+            "questions": len(self._recording.questions),
+        }
 
-    def merit(self, plan: Plan, points: tuple[int, ...], reference: float | None) -> tuple[float, float]:
-        """What selections are compared by: worth at a price, value for a number of samples, or samples at parity."""
-        value = float(_values(self.paths, self.stop).mean())
-        if plan.price is not None:
-            return 1.0, float(_net(self.paths, self.costs, self.stop).mean())
-        if plan.samples is not None or reference is None or value < reference - _ROUNDING:
-            return 0.0, value
-        return 1.0, -float(np.array(points)[self.stop].mean())
+    def _chosen(self, price: CandidatePrice | None, samples: float | None) -> tuple[CandidatePrice, float | None]:
+        """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest.
+
+        Where there are no answers, None is one more penalty: so large that a constant threshold on the best score is
+        left.
+        """
+        if price is not None:
+            return price, self._ridge_at(self._amounts.costs(price))
+        reference = self._recording.best_of(self._cap)
+        if samples is None and reference is None:
+            raise SettingsError(
+                "without right and wrong or answers there is no accuracy to keep: give a price or a number of samples"
+            )
+        amount = _MIDDLE_PRICE
+        for _ in range(_ROUNDS):
+            ridge = self._ridge_at(self._costs_at(amount))
+            stopped = partial(self._stopped, ridge)
+            if samples is not None:
+                amount = _price_of(samples, np.array(self._points), stopped)
+            elif reference is not None:
+                able = [one for one in _PRICES if worths_at(self._paths, stopped(one)).mean() >= reference - _ROUNDING]
+                amount = max(able, default=_PRICES[0])
+        return CandidatePrice(sample=amount), ridge
+
+    def _ridge_at(self, costs: FloatArray) -> float | None:
+        ridges = (*_RIDGES,) if self._recording.with_answers else (*_RIDGES, None)
+        nets = [float(net_worths(self._paths, costs, self._folds.stops(costs, ridge)).mean()) for ridge in ridges]
+        # Of equals the last, which is the plainest.
+        return ridges[max(range(len(ridges)), key=lambda place: (nets[place], place))]
+
+    def _costs_at(self, price: float) -> FloatArray:
+        return self._amounts.costs(CandidatePrice(sample=price))
+
+    def _stopped(self, ridge: float | None, price: float) -> NDArray[np.int64]:
+        return self._folds.stops(self._costs_at(price), ridge)
 
 
 class _Folds:
@@ -123,10 +165,13 @@ class _Folds:
             columns = [design.expanded(paths.features[test, point]) for point, design in enumerate(designs)]
             self._parts.append((test, train, designs, columns))
 
-    def stops(self, costs: FloatArray, ridge: float) -> NDArray[np.int64]:
+    def stops(self, costs: FloatArray, ridge: float | None) -> NDArray[np.int64]:
         """Where each trajectory stops under a fit to the other folds, shape (T,)."""
         stop = np.empty(len(self.paths.groups), dtype=np.int64)
         for test, train, designs, columns in self._parts:
+            if ridge is None:
+                stop[test] = reached_at(self.paths.of(test), reservation(train, costs[~test]))
+                continue
             stop[test] = stopped_at(columns, solve(designs, train, costs[~test], ridge))
         return stop
 
@@ -143,35 +188,44 @@ class _Folds:
                 predicted = columns[point] @ design.regress(train.values[:, point], ridge)
                 realised = self.paths.values[test, point]
                 products[test] += (predicted - predicted.mean()) * (realised - realised.mean())
-        sums = np.bincount(self.paths.groups, products)
-        deviation = float(sums.std(ddof=1))
-        return float(sums.mean()) * math.sqrt(len(sums)) / deviation if deviation > 0 else 0.0
+        return in_errors(np.bincount(self.paths.groups, weights=products).astype(np.float64))
+
+    def gain(self) -> float:
+        """How surely the cap returns more than the first decision point, in standard errors over questions."""
+        gained = self.paths.values[:, -1] - self.paths.values[:, 0]
+        return in_errors(np.bincount(self.paths.groups, weights=gained).astype(np.float64))
 
 
 def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
     if len(questions) < FEWEST_QUESTIONS:
         raise SettingsError(
             f"{len(questions)} questions are too few to learn when to stop: record {FEWEST_QUESTIONS} at least, "
-            "100 or more for a gain that is sure; until then leave `stopping` out"
+            "100 or more for a gain to count on; until then leave `stopping` out"
         )
     fewest = min(len(question.samples) for question in questions)
     cap = fewest if plan.max_samples is None else plan.max_samples
     if not 2 <= cap <= fewest:
         raise SettingsError(f"max_samples must be from 2 to {fewest}, the fewest samples of a question, got {cap}")
-    if plan.price is not None and plan.samples is not None:
-        raise SettingsError("give a price or a mean number of samples, not both")
-    if plan.samples is not None and not 1.0 <= plan.samples <= cap:
-        raise SettingsError(f"samples must be from 1 to the cap of {cap}, got {plan.samples!r}")
-    if plan.select is not None and plan.select not in SELECTIONS:
-        raise SettingsError(f"select must be one of {', '.join(SELECTIONS)}, got {plan.select!r}")
+    _check_goal(plan.price, plan.samples, cap)
+    known = (*SELECTIONS, "evidence")
+    if plan.select is not None and plan.select not in known:
+        raise SettingsError(f"select must be one of {', '.join(known)}, got {plan.select!r}")
     if plan.labels not in ("gold", "none"):
         raise SettingsError(f"labels must be 'gold' or 'none', got {plan.labels!r}")
     for name in ("first_round", "round_size", "orders"):
-        if getattr(plan, name) < 1:
-            raise SettingsError(f"{name} must be at least 1, got {getattr(plan, name)!r}")
+        value = getattr(plan, name)
+        if value is not None and value < 1:
+            raise SettingsError(f"{name} must be at least 1, got {value!r}")
     if any(sample.score is None for question in questions for sample in question.samples):
         raise SettingsError("some samples have no score; where they have a logit, `Pool.scored` makes scores of it")
     return cap
+
+
+def _check_goal(price: CandidatePrice | float | None, samples: float | None, cap: int) -> None:
+    if price is not None and samples is not None:
+        raise SettingsError("give a price or a mean number of samples, not both")
+    if samples is not None and not 1.0 <= samples <= cap:
+        raise SettingsError(f"samples must be from 1 to the cap of {cap}, got {samples!r}")
 
 
 def _points(plan: Plan, cap: int) -> tuple[int, ...]:
@@ -181,73 +235,23 @@ def _points(plan: Plan, cap: int) -> tuple[int, ...]:
     return tuple(points)
 
 
-def _chosen(
-    plan: Plan, folds: _Folds, amounts: Amounts, points: tuple[int, ...], reference: float | None
-) -> tuple[CandidatePrice, float]:
-    """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest."""
+def _price_of(samples: float, counts: NDArray[np.int64], stopped: Callable[[float], NDArray[np.int64]]) -> float:
+    """The price at which about this many samples are spent: of the two that enclose it, the nearer one."""
 
-    def costs_at(price: float) -> FloatArray:
-        return amounts.costs(CandidatePrice(sample=price))
+    def spent(price: float) -> float:
+        return float(counts[stopped(price)].mean())
 
-    def ridge_at(costs: FloatArray) -> float:
-        return max(
-            _RIDGES, key=lambda ridge: (float(_net(folds.paths, costs, folds.stops(costs, ridge)).mean()), ridge)
-        )
-
-    if plan.price is not None:
-        return plan.price, ridge_at(amounts.costs(plan.price))
-    ridge = ridge_at(costs_at(_MIDDLE_PRICE))
-    counts = np.array(points)
-    if plan.samples is not None:
-        low, high = 0.0, 1.0
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2.0 if low else high / 4.0
-            too_many = counts[folds.stops(costs_at(middle), ridge)].mean() > plan.samples
-            low, high = (middle, high) if too_many else (low, middle)
-        return CandidatePrice(sample=high), ridge
-    if reference is None:
-        raise SettingsError("without right and wrong there is no accuracy to keep: give a price or a number of samples")
-    able = [
-        price
-        for price in _PRICES
-        if _values(folds.paths, folds.stops(costs_at(price), ridge)).mean() >= reference - _ROUNDING
-    ]
-    return CandidatePrice(sample=max(able, default=_PRICES[0])), ridge
-
-
-def _selections(plan: Plan, *, with_answers: bool) -> tuple[str, ...]:
-    if plan.select is not None:
-        return (plan.select,)
-    return ("vote", "weighted_vote", "best") if with_answers else ("best",)
-
-
-def _values(paths: Paths, stop: NDArray[np.int64]) -> FloatArray:
-    """What each trajectory returns, shape (T,)."""
-    values: FloatArray = np.take_along_axis(paths.values, stop[:, np.newaxis], axis=1)[:, 0]
-    return values
-
-
-def _net(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> FloatArray:
-    """What each trajectory returns, less what it paid; shape (T,)."""
-    spent = np.concatenate([np.zeros((len(costs), 1)), np.cumsum(costs, axis=1)], axis=1)
-    net: FloatArray = _values(paths, stop) - np.take_along_axis(spent, stop[:, np.newaxis], axis=1)[:, 0]
-    return net
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0 if low else high / 4.0
+        low, high = (middle, high) if spent(middle) > samples else (low, middle)
+    return min((high, low), key=lambda price: abs(spent(price) - samples))
 
 
 def _refuse_without_signal(signal: float) -> None:
     if signal < _LEAST_SIGNAL:
         raise SettingsError(
-            "these candidates do not tell when to stop: on questions left out, their scores and answers do not show "
-            f"which prefixes are right ({signal:.1f} standard errors, {_LEAST_SIGNAL:.1f} are asked for); "
-            "leave `stopping` out, or record more questions or use a better verifier"
+            "these candidates do not tell when to stop: neither their scores nor their answers show which of them are "
+            f"right ({signal:.1f} standard errors, {_LEAST_SIGNAL:.1f} are asked for); leave `stopping` out, or record "
+            "more questions or use a better verifier"
         )
-
-
-def _best_of_cap(questions: Sequence[Any], cap: int) -> float:
-    """Accuracy of best-of-N at the cap, averaged over the order of equal scores, in the recorded order."""
-    right = []
-    for question in questions:
-        drawn = question.samples[:cap]
-        best = max(sample.score for sample in drawn)
-        right.append(np.mean([bool(sample.correct) for sample in drawn if sample.score == best]))
-    return math.fsum(right) / len(right)

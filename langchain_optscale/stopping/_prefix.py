@@ -7,7 +7,8 @@ With answers the numbers are about the *leader*, the answer of the candidate tha
     score_share                its share of all calibrated scores
     leader_score               its mean calibrated score
     leader_odds                log-odds of its posterior, where a candidate multiplies its answer's odds by
-                               8 c / (1 - c), c its calibrated score, and "none of these" keeps odds of 1
+                               8 c / (1 - c), c its calibrated score, and "none of these" keeps odds of 1: the
+                               evidence of `answers.EvidenceVote`
     best, mean                 highest and mean calibrated score
     distinct, unanswered       distinct answers / n, candidates without an answer / n
 
@@ -23,10 +24,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from langchain_optscale.answers.evidence import AGREEMENT, EvidenceVote, log_odds
+from langchain_optscale.answers.selection import SELECTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ANSWER_FEATURES", "SCORE_FEATURES", "answer_features", "score_features"]
+    from langchain_optscale.answers.selection import Selection
+
+__all__ = ["ANSWER_FEATURES", "SCORE_FEATURES", "answer_features", "leading", "score_features", "selection_of"]
 
 ANSWER_FEATURES = (
     "share",
@@ -43,10 +49,29 @@ ANSWER_FEATURES = (
 )
 SCORE_FEATURES = ("best", "lead", "mean", "spread", "stale")
 
-_AGREEMENT = 8.0
 _MOST_ODDS = 12.0
-_LEAST = 1e-6
-_MOST = 1.0 - _LEAST
+_CONSTANT = math.log(AGREEMENT)
+
+
+def selection_of(select: str | EvidenceVote) -> Selection:
+    """What the `select` of a learned rule stands for."""
+    return SELECTIONS[select] if isinstance(select, str) else select
+
+
+def leading(
+    selection: Selection, answers: Sequence[str | None], scores: Sequence[float], calibrated: Sequence[float]
+) -> int:
+    """The place of the candidate that the selection would return now.
+
+    Args:
+        selection: Of `selection_of`.
+        answers: Canonical answers in order of arrival, at least one.
+        scores: As many.
+        calibrated: As many; spares calibrating the scores again.
+    """
+    if isinstance(selection, EvidenceVote):
+        return selection.among(answers, scores, calibrated)
+    return selection.position(answers, scores)
 
 
 def answer_features(answers: Sequence[str | None], calibrated: Sequence[float], leader: int) -> list[float]:
@@ -80,9 +105,7 @@ def answer_features(answers: Sequence[str | None], calibrated: Sequence[float], 
                 continue
             key = place
         score = calibrated[place]
-        # Written out, since this loop runs after every verdict.
-        odds = score / (1.0 - score) if _LEAST < score < _MOST else (_LEAST if score <= _LEAST else 1.0 / _LEAST)
-        evidence = math.log(_AGREEMENT * odds)
+        evidence = _CONSTANT + log_odds(score)
         tally = tallies.get(key)
         if tally is None:
             tallies[key] = [1.0, score, evidence]

@@ -19,6 +19,7 @@ __all__ = ["Stage"]
 _CLIP = 4.0
 _SLACK = 0.25
 _LEAST_SLACK = 0.05
+_ROUNDING = 1e-12
 _ARRAYS = ("centre", "spread", "low", "high", "linear")
 
 
@@ -71,6 +72,24 @@ class Stage:
             tuple(tuple(row) for row in quadratic.tolist()),
             tuple(design.centre.tolist()),
             tuple(design.spread.tolist()),
+            tuple(design.low.tolist()),
+            tuple(design.high.tolist()),
+        )
+
+    @classmethod
+    def reserved(cls, design: Design, threshold: float) -> Stage:
+        """The stage that stops where the first feature, the best score, has the threshold.
+
+        Its advantage is how far the best score is below.
+        """
+        size = design.centre.size
+        zeros = (0.0,) * size
+        return cls(
+            threshold - _ROUNDING,
+            (-1.0, *zeros[1:]),
+            (zeros,) * size,
+            zeros,
+            (1.0,) * size,
             tuple(design.low.tolist()),
             tuple(design.high.tolist()),
         )

@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from langchain_optscale.answers.evidence import EvidenceVote
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stats.calibration import IsotonicCalibration
 from langchain_optscale.stopping._backward import Paths
-from langchain_optscale.stopping._prefix import answer_features, score_features
+from langchain_optscale.stopping._costs import Amounts
+from langchain_optscale.stopping._prefix import answer_features, leading, score_features, selection_of
 
 if TYPE_CHECKING:
     from langchain_optscale.stats.calibration import Calibration
     from langchain_optscale.stopping._backward import FloatArray
-    from langchain_optscale.stopping.fitted import CandidatePrice
 
-__all__ = ["Amounts", "Recording"]
-
-
-@dataclass(frozen=True, eq=False)
-class Amounts:
-    """What going on to the next decision point consumes, each of shape (T, P - 1).
-
-    Attributes:
-        samples: Candidates.
-        tokens: Their tokens, None where a sample has none.
-        longest: Tokens of the longest of them, None likewise.
-    """
-
-    samples: FloatArray
-    tokens: FloatArray | None
-    longest: FloatArray | None
-
-    def costs(self, price: CandidatePrice) -> FloatArray:
-        """What that costs, shape (T, P - 1).
-
-        Raises:
-            SettingsError: The price is of tokens or seconds, and there are no tokens.
-        """
-        costs = price.sample * self.samples
-        if not (price.token or price.second):
-            return costs
-        if self.tokens is None or self.longest is None:
-            raise SettingsError("a price of tokens or seconds needs a pool whose samples have tokens")
-        return costs + price.token * self.tokens + price.second * price.seconds_per_token * self.longest
+__all__ = ["Recording", "in_errors"]
 
 
 class Recording:
@@ -56,12 +29,15 @@ class Recording:
     Args:
         questions: Each with `samples`, every sample with a score.
         labels: As in `FittedStopping.fit`.
+        select: The same.
 
     Raises:
         SettingsError: Right and wrong are asked for and not recorded, or all samples are alike.
     """
 
-    def __init__(self, questions: tuple[Any, ...], labels: Literal["gold", "none"]) -> None:
+    def __init__(
+        self, questions: tuple[Any, ...], labels: Literal["gold", "none"] = "gold", select: str | None = None
+    ) -> None:
         samples = [sample for question in questions for sample in question.samples]
         labelled = labels == "gold" and all(sample.correct is not None for sample in samples)
         self.questions = questions
@@ -71,14 +47,49 @@ class Recording:
         self.labelled = labelled
         self.worths = [self._worths(question) for question in questions]
         self.calibration = self._calibration(samples) if labelled or self.with_answers else None
+        name = select or ("evidence" if self.with_answers else "best")
+        self.select = EvidenceVote(self.calibration) if name == "evidence" else name
+        self._selection = selection_of(self.select)
         self._counted = all(sample.tokens is not None for sample in samples)
 
-    def paths(self, points: tuple[int, ...], select: str, orders: int, seed: int) -> tuple[Paths, Amounts]:
-        """Every question in random orders, seen at the decision points by a search that selects in this manner.
+    def best_of(self, cap: int) -> float | None:
+        """Mean worth of the best score of `cap` samples, over all ways to draw them; None where worths are scores.
+
+        Of S samples in groups of equal scores, b of them above group g, the best of `cap` lies in g with probability
+        (C(S - b, cap) - C(S - b - |g|, cap)) / C(S, cap).
+        """
+        if not (self.labelled or self.with_answers):
+            return None
+        means = []
+        for question, worths in zip(self.questions, self.worths, strict=True):
+            groups: dict[float, list[float]] = {}
+            for sample, worth in zip(question.samples, worths, strict=True):
+                groups.setdefault(sample.score, []).append(worth)
+            left, mean = len(worths), 0.0
+            for score in sorted(groups, reverse=True):
+                group = groups[score]
+                ways = math.comb(left, cap) - math.comb(left - len(group), cap)
+                mean += ways / math.comb(len(worths), cap) * math.fsum(group) / len(group)
+                left -= len(group)
+            means.append(mean)
+        return math.fsum(means) / len(means)
+
+    def signal(self) -> float:
+        """How surely a higher score is worth more than a lower one of the same question, in standard errors.
+
+        Of each question the covariance of score and worth; about a standard normal number where scores tell nothing.
+        """
+        covariances = []
+        for question, worths in zip(self.questions, self.worths, strict=True):
+            scores = np.array([sample.score for sample in question.samples], dtype=np.float64)
+            covariances.append(float((scores - scores.mean()) @ np.array(worths)))
+        return in_errors(np.array(covariances))
+
+    def paths(self, points: tuple[int, ...], orders: int, seed: int) -> tuple[Paths, Amounts]:
+        """Every question in random orders, seen at the decision points.
 
         Args:
             points: Numbers of candidates, ascending.
-            select: A name of `SELECTIONS`.
             orders: For each question.
             seed: Of the orders.
         """
@@ -87,7 +98,7 @@ class Recording:
         for group, question in enumerate(self.questions):
             for _ in range(orders):
                 order = generator.permutation(len(question.samples))[: points[-1]].tolist()
-                rows, worths = self._seen(group, order, points, select)
+                rows, worths = self._seen(group, order, points)
                 features.append(rows)
                 values.append(worths)
                 groups.append(group)
@@ -101,9 +112,7 @@ class Recording:
             amounts = Amounts(steps, total, np.stack([part.max(axis=1) for part in parts], axis=1))
         return Paths(np.array(features), np.array(values), np.array(groups)), amounts
 
-    def _seen(
-        self, group: int, order: list[int], points: tuple[int, ...], select: str
-    ) -> tuple[list[list[float]], list[float]]:
+    def _seen(self, group: int, order: list[int], points: tuple[int, ...]) -> tuple[list[list[float]], list[float]]:
         """Features and worth at every decision point of one trajectory."""
         samples, worths = self.questions[group].samples, self.worths[group]
         answers = [samples[place].answer for place in order]
@@ -111,7 +120,7 @@ class Recording:
         known = scores if self.calibration is None else [self.calibration(score) for score in scores]
         rows, values = [], []
         for n in points:
-            leader = SELECTIONS[select].position(answers[:n], scores[:n])
+            leader = leading(self._selection, answers[:n], scores[:n], known[:n])
             rows.append(
                 answer_features(answers[:n], known[:n], leader) if self.with_answers else score_features(known[:n])
             )
@@ -133,3 +142,13 @@ class Recording:
         if len(set(labels)) < 2:
             raise SettingsError("all recorded samples are alike, right or wrong: there is nothing to learn from them")
         return IsotonicCalibration.fit([float(sample.score) for sample in samples], labels)
+
+
+def in_errors(values: FloatArray) -> float:
+    """The mean in its standard errors, 0 where all values are equal.
+
+    Args:
+        values: Shape (Q,), one for each question.
+    """
+    deviation = float(values.std(ddof=1))
+    return float(values.mean()) * math.sqrt(len(values)) / deviation if deviation > 0 else 0.0

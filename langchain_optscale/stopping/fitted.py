@@ -11,7 +11,6 @@ taken off (`_backward` has the equations; Longstaff and Schwartz 2001), and stop
 from __future__ import annotations
 
 import json
-import math
 import zipfile
 from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
@@ -19,10 +18,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_optscale.answers.evidence import EvidenceVote
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records import Decision, StopReason
-from langchain_optscale.stopping._prefix import ANSWER_FEATURES, SCORE_FEATURES, answer_features, score_features
+from langchain_optscale.stopping._costs import CandidatePrice
+from langchain_optscale.stopping._prefix import (
+    ANSWER_FEATURES,
+    SCORE_FEATURES,
+    answer_features,
+    leading,
+    score_features,
+    selection_of,
+)
 from langchain_optscale.stopping._stage import Stage
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.presets import optscale
@@ -40,33 +48,6 @@ _FORMAT = "langchain-optscale/fitted-stopping"
 _VERSION = 1
 
 
-@dataclass(frozen=True)
-class CandidatePrice:
-    """What candidates are worth in units of the value: of accuracy, or of graded quality.
-
-    `CandidatePrice(sample=0.01)` goes on as long as one more candidate is expected to add one point of accuracy.
-
-    Attributes:
-        sample: Of one candidate, at least 0.
-        token: Of one generated token, at least 0; the pool must have tokens.
-        second: Of one second of waiting, at least 0: a round takes `seconds_per_token` times its longest candidate.
-        seconds_per_token: For `second`, at least 0.
-
-    Raises:
-        SettingsError: A number is negative or not finite.
-    """
-
-    sample: float = 0.0
-    token: float = 0.0
-    second: float = 0.0
-    seconds_per_token: float = 0.02
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, float | int) or not 0.0 <= value < math.inf:
-                raise SettingsError(f"{name} of a price must be a finite number of at least 0, got {value!r}")
-
-
 @dataclass(frozen=True, repr=False)
 class FittedStopping(Rule):
     """Stops when one more round is not worth its price, as learned from recorded candidates.
@@ -81,7 +62,7 @@ class FittedStopping(Rule):
         points: Numbers of scores at which it decides, ascending; the last is the cap.
         stages: One for each point but the last.
         calibration: Turns a score into the probability of being right; None leaves scores as they are.
-        select: A name of `answers.selection.SELECTIONS`.
+        select: A name of `answers.SELECTIONS`, or an `EvidenceVote` with the same calibration: give it to the search.
         with_answers: Whether it looks at answers.
         price: What it was fitted for.
         labels: "gold" where it learned from what is right, "none" where from what the whole budget would choose.
@@ -95,7 +76,7 @@ class FittedStopping(Rule):
     points: tuple[int, ...]
     stages: tuple[Stage, ...]
     calibration: Calibration | None = None
-    select: str = "best"
+    select: str | EvidenceVote = "best"
     with_answers: bool = False
     price: CandidatePrice = field(default_factory=CandidatePrice)
     labels: Literal["gold", "none"] = "gold"
@@ -110,17 +91,17 @@ class FittedStopping(Rule):
             and self.points[0] >= 1
             and all(a < b for a, b in pairwise(self.points))
             and all(len(stage.linear) == size for stage in self.stages)
-            and self.select in SELECTIONS
+            and (self.select in SELECTIONS or self.select == EvidenceVote(self.calibration))
             and isinstance(self.fallback, Rule)
         )
         if not sound:
             raise SettingsError("a fitted rule needs ascending decision points with a stage for each but the last")
 
     def __repr__(self) -> str:
-        prices = {"sample": self.price.sample, "token": self.price.token, "second": self.price.second}
+        prices = {name: getattr(self.price, name) for name in ("sample", "token", "second")}
         price = ", ".join(f"{name}={value:g}" for name, value in prices.items() if value)
         return (
-            f"FittedStopping(<{self.questions} questions>, max_samples={self.points[-1]}, select={self.select!r}, "
+            f"FittedStopping(<{self.questions} questions>, max_samples={self.points[-1]}, select={self._select!r}, "
             f"{price or 'free'})"
         )
 
@@ -136,7 +117,7 @@ class FittedStopping(Rule):
         select: str | None = None,
         first_round: int = 1,
         round_size: int = 1,
-        orders: int = 12,
+        orders: int | None = None,
         seed: int = 0,
         fallback: Rule | None = None,
     ) -> FittedStopping:
@@ -146,16 +127,17 @@ class FittedStopping(Rule):
             pool: Questions with recorded samples, such as `evaluation.pools.read_pool` reads: every sample has a score.
             price: What a candidate is worth, in units of accuracy; a number is `CandidatePrice(sample=...)`.
             samples: Or the mean number of candidates to spend: the price that spends it is found by cross-validation.
-                With neither, the highest price at which cross-validated accuracy is not below best-of-N at the cap.
+                With neither, the highest price at which cross-validated accuracy is not below best-of-N at the cap;
+                without labels, agreement with the whole budget's choice stands for accuracy.
             labels: "gold" learns from what is right; "none" from what the whole recorded budget would choose by vote,
                 or by score where there are no answers.
             max_samples: The cap; None takes the fewest samples of a question.
-            select: What the search will return: "best", "vote", "weighted_vote" or "posterior". None takes "vote" where
-                samples have answers, else "best".
+            select: What the search will return: "best", "vote", "weighted_vote", "posterior", or "evidence", the
+                `EvidenceVote` of calibrated scores. None takes "evidence" where samples have answers, else "best".
             first_round: The first decision point.
             round_size: Candidates between two decision points: rounds of k decide k times less often, and are k times
                 faster where a round is drawn at once.
-            orders: Random orders of each question's samples.
+            orders: Random orders of each question's samples; None takes 12, and fewer of more than 400 questions.
             seed: Of the orders.
             fallback: Decides outside of what was fitted; None takes `optscale()`.
 
@@ -166,11 +148,11 @@ class FittedStopping(Rule):
             SettingsError: There are too few questions, the data carry no signal about when to stop, a number is out of
                 range, or the pool lacks what is needed.
         """
-        from langchain_optscale.stopping._fitting import Plan, fit
-
-        plan = Plan(
-            price=CandidatePrice(sample=price) if isinstance(price, int | float) else price,
-            samples=samples,
+        goal = {"price": price, "samples": samples}
+        return cls.fit_many(
+            pool,
+            [goal],
+            fallback=fallback,
             labels=labels,
             max_samples=max_samples,
             select=select,
@@ -178,11 +160,27 @@ class FittedStopping(Rule):
             round_size=round_size,
             orders=orders,
             seed=seed,
-        )
-        return cls(**fit(tuple(pool), plan), fallback=optscale() if fallback is None else fallback)
+        )[0]
+
+    @classmethod
+    def fit_many(
+        cls, pool: Iterable[Any], goals: Sequence[Mapping[str, Any]], *, fallback: Rule | None = None, **settings: Any
+    ) -> list[FittedStopping]:
+        """Rules for several goals, such as a frontier of prices, for little more work than one.
+
+        Args:
+            pool: As in `fit`; so are `fallback`, `settings` and what is raised.
+            goals: Of each rule `price` or `samples`, or neither.
+            fallback: Decides outside of what was fitted.
+            **settings: The others of `fit`.
+        """
+        from langchain_optscale.stopping._fitting import Fitting, Plan
+
+        fitting = Fitting(tuple(pool), Plan(**{**settings, **goals[0]}))
+        rule = optscale() if fallback is None else fallback
+        return [cls(**fitting.fields(goal.get("price"), goal.get("samples")), fallback=rule) for goal in goals]
 
     def __call__(self, history: History) -> Decision:
-        """Stop where going on is not worth its price."""
         n = history.n
         place = bisect_right(self.points, n) - 1
         if place < 0:
@@ -196,12 +194,12 @@ class FittedStopping(Rule):
         outside = self.stages[place].outside(numbers)
         if outside is not None:
             decision = self.fallback(history)
-            figures = {f"outside fitted: {self._names[outside]}": numbers[outside], **decision.figures}
+            names = ANSWER_FEATURES if self.with_answers else SCORE_FEATURES
+            figures = {f"outside fitted: {names[outside]}": numbers[outside], **decision.figures}
             return Decision(decision.stop, decision.reason, decision.draw, decision.optimal_n, decision.rule, figures)
-        advantage = self.stages[place].advantage(numbers)
-        figures = {"advantage": advantage}
+        gain = self.stages[place].advantage(numbers)
         ahead = self.points[place + 1] - n
-        return self._decision(StopReason.MARGINAL_GAIN, figures, stop=advantage <= 0.0, draw=ahead)
+        return self._decision(StopReason.MARGINAL_GAIN, {"advantage": gain}, stop=gain <= 0.0, draw=ahead)
 
     @property
     def max_samples(self) -> int | None:
@@ -221,7 +219,7 @@ class FittedStopping(Rule):
             "points": list(self.points),
             "stages": [stage.to_dict() for stage in self.stages],
             "calibration": self.calibration and self.calibration.to_dict(),
-            "select": self.select,
+            "select": self._select,
             "with_answers": self.with_answers,
             "price": asdict(self.price),
             "labels": self.labels,
@@ -241,21 +239,30 @@ class FittedStopping(Rule):
             given["points"] = tuple(given["points"])
             given["stages"] = tuple(Stage.from_dict(stage) for stage in given["stages"])
             given["calibration"] = given["calibration"] and Calibration.from_dict(given["calibration"])
+            if given["select"] == "evidence":
+                given["select"] = EvidenceVote(given["calibration"])
             given["price"] = CandidatePrice(**given["price"])
             return cls(**given)
         except (KeyError, TypeError, AttributeError, SettingsError) as error:
             raise InvalidRecordError(f"the fitted rule is damaged: {error!r}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a file: an npz of plain arrays, with the rest as JSON text in it; nothing is pickled."""
+        """Write it to a file: an npz of plain arrays, with the rest as JSON text in it; nothing is pickled.
+
+        Raises:
+            SettingsError: The file cannot be written.
+        """
         import numpy as np  # loaded only where a learned rule is used
 
         data = self.to_dict()
         stages = data.pop("stages")
         arrays: dict[str, Any] = {name: np.array([stage[name] for stage in stages]) for name in stages[0]}
         header = json.dumps({"format": _FORMAT, **data}, allow_nan=False)
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
+        try:
+            with Path(path).open("wb") as file:
+                np.savez_compressed(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FittedStopping:
@@ -284,12 +291,12 @@ class FittedStopping(Rule):
         return rule
 
     @property
-    def _names(self) -> tuple[str, ...]:
-        return ANSWER_FEATURES if self.with_answers else SCORE_FEATURES
+    def _select(self) -> str:
+        return self.select if isinstance(self.select, str) else "evidence"
 
     def _features(self, answers: Sequence[str | None], scores: Sequence[float]) -> list[float]:
         known = answers or (None,) * len(scores)
         calibrated = [score if self.calibration is None else self.calibration(score) for score in scores]
         if not self.with_answers:
             return score_features(calibrated)
-        return answer_features(known, calibrated, SELECTIONS[self.select].position(known, scores))
+        return answer_features(known, calibrated, leading(selection_of(self.select), known, scores, calibrated))

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from langchain_optscale import ChatOptScale, OptScale, SettingsError
-from langchain_optscale.stopping import FittedStopping, TokenBudget
+from langchain_optscale.answers import EvidenceVote
+from langchain_optscale.stopping import FittedStopping, History, TokenBudget
 from tests.unit_tests.fakes import PlainPolicy
 from tests.unit_tests.stopping.test_fitted import voted
 
@@ -80,3 +81,40 @@ def test_the_rule_is_json_in_a_session(rule):
     search = OptScale(policy=POLICY, verifier=read, stopping=rule)
     session = search.session()
     assert type(session).from_dict(json.loads(json.dumps(session.to_dict()))).stopping == rule
+
+
+def test_a_chat_model_obeys_the_rule_of_a_file(tmp_path):
+    rule = FittedStopping.fit(voted(80), price=0.03, orders=4)
+    rule.save(tmp_path / "rule.npz")
+
+    def last(text):
+        return text.split()[-1]
+
+    texts = ["0.45 is eight", "0.70 is seven", "0.40 is nine", *["0.75 is seven", "0.72 is seven"] * 5]
+    policy = PlainPolicy(texts=texts)
+    model = ChatOptScale(policy=policy, verifier=read, settings=tmp_path / "rule.npz", extract=last, seed=0)
+    assert model.stopping == rule
+    assert model.select == rule.select == EvidenceVote(rule.calibration)
+    message = model.invoke("q", {"max_concurrency": 1})
+    found = message.response_metadata["optscale"]
+    assert 1 < found["n"] < rule.max_samples
+    scores = tuple(found["scores"])
+    answers = tuple(last(text) for text in texts[: found["n"]])
+    # By hand, candidate after candidate: the rule goes on until the last one, and stops there.
+    stops = [
+        rule(History(scores=scores[:n], answers=answers[:n], max_samples=model.max_samples)).stop
+        for n in range(1, found["n"] + 1)
+    ]
+    assert stops == [False] * (found["n"] - 1) + [True]
+    # And what it valued is what is returned.
+    place = rule.select.position(answers, scores)
+    assert message.text == texts[place]
+
+
+def test_the_name_of_another_selection_is_refused_beside_evidence():
+    rule = FittedStopping.fit(voted(60), price=0.01, orders=4)
+    for select in ("posterior", EvidenceVote()):
+        with pytest.raises(SettingsError, match="fitted for select=EvidenceVote"):
+            OptScale(policy=POLICY, verifier=read, stopping=rule, select=select)
+    again = OptScale(policy=POLICY, verifier=read, stopping=rule, select=EvidenceVote(rule.calibration))
+    assert again.select == rule.select
