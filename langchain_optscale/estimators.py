@@ -12,8 +12,22 @@ if TYPE_CHECKING:
 __all__ = ["default_estimator", "known_estimators", "no_scores", "plain"]
 
 
-def default_estimator(prior: ScorePrior | None) -> Estimator:
-    """Maximum likelihood, or maximum a posteriori where a prior is given."""
+def default_estimator(prior: ScorePrior | None, *, looks_ahead: bool = False) -> Estimator:
+    """The estimator where none is named.
+
+    Args:
+        prior: What is believed beforehand, None for nothing.
+        looks_ahead: Whether the rule asks what the next candidates will bring: a point estimate from a few scores knows
+            too little of that.
+
+    Returns:
+        `Posterior` where the rule looks ahead, else the paper's: maximum a posteriori with a prior, maximum likelihood
+        without.
+    """
+    if looks_ahead:
+        from langchain_optscale.stats.posterior import Posterior
+
+        return Posterior()
     from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
 
     return MaximumLikelihood() if prior is None else MaximumAPosteriori()

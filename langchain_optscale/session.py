@@ -43,8 +43,9 @@ class Session:
 
     Args:
         stopping: The rule that decides. The cap `max_samples` is enforced beside it.
-        estimator: How the score distribution is estimated from scores; by default maximum likelihood, or maximum
-            a posteriori where a prior is given.
+        estimator: How the score distribution is estimated from scores. By default `Posterior` where a part of the rule
+            looks ahead, as `Hopeless` and `MarginalGain` do; else maximum likelihood, or maximum a posteriori where a
+            prior is given.
         prior: What is believed about this question's scores beforehand; handed to the estimator.
         max_samples: The most candidates that are ever asked for, at least 1.
         first_round: Candidates in the first round, at least 1; raised to the rule's own `min_samples`.
@@ -72,7 +73,7 @@ class Session:
         if prior is not None and not all(hasattr(prior, name) for name in ("mu", "sigma", "mu_std", "sigma_std")):
             raise SettingsError(f"prior must have mu, sigma, mu_std and sigma_std, as FixedPrior has, got {prior!r}")
         self.stopping = stopping
-        self.estimator = default_estimator(prior) if estimator is None else estimator
+        self.estimator = estimator or default_estimator(prior, looks_ahead=any(p.looks_ahead for p in stopping.parts()))
         self.prior = prior
         self.max_samples = max_samples
         cap = MaxSamples(max_samples)
@@ -86,7 +87,8 @@ class Session:
         self._round_of: dict[int, int] = {}
         self._pending: set[int] = set()
         self._scores: dict[int, float] = {}
-        self.estimator((), prior)  # an estimator that does not go with the prior says so now, not in mid-search
+        if estimator is not None or prior is not None:
+            self.estimator((), prior)  # what does not go together says so now, not in mid-search
         self._known: dict[str, Any] = {
             "max_samples": max_samples,
             "estimator": self.estimator,

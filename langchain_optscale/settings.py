@@ -102,8 +102,8 @@ class SearchSettings(BaseModel):
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
             this is not given, the rule's cap counts.
         stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, first_round)`.
-        estimator: How the score distribution is estimated; None takes maximum likelihood, or maximum a posteriori
-            with a `prior`.
+        estimator: How the score distribution is estimated; None takes `Posterior` for a rule that looks ahead, as the
+            default does, else maximum likelihood, or maximum a posteriori with a `prior`.
         prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
         extract: Finds the answer in a candidate: an extractor such as `BoxedAnswer()`, a name of
             `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or

@@ -95,6 +95,10 @@ class Rule(ABC):
 
     _known: ClassVar[dict[str, type[Rule]]] = {}
 
+    looks_ahead: ClassVar[bool] = False
+    """Whether it asks what the next candidates will bring. A search then estimates by `Posterior`, if nobody says
+    otherwise."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Rule._known[cls._key()] = cls

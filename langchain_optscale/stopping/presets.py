@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping.answer_rules import AnswerConfidence
 from langchain_optscale.stopping.budgets import MaxSamples, MinSamples
-from langchain_optscale.stopping.score_rules import OptimalN, TargetReached
+from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
 
 if TYPE_CHECKING:
     from langchain_optscale.stopping.base import Rule
@@ -45,21 +45,27 @@ def paper(target: float = 0.95, confidence: float = 0.95, max_samples: int = 16,
 def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 16, first_round: int = 2) -> Rule:
     """The default: stop once the goal is met, or once more candidates are not worth their price.
 
-    Differs from `paper` in two ways. A candidate which reaches the target ends the search at once: the goal is met
-    then, whatever N* says. And where candidates carry answers, agreement counts as evidence beside the scores: the
-    search ends when the leading answer is right with probability `confidence`, or when no number of further candidates
-    is expected to raise that probability by 0.01 each. The constants were chosen on halves of recorded pools;
-    `make bench_preset` and `docs/benchmarks.md` have the figures of the other halves.
+    Differs from `paper` in three ways. A candidate which reaches the target ends the search at once: the goal is met
+    then, whatever N* says. A target that is out of reach, with probability `confidence`, ends it too, unless the next
+    candidate is expected to raise the best score by 0.01 for its own sake. And where candidates carry answers,
+    agreement counts as evidence beside the scores: the search ends when the leading answer is right with probability
+    `confidence`, or when no number of further candidates is expected to raise that probability by 0.01 each. The form
+    and the constants were chosen on halves of recorded pools; `make bench_preset` and `docs/benchmarks.md` have the
+    figures of the other halves.
+
+    It looks ahead, so a search estimates by `Posterior` where nobody says otherwise. N* then sizes the rounds: the
+    fewest candidates after which the target is reached with the confidence.
 
     Args:
         target: A score in [0, 1].
-        confidence: In (0, 1): of the bound, and of the leading answer.
+        confidence: In (0, 1): of the bound, of the leading answer, and that the target is out of reach.
         max_samples: The cap, at least 1.
-        first_round: Scores before which the bound, which rests on an estimate from them, may not stop the search.
+        first_round: Scores before which a bound by a point estimate from them may not stop the search.
 
     Returns:
         The rule. Where there are answers, return what it speaks of: `select="posterior"`.
     """
     _check_first_round(first_round, max_samples)
     answers = AnswerConfidence(confidence, min_gain=_PRICE)
-    return TargetReached(target) | answers | paper(target, confidence, max_samples, first_round)
+    in_vain = Hopeless(target, 1.0 - confidence) & MarginalGain(_PRICE)
+    return TargetReached(target) | answers | in_vain | paper(target, confidence, max_samples, first_round)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records import StopReason
@@ -134,6 +134,8 @@ class MarginalGain(Rule):
             in accuracy.
     """
 
+    looks_ahead: ClassVar[bool] = True
+
     min_gain: float
 
     def __post_init__(self) -> None:
@@ -154,8 +156,8 @@ class Hopeless(Rule):
 
         1 - E[F(target)^m | D] < probability,   m = max_samples - n - failures
 
-    Pending candidates count as still to come. Never stops without scores, without a cap, or once the target was
-    reached.
+    Pending candidates count as still to come. Never stops without scores, without a cap, at the cap, or once the target
+    was reached.
 
     What repeated looks do to the promise. At a single look an honest posterior loses at most `probability` of the
     questions that it gives up. The rule looks after every score, and gives up at the worst moment: of the questions
@@ -168,6 +170,8 @@ class Hopeless(Rule):
         probability: In (0, 1).
     """
 
+    looks_ahead: ClassVar[bool] = True
+
     target: float
     probability: float
 
@@ -177,9 +181,9 @@ class Hopeless(Rule):
             raise SettingsError(f"probability must lie strictly between 0 and 1, got {self.probability!r}")
 
     def __call__(self, history: History) -> Decision:
-        if not history.scores or history.best >= self.target or history.max_samples is None:
+        left = 0 if history.max_samples is None else history.max_samples - history.n - history.failures
+        if left < 1 or not history.scores or history.best >= self.target:
             return self._decision(StopReason.HOPELESS, {"probability": self.probability}, stop=False)
-        left = max(0, history.max_samples - history.n - history.failures)
         chance = _chance(history, self.target, left)
         figures = {"chance": chance, "left": left, "probability": self.probability}
         return self._decision(StopReason.HOPELESS, figures, stop=chance < self.probability)

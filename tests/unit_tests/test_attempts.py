@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableLambda
 from pydantic import PrivateAttr
 
 from langchain_optscale import AllCandidatesFailed, OptScale, SettingsError, StopReason, Usage, Verdict, Verifier
-from langchain_optscale.stopping import Price
+from langchain_optscale.stopping import MaxSamples, Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
 PATHS = pytest.mark.parametrize("path", ["sync", "async"])
@@ -298,7 +298,7 @@ def test_the_cause_of_a_broken_connection_is_named_and_long_errors_are_cut():
 async def test_overlapping_rounds_do_not_wait_for_stragglers():
     policy = PlainPolicy(texts=[f"0.{i:02}" for i in range(40)], delays={3: 1.0})
     search = OptScale(
-        policy=policy, verifier=read_score, max_samples=24, first_round=4, round_size=4, overlap=True, target=0.99
+        policy=policy, verifier=read_score, stopping=MaxSamples(24), first_round=4, round_size=4, overlap=True
     )
     began = time.monotonic()
     result = await search.ainvoke("q")

@@ -410,7 +410,7 @@ def test_the_default_limit_is_enough_for_the_longest_search(policy):
 
 @pytest.mark.parametrize("policy", [PlainPolicy, ScriptedPolicy])
 def test_a_limit_that_is_too_small_says_what_to_do_and_loses_nothing(policy):
-    graph, model = graph_of(SCORES + [0.1] * 10, policy=policy, target=1.0, max_samples=16, round_size=2)
+    graph, model = graph_of(SCORES + [0.1] * 10, policy=policy, stopping=MaxSamples(16), round_size=2)
     compiled = graph.compile(checkpointer=InMemorySaver())
     with pytest.raises(
         GraphRecursionError, match=r"recursion_limit=9 leaves no room for round [23].*'recursion_limit': 7"
@@ -424,7 +424,7 @@ def test_a_limit_that_is_too_small_says_what_to_do_and_loses_nothing(policy):
 
 @pytest.mark.parametrize("limit", range(1, 30))
 def test_our_error_always_comes_before_langgraphs(limit):
-    graph, _ = graph_of(SCORES, target=1.0, max_samples=6, round_size=1)
+    graph, _ = graph_of(SCORES, stopping=MaxSamples(6), round_size=1)
     try:
         state = graph.compile().invoke(QUESTION, {"recursion_limit": limit})
     except GraphRecursionError as error:
