@@ -51,7 +51,12 @@ METHODS: dict[str, Callable[[float, float, int], Method]] = {
 
 
 def catalogue(
-    pool: Pool, *, target: float = 0.9, confidence: float = 0.95, names: Sequence[str] | None = None
+    pool: Pool,
+    *,
+    target: float = 0.9,
+    confidence: float = 0.95,
+    names: Sequence[str] | None = None,
+    max_samples: int | None = None,
 ) -> list[Method]:
     """The methods to replay on a pool.
 
@@ -60,12 +65,13 @@ def catalogue(
         target: For the methods that aim at a score, in [0, 1].
         confidence: For those that promise one, in (0, 1).
         names: Which ones; None takes every method of `METHODS` that the pool has what it needs for.
+        max_samples: The cap of the replay, for methods whose settings follow it; None takes the pool's.
 
     Returns:
         The methods, in the order of `METHODS` or of `names`.
 
     Raises:
-        SettingsError: A name is unknown, or a number is out of range.
+        SettingsError: A name is unknown, a number is out of range, or the pool has what no method needs.
 
     Example:
         >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
@@ -75,7 +81,12 @@ def catalogue(
     """
     if unknown := [name for name in names or () if name not in METHODS]:
         raise SettingsError(f"unknown method {unknown[0]!r}; known are {', '.join(METHODS)}")
-    made = [METHODS[name](target, confidence, pool.cap) for name in (METHODS if names is None else names)]
+    cap = pool.cap if max_samples is None else max_samples
+    made = [METHODS[name](target, confidence, cap) for name in (METHODS if names is None else names)]
     if names is not None:
         return made
-    return [method for method in made if fits(method, pool)]
+    if not (fitting := [method for method in made if fits(method, pool)]):
+        raise SettingsError(
+            f"pool {pool.name!r} has no score, answer or correctness of every sample: there is nothing to replay"
+        )
+    return fitting

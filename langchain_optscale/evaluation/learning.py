@@ -14,7 +14,7 @@ import numpy as np
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.baselines import AdaptiveConsistency, BestOfN, optscale_0
 from langchain_optscale.evaluation.methods import SessionMethod
-from langchain_optscale.evaluation.metrics import FIGURES, Runs
+from langchain_optscale.evaluation.metrics import FIGURES, Runs, form_of
 from langchain_optscale.evaluation.replay import fits, replay
 from langchain_optscale.stopping import FittedStopping, optscale
 
@@ -97,9 +97,10 @@ class Assessment:
         rows = self.report.to_dict()
         default, fitted = rows[1], rows[-len(self.refused)]
         if default["accuracy"] >= fitted["accuracy"] and default["samples"] <= fitted["samples"]:
+            kept = format(default["accuracy"], form_of(self.report.measure))
             found.append(
-                f"the untrained default has {default['accuracy']:.1%} for {default['samples']:.2f} samples on the same "
-                "questions: it serves as well, so leave `settings` out, or ask for fewer samples"
+                f"the untrained default has {kept} for {default['samples']:.2f} samples on the same questions: it "
+                "serves as well, so leave `settings` out, or ask for fewer samples"
             )
         return found
 
