@@ -10,6 +10,7 @@ from langchain_optscale.cli_options import (
     add_checks,
     add_command,
     add_policy,
+    counter,
     open_policy,
     print_json,
     verifier_of,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import argparse
 
     from langchain_optscale.evaluation.metrics import Report
-    from langchain_optscale.evaluation.recording import Progress
 
 __all__ = ["add_record", "add_replay"]
 
@@ -66,7 +66,7 @@ def add_replay(commands: Any) -> None:
 def _record(arguments: argparse.Namespace) -> None:
     from langchain_optscale.evaluation.recording import arecord_pool, read_questions
 
-    with open_policy(arguments) as policy:
+    with open_policy(arguments) as policy, counter(arguments) as show:
         recording = arecord_pool(
             policy,
             verifier_of(arguments),
@@ -77,7 +77,7 @@ def _record(arguments: argparse.Namespace) -> None:
             gold_check=_GOLD_CHECKS.get(arguments.gold),
             seed=arguments.seed,
             max_concurrency=arguments.max_concurrency,
-            progress=None if arguments.json or not sys.stderr.isatty() else _show_progress,
+            progress=None if show is None else lambda progress: show(progress.done, progress.total),
         )
         # Of the two paths, the one whose requests an interrupt can close.
         pool = asyncio.run(recording)
@@ -101,13 +101,6 @@ def _same_number(answer: str, gold: str) -> bool:
 _GOLD_CHECKS = {"contains": _contains, "number": _same_number}
 
 
-def _show_progress(progress: Progress) -> None:
-    sys.stderr.write(f"\r{progress.done} of {progress.total} questions")
-    if progress.done == progress.total:
-        sys.stderr.write("\n")
-    sys.stderr.flush()
-
-
 def _replay(arguments: argparse.Namespace) -> None:
     from langchain_optscale.evaluation.catalogue import catalogue
     from langchain_optscale.evaluation.pools import read_pool
@@ -119,21 +112,28 @@ def _replay(arguments: argparse.Namespace) -> None:
         from langchain_optscale.evaluation.plots import check_picture, plot_frontier, save_picture
 
         check_picture(arguments.plot)
-    names = arguments.methods.split(",") if arguments.methods else None
+    names = None if arguments.methods is None else [name.strip() for name in arguments.methods.split(",")]
     reports = []
-    for path in arguments.pools:
-        pool = read_pool(path).scored()
-        methods = catalogue(pool, target=arguments.target, confidence=arguments.confidence, names=names)
-        reports.append(
-            replay(
+    # All are read before the first is replayed: a bad line in the last one costs no work.
+    for pool in [read_pool(path).scored() for path in arguments.pools]:
+        methods = catalogue(
+            pool,
+            target=arguments.target,
+            confidence=arguments.confidence,
+            names=names,
+            max_samples=arguments.max_samples,
+        )
+        with counter(arguments) as show:
+            report = replay(
                 pool,
                 methods,
                 permutations=arguments.permutations,
                 seed=arguments.seed,
                 max_samples=arguments.max_samples,
                 target=arguments.target,
+                on_question=show,
             )
-        )
+        reports.append(report)
     _print_reports(reports, as_json=arguments.json)
     if arguments.plot:
         report = reports[0]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["SearchTable", "batch_bar", "console", "one_line"]
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console of the `rich` library.
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """A console of the `rich` library; a quiet one writes nothing.
 
     Raises:
         MissingExtraError: rich is not installed.
@@ -31,7 +31,7 @@ def console(*, stderr: bool = False) -> Console:
         from rich.console import Console
     except ImportError as error:
         raise MissingExtraError("A live table", 'pip install "langchain-optscale[cli]"') from error
-    return Console(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, quiet=quiet, highlight=False)
 
 
 def batch_bar() -> Progress:
