@@ -82,6 +82,8 @@ def catalogue(
     if unknown := [name for name in names or () if name not in METHODS]:
         raise SettingsError(f"unknown method {unknown[0]!r}; known are {', '.join(METHODS)}")
     cap = pool.cap if max_samples is None else max_samples
+    if cap < 1:
+        raise SettingsError(f"max_samples must be at least 1, got {cap}")
     made = [METHODS[name](target, confidence, cap) for name in (METHODS if names is None else names)]
     if names is not None:
         return made

@@ -109,6 +109,11 @@ def test_a_bad_line_is_named(capsys, tmp_path, lines, complaint):
     assert err.count("\n") == 1
 
 
+def test_a_cap_below_one(capsys, pool):
+    status, _, err = run(capsys, "replay", pool, "--max-samples", "0")
+    assert (status, err) == (2, "optscale: max_samples must be at least 1, got 0\n")
+
+
 def test_no_pool_is_replayed_before_all_are_read(capsys, pool, tmp_path):
     bad = write(tmp_path / "bad.jsonl", "[]")
     status, out, err = run(capsys, "replay", pool, bad)
