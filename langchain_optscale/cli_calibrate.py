@@ -100,9 +100,12 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
         "labels": "none" if arguments.no_labels else "gold",
         "round_size": arguments.round_size,
     }
-    rule = FittedStopping.fit(pool, seed=arguments.seed, **fit)
+    with counter(arguments, "halves") as show:
+        if show is not None:
+            show(0, 2 * max(1, arguments.splits))
+        rule = FittedStopping.fit(pool, seed=arguments.seed, **fit)
+        assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, on_half=show, **fit)
     rule.save(arguments.output)
-    assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, **fit)
     if arguments.json:
         warnings = assessment.warnings()
         print_json({"file": arguments.output, "rule": repr(rule), **assessment.to_dict(), "warnings": warnings})

@@ -149,8 +149,8 @@ def verifier_of(arguments: argparse.Namespace) -> Verifier:
 
 
 @contextlib.contextmanager
-def counter(arguments: argparse.Namespace) -> Iterator[Callable[[int, int], None] | None]:
-    """Shows how many questions are done, given their number and that of all, where somebody watches; else None."""
+def counter(arguments: argparse.Namespace, unit: str = "questions") -> Iterator[Callable[[int, int], None] | None]:
+    """Shows how many are done, given their number and that of all, where somebody watches; else None."""
     if arguments.json or not sys.stderr.isatty():
         yield None
         return
@@ -161,7 +161,7 @@ def counter(arguments: argparse.Namespace) -> Iterator[Callable[[int, int], None
         open_line = done < total
         full = _BAR * done // total
         bar = "#" * full + "." * (_BAR - full)
-        sys.stderr.write(f"\r[{bar}] {done} of {total} questions" + ("" if open_line else "\n"))
+        sys.stderr.write(f"\r[{bar}] {done} of {total} {unit}" + ("" if open_line else "\n"))
         sys.stderr.flush()
 
     try:

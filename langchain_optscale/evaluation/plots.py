@@ -17,7 +17,7 @@ from langchain_optscale.stats import reliability_table, truncnorm
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -71,7 +71,7 @@ def plot_frontier(
         raise SettingsError(f"no row has {x!r}: nothing to show")
     figure, axes = _figure()
     unit, label = (100, "accuracy in %") if measure == "accuracy" else (1, measure)
-    for (method, points), colour, mark in zip(series.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
+    for (method, points), style in zip(series.items(), _styles(), strict=False):
         points.sort(key=lambda row: row[x])
         cost = [row[x] for row in points]
         accuracy = np.array([row["accuracy"] for row in points])
@@ -81,17 +81,17 @@ def plot_frontier(
             cost,
             unit * accuracy,
             bars if intervals else None,
-            color=colour,
-            marker=mark,
             markersize=4,
             linewidth=1,
             elinewidth=0.6,
             label=method,
+            **style,
         )
     axes.set_xlabel(f"{x} per question")
     axes.set_ylabel(label)
     axes.set_title(title, fontsize=10)
-    axes.legend(fontsize=7)
+    # Beside the points and not among them: there is one entry for each method, and no corner is always free.
+    figure.legend(loc="outside lower center", ncols=3, fontsize=7)
     return figure
 
 
@@ -283,6 +283,13 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
         figure.savefig(path, dpi=110)
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _styles() -> Iterator[dict[str, Any]]:
+    """Colour and mark of one series after the other; those after the eighth have open marks."""
+    for fill in cycle(("full", "none")):
+        for colour, mark in zip(_COLOURS, _MARKS, strict=True):
+            yield {"color": colour, "marker": mark, "fillstyle": fill}
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.catalogue import METHODS
 from langchain_optscale.evaluation.plots import (
     plot_difficulty,
     plot_frontier,
@@ -52,6 +53,15 @@ def test_eight_methods_have_eight_looks():
     (axes,) = plot_frontier([row(str(number), 2.0, 0.5) for number in range(8)]).axes
     lines = [container[0] for container in axes.containers]
     assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 8
+
+
+def test_every_method_of_the_catalogue_has_a_look_of_its_own():
+    figure = plot_frontier([row(name, 2.0, 0.5) for name in METHODS])
+    (axes,) = figure.axes
+    lines = [container[0] for container in axes.containers]
+    assert len({(line.get_color(), line.get_marker(), line.get_fillstyle()) for line in lines}) == len(METHODS) > 8
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(METHODS)
 
 
 def test_difficulty_is_named_by_what_it_is():
