@@ -66,11 +66,14 @@ def add_replay(commands: Any) -> None:
 def _record(arguments: argparse.Namespace) -> None:
     from langchain_optscale.evaluation.recording import arecord_pool, read_questions
 
+    questions = read_questions(arguments.questions)
+    if arguments.gold and not any(question.gold for question in questions):
+        raise SettingsError(f'--gold needs gold answers, and no line of {arguments.questions} has a "gold"')
     with open_policy(arguments) as policy, counter(arguments) as show:
         recording = arecord_pool(
             policy,
             verifier_of(arguments),
-            read_questions(arguments.questions),
+            questions,
             arguments.n,
             path=arguments.output,
             extract=arguments.extract,

@@ -176,3 +176,18 @@ def test_json_is_quiet_on_a_terminal(monkeypatch, capsys, pool):
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert main(["replay", pool, "--json", "--methods", "best-of-n"]) == 0
     assert sys.stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"prompt": "2 + 2?"}', '--gold needs gold answers, and no line of {path} has a "gold"'),
+        ('{"prompt": "2 + 2?", "gold": 4}', "{path}, line 1: gold must be a string, got 4"),
+    ],
+)
+def test_questions_are_read_before_a_model_is_started(capsys, monkeypatch, tmp_path, content, complaint):
+    monkeypatch.setattr("langchain_optscale.local.serve", None)
+    path = write(tmp_path / "questions.jsonl", content)
+    status, out, err = run(capsys, "record", path, "-o", str(tmp_path / "pool.jsonl"), "--gold", "contains")
+    assert (status, out) == (2, "")
+    assert err == f"optscale: {complaint.format(path=path)}\n"
