@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "catalogue"]
 
+# Of early stopping; at most half of the cap, since a window that is all of it could never end a search early.
 _WINDOW = 5
 # What a candidate must raise the probability of the answer by; the same on every pool.
 _PRICE = 0.01
@@ -43,7 +44,7 @@ METHODS: dict[str, Callable[[float, float, int], Method]] = {
     "self-consistency": lambda *_: SelfConsistency(),
     "adaptive-beta": lambda *_: AdaptiveConsistency(),
     "adaptive-dirichlet": lambda *_: AdaptiveConsistency(criterion="dirichlet"),
-    "early-stopping": lambda _target, _confidence, cap: EarlyStoppingConsistency(max(2, min(_WINDOW, cap))),
+    "early-stopping": lambda _target, _confidence, cap: EarlyStoppingConsistency(max(2, min(_WINDOW, cap // 2))),
     "oracle-tail": lambda target, confidence, _: TailOracle(target, confidence),
     "oracle-correct": lambda *_: CorrectnessOracle(),
 }

@@ -70,7 +70,7 @@ def test_settings_follow_the_cap(capsys, pool):
     _, out, _ = run(capsys, "replay", pool, "--json", *arguments)
     ours, windows = json.loads(out)
     assert '"limit": 3' in json.dumps(ours["settings"])
-    assert windows["settings"] == {"window": 3}
+    assert windows["settings"] == {"window": 2}
 
 
 def test_a_mean_score_is_no_percentage(capsys, tmp_path):
