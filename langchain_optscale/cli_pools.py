@@ -60,7 +60,7 @@ def add_replay(commands: Any) -> None:
     parser.add_argument("--max-samples", type=int, metavar="N", help="the cap; by default the fewest samples recorded")
     parser.add_argument("--permutations", type=int, default=8, metavar="N", help="orders a question (default 8)")
     parser.add_argument("--seed", type=int, default=0, help="of orders and intervals (default 0)")
-    parser.add_argument("--plot", metavar="FILE", help="draw accuracy against samples, for one pool")
+    parser.add_argument("--plot", metavar="FILE", help="draw accuracy against samples, a panel for each pool")
 
 
 def _record(arguments: argparse.Namespace) -> None:
@@ -109,10 +109,8 @@ def _replay(arguments: argparse.Namespace) -> None:
     from langchain_optscale.evaluation.pools import read_pool
     from langchain_optscale.evaluation.replay import replay
 
-    if arguments.plot and len(arguments.pools) > 1:
-        raise SettingsError("--plot draws one pool; give one file")
     if arguments.plot:
-        from langchain_optscale.evaluation.plots import check_picture, plot_frontier, save_picture
+        from langchain_optscale.evaluation.plots import check_picture, plot_reports, save_picture
 
         check_picture(arguments.plot)
     names = None if arguments.methods is None else [name.strip() for name in arguments.methods.split(",")]
@@ -139,8 +137,7 @@ def _replay(arguments: argparse.Namespace) -> None:
         reports.append(report)
     _print_reports(reports, as_json=arguments.json)
     if arguments.plot:
-        report = reports[0]
-        save_picture(plot_frontier(report.to_dict(), title=report.pool, measure=report.measure), arguments.plot)
+        save_picture(plot_reports(reports), arguments.plot)
 
 
 def _print_reports(reports: list[Report], *, as_json: bool) -> None:
