@@ -81,11 +81,9 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         return
     calibration = (arguments.output or "calibration.json") if recommendation.calibration else None
     usage = _usage(calibration, recommendation.choice.to_dict(), answers=pool.has_answers)
-    sys.stdout.write(f"{recommendation.text()}\n\n{usage}\n")
     if calibration and not arguments.output:
-        sys.stderr.write(
-            f"optscale: give -o {calibration} to save the calibration that the target is to be read with\n"
-        )
+        usage = f"# give -o {calibration} to save the calibration that the target is to be read with\n{usage}"
+    sys.stdout.write(f"{recommendation.text()}\n\n{usage}\n")
 
 
 def _learn(arguments: argparse.Namespace, pool: Pool) -> None:

@@ -64,6 +64,13 @@ def test_a_mean_number_of_samples(capsys, directory, tmp_path):
     assert fitted["samples"] == pytest.approx(3.0, abs=1.0)
 
 
+def test_a_recommendation_is_quiet_in_a_pipe_and_its_code_is_what_was_measured(capsys, directory):
+    status, out, err = run(capsys, directory, "few.jsonl", "--budget", "3", "--max-samples", "4")
+    assert (status, err) == (0, "")
+    assert "# give -o calibration.json to save the calibration" in out
+    assert "round_size=1)" in out
+
+
 def test_on_a_terminal_the_halves_are_counted(monkeypatch, directory, tmp_path):
     class Terminal(io.StringIO):
         def isatty(self):
