@@ -108,7 +108,8 @@ class SearchTable(BaseCallbackHandler):
             elif name in {"optscale:verdict", "optscale:failure"}:
                 row = self._of_candidate[data["index"]]
                 row["marks"].append(f"{data['score']:.2f}" if name == "optscale:verdict" else "failed")
-                row["estimate"], row["decision"] = data["estimate"], data["decision"]
+                # What is heard after the end is not estimated from; what ended the search stays to be seen.
+                row["estimate"], row["decision"] = data["estimate"] or row["estimate"], data["decision"]
             else:
                 return
         if self._live is not None:
