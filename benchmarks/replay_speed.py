@@ -2,7 +2,8 @@
 
 The targets are out of reach, so that every question is drawn to the cap: the slowest case. `posterior` has
 `OptimalN | TargetReached` and `posterior, every rule` all rules that ask the posterior something; both are given for
-10,000 questions as well, at the same speed.
+10,000 questions as well, at the same speed. `optscale, answers` has candidates with one of 30 answers, of which none is
+frequent: there the default weighs the answers after every candidate, and gives up before the cap.
 """
 
 from __future__ import annotations
@@ -25,26 +26,36 @@ def main() -> None:
     """Print the figures."""
     generator = np.random.default_rng(0)
     scores = generator.beta(5, 3, (QUESTIONS, SAMPLES)) * 0.98
-    pool = Pool(
-        tuple(
-            Question(str(number), "?", tuple(Sample(score=score, correct=score > 0.9) for score in row))
-            for number, row in enumerate(scores.tolist())
+    answers = generator.integers(0, 30, (QUESTIONS, SAMPLES)).astype(str)
+    graded, answered = (
+        Pool(
+            tuple(
+                Question(
+                    str(number),
+                    "?",
+                    tuple(Sample(score=s, correct=s > 0.9, answer=a) for s, a in zip(*rows, strict=True)),
+                )
+                for number, rows in enumerate(zip(scores.tolist(), told.tolist(), strict=True))
+            )
         )
+        for told in (np.full_like(answers, ""), answers)
     )
     figures: dict[str, object] = {"benchmark": "replay_speed", "questions": QUESTIONS, "samples": SAMPLES}
     by_posterior = OptimalN(0.999, 0.95) | TargetReached(0.999) | MaxSamples(SAMPLES)
     every_rule = by_posterior | Hopeless(0.999, 1e-9) | MarginalGain(1e-12)
-    for method in (
-        SessionMethod(TargetReached(0.999) | MaxSamples(SAMPLES), "without_estimate"),
-        SessionMethod(optscale(0.999, 0.99, SAMPLES), "optscale"),
-        SessionMethod(by_posterior, "posterior", estimator=Posterior()),
-        SessionMethod(every_rule, "posterior, every rule", estimator=Posterior()),
+    default = optscale(0.999, 0.99, SAMPLES)
+    for pool, method in (
+        (graded, SessionMethod(TargetReached(0.999) | MaxSamples(SAMPLES), "without_estimate")),
+        (graded, SessionMethod(default, "optscale")),
+        (answered, SessionMethod(default, "optscale, answers")),
+        (graded, SessionMethod(by_posterior, "posterior", estimator=Posterior())),
+        (graded, SessionMethod(every_rule, "posterior, every rule", estimator=Posterior())),
     ):
         began = time.process_time()
-        replay(pool, [method], permutations=1)
+        report = replay(pool, [method], permutations=1)
         seconds = time.process_time() - began
         figures[f"{method.name}_cpu_s"] = seconds
-        figures[f"{method.name}_us_per_sample"] = seconds / (QUESTIONS * SAMPLES) * 1e6
+        figures[f"{method.name}_us_per_sample"] = seconds / report[0]["samples"].sum() * 1e6
         if method.estimator is not None:
             figures[f"{method.name}_cpu_s_of_10000"] = seconds * 10_000 / QUESTIONS
     print(json.dumps(figures))

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_optscale.cli_batch import add_batch
 from langchain_optscale.cli_calibrate import add_calibrate
@@ -66,10 +66,15 @@ def _complain(error: object, status: int) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Complains in one sentence, as the commands do; its subparsers are of its kind."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"optscale: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="optscale", description="Adaptive best-of-N: draw candidates until the computed optimal N."
-    )
+    parser = _Parser(prog="optscale", description="Adaptive best-of-N: draw candidates until the computed optimal N.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_ask(commands)
@@ -107,7 +112,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
     if arguments.max_samples < 1 or (arguments.tasks is not None and arguments.tasks < 1):
         raise SettingsError("--max-samples and --tasks must be at least 1")
-    out = console(stderr=arguments.json)
+    out = console(stderr=arguments.json, quiet=arguments.json and not sys.stderr.isatty())
     out.print("Starting the embedded model (SmolLM2-135M-Instruct) on this machine ...")
     with local.serve(context=512) as server:
         rows = run_demo(

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.cli_options import add_command, print_json
+from langchain_optscale.cli_options import add_command, counter, print_json
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def _calibrate(arguments: argparse.Namespace) -> None:
             f"pool {pool.name!r} does not say which samples are right, so there is no calibration to save; "
             "leave --output out"
         )
-    shown = None if arguments.json or not sys.stderr.isatty() else _show_progress
-    recommendation = recommend(
-        pool, accuracy=arguments.accuracy, budget=arguments.budget, seed=arguments.seed, on_question=shown
-    )
+    with counter(arguments) as show:
+        recommendation = recommend(
+            pool, accuracy=arguments.accuracy, budget=arguments.budget, seed=arguments.seed, on_question=show
+        )
     if arguments.output and recommendation.calibration is not None:
         recommendation.calibration.calibration.save(arguments.output)
     if arguments.json:
@@ -81,11 +81,9 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         return
     calibration = (arguments.output or "calibration.json") if recommendation.calibration else None
     usage = _usage(calibration, recommendation.choice.to_dict(), answers=pool.has_answers)
-    sys.stdout.write(f"{recommendation.text()}\n\n{usage}\n")
     if calibration and not arguments.output:
-        sys.stderr.write(
-            f"optscale: give -o {calibration} to save the calibration that the target is to be read with\n"
-        )
+        usage = f"# give -o {calibration} to save the calibration that the target is to be read with\n{usage}"
+    sys.stdout.write(f"{recommendation.text()}\n\n{usage}\n")
 
 
 def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
@@ -100,9 +98,12 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
         "labels": "none" if arguments.no_labels else "gold",
         "round_size": arguments.round_size,
     }
-    rule = FittedStopping.fit(pool, seed=arguments.seed, **fit)
+    with counter(arguments, "halves") as show:
+        if show is not None:
+            show(0, 2 * max(1, arguments.splits))
+        rule = FittedStopping.fit(pool, seed=arguments.seed, **fit)
+        assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, on_half=show, **fit)
     rule.save(arguments.output)
-    assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, **fit)
     if arguments.json:
         warnings = assessment.warnings()
         print_json({"file": arguments.output, "rule": repr(rule), **assessment.to_dict(), "warnings": warnings})
@@ -113,7 +114,7 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
 
 
 def _usage(calibration: str | None, settings: dict[str, Any], *, answers: bool) -> str:
-    """How to use the recommendation, as code; a pool with answers was replayed with them."""
+    """How to use the recommendation, as code: with answers where the pool has them, one candidate at a time."""
     given = ", ".join(f"{name}={value!r}" for name, value in settings.items() if name != "min_gain")
     price = settings["min_gain"]
     models = f"policy=policy, verifier=verifier{', extract=...' if answers else ''}"
@@ -121,16 +122,9 @@ def _usage(calibration: str | None, settings: dict[str, Any], *, answers: bool) 
     if calibration is not None:
         lines.append(f"verifier = CalibratedVerifier(verifier, Calibration.load({calibration!r}))")
     if price is None:
-        lines.append(f"model = ChatOptScale({models}, {given})")
+        lines.append(f"model = ChatOptScale({models}, {given}, round_size=1)")
     else:
         lines.append(f"rule = optscale({given}) | MarginalGain({price!r})")
         most = settings["max_samples"]
-        lines.append(f"model = ChatOptScale({models}, stopping=rule, max_samples={most})")
+        lines.append(f"model = ChatOptScale({models}, stopping=rule, max_samples={most}, round_size=1)")
     return "\n".join(lines)
-
-
-def _show_progress(done: int, total: int) -> None:
-    sys.stderr.write(f"\r{done} of {total} questions")
-    if done == total:
-        sys.stderr.write("\n")
-    sys.stderr.flush()

@@ -23,6 +23,7 @@ __all__ = [
     "add_command",
     "add_policy",
     "add_search",
+    "counter",
     "open_policy",
     "print_json",
     "search_settings",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _KEY = "OPTSCALE_POLICY_API_KEY"
+_BAR = 30
 
 
 def add_command(
@@ -144,6 +146,30 @@ def verifier_of(arguments: argparse.Namespace) -> Verifier:
     if arguments.number is not None:
         checks.append(NumberCheck(arguments.number))
     return EnsembleVerifier(checks) if checks else ConfidenceVerifier()
+
+
+@contextlib.contextmanager
+def counter(arguments: argparse.Namespace, unit: str = "questions") -> Iterator[Callable[[int, int], None] | None]:
+    """Shows how many are done, given their number and that of all, where somebody watches; else None."""
+    if arguments.json or not sys.stderr.isatty():
+        yield None
+        return
+    open_line = False
+
+    def show(done: int, total: int) -> None:
+        nonlocal open_line
+        open_line = done < total
+        full = _BAR * done // total
+        bar = "#" * full + "." * (_BAR - full)
+        sys.stderr.write(f"\r[{bar}] {done} of {total} {unit}" + ("" if open_line else "\n"))
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        # What is said next, an error above all, begins on a line of its own.
+        if open_line:
+            sys.stderr.write("\n")
 
 
 def print_json(document: Any) -> None:

@@ -10,6 +10,7 @@ from langchain_optscale.cli_options import (
     add_checks,
     add_command,
     add_policy,
+    counter,
     open_policy,
     print_json,
     verifier_of,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import argparse
 
     from langchain_optscale.evaluation.metrics import Report
-    from langchain_optscale.evaluation.recording import Progress
 
 __all__ = ["add_record", "add_replay"]
 
@@ -60,24 +60,27 @@ def add_replay(commands: Any) -> None:
     parser.add_argument("--max-samples", type=int, metavar="N", help="the cap; by default the fewest samples recorded")
     parser.add_argument("--permutations", type=int, default=8, metavar="N", help="orders a question (default 8)")
     parser.add_argument("--seed", type=int, default=0, help="of orders and intervals (default 0)")
-    parser.add_argument("--plot", metavar="FILE", help="draw accuracy against samples, for one pool")
+    parser.add_argument("--plot", metavar="FILE", help="draw accuracy against samples, a panel for each pool")
 
 
 def _record(arguments: argparse.Namespace) -> None:
     from langchain_optscale.evaluation.recording import arecord_pool, read_questions
 
-    with open_policy(arguments) as policy:
+    questions = read_questions(arguments.questions)
+    if arguments.gold and not any(question.gold for question in questions):
+        raise SettingsError(f'--gold needs gold answers, and no line of {arguments.questions} has a "gold"')
+    with open_policy(arguments) as policy, counter(arguments) as show:
         recording = arecord_pool(
             policy,
             verifier_of(arguments),
-            read_questions(arguments.questions),
+            questions,
             arguments.n,
             path=arguments.output,
             extract=arguments.extract,
             gold_check=_GOLD_CHECKS.get(arguments.gold),
             seed=arguments.seed,
             max_concurrency=arguments.max_concurrency,
-            progress=None if arguments.json or not sys.stderr.isatty() else _show_progress,
+            progress=None if show is None else lambda progress: show(progress.done, progress.total),
         )
         # Of the two paths, the one whose requests an interrupt can close.
         pool = asyncio.run(recording)
@@ -101,43 +104,40 @@ def _same_number(answer: str, gold: str) -> bool:
 _GOLD_CHECKS = {"contains": _contains, "number": _same_number}
 
 
-def _show_progress(progress: Progress) -> None:
-    sys.stderr.write(f"\r{progress.done} of {progress.total} questions")
-    if progress.done == progress.total:
-        sys.stderr.write("\n")
-    sys.stderr.flush()
-
-
 def _replay(arguments: argparse.Namespace) -> None:
     from langchain_optscale.evaluation.catalogue import catalogue
     from langchain_optscale.evaluation.pools import read_pool
     from langchain_optscale.evaluation.replay import replay
 
-    if arguments.plot and len(arguments.pools) > 1:
-        raise SettingsError("--plot draws one pool; give one file")
     if arguments.plot:
-        from langchain_optscale.evaluation.plots import check_picture, plot_frontier, save_picture
+        from langchain_optscale.evaluation.plots import check_picture, plot_reports, save_picture
 
         check_picture(arguments.plot)
-    names = arguments.methods.split(",") if arguments.methods else None
+    names = None if arguments.methods is None else [name.strip() for name in arguments.methods.split(",")]
     reports = []
-    for path in arguments.pools:
-        pool = read_pool(path).scored()
-        methods = catalogue(pool, target=arguments.target, confidence=arguments.confidence, names=names)
-        reports.append(
-            replay(
+    # All are read before the first is replayed: a bad line in the last one costs no work.
+    for pool in [read_pool(path).scored() for path in arguments.pools]:
+        methods = catalogue(
+            pool,
+            target=arguments.target,
+            confidence=arguments.confidence,
+            names=names,
+            max_samples=arguments.max_samples,
+        )
+        with counter(arguments) as show:
+            report = replay(
                 pool,
                 methods,
                 permutations=arguments.permutations,
                 seed=arguments.seed,
                 max_samples=arguments.max_samples,
                 target=arguments.target,
+                on_question=show,
             )
-        )
+        reports.append(report)
     _print_reports(reports, as_json=arguments.json)
     if arguments.plot:
-        report = reports[0]
-        save_picture(plot_frontier(report.to_dict(), title=report.pool, measure=report.measure), arguments.plot)
+        save_picture(plot_reports(reports), arguments.plot)
 
 
 def _print_reports(reports: list[Report], *, as_json: bool) -> None:

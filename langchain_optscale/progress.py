@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["SearchTable", "batch_bar", "console", "one_line"]
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console of the `rich` library.
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """A console of the `rich` library; a quiet one writes nothing.
 
     Raises:
         MissingExtraError: rich is not installed.
@@ -31,7 +31,7 @@ def console(*, stderr: bool = False) -> Console:
         from rich.console import Console
     except ImportError as error:
         raise MissingExtraError("A live table", 'pip install "langchain-optscale[cli]"') from error
-    return Console(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, quiet=quiet, highlight=False)
 
 
 def batch_bar() -> Progress:
@@ -108,7 +108,8 @@ class SearchTable(BaseCallbackHandler):
             elif name in {"optscale:verdict", "optscale:failure"}:
                 row = self._of_candidate[data["index"]]
                 row["marks"].append(f"{data['score']:.2f}" if name == "optscale:verdict" else "failed")
-                row["estimate"], row["decision"] = data["estimate"], data["decision"]
+                # What is heard after the end is not estimated from; what ended the search stays to be seen.
+                row["estimate"], row["decision"] = data["estimate"] or row["estimate"], data["decision"]
             else:
                 return
         if self._live is not None:

@@ -250,7 +250,7 @@ class Look:
     Attributes:
         index: The candidate that was told.
         score: Its score, None for a failure.
-        estimate: The estimate after it, None where no rule asked for one.
+        estimate: The estimate after it, None where no rule asked for one, as after the end of the search.
         decision: The decision after it.
     """
 

@@ -29,7 +29,8 @@ def from_inspect(path: Path_, *, correct: str | None = None, score: str | None =
     error are left out, with a warning.
 
     Args:
-        path: The log; one in the binary format becomes JSON by `inspect log convert LOG.eval --to json`.
+        path: The log; one in the binary format becomes JSON by
+            `inspect log convert LOG.eval --to json --output-dir .`
         correct: The scorer that says whether a candidate is right.
         score: The scorer that scores it.
         name: Of the pool; None takes the file's name.
@@ -75,6 +76,8 @@ def from_inspect(path: Path_, *, correct: str | None = None, score: str | None =
     order = {id_: at for at, (id_, _) in reversed(list(enumerate(by_epoch)))}
     for key in sorted(by_epoch, key=lambda key: (order[key[0]], key[1])):
         collected.add(*by_epoch[key])
+    if failed and not by_epoch:
+        raise InvalidRecordError(f"{path}: all {len(failed)} samples ended in an error")
     if failed:
         warnings.warn(
             f"{path}: left out {len(failed)} samples that ended in an error, of {sorted(set(failed))}", stacklevel=2
@@ -90,7 +93,8 @@ def _inspect_log(path: Path_) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     if content.startswith(b"PK"):
         raise InvalidRecordError(
-            f"{path} is in Inspect's binary format; make JSON of it by: inspect log convert {path} --to json"
+            f"{path} is in Inspect's binary format; make JSON of it by: "
+            f"inspect log convert {path} --to json --output-dir {Path(path).parent}"
         )
     try:
         log = json.loads(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.evaluation.metrics import form_of
 from langchain_optscale.stopping import MarginalGain, optscale
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Recommendation:
     def text(self) -> str:
         """The recommendation for people: what to set, what to expect, what to beware of."""
         settings = self.choice
+        form = form_of(self.report.measure)
         rows = self.report.to_dict()
         lines = [
             f"{self.report.pool}: {self.goal}",
@@ -110,7 +112,7 @@ class Recommendation:
             f"{'':24}{self.report.measure + ' [95 %]':>28}{'samples [95 %]':>24}",
         ]
         for label, row in (("expected (held out)", rows[1]), (f"best of {self.report.max_samples}", rows[0])):
-            lines.append(f"{label:24}{_interval(row, 'accuracy', '.1%'):>28}{_interval(row, 'samples', '.2f'):>24}")
+            lines.append(f"{label:24}{_interval(row, 'accuracy', form):>28}{_interval(row, 'samples', '.2f'):>24}")
         if self.calibration is not None and self.discrimination is not None:
             auc = self.discrimination.auc
             lines += [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "catalogue"]
 
+# Of early stopping; at most half of the cap, since a window that is all of it could never end a search early.
 _WINDOW = 5
 # What a candidate must raise the probability of the answer by; the same on every pool.
 _PRICE = 0.01
@@ -43,7 +44,7 @@ METHODS: dict[str, Callable[[float, float, int], Method]] = {
     "self-consistency": lambda *_: SelfConsistency(),
     "adaptive-beta": lambda *_: AdaptiveConsistency(),
     "adaptive-dirichlet": lambda *_: AdaptiveConsistency(criterion="dirichlet"),
-    "early-stopping": lambda _target, _confidence, cap: EarlyStoppingConsistency(max(2, min(_WINDOW, cap))),
+    "early-stopping": lambda _target, _confidence, cap: EarlyStoppingConsistency(max(2, min(_WINDOW, cap // 2))),
     "oracle-tail": lambda target, confidence, _: TailOracle(target, confidence),
     "oracle-correct": lambda *_: CorrectnessOracle(),
 }
@@ -51,7 +52,12 @@ METHODS: dict[str, Callable[[float, float, int], Method]] = {
 
 
 def catalogue(
-    pool: Pool, *, target: float = 0.9, confidence: float = 0.95, names: Sequence[str] | None = None
+    pool: Pool,
+    *,
+    target: float = 0.9,
+    confidence: float = 0.95,
+    names: Sequence[str] | None = None,
+    max_samples: int | None = None,
 ) -> list[Method]:
     """The methods to replay on a pool.
 
@@ -60,12 +66,13 @@ def catalogue(
         target: For the methods that aim at a score, in [0, 1].
         confidence: For those that promise one, in (0, 1).
         names: Which ones; None takes every method of `METHODS` that the pool has what it needs for.
+        max_samples: The cap of the replay, for methods whose settings follow it; None takes the pool's.
 
     Returns:
         The methods, in the order of `METHODS` or of `names`.
 
     Raises:
-        SettingsError: A name is unknown, or a number is out of range.
+        SettingsError: A name is unknown, a number is out of range, or the pool has what no method needs.
 
     Example:
         >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
@@ -75,7 +82,14 @@ def catalogue(
     """
     if unknown := [name for name in names or () if name not in METHODS]:
         raise SettingsError(f"unknown method {unknown[0]!r}; known are {', '.join(METHODS)}")
-    made = [METHODS[name](target, confidence, pool.cap) for name in (METHODS if names is None else names)]
+    cap = pool.cap if max_samples is None else max_samples
+    if cap < 1:
+        raise SettingsError(f"max_samples must be at least 1, got {cap}")
+    made = [METHODS[name](target, confidence, cap) for name in (METHODS if names is None else names)]
     if names is not None:
         return made
-    return [method for method in made if fits(method, pool)]
+    if not (fitting := [method for method in made if fits(method, pool)]):
+        raise SettingsError(
+            f"pool {pool.name!r} has no score, answer or correctness of every sample: there is nothing to replay"
+        )
+    return fitting

@@ -14,12 +14,12 @@ import numpy as np
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.baselines import AdaptiveConsistency, BestOfN, optscale_0
 from langchain_optscale.evaluation.methods import SessionMethod
-from langchain_optscale.evaluation.metrics import FIGURES, Runs
+from langchain_optscale.evaluation.metrics import FIGURES, Runs, form_of
 from langchain_optscale.evaluation.replay import fits, replay
 from langchain_optscale.stopping import FittedStopping, optscale
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from langchain_optscale.evaluation.methods import Method
     from langchain_optscale.evaluation.metrics import Report
@@ -97,9 +97,10 @@ class Assessment:
         rows = self.report.to_dict()
         default, fitted = rows[1], rows[-len(self.refused)]
         if default["accuracy"] >= fitted["accuracy"] and default["samples"] <= fitted["samples"]:
+            kept = format(default["accuracy"], form_of(self.report.measure))
             found.append(
-                f"the untrained default has {default['accuracy']:.1%} for {default['samples']:.2f} samples on the same "
-                "questions: it serves as well, so leave `settings` out, or ask for fewer samples"
+                f"the untrained default has {kept} for {default['samples']:.2f} samples on the same questions: it "
+                "serves as well, so leave `settings` out, or ask for fewer samples"
             )
         return found
 
@@ -114,6 +115,7 @@ def assess(
     max_samples: int | None = None,
     target: float = 0.9,
     confidence: float = 0.95,
+    on_half: Callable[[int, int], None] | None = None,
     **fit: Any,
 ) -> Assessment:
     """Fit on one half of the questions and measure on the other, both ways round, for several splits in halves.
@@ -127,6 +129,7 @@ def assess(
         max_samples: The cap; None takes the pool's.
         target: Of the untrained default and the paper's rule.
         confidence: The same.
+        on_half: Called with the number of halves that were fitted to and measured against, and of all.
         **fit: Of `FittedStopping.fit`: price or samples, labels, select, first_round, round_size.
 
     Raises:
@@ -152,7 +155,7 @@ def assess(
         max_samples=cap,
         target=target,
     )
-    values, refused = _held_out(pool, goals, {**fit, "max_samples": cap}, default, splits, permutations, seed)
+    values, refused = _held_out(pool, goals, {**fit, "max_samples": cap}, default, splits, permutations, seed, on_half)
     shown = [
         {key: value for key, value in {**fit, **one}.items() if isinstance(value, str | int | float)} for one in goals
     ]
@@ -174,6 +177,7 @@ def _held_out(
     splits: int,
     permutations: int,
     seed: int,
+    on_half: Callable[[int, int], None] | None,
 ) -> tuple[np.ndarray[Any, Any], float]:
     """Of a rule for each goal: its figures on halves that it was not fitted to, shape (goals, Q, 8); share refused."""
     values = np.zeros((len(goals), len(pool), len(FIGURES)))
@@ -181,7 +185,7 @@ def _held_out(
     refused = 0
     for split in range(splits):
         first, second = pool.split(seed=split)
-        for fitted_to, measured_on in ((first, second), (second, first)):
+        for half, (fitted_to, measured_on) in enumerate(((first, second), (second, first)), 1):
             try:
                 rules = FittedStopping.fit_many(fitted_to, goals, seed=split, fallback=default, **fit)
                 methods = [learned_method(rule) for rule in rules]
@@ -199,4 +203,6 @@ def _held_out(
             rows = [places[name] for name in found.questions]
             for one, runs in zip(values, found.runs, strict=True):
                 one[rows] += runs.values
+            if on_half is not None:
+                on_half(2 * split + half, 2 * splits)
     return values / splits, refused / (2 * splits)

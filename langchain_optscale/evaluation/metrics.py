@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.evaluation.bootstrap import Interval
 
-__all__ = ["FIGURES", "PairedDifference", "Report", "Runs"]
+__all__ = ["FIGURES", "PairedDifference", "Report", "Runs", "form_of"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -125,13 +125,14 @@ class Report:
 
     def table(self) -> str:
         """The rows as a plain text table, with what differs in the settings where methods share a name."""
+        form = form_of(self.measure)
         header = ["method", f"{self.measure} [95 %]", "samples [95 %]", "tokens", "rounds", "reached", "realised"]
         lines = [header]
         for label, row in zip(_labels(self.runs), self._rows, strict=True):
             lines.append(
                 [
                     label,
-                    _with_interval(row, "accuracy", ".1%"),
+                    _with_interval(row, "accuracy", form),
                     _with_interval(row, "samples", ".2f"),
                     _formatted(row["tokens"], ",.0f"),
                     _formatted(row["rounds"], ".2f"),
@@ -235,6 +236,16 @@ class Report:
                 row[f"{figure}_ci"] = None if unknown else list(interval_of(resamples[figure]))
             rows.append(row)
         return rows
+
+
+def form_of(measure: str) -> str:
+    """How a figure of this measure is written: an accuracy in per cent, a mean score as it is.
+
+    Example:
+        >>> format(0.5, form_of("accuracy")), format(0.5, form_of("mean score"))
+        ('50.0%', '0.500')
+    """
+    return ".1%" if measure == "accuracy" else ".3f"
 
 
 def _labels(methods: Sequence[Runs]) -> list[str]:

@@ -7,21 +7,29 @@ Every function returns a figure that belongs to no window and is readable at 600
 from __future__ import annotations
 
 from itertools import cycle
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_optscale.errors import MissingExtraError, SettingsError
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation._pictures import (
+    COLOURS,
+    GREY,
+    MARKS,
+    check_picture,
+    new_figure,
+    save_picture,
+    styles,
+)
 from langchain_optscale.stats import reliability_table, truncnorm
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from langchain_optscale.evaluation.metrics import Report
     from langchain_optscale.records import Estimate
 
 __all__ = [
@@ -30,13 +38,10 @@ __all__ = [
     "plot_frontier",
     "plot_optimal_n",
     "plot_reliability",
+    "plot_reports",
     "plot_scores",
     "save_picture",
 ]
-
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
-_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_GREY = "#666666"
 
 
 def plot_frontier(
@@ -63,35 +68,35 @@ def plot_frontier(
         MissingExtraError: matplotlib is not installed.
         SettingsError: There is nothing to show.
     """
-    series: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row.get(x) is not None:
-            series.setdefault(row["method"], []).append(row)
-    if not series:
-        raise SettingsError(f"no row has {x!r}: nothing to show")
-    figure, axes = _figure()
-    unit, label = (100, "accuracy in %") if measure == "accuracy" else (1, measure)
-    for (method, points), colour, mark in zip(series.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
-        points.sort(key=lambda row: row[x])
-        cost = [row[x] for row in points]
-        accuracy = np.array([row["accuracy"] for row in points])
-        low, high = np.array([row["accuracy_ci"] for row in points]).T
-        bars = unit * np.array([accuracy - low, high - accuracy]).clip(min=0)
-        axes.errorbar(
-            cost,
-            unit * accuracy,
-            bars if intervals else None,
-            color=colour,
-            marker=mark,
-            markersize=4,
-            linewidth=1,
-            elinewidth=0.6,
-            label=method,
-        )
-    axes.set_xlabel(f"{x} per question")
-    axes.set_ylabel(label)
-    axes.set_title(title, fontsize=10)
-    axes.legend(fontsize=7)
+    figure, (axes,) = new_figure()
+    _draw_frontier(axes, rows, x, title, measure, intervals, styles())
+    _draw_legend(figure, [axes])
+    return figure
+
+
+def plot_reports(reports: Sequence[Report], *, x: str = "samples") -> Figure:
+    """The picture of `plot_frontier` for several replays, one under the other; a method looks the same in all of them.
+
+    Args:
+        reports: What was replayed, at least one.
+        x: "samples", "tokens" or "rounds", means per question.
+
+    Returns:
+        The figure, 6 inches wide, with 4 inches for each report.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        SettingsError: There is nothing to show of some report.
+    """
+    if not reports:
+        raise SettingsError("no report: nothing to show")
+    figure, panels = new_figure(len(reports))
+    names = dict.fromkeys(runs.name for report in reports for runs in report.runs)
+    looks = dict(zip(names, styles(), strict=False))
+    for axes, report in zip(panels, reports, strict=True):
+        own = [looks[name] for name in dict.fromkeys(runs.name for runs in report.runs)]
+        _draw_frontier(axes, report.to_dict(), x, report.pool, report.measure, True, own)
+    _draw_legend(figure, panels)
     return figure
 
 
@@ -110,9 +115,9 @@ def plot_reliability(predicted: Mapping[str, Sequence[float]], correct: Sequence
         MissingExtraError: matplotlib is not installed.
         SettingsError: The lengths differ, or a prediction lies outside [0, 1].
     """
-    figure, axes = _figure()
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--", label="perfect")
-    for (name, values), colour, mark in zip(predicted.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
+    figure, (axes,) = new_figure()
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
+    for (name, values), colour, mark in zip(predicted.items(), cycle(COLOURS), cycle(MARKS), strict=False):
         table = reliability_table(values, correct, bins=bins)
         sizes = [20 + 180 * one.count / len(correct) for one in table]
         points = [one.predicted for one in table], [one.observed for one in table]
@@ -144,14 +149,14 @@ def plot_scores(
     values = np.asarray(scores, dtype=np.float64)
     if not values.size or (correct is not None and len(correct) != values.size):
         raise SettingsError("scores, and labels where there are any, must be lists of one length of at least 1")
-    figure, axes = _figure()
+    figure, (axes,) = new_figure()
     edges = np.linspace(0, 1, 31)
     if correct is None:
         parts, names = [values], ["scores"]
     else:
         right = np.asarray(correct, dtype=bool)
         parts, names = [values[right], values[~right]], [f"right ({right.sum()})", f"wrong ({(~right).sum()})"]
-    axes.hist(parts, edges.tolist(), stacked=True, color=_COLOURS[: len(parts)], alpha=0.8, label=names)
+    axes.hist(parts, edges.tolist(), stacked=True, color=COLOURS[: len(parts)], alpha=0.8, label=names)
     if estimate is not None:
         grid = np.linspace(0.0, 1.0, 401)
         height = truncnorm.pdf(grid, estimate.mu, estimate.sigma) * values.size * (edges[1] - edges[0])
@@ -190,9 +195,9 @@ def plot_difficulty(
     if not shares.size or any(len(spent) != shares.size for spent in samples.values()):
         raise SettingsError("difficulty and samples must be lists of one length of at least 1")
     parts = [part for part in np.array_split(np.argsort(shares, kind="stable"), groups) if part.size]
-    figure, axes = _figure()
+    figure, (axes,) = new_figure()
     places = np.arange(len(parts))
-    for (name, spent), colour, mark in zip(samples.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
+    for (name, spent), colour, mark in zip(samples.items(), cycle(COLOURS), cycle(MARKS), strict=False):
         means = [float(np.asarray(spent, dtype=np.float64)[part].mean()) for part in parts]
         axes.plot(places, means, color=colour, marker=mark, markersize=5, linewidth=1, label=name)
     means_of = [shares[part].mean() for part in parts]
@@ -228,10 +233,10 @@ def plot_optimal_n(traces: Mapping[str, Sequence[Sequence[float | None]]], *, ca
     """
     if not any(value is not None for searches in traces.values() for trace in searches for value in trace):
         raise SettingsError("no search has a computed optimal N: nothing to show")
-    figure, axes = _figure()
+    figure, (axes,) = new_figure()
     longest = max(len(trace) for searches in traces.values() for trace in searches)
-    axes.plot([1, longest], [1, longest], color=_GREY, linewidth=1, linestyle="--", label="scores so far")
-    for (name, searches), colour, mark in zip(traces.items(), cycle(_COLOURS), cycle(_MARKS), strict=False):
+    axes.plot([1, longest], [1, longest], color=GREY, linewidth=1, linestyle="--", label="scores so far")
+    for (name, searches), colour, mark in zip(traces.items(), cycle(COLOURS), cycle(MARKS), strict=False):
         numbers, bands = [], []
         for place in range(longest):
             known = [trace[place] for trace in searches if place < len(trace)]
@@ -249,46 +254,48 @@ def plot_optimal_n(traces: Mapping[str, Sequence[Sequence[float | None]]], *, ca
     return figure
 
 
-def check_picture(path: str | os.PathLike[str]) -> None:
-    """Say now, and not after long work, that a picture cannot be saved there.
+def _draw_frontier(
+    axes: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    x: str,
+    title: str,
+    measure: str,
+    intervals: bool,
+    looks: Iterable[dict[str, Any]],
+) -> None:
+    series: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        series.setdefault(row["method"], []).append(row)
+    if not any(row.get(x) is not None for row in rows):
+        raise SettingsError(f"no row has {x!r}: nothing to show")
+    unit, label = (100, "accuracy in %") if measure == "accuracy" else (1, measure)
+    for (method, of_method), look in zip(series.items(), looks, strict=False):
+        points = sorted((row for row in of_method if row.get(x) is not None), key=lambda row: row[x])
+        if not points:
+            continue
+        cost = [row[x] for row in points]
+        accuracy = np.array([row["accuracy"] for row in points])
+        low, high = np.array([row["accuracy_ci"] for row in points]).T
+        bars = unit * np.array([accuracy - low, high - accuracy]).clip(min=0)
+        axes.errorbar(
+            cost,
+            unit * accuracy,
+            bars if intervals else None,
+            markersize=4,
+            linewidth=1,
+            elinewidth=0.6,
+            label=method,
+            **look,
+        )
+    axes.set_xlabel(f"{x} per question")
+    axes.set_ylabel(label)
+    axes.set_title(title, fontsize=10)
 
-    Args:
-        path: Where to; its ending names the format, such as .png or .svg.
 
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-        SettingsError: The ending is no format of matplotlib's, or the directory does not exist.
-    """
-    figure, _ = _figure()
-    kinds = figure.canvas.get_supported_filetypes()
-    kind = Path(path).suffix.removeprefix(".").lower()
-    if kind not in kinds:
-        raise SettingsError(f"{path}: a picture's name must end in one of {', '.join(f'.{name}' for name in kinds)}")
-    if not Path(path).parent.is_dir():
-        raise SettingsError(f"{path} cannot be written: the directory {Path(path).parent} does not exist")
-
-
-def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Save a figure, 660 pixels wide for one of this module.
-
-    Args:
-        figure: Any figure.
-        path: Where to; its ending names the format, such as .png or .svg.
-
-    Raises:
-        SettingsError: As `check_picture`, or the file cannot be written.
-    """
-    check_picture(path)
-    try:
-        figure.savefig(path, dpi=110)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _figure() -> tuple[Figure, Axes]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("Plotting", 'pip install "langchain-optscale[plots]"') from error
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    return figure, figure.add_subplot()
+def _draw_legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    # Beside the points and not among them: there is one entry for each method, and no corner is always free.
+    entries: dict[Any, Any] = {}
+    for axes in panels:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(name, handle)
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=3, fontsize=7)

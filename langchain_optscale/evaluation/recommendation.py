@@ -21,7 +21,7 @@ from langchain_optscale.evaluation.advice import Recommendation, SearchChoice
 from langchain_optscale.evaluation.baselines import BestOfN, SelfConsistency
 from langchain_optscale.evaluation.frontier import cheapest, held_out
 from langchain_optscale.evaluation.methods import SessionMethod
-from langchain_optscale.evaluation.metrics import Runs
+from langchain_optscale.evaluation.metrics import Runs, form_of
 from langchain_optscale.evaluation.replay import fits, replay
 from langchain_optscale.evaluation.verifier_quality import discrimination, fit_calibration
 
@@ -130,7 +130,7 @@ def _chooser(accuracy: float | None, budget: float | None) -> Choice:
 
 def _goal(accuracy: float | None, budget: float | None, report: Report) -> str:
     if accuracy is not None:
-        return f"the fewest samples for {report.measure} {accuracy:.1%}"
+        return f"the fewest samples for {report.measure} {accuracy:{form_of(report.measure)}}"
     if budget is not None:
         return f"the best {report.measure} for {budget:g} samples a question"
     return f"the fewest samples for the {report.measure} of best-of-{report.max_samples}"
@@ -145,15 +145,25 @@ def _warnings(
     *,
     has_it: bool,
 ) -> list[str]:
-    expected = report.to_dict()[1]
+    expected, form = report.to_dict()[1], form_of(report.measure)
     warnings = []
     if len(pool) < _ENOUGH_QUESTIONS:
-        low, high = expected["accuracy_ci"]
+        half = (expected["accuracy_ci"][1] - expected["accuracy_ci"][0]) / 2
+        width = f"{100 * half:.0f} points" if pool.has_correct else f"{half:.3f}"
         warnings.append(
-            f"{len(pool)} questions tell the {report.measure} to within {50 * (high - low):.0f} points; "
-            f"record {_ENOUGH_QUESTIONS} or more"
+            f"{len(pool)} questions tell the {report.measure} to within {width}; record {_ENOUGH_QUESTIONS} or more"
         )
-    if known is not None and known.is_chance:
+    if not pool.has_correct:
+        warnings.append(
+            "not every sample says whether it is right: the mean score stands for the accuracy, and no calibration "
+            "is fitted"
+        )
+    if known is not None and known.interval is not None and known.interval.high < 0.5:
+        warnings.append(
+            "within a question the verifier scores right candidates below wrong ones: choosing its best score is worse "
+            "than taking the first candidate; are the scores the wrong way round?"
+        )
+    elif known is not None and known.is_chance:
         warnings.append(
             "these data do not show that the verifier is better than chance at telling right from wrong within a "
             "question; choosing its best score may be no better than taking the first candidate"
@@ -162,8 +172,8 @@ def _warnings(
         warnings.append("no setting has what was asked for; the nearest is recommended")
     elif accuracy is not None and expected["accuracy"] < accuracy:
         warnings.append(
-            f"on questions that did not choose it, the setting has {expected['accuracy']:.1%}, not {accuracy:.1%}: "
-            "choosing flatters; ask for a little more, or record more questions"
+            f"on questions that did not choose it, the setting has {expected['accuracy']:{form}}, not "
+            f"{accuracy:{form}}: choosing flatters; ask for a little more, or record more questions"
         )
     votes = SelfConsistency()
     if budget is None and pool.has_correct and fits(votes, pool):

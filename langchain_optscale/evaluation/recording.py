@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables.config import ContextThreadPoolExecutor, merge_configs
 
 from langchain_optscale.errors import AllCandidatesFailed, InvalidRecordError
-from langchain_optscale.evaluation._recording import IncompletePool, Progress, Recording, as_question, id_of
+from langchain_optscale.evaluation._recording import IncompletePool, Progress, Recording, id_of
 from langchain_optscale.evaluation.samples import json_lines, question_from_dict
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from langchain_core.runnables import Runnable, RunnableConfig
 
@@ -159,20 +159,37 @@ def read_questions(path: str | os.PathLike[str]) -> tuple[Question, ...]:
     A pool will do as well: it is asked anew. Without an id, one is made of the prompt.
 
     Raises:
-        InvalidRecordError: A line is no question, or there is none; the message names the file and the line.
+        InvalidRecordError: A line is no question, a question or an id stands on two lines, or there is none; the
+            message names the file and the line.
         SettingsError: The file cannot be read.
     """
-    questions = []
+    questions: list[Question] = []
+    lines: dict[str, int] = {}
     for number, data in json_lines(path):
         try:
-            if isinstance(data, dict) and isinstance(data.get("prompt"), str):
-                data = {"id": id_of(data["prompt"]), **data, "samples": []}
-            questions.append(as_question(data) if isinstance(data, str) else question_from_dict(data))
+            question = _asked(data, lines)
         except InvalidRecordError as error:
             raise InvalidRecordError(f"{path}, line {number}: {error}") from error
+        lines[question.id] = number
+        questions.append(question)
     if not questions:
         raise InvalidRecordError(f"{path}: the file has no questions")
     return tuple(questions)
+
+
+def _asked(data: Any, lines: Mapping[str, int]) -> Question:
+    """The question of one line, given the lines of those before; its prompt stands for an id that is missing."""
+    if isinstance(data, str):
+        data = {"prompt": data}
+    if isinstance(data, dict):
+        prompt = data.get("prompt")
+        if not isinstance(prompt, str):
+            raise InvalidRecordError("prompt missing" if prompt is None else f"prompt must be a string, got {prompt!r}")
+        data = {"id": id_of(prompt), **data, "samples": []}
+    question = question_from_dict(data)
+    if question.id in lines:
+        raise InvalidRecordError(f"the question of line {lines[question.id]} again, or its id")
+    return question
 
 
 def _ask(search: OptScale, config: RunnableConfig, question: Question) -> OptScaleResult | AllCandidatesFailed:

@@ -158,8 +158,9 @@ def _figures(outcome: Outcome, samples: Sequence[Sample], target: float | None, 
     drawn, chosen = samples[: outcome.drawn], samples[outcome.chosen]
     tokens = sum([math.nan if sample.tokens is None else sample.tokens for sample in drawn])
     reached = outcome.reached
-    if reached is None and target is not None:
-        reached = any(sample.score is not None and sample.score >= target for sample in drawn)
+    scores = [sample.score for sample in drawn if sample.score is not None]
+    if reached is None and target is not None and len(scores) == len(drawn):
+        reached = max(scores) >= target
     value = float(bool(chosen.correct)) if labelled else chosen.score
     return (
         math.nan if value is None else value,

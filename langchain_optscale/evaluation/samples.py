@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
+import sys
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Sample:
     def __post_init__(self) -> None:
         if self.score is not None and not (_is_real(self.score) and 0 <= self.score <= 1):
             raise InvalidRecordError(f"score must be a finite number in [0, 1], got {self.score!r}")
-        if self.logit is not None and not (_is_real(self.logit) and -math.inf < self.logit < math.inf):
+        if self.logit is not None and not (_is_real(self.logit) and abs(self.logit) <= sys.float_info.max):
             raise InvalidRecordError(f"logit must be a finite number, got {self.logit!r}")
         if self.correct is not None and not isinstance(self.correct, bool):
             raise InvalidRecordError(f"correct must be true or false, got {self.correct!r}")

@@ -1,6 +1,8 @@
 """`optscale calibrate POOL -o rule.npz`: what it prints, what it saves, and how it complains."""
 
+import io
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -62,6 +64,25 @@ def test_a_mean_number_of_samples(capsys, directory, tmp_path):
     assert fitted["samples"] == pytest.approx(3.0, abs=1.0)
 
 
+def test_a_recommendation_is_quiet_in_a_pipe_and_its_code_is_what_was_measured(capsys, directory):
+    status, out, err = run(capsys, directory, "few.jsonl", "--budget", "3", "--max-samples", "4")
+    assert (status, err) == (0, "")
+    assert "# give -o calibration.json to save the calibration" in out
+    assert "round_size=1)" in out
+
+
+def test_on_a_terminal_the_halves_are_counted(monkeypatch, directory, tmp_path):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    arguments = ["calibrate", str(directory / "graded.jsonl"), "--samples", "3", "--splits", "1"]
+    assert main([*arguments, "-o", str(tmp_path / "rule.npz")]) == 0
+    shown = sys.stderr.getvalue().split("\r")
+    assert [line.partition("] ")[2] for line in shown] == ["", "0 of 2 halves", "1 of 2 halves", "2 of 2 halves\n"]
+
+
 def test_without_labels_and_in_rounds(capsys, directory, tmp_path):
     file = tmp_path / "rule.npz"
     arguments = ("--no-labels", "--round-size", "3", "--splits", "1", "-o", str(file))
@@ -93,6 +114,7 @@ def test_without_labels_and_in_rounds(capsys, directory, tmp_path):
 def test_bad_input_is_one_sentence(capsys, directory, tmp_path, pool, arguments, complaint):
     status, out, err = run(capsys, directory, pool, *arguments, "-o", str(tmp_path / "rule.npz"))
     assert (status, out) == (2, "")
+    assert not (tmp_path / "rule.npz").exists()
     assert complaint in err
     assert err.startswith("optscale: ")
     assert err.count("\n") == 1

@@ -276,6 +276,9 @@ def test_inspect_errors_are_left_out_aloud(tmp_path):
     with pytest.warns(UserWarning, match=r"left out 2 samples that ended in an error, of \['1', '2'\]"):
         pool = from_inspect(path)
     assert [(question.id, len(question.samples)) for question in pool] == [("1", 1)]
+    path = write_log(tmp_path / "log.json", inspect_sample(1, 2, **failed))
+    with pytest.raises(InvalidRecordError, match=r"log\.json: all 1 samples ended in an error"):
+        from_inspect(path)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +311,7 @@ def test_inspect_wrong_files(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         from_inspect(path)
     path.write_bytes(b"PK\x03\x04")
-    with pytest.raises(InvalidRecordError, match=r"inspect log convert .* --to json"):
+    with pytest.raises(InvalidRecordError, match=rf"inspect log convert .* --to json --output-dir {tmp_path}"):
         from_inspect(path)
     path.write_text("{")
     with pytest.raises(InvalidRecordError, match="not JSON"):

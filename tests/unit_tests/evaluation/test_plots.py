@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.evaluation.catalogue import METHODS, catalogue
 from langchain_optscale.evaluation.plots import (
     plot_difficulty,
     plot_frontier,
     plot_optimal_n,
     plot_reliability,
+    plot_reports,
     plot_scores,
 )
+from langchain_optscale.evaluation.pools import Pool, Question, Sample
+from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.records import Estimate
 
 
@@ -52,6 +56,37 @@ def test_eight_methods_have_eight_looks():
     (axes,) = plot_frontier([row(str(number), 2.0, 0.5) for number in range(8)]).axes
     lines = [container[0] for container in axes.containers]
     assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 8
+
+
+def test_every_method_of_the_catalogue_has_a_look_of_its_own():
+    figure = plot_frontier([row(name, 2.0, 0.5) for name in METHODS])
+    (axes,) = figure.axes
+    lines = [container[0] for container in axes.containers]
+    assert len({(line.get_color(), line.get_marker(), line.get_fillstyle()) for line in lines}) == len(METHODS) > 8
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(METHODS)
+
+
+def test_several_replays_share_a_legend_and_the_look_of_each_method(tmp_path):
+    samples = tuple(Sample(score=s, correct=s > 0.5) for s in (0.1, 0.6, 0.9))
+    answered = tuple(Sample(score=s, answer=str(s)) for s in (0.1, 0.6, 0.9))
+    first, second = (Pool((Question("a", "?", drawn),), name) for name, drawn in (("one", samples), ("two", answered)))
+    figure = plot_reports([replay(pool, catalogue(pool), permutations=1) for pool in (first, second)])
+    looks = [
+        {one.get_label(): (one[0].get_color(), one[0].get_marker(), one[0].get_fillstyle()) for one in axes.containers}
+        for axes in figure.axes
+    ]
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy in %", "mean score"]
+    assert looks[0].keys() - looks[1].keys() == {"oracle: correctness"}
+    together = looks[0] | looks[1]
+    assert all(together[name] == look for one in looks for name, look in one.items())
+    assert len(set(together.values())) == len(together)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(together)
+    assert saved(figure, tmp_path) > 5_000
+    with pytest.raises(SettingsError, match="no report"):
+        plot_reports([])
 
 
 def test_difficulty_is_named_by_what_it_is():

@@ -64,6 +64,13 @@ def test_a_blind_verifier_is_named():
     assert any("no better than chance" in w or "better than chance" in w for w in found.warnings)
 
 
+def test_a_verifier_the_wrong_way_round_is_named():
+    found = recommend(perfect(questions=20, samples=3).with_scores(lambda sample: 1 - sample.score), budget=2)
+    assert found.discrimination.auc == 0.0
+    assert any("the wrong way round" in warning for warning in found.warnings)
+    assert not any("do not show" in warning for warning in found.warnings)
+
+
 @pytest.mark.parametrize("budget", [1.5, 2.5])
 def test_a_budget_is_kept(budget):
     assert recommend(perfect(), budget=budget).report.to_dict()[2]["samples"] <= budget
@@ -104,6 +111,8 @@ def test_without_labels_the_mean_score_is_what_counts():
     found = recommend(unlabelled, budget=3)
     assert found.calibration is None
     assert found.to_dict()["measure"] == "mean score"
+    assert any("not every sample says whether it is right" in warning for warning in found.warnings)
+    assert "%" not in found.text().replace("[95 %]", "")
     assert found.to_dict()["verifier"] is None
     # The best of three uniform scores is 3/4 on average; stopping when it pays does no worse.
     assert found.report.to_dict()[1]["accuracy"] > 0.7

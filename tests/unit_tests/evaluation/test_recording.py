@@ -230,8 +230,14 @@ def test_read_questions(tmp_path):
     assert second == Question("x", "What?", gold="4")
     assert third.id != first.id
     for content, complaint in [
-        ("{}", "line 1: id and prompt missing"),
-        ('{"prompt": 7, "id": "x"}', "line 1: prompt must be a string"),
+        ("{}", "line 1: prompt missing"),
+        ('{"prompt": 7}', "line 1: prompt must be a string, got 7"),
+        ('{"prompt": "What?", "gold": 4}', "line 1: gold must be a string, got 4"),
+        ('"What?"\n\n"What?"', "line 3: the question of line 1 again"),
+        (
+            '{"prompt": "What?", "id": "x"}\n{"prompt": "Why?", "id": "x"}',
+            "line 2: the question of line 1 again, or its",
+        ),
         ("7", "line 1: a question must be"),
         ("", "no questions"),
     ]:

@@ -202,3 +202,9 @@ def test_logits_need_scores_first():
     logits, correct = columns(pool, "logit"), columns(pool, "correct")
     best = np.take_along_axis(correct, logits.argmax(axis=1)[:, None], 1).mean()
     assert replay(pool.from_logits(0.0, 4.0), [BestOfN()], permutations=1)[0]["accuracy"].mean() == pytest.approx(best)
+
+
+def test_the_package_offers_the_function_itself():
+    from langchain_optscale import evaluation
+
+    assert evaluation.replay is replay
