@@ -320,6 +320,18 @@ class TestWhatTheJudgeReads:
         assert f"{'a' * 50}\n⟨900 of 1,000 characters left out here, " in text
         assert f"⟩\n{'b' * 50}\n" in text
 
+    def test_many_tool_calls_are_cut_like_one_long_text(self):
+        calls = [{"name": "f", "args": {"a": "x" * 40, "n": n}, "id": str(n)} for n in range(2_000)]
+        text = text_of(self.read(PROMPT, Candidate(0, AIMessage("So:", tool_calls=calls), 0), max_chars=1_000)[-1])
+        assert len(text) < 1_500
+        assert text.count("characters left out here") == 1
+        assert "ANSWER:\nSo:" in text
+        assert '"n": 0}' in text
+        assert '"n": 1999}' in text
+        few = text_of(self.read(PROMPT, Candidate(0, AIMessage("So:", tool_calls=calls[:3]), 0), max_chars=1_000)[-1])
+        assert few.count("<<<ANSWER TOOL CALL ") == 3
+        assert "left out" not in few
+
 
 class Watching(BaseCallbackHandler):
     def __init__(self):
