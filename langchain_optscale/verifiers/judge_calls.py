@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.runnables.config import merge_configs
 
+from langchain_optscale.clients import one_try
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.retry import is_rejection
 from langchain_optscale.verifiers._memory import Memory
@@ -261,12 +262,12 @@ def _unwrapped(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], dict[str,
         inner = inner.bound
     if not isinstance(inner, BaseChatModel):
         return model, {}, []
-    # A copy that shares the model's clients. No cache: each grading has a code of its own. No streaming, since
-    # nobody may hear it.
+    # A copy that shares the model's connections. No retries: the search retries. No cache: each grading has a code of
+    # its own. No streaming, since nobody may hear it.
     changes: dict[str, Any] = {"cache": False, "disable_streaming": True}
     if "streaming" in _fields(inner):
         changes["streaming"] = False
-    return inner.model_copy(update=changes), kwargs, configs
+    return one_try(inner).model_copy(update=changes), kwargs, configs
 
 
 def _fields(model: Runnable[Any, Any]) -> Any:

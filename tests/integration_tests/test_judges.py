@@ -136,6 +136,20 @@ def test_a_search_retries_the_judge_and_grades_equal_candidates_once(server):
     assert result.usage["verifier"] == Usage(100, 10, 1)
 
 
+@pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize("method", SCORES)
+def test_the_judges_client_does_not_retry_beside_the_search(server, method, path):
+    chat = model(server, max_retries=2)
+    for judge in (LLMJudge(chat, method=method), LLMJudge(chat.bind(temperature=0.5), method=method)):
+        server.requests.clear()
+        server.faults.append(Fault(500, "{}"))
+        with pytest.raises(openai.InternalServerError):
+            verify(judge, GOOD, path)
+        assert len(server.requests) == 1
+        assert verify(judge, GOOD, path).score == pytest.approx(SCORES[method])
+    assert chat.max_retries == 2
+
+
 @pytest.mark.parametrize("method", SCORES)
 def test_attacks_over_the_wire(server, method):
     judge = LLMJudge(model(server), method=method)
