@@ -124,7 +124,6 @@ class Sheet:
         parts.append(f"{ask}." if method == "structured" else f"{ask}; the line with the grade begins GRADE-{code}:")
         return "\n\n".join(parts)
 
-
     def _bounded(self, answer: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
         """The parts of an answer; one part, to be shortened, of several that are too long together."""
         if len(answer) == 1 or sum(len(text) + _MARKS + 2 * len(label) for label, text in answer) <= self.max_chars:

@@ -15,6 +15,7 @@ from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.judge_prompt import answer_text
 from langchain_optscale.verifiers.reward_client import PoolingClient, bearer_key
 from langchain_optscale.verifiers.reward_logistic import Logistic
+from langchain_optscale.verifiers.reward_prompt import conversation, question, without_marker
 from langchain_optscale.verifiers.reward_reply import (
     Aggregate,
     aggregated,
@@ -256,7 +257,7 @@ class RewardModelVerifier(Verifier):
         text = defused(answer_text(candidate))
         if self.kind != "prm":
             return [text]
-        steps = [_without_marker(step, marker).strip() for step in self._split_steps(text)]
+        steps = [without_marker(step, marker).strip() for step in self._split_steps(text)]
         steps = [step for step in steps if step]
         if not steps:
             raise InvalidReplyError(f"candidate {candidate.index} has no text, so there is no step to score")
@@ -267,11 +268,11 @@ class RewardModelVerifier(Verifier):
         marker = self._step_marker if self.kind == "prm" else ""
         texts = ["".join(f"{step}{marker}" for step in steps) for steps in answers]
         if self.kind == "score":
-            return body | {"text_1": _question(prompt), "text_2": texts}
+            return body | {"text_1": question(prompt), "text_2": texts}
         if self._as_text is not None:
-            inputs = [self._as_text(_question(prompt), text) for text in texts]
+            inputs = [self._as_text(question(prompt), text) for text in texts]
             return body | {"input": inputs if batch else inputs[0]}
-        return body | {"messages": [*_conversation(prompt), {"role": "assistant", "content": texts[0]}]}
+        return body | {"messages": [*conversation(prompt), {"role": "assistant", "content": texts[0]}]}
 
     def _verdicts(self, reply: Mapping[str, Any], answers: list[list[str]]) -> list[Verdict | Failure]:
         outcomes: list[Verdict | Failure] = []
@@ -296,24 +297,3 @@ class RewardModelVerifier(Verifier):
         said = f"{self.aggregate} of {len(scores)} steps; the lowest is step {lowest + 1} with {scores[lowest]:.3f}"
         raw = {"kind": self.kind, "steps": scores, "values": [value for _, value in read]}
         return Verdict(aggregated(scores, self.aggregate), said, usage, raw)
-
-
-def _without_marker(step: str, marker: str) -> str:
-    """The step with a space in every marker that the candidate wrote, or in its place: none of them may count."""
-    broken = f"{marker[:1]} {marker[1:]}"
-    while marker in step:
-        step = step.replace(marker, " " if marker in broken else broken)
-    return step
-
-
-def _conversation(prompt: PromptValue) -> list[dict[str, Any]]:
-    from langchain_core.messages import convert_to_openai_messages
-
-    messages = convert_to_openai_messages(prompt.to_messages())
-    return list(messages) if isinstance(messages, list) else [messages]
-
-
-def _question(prompt: PromptValue) -> str:
-    """The text of a conversation; that of its message alone where there is one."""
-    messages = prompt.to_messages()
-    return str(messages[0].text) if len(messages) == 1 else prompt.to_string()
