@@ -1,4 +1,4 @@
-"""What a reward model reads: the conversation, the question as one text, and steps without a candidate's own markers."""
+"""What a reward model reads: the conversation, the question as one text, and steps without the candidate's markers."""
 
 from __future__ import annotations
 
