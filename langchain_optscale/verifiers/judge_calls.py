@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.runnables.config import merge_configs
 
-from langchain_optscale.clients import one_try
+from langchain_optscale.clients import endpoint_of, one_try
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.retry import is_rejection
 from langchain_optscale.verifiers._memory import Memory
@@ -27,6 +27,8 @@ from langchain_optscale.verifiers.judge_reply import (
 from langchain_optscale.verifiers.logprobs import token_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.verifiers.judge_prompt import Material, Sheet
@@ -110,6 +112,11 @@ class Asker:
             if isinstance(name := getattr(self._model, attribute, None), str) and name:
                 return name
         return self._model.get_name()
+
+    @property
+    def endpoint(self) -> Hashable:
+        """The model at its address."""
+        return endpoint_of(self._model)
 
     @property
     def temperature(self) -> float | None:

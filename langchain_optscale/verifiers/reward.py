@@ -27,7 +27,6 @@ from langchain_optscale.verifiers.reward_reply import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
@@ -151,18 +150,19 @@ class RewardModelVerifier(Verifier):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
+
+    @property
+    def endpoint(self) -> tuple[str, str, str]:
+        """What a `verifier_limit` counts by: the model at its address."""
+        return (type(self).__name__, self._client.root, self.model)
 
     def close(self) -> None:
         """Close idle connections; a later verification opens new ones."""
