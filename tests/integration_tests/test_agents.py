@@ -418,10 +418,11 @@ async def test_with_fallback(service: Service, weather: Any, executed: list[str]
 
 
 @BOTH
-def test_with_summarisation(service: Service, weather: Any, executed: list[str], order: str) -> None:
+@pytest.mark.parametrize("path", ["sync", "async"])
+async def test_with_summarisation(service: Service, weather: Any, executed: list[str], order: str, path: str) -> None:
     other = SummarizationMiddleware(policy(service), trigger=("messages", 3), keep=("messages", 1))
     long = {"messages": [HumanMessage("Hello."), AIMessage("Hi."), *QUESTION["messages"]]}
-    messages = create_agent(policy(service), [weather], middleware=in_order(order, other)).invoke(long)["messages"]
+    messages = await run(create_agent(policy(service), [weather], middleware=in_order(order, other)), path, long)
     assert executed == ["Rome"]
     assert messages[-1].text == "It is sunny."
     assert "A summary." in str(messages[0].content)
@@ -452,22 +453,28 @@ async def test_human_review_does_not_draw_again(
 
 
 @BOTH
-def test_an_edited_call_is_executed_as_edited(service: Service, weather: Any, executed: list[str], order: str) -> None:
+@pytest.mark.parametrize("path", ["sync", "async"])
+async def test_an_edited_call_is_executed_as_edited(
+    service: Service, weather: Any, executed: list[str], order: str, path: str
+) -> None:
     other = HumanInTheLoopMiddleware(interrupt_on={"get_weather": True})
     middleware = in_order(order, other)
     agent = create_agent(policy(service), [weather], middleware=middleware, checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
-    agent.invoke(QUESTION, config)
+    await run(agent, path, config=config)
     edited = {"name": "get_weather", "args": {"city": "Oslo"}}
-    agent.invoke(Command(resume={"decisions": [{"type": "edit", "edited_action": edited}]}), config)
+    await run(agent, path, Command(resume={"decisions": [{"type": "edit", "edited_action": edited}]}), config)
     assert (executed, choices(service)) == (["Oslo"], [4, 4])
 
 
 @BOTH
-def test_with_a_limit_on_tool_calls(service: Service, weather: Any, executed: list[str], order: str) -> None:
+@pytest.mark.parametrize("path", ["sync", "async"])
+async def test_with_a_limit_on_tool_calls(
+    service: Service, weather: Any, executed: list[str], order: str, path: str
+) -> None:
     other = ToolCallLimitMiddleware(run_limit=1, exit_behavior="continue")
     agent = create_agent(policy(service), [weather], middleware=in_order(order, other))
-    assert agent.invoke(QUESTION)["messages"][-1].text == "It is sunny."
+    assert (await run(agent, path))[-1].text == "It is sunny."
     # The candidates that were not chosen count for nothing.
     assert executed == ["Rome"]
 
