@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
@@ -244,16 +244,24 @@ class Asker:
 
 
 def _schema(sheet: Sheet) -> type[Any]:
-    from pydantic import Field, create_model
+    from pydantic import BeforeValidator, Field, create_model
 
-    grades: Any = tuple(sheet.scale.grades) if sheet.scale.words else tuple(sheet.scale.grades.values())
-    one: Any = Literal[grades]
+    by_word, values = sheet.scale.grades, sheet.scale.grades.values()
+    one: Any = Literal[tuple(by_word if sheet.scale.words else values)]
+
+    def plain(said: Any) -> Any:
+        """The grade where a model without strict schemas said "Yes" or "7"; none where it said true, which equals 1."""
+        if isinstance(said, bool):
+            return None
+        word = said.strip().casefold() if isinstance(said, str) else None
+        return (word if sheet.scale.words else by_word[word]) if word in by_word else said
+
     made: type[Any] = create_model(
         "Grading",
         __doc__="How good the answer is.",
         explanation=(str, Field(description="The judgement in at most three sentences.")),
         code=(str, Field(description="The code from the end of the message.")),
-        grade=(one, Field(description=f"The grade, {sheet.scale.spoken}.")),
+        grade=(Annotated[one, BeforeValidator(plain)], Field(description=f"The grade, {sheet.scale.spoken}.")),
     )
     return made
 

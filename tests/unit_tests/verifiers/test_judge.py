@@ -74,6 +74,27 @@ def test_a_score_in_each_way(method, path):
         assert verdict.explanation in ("It says so.", "So it is.")
 
 
+@pytest.mark.parametrize(
+    ("scale", "said", "score"),
+    [("0-10", "7", 0.7), ("0-10", 7.0, 0.7), ("1-5", " 5", 1.0), ("yes/no", "Yes", 1.0), ("yes/no", "NO ", 0.0)],
+)
+def test_a_structured_grade_of_another_type(scale, said, score):
+    # As models without strict schemas fill in the arguments of a tool.
+    reply = ScriptedJudge(reply=lambda m: {"explanation": "", "code": code_in(m), "grade": said})
+    assert LLMJudge(reply, method="structured", scale=scale).verify(PROMPT, GOOD).score == score
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [("0-10", "11"), ("0-10", 11), ("0-10", "seven"), ("0-10", ""), ("0-10", None), ("0-10", True), ("0-10", False),
+     ("0-10", "07"), ("0-10", [7]), ("yes/no", "maybe"), ("yes/no", 1), ("yes/no", True), ("yes/no", "")],
+)  # fmt: skip
+def test_a_structured_grade_that_is_none(scale, said):
+    reply = ScriptedJudge(reply=lambda m: {"explanation": "", "code": code_in(m), "grade": said})
+    with pytest.raises(InvalidReplyError):
+        LLMJudge(reply, method="structured", scale=scale).verify(PROMPT, GOOD)
+
+
 def test_yes_or_no():
     judge = LLMJudge(ScriptedJudge(reply=by_text(lambda text: "Yes")), method="text", scale="yes/no")
     assert judge.verify(PROMPT, GOOD).score == 1.0
