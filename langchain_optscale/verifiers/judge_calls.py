@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
@@ -221,13 +222,14 @@ class Asker:
     def _read(self, method: Method, reply: Any, code: str) -> Grading:
         scale = self._sheet.scale
         if method == "structured":
-            parsed = reply["parsed"]
-            if isinstance(reply["raw"], BaseMessage):
-                refuse_cut_off(reply["raw"])
-            if parsed is None:
-                raise CannotSayError(f"the judge's reply does not follow the schema: {reply['parsing_error']}")
-            value, explanation = read_structured(parsed.model_dump(), scale, code)
-            return Grading(value, explanation, method)
+            # Not every model heeds include_raw=True.
+            whole = reply if isinstance(reply, Mapping) and "parsed" in reply else {"parsed": reply}
+            if isinstance(raw := whole.get("raw"), BaseMessage):
+                refuse_cut_off(raw)
+            if (parsed := whole["parsed"]) is None:
+                raise CannotSayError(f"the judge's reply does not follow the schema: {whole.get('parsing_error')}")
+            said = parsed.model_dump() if callable(getattr(parsed, "model_dump", None)) else parsed
+            return Grading(*read_structured(said, scale, code), method)
         if not isinstance(reply, BaseMessage):
             raise InvalidReplyError(
                 f"a judge must answer with a message, not with {kind(reply)}: give the model itself"

@@ -95,6 +95,25 @@ def test_a_structured_grade_that_is_none(scale, said):
         LLMJudge(reply, method="structured", scale=scale).verify(PROMPT, GOOD)
 
 
+@pytest.mark.parametrize("answers_with", ["model", "mapping", "text", "nothing"])
+def test_a_model_that_structures_its_output_in_its_own_way(answers_with):
+    class Own(PlainJudge):
+        def with_structured_output(self, schema, **kwargs):
+            def reply(messages):
+                said = {"explanation": "So.", "code": code_in(messages), "grade": 7}
+                return {"model": schema(**said), "mapping": said, "text": "7", "nothing": None}[answers_with]
+
+            return RunnableLambda(reply)
+
+    judge = LLMJudge(Own(reply=lambda messages: "never asked"), method="structured")
+    if answers_with in ("model", "mapping"):
+        verdict = judge.verify(PROMPT, GOOD)
+        assert (verdict.score, verdict.explanation) == (0.7, "So.")
+    else:
+        with pytest.raises(InvalidReplyError):
+            judge.verify(PROMPT, GOOD)
+
+
 def test_yes_or_no():
     judge = LLMJudge(ScriptedJudge(reply=by_text(lambda text: "Yes")), method="text", scale="yes/no")
     assert judge.verify(PROMPT, GOOD).score == 1.0
