@@ -15,7 +15,7 @@ from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.judge_prompt import answer_text
 from langchain_optscale.verifiers.reward_client import PoolingClient, bearer_key
 from langchain_optscale.verifiers.reward_logistic import Logistic
-from langchain_optscale.verifiers.reward_prompt import conversation, question, without_marker
+from langchain_optscale.verifiers.reward_prompt import conversation, encodable, question, without_marker
 from langchain_optscale.verifiers.reward_reply import (
     Aggregate,
     aggregated,
@@ -254,7 +254,7 @@ class RewardModelVerifier(Verifier):
     def _steps(self, candidate: Candidate) -> list[str]:
         """What is sent of a candidate: its steps for a process reward model, else all of it as one."""
         marker = self._step_marker
-        text = defused(answer_text(candidate))
+        text = defused(encodable(answer_text(candidate)))
         if self.kind != "prm":
             return [text]
         steps = [without_marker(step, marker).strip() for step in self._split_steps(text)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
 
-__all__ = ["conversation", "question", "without_marker"]
+__all__ = ["conversation", "encodable", "question", "without_marker"]
 
 
 def conversation(prompt: PromptValue) -> list[dict[str, Any]]:
@@ -22,6 +22,16 @@ def question(prompt: PromptValue) -> str:
     """The text of a conversation; that of its message alone where there is one."""
     messages = prompt.to_messages()
     return str(messages[0].text) if len(messages) == 1 else prompt.to_string()
+
+
+def encodable(text: str) -> str:
+    r"""The text with a replacement character for each lone surrogate, which no request can hold.
+
+    Example:
+        >>> encodable("a\ud800b") == "a\ufffdb"
+        True
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def without_marker(step: str, marker: str) -> str:

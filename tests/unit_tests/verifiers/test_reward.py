@@ -77,6 +77,13 @@ def test_no_marker_of_the_candidate_is_left(marker):
         assert (step[0], step[-1]) == ("1", "2")
 
 
+def test_what_no_request_can_hold_is_replaced():
+    verifier = RewardModelVerifier(URL, "rm")
+    [text] = verifier._steps(make_candidate("half \ud83e of 🦜, \udfff\ud800"))
+    assert text == "half \ufffd of 🦜, \ufffd\ufffd"
+    assert text.encode()
+
+
 def test_conversations_and_tool_calls():
     verifier = RewardModelVerifier(URL, "rm")
     prompt = ChatPromptValue(messages=[HumanMessage("a"), AIMessage("b"), HumanMessage("c")])
