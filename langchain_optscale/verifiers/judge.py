@@ -134,7 +134,7 @@ class LLMJudge(Verifier):
         about = f"{self._asker.model_name!r}, method={self._asker.wished!r}, scale={str(self.scale)!r}"
         names = [criterion.name for criterion in self.criteria]
         criteria = "" if names == [OVERALL] else f", criteria={names}"
-        return f"LLMJudge({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
+        return f"{type(self).__name__}({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
 
     @property
     def endpoint(self) -> Hashable:

@@ -17,13 +17,13 @@ from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.json_check import _json_schema_faults, _json_schema_validator
 from langchain_optscale.verifiers.judge import LLMJudge
+from langchain_optscale.verifiers.judge_criteria import OVERALL, Criterion
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.verifiers.judge_criteria import Criterion
     from langchain_optscale.verifiers.judge_prompt import Material
 
 __all__ = ["ToolCallAgreement", "ToolCallCheck", "ToolCallJudge"]
@@ -142,7 +142,9 @@ class ToolCallJudge(LLMJudge):
         criteria: Sequence[Criterion | str] | Mapping[str, float] | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(model, criteria=criteria or [_RIGHT_STEP], **settings)
+        super().__init__(
+            model, criteria=[Criterion(OVERALL, _RIGHT_STEP)] if criteria is None else criteria, **settings
+        )
         self._tools = None if tools is None else _shown(tool_schemas(tools))
 
     def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:

@@ -215,6 +215,14 @@ def test_a_judge_sees_conversation_tools_and_calls():
     assert "right next step" in text_of(messages[0])
 
 
+def test_a_judges_verdict_says_why_and_not_what_it_was_asked():
+    verdict, _ = judged(QUESTION, candidate(GOOD))
+    assert verdict.explanation == "Fine."
+    assert list(verdict.raw["criteria"]) == ["overall"]
+    known = repr(ToolCallJudge(ScriptedJudge(reply=lambda messages: "")))
+    assert known == "ToolCallJudge('ScriptedJudge', method='auto', scale='0-10')"
+
+
 def test_a_judge_may_be_told_the_tools_and_the_criteria():
     _, [messages] = judged(QUESTION, candidate(GOOD), tools=[forecast], criteria=["the city is right"])
     assert "Forecast the weather." in text_of(messages[-1])
