@@ -66,8 +66,8 @@ class LLMJudge(Verifier):
     score, and each vote's grade; with "logprobs" also the valid grades' "mass" and "probabilities".
 
     Args:
-        model: A chat model, also bound, or another Runnable that answers messages with a message. A chat model's client
-            is asked once for each grading, whatever its `max_retries`: the search retries.
+        model: A chat model, also bound, or another Runnable that answers messages with a message. Its client asks once
+            for each grading, whatever its `max_retries`: the search retries.
         method: "auto", "logprobs", "structured" or "text".
         scale: "yes/no", or whole numbers such as "0-10" or "1-5".
         criteria: What to judge, each on its own: criteria, descriptions, or descriptions with their weights; the score

@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.runnables.config import merge_configs
 
-from langchain_optscale.clients import endpoint_of, one_try
+from langchain_optscale.clients import endpoint_of, one_try, one_try_each
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.retry import is_rejection
 from langchain_optscale.verifiers._memory import Memory
@@ -278,7 +278,7 @@ def _unwrapped(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], dict[str,
         configs.insert(0, inner.config)
         inner = inner.bound
     if not isinstance(inner, BaseChatModel):
-        return model, {}, []
+        return one_try_each(model), {}, []
     # A copy that shares the model's connections. No retries: the search retries. No cache: each grading has a code of
     # its own. No streaming, since nobody may hear it.
     changes: dict[str, Any] = {"cache": False, "disable_streaming": True}

@@ -7,6 +7,7 @@ import math
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import StringPromptValue
+from langchain_core.runnables import RunnableLambda
 
 from langchain_optscale import ChatOptScale, OptScale
 from langchain_optscale.errors import InvalidReplyError, InvalidScoreError
@@ -140,7 +141,10 @@ def test_a_search_retries_the_judge_and_grades_equal_candidates_once(server):
 @pytest.mark.parametrize("method", SCORES)
 def test_the_judges_client_does_not_retry_beside_the_search(server, method, path):
     chat = model(server, max_retries=2)
-    for judge in (LLMJudge(chat, method=method), LLMJudge(chat.bind(temperature=0.5), method=method)):
+    judges = [LLMJudge(chat, method=method), LLMJudge(chat.bind(temperature=0.5), method=method)]
+    if method == "text":
+        judges.append(LLMJudge(RunnableLambda(lambda messages: messages) | chat))
+    for judge in judges:
         server.requests.clear()
         server.faults.append(Fault(500, "{}"))
         with pytest.raises(openai.InternalServerError):
