@@ -71,9 +71,10 @@ class LastNumber(Extractor):
 class ChoiceLetter(Extractor):
     r"""The letter of the chosen option, as a capital.
 
-    The last of these that occurs: "answer is B", "Answer: (b)", "<answer>B</answer>", "choose B", \boxed{B}. Where there
-    is none of them, the last letter that stands in brackets or bold, "(B)", "**B**"; or alone on a line or before its
-    option, "B.", "B) the sun"; or at the very end. "The answer is not B" names no letter, nor does the article in "a dog".
+    The last of these that occurs: "answer is B", "Answer: (b)", "<answer>B</answer>", "choose B", \boxed{B}. Where
+    there is none of them, the last letter that stands in brackets or bold, "(B)", "**B**"; or alone on a line or before
+    its option, "B.", "B) the sun"; or at the very end. "The answer is not B" names no letter, nor does the article in
+    "a dog".
 
     Attributes:
         letters: The letters of the options, as capitals; at least one, each once.
