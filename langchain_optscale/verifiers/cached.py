@@ -276,7 +276,9 @@ def _key(prompt: PromptValue, candidate: Candidate) -> str:
 
 
 def _plain(message: BaseMessage) -> dict[str, Any]:
-    calls = [{"name": call["name"], "args": call["args"]} for call in getattr(message, "tool_calls", ())]
+    given = (*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ()))
+    # The arguments of an invalid call are text, so that it is told from a valid one.
+    calls = [{"name": call["name"], "args": call["args"]} for call in given]
     return {"type": message.type, "name": message.name, "content": message.content, "tool_calls": calls}
 
 
