@@ -36,6 +36,7 @@ from langchain_optscale import (
 from langchain_optscale.stopping import MaxSamples, TargetReached
 from langchain_optscale.verifiers import ToolCallAgreement, ToolCallCheck
 from tests.integration_tests.openai_server import openai_server
+from tests.unit_tests.verifiers.judges import PlainJudge, grade_line, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -499,6 +500,24 @@ def test_checks_know_the_agents_tools(service: Service, weather: Any, executed: 
     step = agent.invoke(QUESTION)["messages"][1]
     assert set(step.response_metadata["optscale"]["scores"]) == {1.0}
     assert len(executed) == 1
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_chat_model_judges_steps_and_sees_the_tools(
+    service: Service, weather: Any, executed: list[str], bound: bool
+) -> None:
+    asked: list[str] = []
+
+    def reply(messages: list[Any]) -> str:
+        asked.append(text_of(messages[-1]))
+        good = '{"city": "Rome"}' in asked[-1].rpartition("<<<ANSWER")[2] or "\nIt is sunny." in asked[-1]
+        return grade_line(messages, 10 if good else 3)
+
+    judge: Any = PlainJudge(reply=reply)
+    ours = searched(verifier=judge.bind(stop=["END"]) if bound else judge)
+    assert create_agent(policy(service), [weather], middleware=[ours]).invoke(QUESTION)["messages"][-1].text
+    assert executed == ["Rome"]
+    assert all("TOOLS ON OFFER" in text for text in asked)
 
 
 def test_agreement_needs_no_other_setting(weather: Any, executed: list[str]) -> None:
