@@ -67,10 +67,11 @@ class Event:
 
 
 def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
-    """The failure as the record has it: the error and what was behind it, shortened where that is long."""
+    """The failure as the record has it: the error, its notes and what was behind it, shortened where that is long."""
     error, cause = raised.error, raised.error.__cause__
     text = f"{type(error).__name__}: {error}"
     # "Connection error." alone tells nobody what to do.
     if cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
+    text = "; ".join([text, *map(str, getattr(error, "__notes__", ()))])
     return Failure(stage, text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…", raised.attempts)

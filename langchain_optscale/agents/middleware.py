@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse
 from langchain.agents.middleware.internal_call_transformer import InternalCallTransformer, internal_call_metadata
 from langchain.agents.middleware.types import PrivateStateAttr
-from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage
 from langgraph.types import Command, Overwrite
 
@@ -17,6 +17,7 @@ from langchain_optscale.agents.when import Gate, When
 from langchain_optscale.chat_model import ChatOptScale
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.verifiers import ToolCallJudge
+from langchain_optscale.verifiers.adapters import is_chat_model
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -100,7 +101,7 @@ class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
             raise SettingsError(f"run_token_budget must be a whole number of at least 1, got {run_token_budget!r}")
         self.when = When(when)
         self.run_token_budget = run_token_budget
-        judge = ToolCallJudge(verifier) if isinstance(verifier, BaseChatModel) else verifier
+        judge = ToolCallJudge(verifier) if is_chat_model(verifier) else verifier
         stand_in = FakeListChatModel(responses=[""])
         known = {name: value for name, value in settings.items() if name not in _OF_THE_MODEL}
         checked = ChatOptScale(policy=stand_in, verifier=judge, **known)

@@ -203,7 +203,8 @@ def create_optscale_tool(
             0.9 of the target, a confidence of 0.8 at most and a quarter of the candidates; "high" halves the distance
             of target and confidence to 1 and takes twice the candidates.
         total_token_budget: Tokens of policy and verifier that all calls of this tool may spend together, in whatever
-            thread or run; afterwards the tool answers with an error. None sets no such budget.
+            thread or run; afterwards the tool answers with an error. Calls at the same time each get what is left when
+            they begin. None sets no such budget.
         **settings: All other settings of `SearchSettings`; `token_budget` is for each call.
 
     Raises:

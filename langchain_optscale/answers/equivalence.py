@@ -161,7 +161,7 @@ class SameMath(NormalForm):
     as math-verify has it; sets are compared without regard to order.
 
     Expressions come from a model and may take forever to simplify, so they are compared in a process of its own, one
-    for all searches. It is started by the first question that needs it, which takes a second or two, and killed when a
+    for all searches. It is started by the first question that needs it, which takes a few seconds, and killed when a
     question takes longer than `timeout_s`; the answers then count as different. Neither threads nor event loops matter
     to it.
 

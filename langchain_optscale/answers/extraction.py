@@ -71,9 +71,10 @@ class LastNumber(Extractor):
 class ChoiceLetter(Extractor):
     r"""The letter of the chosen option, as a capital.
 
-    The last of these that occurs: "answer is B", "Answer: (b)", "choose B", \boxed{B}. Where there is none of them, the
-    last letter that stands in brackets or bold, "(B)", "**B**"; or alone on a line or before its option, "B.", "B) the
-    sun"; or at the very end. "The answer is not B" names no letter, nor does the article in "a dog".
+    The last of these that occurs: "answer is B", "Answer: (b)", "<answer>B</answer>", "choose B", \boxed{B}. Where
+    there is none of them, the last letter that stands in brackets or bold, "(B)", "**B**"; or alone on a line or before
+    its option, "B.", "B) the sun"; or at the very end. "The answer is not B" names no letter, nor does the article in
+    "a dog".
 
     Attributes:
         letters: The letters of the options, as capitals; at least one, each once.
@@ -110,8 +111,8 @@ def _choice_patterns(letters: str) -> tuple[re.Pattern[str], ...]:
     """From the plainest statement to the weakest hint."""
     capital, either = f"[{letters}]", f"[{letters}{letters.lower()}]"
     # As many marks as people write; of more, each of many boxes within boxes would read all that follow it.
-    opening = r"(?:\s++|[:=*_`$\"'“({\[]|\\(?:text(?:bf)?|mathrm|mathbf|boxed|fbox|\(|\[)){0,24}+"
-    closing = r"[)}\]*.,;:\"”_`$\\]"
+    opening = r"(?:\s++|[:=*_`$\"'“({\[>]|\\(?:text(?:bf)?|mathrm|mathbf|boxed|fbox|\(|\[)){0,24}+"
+    closing = r"[)}\]*.,;:\"”_`$\\<]"
     # Before a word, A and I may be no names of options; a small letter counts only where its mark or line ends.
     article = r"(?<=[AI]) (?!(?:because|since|as|is|and|which)\b)[a-z]"
     letter = rf"(?:({capital})(?![A-Za-z0-9'’])(?!{article})|({either})(?={closing}|[ \t]*(?:\n|\Z)))"
@@ -121,7 +122,7 @@ def _choice_patterns(letters: str) -> tuple[re.Pattern[str], ...]:
         r"(?i: (?:is|would be|should be|must be|will be|option|choice|letter|the|therefore|thus))*+"
         rf"{opening}(?:(?i:option|choice|letter){opening})?{letter}"
     )
-    praised = rf"(?<![A-Za-z0-9'’])({capital})\)? (?:is|would be) (?:the )?(?:correct|right|best)\b"
+    praised = rf"(?<![A-Za-z0-9'’])({capital})\)? (?:is|would be) (?:the )?(?:correct|right|best|answer)\b"
     boxed = rf"\\f?box(?:ed)?\s*\{{{opening}({either})[)}}\].\s]*\}}"
     marked = rf"\(({capital})\)|\*\*\(?({capital})\)?[.:]?\*\*|^[ \t]*({capital})(?:[.):][ \t]*(?=\S)|[.):]?[ \t]*$)"
     last = rf"(?<![A-Za-z0-9'’])(?<!not )(?<!or )(?<!and )({capital})[.!)\s]*+\Z|\A\s*+\(?({either})[.)\s]*+\Z"

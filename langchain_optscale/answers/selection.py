@@ -97,7 +97,8 @@ class WeightedVote(Selection):
     """The answer a with the largest sum of score^exponent over its candidates.
 
     Best-of-N weighted (DIVERSE, Li et al., arXiv 2206.02336). An exponent of 0 counts votes, 1 adds up the scores, a
-    large one comes close to the best score. `select="weighted_vote"` has an exponent of 1.
+    large one comes close to the best score. Where all scores are 0 the votes count. `select="weighted_vote"` has an
+    exponent of 1.
 
     Attributes:
         exponent: Finite, at least 0.
@@ -116,7 +117,10 @@ class WeightedVote(Selection):
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
         """The place of the heaviest answer's best candidate."""
-        weights = [score**self.exponent for score in all_known(scores)]
+        known = all_known(scores)
+        top = max(known)
+        # In units of the best score, whose power cannot vanish.
+        weights = [(score / top) ** self.exponent if top else 1.0 for score in known]
         voters = votes_of(answers).values()
         # Exact sums: two answers with the same scores tie, whatever the order in which they came.
         sums = [math.fsum(weights[place] for place in places) for places in voters]

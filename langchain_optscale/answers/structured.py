@@ -89,7 +89,7 @@ class ToolCallAnswer(Extractor):
     """The candidate's tool calls in one canonical form: each as its name and its arguments as sorted JSON.
 
     Calls of one message run side by side, so their order makes no difference; nor do their ids. A message without tool
-    calls has no answer.
+    calls has no answer, nor has one with a call whose arguments are no JSON.
 
     Attributes:
         ignore: Arguments that make no difference, such as a free-text reason; a name stands for that argument of every
@@ -116,7 +116,7 @@ class ToolCallAnswer(Extractor):
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
         """The calls."""
-        if message is None or not message.tool_calls:
+        if message is None or not message.tool_calls or message.invalid_tool_calls:
             return None
         return Found("; ".join(sorted(map(self._form, message.tool_calls))), ExactText())
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import run_in_executor, set_config_context
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-__all__ = ["CallableVerifier", "RunnableVerifier", "VerifierLike", "as_verifier"]
+__all__ = ["CallableVerifier", "RunnableVerifier", "VerifierLike", "as_verifier", "is_chat_model"]
 
 
 class CallableVerifier(Verifier):
@@ -204,15 +204,11 @@ def as_verifier(value: VerifierLike) -> Verifier:
         as_verifier(lambda prompt, candidate: len(candidate.text) < 500)
         ```
     """
-    from langchain_core.language_models import BaseChatModel, BaseLanguageModel
-    from langchain_core.runnables import RunnableBinding
+    from langchain_core.language_models import BaseLanguageModel
 
     if isinstance(value, Verifier):
         return value
-    inner: Any = value
-    while isinstance(inner, RunnableBinding):
-        inner = inner.bound
-    if isinstance(inner, BaseChatModel) and isinstance(value, Runnable):
+    if is_chat_model(value):
         from langchain_optscale.verifiers.judge import LLMJudge
 
         return LLMJudge(value)
@@ -231,6 +227,16 @@ def as_verifier(value: VerifierLike) -> Verifier:
     raise SettingsError(
         f"a verifier must be a Verifier, a Runnable or a function (prompt, candidate), not {kind(value)}"
     )
+
+
+def is_chat_model(value: object) -> TypeGuard[Runnable[Any, Any]]:
+    """Whether it is a chat model, perhaps with arguments or a config bound to it."""
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import RunnableBinding
+
+    while isinstance(value, RunnableBinding):
+        value = value.bound
+    return isinstance(value, BaseChatModel)
 
 
 def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:

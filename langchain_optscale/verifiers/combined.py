@@ -150,7 +150,8 @@ class EnsembleVerifier(Verifier):
 
     def _note(self, error: BaseException | None) -> None:
         """Raise what ends the whole verification."""
-        if error is not None and (self.on_failure == "raise" or isinstance(error, SettingsError)):
+        skipped = self.on_failure == "skip" and isinstance(error, Exception) and not isinstance(error, SettingsError)
+        if error is not None and not skipped:
             raise error
 
     def _combined(self, outcomes: Sequence[Verdict | BaseException]) -> Verdict:

@@ -10,7 +10,7 @@ from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.members import config_for, members_of, numbered_names, united_kwargs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
@@ -36,7 +36,7 @@ class FallbackVerifier(Verifier):
     them to one scale, as with `CalibratedVerifier`, where falling back is more than an exception.
 
     Args:
-        *verifiers: At least one of anything that `as_verifier` accepts, the preferred one first.
+        *verifiers: At least one of anything that `as_verifier` accepts, the preferred one first; or one list of them.
 
     Raises:
         SettingsError: There is no verifier, or two want the policy called in contradicting ways.
@@ -47,8 +47,9 @@ class FallbackVerifier(Verifier):
         ```
     """
 
-    def __init__(self, *verifiers: VerifierLike) -> None:
-        self.verifiers = members_of("FallbackVerifier", verifiers)
+    def __init__(self, *verifiers: VerifierLike | Sequence[VerifierLike]) -> None:
+        listed: Any = verifiers[0] if len(verifiers) == 1 and isinstance(verifiers[0], list | tuple) else verifiers
+        self.verifiers = members_of("FallbackVerifier", listed)
         self._names = numbered_names(self.verifiers)
         self._policy_kwargs = united_kwargs(self.verifiers)
 

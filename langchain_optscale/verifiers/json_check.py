@@ -148,7 +148,7 @@ def _json_schema_validator(schema: Mapping[str, Any]) -> Any:
         from jsonschema.validators import validator_for
         from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
     except ImportError:
-        raise MissingExtraError("JSONCheck with a JSON schema", 'pip install "langchain-optscale[checks]"') from None
+        raise MissingExtraError("checking against a JSON schema", 'pip install "langchain-optscale[checks]"') from None
     kind = validator_for(schema, default=Draft202012Validator)
     try:
         kind.check_schema(schema)

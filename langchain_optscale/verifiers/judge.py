@@ -21,7 +21,7 @@ from langchain_optscale.verifiers.judge_scale import Scale
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import Runnable, RunnableConfig
@@ -66,8 +66,8 @@ class LLMJudge(Verifier):
     score, and each vote's grade; with "logprobs" also the valid grades' "mass" and "probabilities".
 
     Args:
-        model: A chat model, also bound, or another Runnable that answers messages with a message. Its own retries add
-            to those of the search: `max_retries=0` leaves them in one place.
+        model: A chat model, also bound, or another Runnable that answers messages with a message. Its client asks once
+            for each grading, whatever its `max_retries`: the search retries.
         method: "auto", "logprobs", "structured" or "text".
         scale: "yes/no", or whole numbers such as "0-10" or "1-5".
         criteria: What to judge, each on its own: criteria, descriptions, or descriptions with their weights; the score
@@ -134,7 +134,12 @@ class LLMJudge(Verifier):
         about = f"{self._asker.model_name!r}, method={self._asker.wished!r}, scale={str(self.scale)!r}"
         names = [criterion.name for criterion in self.criteria]
         criteria = "" if names == [OVERALL] else f", criteria={names}"
-        return f"LLMJudge({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
+        return f"{type(self).__name__}({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
+
+    @property
+    def endpoint(self) -> Hashable:
+        """What a `verifier_limit` counts by: the model at its address."""
+        return self._asker.endpoint
 
     @property
     def method_in_use(self) -> str | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.runnables.config import merge_configs
 
+from langchain_optscale.clients import endpoint_of, one_try, one_try_each
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.retry import is_rejection
 from langchain_optscale.verifiers._memory import Memory
@@ -26,6 +28,8 @@ from langchain_optscale.verifiers.judge_reply import (
 from langchain_optscale.verifiers.logprobs import token_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.verifiers.judge_prompt import Material, Sheet
@@ -109,6 +113,11 @@ class Asker:
             if isinstance(name := getattr(self._model, attribute, None), str) and name:
                 return name
         return self._model.get_name()
+
+    @property
+    def endpoint(self) -> Hashable:
+        """The model at its address."""
+        return endpoint_of(self._model)
 
     @property
     def temperature(self) -> float | None:
@@ -213,13 +222,14 @@ class Asker:
     def _read(self, method: Method, reply: Any, code: str) -> Grading:
         scale = self._sheet.scale
         if method == "structured":
-            parsed = reply["parsed"]
-            if isinstance(reply["raw"], BaseMessage):
-                refuse_cut_off(reply["raw"])
-            if parsed is None:
-                raise CannotSayError(f"the judge's reply does not follow the schema: {reply['parsing_error']}")
-            value, explanation = read_structured(parsed.model_dump(), scale, code)
-            return Grading(value, explanation, method)
+            # Not every model heeds include_raw=True.
+            whole = reply if isinstance(reply, Mapping) and "parsed" in reply else {"parsed": reply}
+            if isinstance(raw := whole.get("raw"), BaseMessage):
+                refuse_cut_off(raw)
+            if (parsed := whole["parsed"]) is None:
+                raise CannotSayError(f"the judge's reply does not follow the schema: {whole.get('parsing_error')}")
+            said = parsed.model_dump() if callable(getattr(parsed, "model_dump", None)) else parsed
+            return Grading(*read_structured(said, scale, code), method)
         if not isinstance(reply, BaseMessage):
             raise InvalidReplyError(
                 f"a judge must answer with a message, not with {kind(reply)}: give the model itself"
@@ -236,16 +246,24 @@ class Asker:
 
 
 def _schema(sheet: Sheet) -> type[Any]:
-    from pydantic import Field, create_model
+    from pydantic import BeforeValidator, Field, create_model
 
-    grades: Any = tuple(sheet.scale.grades) if sheet.scale.words else tuple(sheet.scale.grades.values())
-    one: Any = Literal[grades]
+    by_word, values = sheet.scale.grades, sheet.scale.grades.values()
+    one: Any = Literal[tuple(by_word if sheet.scale.words else values)]
+
+    def plain(said: Any) -> Any:
+        """The grade where a model without strict schemas said "Yes" or "7"; none where it said true, which equals 1."""
+        if isinstance(said, bool):
+            return None
+        word = said.strip().casefold() if isinstance(said, str) else None
+        return (word if sheet.scale.words else by_word[word]) if word in by_word else said
+
     made: type[Any] = create_model(
         "Grading",
         __doc__="How good the answer is.",
         explanation=(str, Field(description="The judgement in at most three sentences.")),
         code=(str, Field(description="The code from the end of the message.")),
-        grade=(one, Field(description=f"The grade, {sheet.scale.spoken}.")),
+        grade=(Annotated[one, BeforeValidator(plain)], Field(description=f"The grade, {sheet.scale.spoken}.")),
     )
     return made
 
@@ -260,13 +278,13 @@ def _unwrapped(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], dict[str,
         configs.insert(0, inner.config)
         inner = inner.bound
     if not isinstance(inner, BaseChatModel):
-        return model, {}, []
-    # A copy that shares the model's clients. No cache: each grading has a code of its own. No streaming, since
-    # nobody may hear it.
+        return one_try_each(model), {}, []
+    # A copy that shares the model's connections. No retries: the search retries. No cache: each grading has a code of
+    # its own. No streaming, since nobody may hear it.
     changes: dict[str, Any] = {"cache": False, "disable_streaming": True}
     if "streaming" in _fields(inner):
         changes["streaming"] = False
-    return inner.model_copy(update=changes), kwargs, configs
+    return one_try(inner).model_copy(update=changes), kwargs, configs
 
 
 def _fields(model: Runnable[Any, Any]) -> Any:

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_optscale.verifiers._fence import fenced, new_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
 
@@ -25,6 +25,7 @@ __all__ = ["Material", "Method", "Sheet", "answer_text", "material"]
 Method = Literal["logprobs", "structured", "text"]
 """How a judge says its grade."""
 
+_MARKS = 46  # characters around a fenced part, its label aside
 _SPEAKERS = {"human": "user", "ai": "assistant"}
 _HOW = {
     "text": (
@@ -75,7 +76,7 @@ class Sheet:
         scale: The grades.
         rubric: What deserves which grade, None where the criterion says enough.
         examples: Request, answer, grade as it is said, and explanation of gradings to learn from.
-        max_chars: The most characters of each part of an answer that are shown.
+        max_chars: The most characters of an answer that are shown, tool calls included.
     """
 
     scale: Scale
@@ -117,11 +118,17 @@ class Sheet:
         parts = [fenced(label, text, code) for label, text in shown.request]
         if shown.reference is not None:
             parts.append(fenced("REFERENCE ANSWER, KNOWN TO BE RIGHT", shown.reference, code))
-        parts += [fenced(label, text, code, self.max_chars) for label, text in shown.answer]
+        parts += [fenced(label, text, code, self.max_chars) for label, text in self._bounded(shown.answer)]
         # In the middle of a line, so that a judge that repeats its instructions does not thereby give a grade.
         ask = f"The code is {code}. Judge the answer now"
         parts.append(f"{ask}." if method == "structured" else f"{ask}; the line with the grade begins GRADE-{code}:")
         return "\n\n".join(parts)
+
+    def _bounded(self, answer: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        """The parts of an answer; one part, to be shortened, of several that are too long together."""
+        if len(answer) == 1 or sum(len(text) + _MARKS + 2 * len(label) for label, text in answer) <= self.max_chars:
+            return answer
+        return [("ANSWER", "\n\n".join(f"{label}:\n{text}" for label, text in answer))]
 
 
 def material(prompt: PromptValue, candidate: Candidate, reference: str | None, *, attach_images: bool) -> Material:

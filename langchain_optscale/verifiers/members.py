@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
+from langchain_optscale.verifiers.coercion import kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from langchain_core.runnables import RunnableConfig
 
@@ -18,15 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["config_for", "members_of", "numbered_names", "united_kwargs"]
 
 
-def members_of(kind: str, verifiers: Iterable[VerifierLike]) -> tuple[Verifier, ...]:
-    """The verifiers that a verifier of this kind is made of, at least one.
+def members_of(owner: str, verifiers: Iterable[VerifierLike]) -> tuple[Verifier, ...]:
+    """The verifiers that `owner` is made of, at least one.
 
     Raises:
         SettingsError: There is none, or one that is none.
     """
+    if isinstance(verifiers, str) or not isinstance(verifiers, Iterable):
+        raise SettingsError(f"{owner} needs a list of verifiers, not {kind(verifiers)}")
     members = tuple(as_verifier(verifier) for verifier in verifiers)
     if not members:
-        raise SettingsError(f"{kind} needs at least one verifier")
+        raise SettingsError(f"{owner} needs at least one verifier")
     return members
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.records import Candidate, Failure, Usage, Verdict
+from langchain_optscale.retry import is_rejection
 from langchain_optscale.verifiers._fence import defused
 from langchain_optscale.verifiers.base import Verifier, as_failure
 from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.judge_prompt import answer_text
 from langchain_optscale.verifiers.reward_client import PoolingClient, bearer_key
 from langchain_optscale.verifiers.reward_logistic import Logistic
+from langchain_optscale.verifiers.reward_prompt import conversation, encodable, question, without_marker
 from langchain_optscale.verifiers.reward_reply import (
     Aggregate,
     aggregated,
@@ -25,7 +27,6 @@ from langchain_optscale.verifiers.reward_reply import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
@@ -118,8 +119,14 @@ class RewardModelVerifier(Verifier):
             raise SettingsError(f"from_logits must be a Logistic, such as Logistic(), got {from_logits!r}")
         if kind == "score" and as_text is not None:
             raise SettingsError("kind='score' sends question and answer as two texts: leave as_text out")
-        if not step_marker.strip():
-            raise SettingsError("step_marker must not be blank")
+        for name, text in (("model", model), ("step_marker", step_marker)):
+            if not isinstance(text, str) or not text.strip():
+                raise SettingsError(f"{name} must be a text that is not blank, got {text!r}")
+        for name, function in (("as_text", as_text), ("split_steps", split_steps)):
+            if function is not None and not callable(function):
+                raise SettingsError(f"{name} must be a function, got {function!r}")
+        if isinstance(positive, bool) or not isinstance(positive, int):
+            raise SettingsError(f"positive must be the index of a class, got {positive!r}")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise SettingsError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         if not is_finite(timeout_s) or timeout_s <= 0:
@@ -143,18 +150,19 @@ class RewardModelVerifier(Verifier):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
+
+    @property
+    def endpoint(self) -> tuple[str, str, str]:
+        """What a `verifier_limit` counts by: the model at its address."""
+        return (type(self).__name__, self._client.root, self.model)
 
     def close(self) -> None:
         """Close idle connections; a later verification opens new ones."""
@@ -187,20 +195,24 @@ class RewardModelVerifier(Verifier):
     ) -> list[Verdict | Failure]:
         """Score several candidates, in one request where the route takes them.
 
-        A request that fails is a failure of every candidate in it. The tokens of a request are counted at its first
-        verdict.
+        A request that fails is a failure of every candidate in it; one that is refused (400, 422) is sent again for
+        each of them alone, since a single one that is too long has all refused. The tokens of a request are counted at
+        its first verdict.
         """
         if not self._takes_batches:
             return super().verify_batch(prompt, candidates, config)
-        outcomes: list[Verdict | Failure] = []
-        for batch in self._batches(candidates):
+        outcomes, batches = self._batched(candidates)
+        for batch in batches:
             try:
-                steps = [self._steps(candidate) for candidate in batch]
-                reply = self._client.post(_ROUTES[self.kind], self._body(prompt, steps, batch=True))
-                outcomes += self._verdicts(reply, steps)
+                reply = self._client.post(_ROUTES[self.kind], self._body(prompt, list(batch.values()), batch=True))
+                verdicts = self._verdicts(reply, list(batch.values()))
             except Exception as error:  # noqa: BLE001 - one request's error must not cost the others' verdicts
-                outcomes += [as_failure(error)] * len(batch)
-        return outcomes
+                if len(batch) > 1 and is_rejection(error):
+                    verdicts = super().verify_batch(prompt, [candidates[place] for place in batch], config)
+                else:
+                    verdicts = [as_failure(error)] * len(batch)
+            outcomes.update(zip(batch, verdicts, strict=True))
+        return [outcomes[place] for place in range(len(candidates))]
 
     async def averify_batch(
         self, prompt: PromptValue, candidates: Sequence[Candidate], config: RunnableConfig | None = None
@@ -208,32 +220,44 @@ class RewardModelVerifier(Verifier):
         """As `verify_batch`, without blocking the event loop."""
         if not self._takes_batches:
             return await super().averify_batch(prompt, candidates, config)
-        outcomes: list[Verdict | Failure] = []
-        for batch in self._batches(candidates):
+        outcomes, batches = self._batched(candidates)
+        for batch in batches:
             try:
-                steps = [self._steps(candidate) for candidate in batch]
-                reply = await self._client.apost(_ROUTES[self.kind], self._body(prompt, steps, batch=True))
-                outcomes += self._verdicts(reply, steps)
+                body = self._body(prompt, list(batch.values()), batch=True)
+                verdicts = self._verdicts(await self._client.apost(_ROUTES[self.kind], body), list(batch.values()))
             except Exception as error:  # noqa: BLE001 - one request's error must not cost the others' verdicts
-                outcomes += [as_failure(error)] * len(batch)
-        return outcomes
+                if len(batch) > 1 and is_rejection(error):
+                    verdicts = await super().averify_batch(prompt, [candidates[place] for place in batch], config)
+                else:
+                    verdicts = [as_failure(error)] * len(batch)
+            outcomes.update(zip(batch, verdicts, strict=True))
+        return [outcomes[place] for place in range(len(candidates))]
 
     @property
     def _takes_batches(self) -> bool:
         return self.kind == "score" or self._as_text is not None
 
-    def _batches(self, candidates: Sequence[Candidate]) -> list[Sequence[Candidate]]:
-        return [candidates[start : start + self._batch_size] for start in range(0, len(candidates), self._batch_size)]
+    def _batched(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[dict[int, Verdict | Failure], list[dict[int, list[str]]]]:
+        """The failures of candidates that cannot be sent, and batches of the others' steps, both by place."""
+        failures: dict[int, Verdict | Failure] = {}
+        ready: list[tuple[int, list[str]]] = []
+        for place, candidate in enumerate(candidates):
+            try:
+                ready.append((place, self._steps(candidate)))
+            except Exception as error:  # noqa: BLE001 - one candidate's error must not cost the others' verdicts
+                failures[place] = as_failure(error)
+        size = self._batch_size
+        return failures, [dict(ready[start : start + size]) for start in range(0, len(ready), size)]
 
     def _steps(self, candidate: Candidate) -> list[str]:
         """What is sent of a candidate: its steps for a process reward model, else all of it as one."""
         marker = self._step_marker
-        text = defused(answer_text(candidate))
+        text = defused(encodable(answer_text(candidate)))
         if self.kind != "prm":
             return [text]
-        # A space inside makes another text of a marker that the candidate wrote; it must not count as one.
-        broken = f"{marker[:1]} {marker[1:]}"
-        steps = [step.replace(marker, broken).strip() for step in self._split_steps(text)]
+        steps = [without_marker(step, marker).strip() for step in self._split_steps(text)]
         steps = [step for step in steps if step]
         if not steps:
             raise InvalidReplyError(f"candidate {candidate.index} has no text, so there is no step to score")
@@ -244,11 +268,11 @@ class RewardModelVerifier(Verifier):
         marker = self._step_marker if self.kind == "prm" else ""
         texts = ["".join(f"{step}{marker}" for step in steps) for steps in answers]
         if self.kind == "score":
-            return body | {"text_1": _question(prompt), "text_2": texts}
+            return body | {"text_1": question(prompt), "text_2": texts}
         if self._as_text is not None:
-            inputs = [self._as_text(_question(prompt), text) for text in texts]
+            inputs = [self._as_text(question(prompt), text) for text in texts]
             return body | {"input": inputs if batch else inputs[0]}
-        return body | {"messages": [*_conversation(prompt), {"role": "assistant", "content": texts[0]}]}
+        return body | {"messages": [*conversation(prompt), {"role": "assistant", "content": texts[0]}]}
 
     def _verdicts(self, reply: Mapping[str, Any], answers: list[list[str]]) -> list[Verdict | Failure]:
         outcomes: list[Verdict | Failure] = []
@@ -273,16 +297,3 @@ class RewardModelVerifier(Verifier):
         said = f"{self.aggregate} of {len(scores)} steps; the lowest is step {lowest + 1} with {scores[lowest]:.3f}"
         raw = {"kind": self.kind, "steps": scores, "values": [value for _, value in read]}
         return Verdict(aggregated(scores, self.aggregate), said, usage, raw)
-
-
-def _conversation(prompt: PromptValue) -> list[dict[str, Any]]:
-    from langchain_core.messages import convert_to_openai_messages
-
-    messages = convert_to_openai_messages(prompt.to_messages())
-    return list(messages) if isinstance(messages, list) else [messages]
-
-
-def _question(prompt: PromptValue) -> str:
-    """The text of a conversation; that of its message alone where there is one."""
-    messages = prompt.to_messages()
-    return str(messages[0].text) if len(messages) == 1 else prompt.to_string()

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
+from langchain_optscale.verifiers.coercion import kind
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
     from pydantic import SecretStr
 
 __all__ = ["PoolingClient", "bearer_key"]
+
+_UNAUTHORIZED = 401
 
 
 class PoolingClient:
@@ -74,7 +77,7 @@ class PoolingClient:
             client = self._sync
         try:
             return _mapping(route, client.post(route, cast_to=str, body=dict(body)))
-        except openai.NotFoundError as error:
+        except (openai.NotFoundError, openai.AuthenticationError) as error:
             raise _explained(error, route) from error
 
     async def apost(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -92,7 +95,7 @@ class PoolingClient:
                 client = self._async[loop] = openai.AsyncOpenAI(**settings, http_client=http_client)
         try:
             return _mapping(route, await client.post(route, cast_to=str, body=dict(body)))
-        except openai.NotFoundError as error:
+        except (openai.NotFoundError, openai.AuthenticationError) as error:
             raise _explained(error, route) from error
 
     def close(self) -> None:
@@ -131,7 +134,7 @@ def bearer_key(api_key: SecretStr | str | None) -> SecretStr | None:
     cannot carry is refused here, since the clients' own errors would show the key.
 
     Raises:
-        SettingsError: It holds white space or a character that is not ASCII.
+        SettingsError: It is no text, or holds white space or a character that is not ASCII.
 
     Example:
         >>> bearer_key("sk-0123\n").get_secret_value(), bearer_key(" ")
@@ -139,7 +142,10 @@ def bearer_key(api_key: SecretStr | str | None) -> SecretStr | None:
     """
     from pydantic import SecretStr
 
-    key = (api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key or "").strip()
+    held = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key or ""
+    if not isinstance(held, str):
+        raise SettingsError(f"api_key must be text, not {kind(held)}")
+    key = held.strip()
     if not all("!" <= character <= "~" for character in key):
         raise SettingsError("the API key holds a blank, a line break or a character that is not ASCII: copy it anew")
     return SecretStr(key) if key else None
@@ -156,10 +162,11 @@ def _mapping(route: str, text: str) -> Mapping[str, Any]:
 
 
 def _explained(error: Any, route: str) -> Any:
-    """The same error with what to do about it: a missing route is the commonest mistake."""
-    return type(error)(
-        f"{error.message}: the server has no {route} for this model; is it started with --runner pooling, is base_url "
-        "its root, and does `kind` fit the model?",
-        response=error.response,
-        body=error.body,
+    """The same error with what to do about it: a missing route and a wrong key are the commonest mistakes."""
+    hint = (
+        "the server refuses the key, or wants one: give it as api_key="
+        if error.status_code == _UNAUTHORIZED
+        else f"the server has no {route} for this model; is it started with --runner pooling, is base_url its root, "
+        "and does `kind` fit the model?"
     )
+    return type(error)(f"{error.message}: {hint}", response=error.response, body=error.body)

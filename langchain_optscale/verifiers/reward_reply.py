@@ -20,6 +20,8 @@ __all__ = ["Aggregate", "aggregated", "read_row", "read_rows", "read_steps", "re
 Aggregate = Literal["mean", "min", "last", "product"]
 """How the scores of the steps become the score of the answer."""
 
+# Softmax in single precision may come out a little above 1.
+_ROUNDING = 1e-6
 _FIELDS = {"classify": "probs", "pooling": "data", "prm": "data", "score": "score"}
 
 
@@ -33,9 +35,10 @@ def read_rows(reply: Mapping[str, Any], count: int) -> list[Mapping[str, Any]]:
     if not isinstance(rows, list) or len(rows) != count or not all(isinstance(row, Mapping) for row in rows):
         got = len(rows) if isinstance(rows, list) else "no"
         raise InvalidReplyError(f"the server answered with {got} rows for {count} candidates")
-    by_index = {row.get("index", place): row for place, row in enumerate(rows)}
+    numbers = [row.get("index", place) for place, row in enumerate(rows)]
+    by_index = {number: row for number, row in zip(numbers, rows, strict=True) if isinstance(number, int)}
     if by_index.keys() != set(range(count)):
-        raise InvalidReplyError(f"the server numbered its rows {sorted(map(str, by_index))} for {count} candidates")
+        raise InvalidReplyError(f"the server numbered its rows {_shown(numbers)} for {count} candidates")
     return [by_index[place] for place in range(count)]
 
 
@@ -109,11 +112,12 @@ def _scored(values: list[Any], positive: int, logistic: Logistic | None) -> tupl
         value = float(values[positive]) - highest - math.log(math.fsum(math.exp(one - highest) for one in others))
     if logistic is not None:
         return logistic(value), value
-    if not 0.0 <= value <= 1.0:
+    if not -_ROUNDING <= value <= 1.0 + _ROUNDING:
         raise InvalidReplyError(
             f"the server answered with {value:g}, which is no score in [0, 1]: if these are raw logits, give "
             "from_logits=Logistic(...)"
         )
+    value = min(max(value, 0.0), 1.0)
     return value, value
 
 

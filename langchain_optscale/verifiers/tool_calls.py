@@ -17,13 +17,13 @@ from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.json_check import _json_schema_faults, _json_schema_validator
 from langchain_optscale.verifiers.judge import LLMJudge
+from langchain_optscale.verifiers.judge_criteria import OVERALL, Criterion
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.verifiers.judge_criteria import Criterion
     from langchain_optscale.verifiers.judge_prompt import Material
 
 __all__ = ["ToolCallAgreement", "ToolCallCheck", "ToolCallJudge"]
@@ -142,7 +142,9 @@ class ToolCallJudge(LLMJudge):
         criteria: Sequence[Criterion | str] | Mapping[str, float] | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(model, criteria=criteria or [_RIGHT_STEP], **settings)
+        super().__init__(
+            model, criteria=[Criterion(OVERALL, _RIGHT_STEP)] if criteria is None else criteria, **settings
+        )
         self._tools = None if tools is None else _shown(tool_schemas(tools))
 
     def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:
@@ -159,8 +161,9 @@ class ToolCallAgreement(AgreementVerifier):
     The score is that of `AgreementVerifier`, over the candidates that this verifier has seen in the search; what is
     said there about its meaning for stopping holds here: use it with `TargetReached(t) | MaxSamples(n)`. Calls are
     compared as `answers.ToolCallAnswer` writes them: by name and arguments, whatever their order and identifiers, 1.0
-    equal to 1. All candidates that call no tool agree with one another: that to finish is the next step. The search
-    needs no `extract`; with `extract=ToolCallAnswer(...)` it can return the most frequent call by `select="vote"`.
+    equal to 1. All candidates that call no tool agree with one another: that to finish is the next step. One with a
+    call that cannot be read agrees with nobody. The search needs no `extract`; with `extract=ToolCallAnswer(...)` it
+    can return the most frequent call by `select="vote"`.
 
     Attributes:
         agreeing: Imaginary candidates that agree, above 0.
@@ -199,18 +202,21 @@ class ToolCallAgreement(AgreementVerifier):
             self._answers.read(candidate.index, candidate.text, candidate.message)
         verdict = super().verify(prompt, candidate, config)
         counted: Mapping[str, int] = verdict.raw
-        what = "call the same" if candidate.message.tool_calls else "call nothing either"
+        calls = candidate.message.tool_calls or candidate.message.invalid_tool_calls
+        what = "call the same" if calls else "call nothing either"
         return replace(verdict, explanation=f"{counted['same']} of {counted['others']} other candidates {what}")
 
 
 @dataclass(frozen=True)
 class _NextStep(Extractor):
-    """The tool calls of a candidate, or that it makes none."""
+    """The tool calls of a candidate, or that it makes none; nothing for one with a call that cannot be read."""
 
     calls: ToolCallAnswer
 
-    def find(self, text: str, message: AIMessage | None = None) -> Found:
-        return self.calls.find(text, message) or Found("no call", ExactText())
+    def find(self, text: str, message: AIMessage | None = None) -> Found | None:
+        if message is not None and (message.tool_calls or message.invalid_tool_calls):
+            return self.calls.find(text, message)
+        return Found("no call", ExactText())
 
 
 def _schemas(tools: Sequence[Any] | None, prompt: PromptValue, who: str) -> dict[str, dict[str, Any]]:

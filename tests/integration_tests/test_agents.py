@@ -36,6 +36,7 @@ from langchain_optscale import (
 from langchain_optscale.stopping import MaxSamples, TargetReached
 from langchain_optscale.verifiers import ToolCallAgreement, ToolCallCheck
 from tests.integration_tests.openai_server import openai_server
+from tests.unit_tests.verifiers.judges import PlainJudge, grade_line, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -418,10 +419,11 @@ async def test_with_fallback(service: Service, weather: Any, executed: list[str]
 
 
 @BOTH
-def test_with_summarisation(service: Service, weather: Any, executed: list[str], order: str) -> None:
+@pytest.mark.parametrize("path", ["sync", "async"])
+async def test_with_summarisation(service: Service, weather: Any, executed: list[str], order: str, path: str) -> None:
     other = SummarizationMiddleware(policy(service), trigger=("messages", 3), keep=("messages", 1))
     long = {"messages": [HumanMessage("Hello."), AIMessage("Hi."), *QUESTION["messages"]]}
-    messages = create_agent(policy(service), [weather], middleware=in_order(order, other)).invoke(long)["messages"]
+    messages = await run(create_agent(policy(service), [weather], middleware=in_order(order, other)), path, long)
     assert executed == ["Rome"]
     assert messages[-1].text == "It is sunny."
     assert "A summary." in str(messages[0].content)
@@ -452,22 +454,28 @@ async def test_human_review_does_not_draw_again(
 
 
 @BOTH
-def test_an_edited_call_is_executed_as_edited(service: Service, weather: Any, executed: list[str], order: str) -> None:
+@pytest.mark.parametrize("path", ["sync", "async"])
+async def test_an_edited_call_is_executed_as_edited(
+    service: Service, weather: Any, executed: list[str], order: str, path: str
+) -> None:
     other = HumanInTheLoopMiddleware(interrupt_on={"get_weather": True})
     middleware = in_order(order, other)
     agent = create_agent(policy(service), [weather], middleware=middleware, checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
-    agent.invoke(QUESTION, config)
+    await run(agent, path, config=config)
     edited = {"name": "get_weather", "args": {"city": "Oslo"}}
-    agent.invoke(Command(resume={"decisions": [{"type": "edit", "edited_action": edited}]}), config)
+    await run(agent, path, Command(resume={"decisions": [{"type": "edit", "edited_action": edited}]}), config)
     assert (executed, choices(service)) == (["Oslo"], [4, 4])
 
 
 @BOTH
-def test_with_a_limit_on_tool_calls(service: Service, weather: Any, executed: list[str], order: str) -> None:
+@pytest.mark.parametrize("path", ["sync", "async"])
+async def test_with_a_limit_on_tool_calls(
+    service: Service, weather: Any, executed: list[str], order: str, path: str
+) -> None:
     other = ToolCallLimitMiddleware(run_limit=1, exit_behavior="continue")
     agent = create_agent(policy(service), [weather], middleware=in_order(order, other))
-    assert agent.invoke(QUESTION)["messages"][-1].text == "It is sunny."
+    assert (await run(agent, path))[-1].text == "It is sunny."
     # The candidates that were not chosen count for nothing.
     assert executed == ["Rome"]
 
@@ -492,6 +500,24 @@ def test_checks_know_the_agents_tools(service: Service, weather: Any, executed: 
     step = agent.invoke(QUESTION)["messages"][1]
     assert set(step.response_metadata["optscale"]["scores"]) == {1.0}
     assert len(executed) == 1
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_chat_model_judges_steps_and_sees_the_tools(
+    service: Service, weather: Any, executed: list[str], bound: bool
+) -> None:
+    asked: list[str] = []
+
+    def reply(messages: list[Any]) -> str:
+        asked.append(text_of(messages[-1]))
+        good = '{"city": "Rome"}' in asked[-1].rpartition("<<<ANSWER")[2] or "\nIt is sunny." in asked[-1]
+        return grade_line(messages, 10 if good else 3)
+
+    judge: Any = PlainJudge(reply=reply)
+    ours = searched(verifier=judge.bind(stop=["END"]) if bound else judge)
+    assert create_agent(policy(service), [weather], middleware=[ours]).invoke(QUESTION)["messages"][-1].text
+    assert executed == ["Rome"]
+    assert all("TOOLS ON OFFER" in text for text in asked)
 
 
 def test_agreement_needs_no_other_setting(weather: Any, executed: list[str]) -> None:

@@ -124,8 +124,12 @@ def test_where_all_are_down_every_cause_is_named(first, second):
         seed=0,
         max_retries=0,
     )
-    with pytest.raises(AllCandidatesFailed, match=r"(?s)Internal.*401|401"):
+    with pytest.raises(AllCandidatesFailed) as caught:
         search.invoke("q")
+    for cause in ("AuthenticationError", "401", "before it RewardModelVerifier 1 failed: InternalServerError", "500"):
+        assert cause in str(caught.value)
+    [outcome] = FallbackVerifier(reward(first), reward(second)).verify_batch(PROMPT, [GOOD])
+    assert "before it RewardModelVerifier 1 failed: InternalServerError" in outcome.error
 
 
 class _OverHTTP(VerifierConformance):

@@ -7,6 +7,7 @@ import math
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import StringPromptValue
+from langchain_core.runnables import RunnableLambda
 
 from langchain_optscale import ChatOptScale, OptScale
 from langchain_optscale.errors import InvalidReplyError, InvalidScoreError
@@ -134,6 +135,23 @@ def test_a_search_retries_the_judge_and_grades_equal_candidates_once(server):
     assert len(result.verdicts) == 4
     assert len(server.requests) == 3
     assert result.usage["verifier"] == Usage(100, 10, 1)
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize("method", SCORES)
+def test_the_judges_client_does_not_retry_beside_the_search(server, method, path):
+    chat = model(server, max_retries=2)
+    judges = [LLMJudge(chat, method=method), LLMJudge(chat.bind(temperature=0.5), method=method)]
+    if method == "text":
+        judges.append(LLMJudge(RunnableLambda(lambda messages: messages) | chat))
+    for judge in judges:
+        server.requests.clear()
+        server.faults.append(Fault(500, "{}"))
+        with pytest.raises(openai.InternalServerError):
+            verify(judge, GOOD, path)
+        assert len(server.requests) == 1
+        assert verify(judge, GOOD, path).score == pytest.approx(SCORES[method])
+    assert chat.max_retries == 2
 
 
 @pytest.mark.parametrize("method", SCORES)

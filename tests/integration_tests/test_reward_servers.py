@@ -26,6 +26,7 @@ PROMPT = StringPromptValue(text="What is the capital of France?")
 GOOD, BAD = make_candidate("It is Paris."), make_candidate("It is Rome.")
 STEPS = make_candidate("Paris is in France.\n\nFrance has one capital.\n\nSo it is Paris.")
 LOGISTIC = Logistic(location=-1.0, scale=2.0)
+ONE_BY_ONE = {"max_concurrency": 1}
 
 
 def as_text(question, answer):
@@ -160,6 +161,29 @@ def test_one_bad_row_of_a_batch_costs_no_other(server):
     assert [failure.error.split(":")[0] for failure in failures] == ["InternalServerError"] * 2
 
 
+@pytest.mark.parametrize("path", ["sync", "async"])
+def test_one_bad_candidate_of_a_batch_costs_no_other(server, path):
+    def batch(verifier, candidates):
+        if path == "sync":
+            return verifier.verify_batch(PROMPT, candidates, ONE_BY_ONE)
+        return asyncio.run(verifier.averify_batch(PROMPT, candidates, ONE_BY_ONE))
+
+    # One that has no step to score is not sent.
+    prm = RewardModelVerifier(server.root, "prm", "prm", as_text=as_text)
+    first, empty, last = batch(prm, [GOOD, make_candidate(" "), BAD])
+    assert (first.score, last.score) == pytest.approx((sigmoid(GOOD_LOGIT), sigmoid(BAD_LOGIT)))
+    assert "no text" in empty.error
+    assert [len(payload["input"]) for _, payload, _ in server.requests] == [2]
+    # One that is too long has the whole request refused: each is asked for alone then.
+    server.requests.clear()
+    refused = Fault(400, '{"error": {"message": "this is too long"}}')
+    server.faults += [refused, None, refused]
+    outcomes = batch(RewardModelVerifier(server.root, "rm", "score"), [GOOD, BAD])
+    assert outcomes[0].score == pytest.approx(sigmoid(GOOD_LOGIT))
+    assert outcomes[1].error.startswith("BadRequestError")
+    assert [len(payload["text_2"]) for _, payload, _ in server.requests] == [2, 1, 1]
+
+
 FAULTS = {
     "401 with a string": (Fault(401, '{"error": "Unauthorized"}'), openai.AuthenticationError, False),
     "404 with a detail": (Fault(404, '{"detail": "Not Found"}'), openai.NotFoundError, False),
@@ -178,6 +202,7 @@ FAULTS = {
     "deep JSON": (Fault(body="[" * 100_000), InvalidReplyError, False),
     "rows missing": (Fault(body='{"data": []}'), InvalidReplyError, False),
     "no data": (Fault(body='{"object": "list"}'), InvalidReplyError, False),
+    "an odd index": (Fault(body='{"data": [{"index": [0], "probs": [0.5]}]}'), InvalidReplyError, False),
     "nan": (Fault(body='{"data": [{"index": 0, "probs": [NaN]}]}'), InvalidReplyError, False),
     "null": (Fault(body='{"data": [{"index": 0, "probs": [null]}]}'), InvalidReplyError, False),
     "infinity": (Fault(body='{"data": [{"index": 0, "probs": [1e999]}]}'), InvalidReplyError, False),
@@ -208,6 +233,14 @@ def test_a_missing_route_says_what_to_look_at(server):
     with pytest.raises(openai.NotFoundError, match="--runner pooling") as caught:
         verify(RewardModelVerifier(server.root, "rm"), GOOD)
     assert caught.value.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+def test_a_refused_key_says_where_to_give_one(server, path):
+    server.faults.append(Fault(401, '{"error": "Unauthorized"}'))
+    with pytest.raises(openai.AuthenticationError, match="give it as api_key=") as caught:
+        verify(RewardModelVerifier(server.root, "rm"), GOOD, path)
+    assert caught.value.status_code == 401
 
 
 def test_a_search_retries_what_is_worth_it(server):

@@ -6,7 +6,7 @@ from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_optscale.clients import endpoint_of, models_in, one_try, one_try_each
 from langchain_optscale.policy import Policy
-from langchain_optscale.verifiers import as_verifier
+from langchain_optscale.verifiers import CachedVerifier, LLMJudge, RewardModelVerifier, as_verifier
 from tests.unit_tests.fakes import PlainPolicy, read_score
 
 openai_chat = pytest.importorskip("langchain_openai").ChatOpenAI
@@ -75,6 +75,13 @@ def test_endpoints():
     assert endpoint_of(model(base_url="http://127.0.0.1:9/v1/")) == here
     assert endpoint_of(model(model="other")) != here
     assert endpoint_of(model(base_url="http://127.0.0.1:8/v1")) != here
+    # A limit on a judge or a reward model holds for every object that asks it.
+    judges = LLMJudge(model()), LLMJudge(model(max_retries=9).bind(stop=["x"]), method="text", votes=2)
+    assert {endpoint_of(one) for one in (*judges, CachedVerifier(judges[0]))} == {here}
+    assert endpoint_of(LLMJudge(PlainPolicy(texts=["x"]))) != endpoint_of(LLMJudge(PlainPolicy(texts=["x"])))
+    rewards = [RewardModelVerifier(url, "rm") for url in ("http://h:1", "http://h:1/v1/", "http://h:2")]
+    assert endpoint_of(rewards[0]) == endpoint_of(rewards[1]) != endpoint_of(rewards[2])
+    assert endpoint_of(RewardModelVerifier("http://h:1", "other")) != endpoint_of(rewards[0])
     function = as_verifier(read_score)
     assert endpoint_of(function) == endpoint_of(function)
     assert endpoint_of(function) != endpoint_of(as_verifier(read_score))

@@ -142,7 +142,8 @@ def test_a_failed_verification_fails_for_its_equals_too():
 
     messages = [calling(("f", {"a": 1})), calling(("f", {"a": 1})), calling(("f", {"a": 2}))]
     result = OptScale(policy=ToolPolicy(messages=messages), verifier=verify, stopping=MaxSamples(3)).invoke("q")
-    assert sorted(calls) == [0, 2]
+    # Of two equal candidates the one that arrives first is asked about.
+    assert sorted(calls) in ([0, 2], [1, 2])
     assert sorted(result.failures) == [0, 1]
     assert result.best.index == 2
 

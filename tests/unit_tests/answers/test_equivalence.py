@@ -197,6 +197,15 @@ def test_what_takes_forever_is_ended_and_the_next_question_is_answered(caplog):
     assert same_answer("x+1", "1+x")
 
 
+def test_starting_takes_nothing_of_a_questions_time():
+    assert same_answer("(y+2)^2", "y^2+4y+4")  # started
+    began = time.perf_counter()
+    assert same_answer("(z+3)^2", "z^2+6z+9")
+    warm = time.perf_counter() - began
+    _math_process._PROCESS.close()
+    assert same_answer("(x+1)^2", "x^2+2x+1", SameMath(timeout_s=max(0.3, 5 * warm)))
+
+
 def test_a_child_that_dies_is_replaced(caplog):
     assert same_answer("x+1", "1+x")
     _math_process._PROCESS._child.kill()

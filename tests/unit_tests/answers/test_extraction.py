@@ -140,6 +140,10 @@ def test_a_number_is_found_by_its_exact_value(number, latex):
         ("The answer is F", None),
         ("CAB", None),
         ("", None),
+        ("<think>(A) or (B)?</think><answer>B</answer>", "B"),
+        ("<answer>\n  c\n</answer>", "C"),
+        ("A is incorrect and B is the answer.", "B"),
+        ("(A) > (B), so nothing follows <A>", "B"),
     ],
 )
 def test_choices(text, letter):

@@ -55,6 +55,14 @@ def test_a_weighted_vote_by_hand():
     assert [weighted("344", [0.9, 0.5, 0.5], exponent) for exponent in (0.0, 1.0, 2.0)] == [1, 1, 0]
 
 
+def test_scores_of_zero_and_powers_that_vanish():
+    assert weighted("344", [0.0, 0.0, 0.0]) == 1  # no score tells them apart, so the votes do
+    assert weighted("344", [0.0, 0.0, 1e-300]) == 2
+    # In double precision 0.3^5000 is 0; the best score still decides.
+    assert weighted("443", [0.2, 0.2, 0.3], 5000.0) == 2
+    assert weighted("344", [0.2, 0.3, 0.3], 5000.0) == 1
+
+
 def test_equal_sums_tie_in_every_order():
     # 0.1 + 0.2 + 0.3 depends on the order of a plain sum.
     assert weighted("333444", [0.1, 0.2, 0.3, 0.3, 0.2, 0.1]) == 2

@@ -69,9 +69,18 @@ def call(id_, **arguments):
     return {"name": "search", "args": arguments, "id": id_}
 
 
+def broken(arguments, id_="1"):
+    call = {"name": "search", "args": arguments, "id": id_, "error": None, "type": "invalid_tool_call"}
+    return Candidate(0, AIMessage("a", invalid_tool_calls=[call]), round=0)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
+        (broken("{q"), broken("{q", "2"), True),
+        (broken("{q"), broken("{r"), False),
+        (broken("{q"), candidate(), False),
+        (broken('{"q": "x"}'), candidate(calls=[call("1", q="x")]), False),
         (candidate(), candidate(id_="other", model_name="other"), True),
         (candidate(calls=[call("1", q="x")]), candidate(calls=[call("2", q="x")]), True),
         (candidate(calls=[call("1", q="x")]), candidate(calls=[call("1", q="y")]), False),

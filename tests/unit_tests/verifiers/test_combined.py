@@ -99,6 +99,8 @@ def test_policy_kwargs_are_united():
     [
         ([], {}),
         (["text"], {}),
+        (constant(1), {}),
+        ("text", {}),
         ([constant(1)], {"combine": "median"}),
         ([constant(1)], {"weights": [1, 2]}),
         ([constant(1)], {"weights": [0]}),

@@ -5,15 +5,17 @@ import re
 from pathlib import Path
 
 from langchain_optscale.verifiers import LLMJudge, RewardModelVerifier
+from tests.unit_tests.fakes import PlainPolicy
 from tests.unit_tests.verifiers.judges import ScriptedJudge
 
 PAGE = (Path(__file__).parents[3] / "docs" / "verifiers.md").read_text()
 
 
-def test_the_code_runs():
+def test_the_code_runs(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert len(blocks) >= 4
-    names = {"judge_model": ScriptedJudge(reply=lambda messages: "")}
+    monkeypatch.chdir(tmp_path)  # one of them opens a file
+    names = {"judge_model": ScriptedJudge(reply=lambda messages: ""), "policy": PlainPolicy(texts=["4"])}
     for block in blocks:
         exec(compile(block, "docs/verifiers.md", "exec"), names)  # noqa: S102 - our own page
 

@@ -54,6 +54,12 @@ def test_the_sync_path_does_not_wait_for_the_others_where_one_fails():
     release.set()
 
 
+def test_an_end_of_the_program_is_no_failure_to_skip():
+    lenient = EnsembleVerifier([giving(0.2), failing(SystemExit(3))], on_failure="skip")
+    with pytest.raises(SystemExit):
+        lenient.verify(PROMPT, CANDIDATE)
+
+
 def test_members_that_fail_may_be_skipped():
     members = [giving(0.2), failing(ConnectionError("down")), giving(0.8)]
     for verdict in both(EnsembleVerifier(members, weights=[1, 5, 3], on_failure="skip")):

@@ -104,7 +104,8 @@ def test_in_a_search():
 def test_settings():
     assert FallbackVerifier(ConfidenceVerifier(), giving(1)).policy_kwargs == {"logprobs": True}
     assert repr(FallbackVerifier(LengthCheck(exactly=1))).startswith("FallbackVerifier(LengthCheck(exactly=1")
-    for bad in ((), ("text",)):
+    assert len(FallbackVerifier([giving(0), giving(1)]).verifiers) == 2
+    for bad in ((), ("text",), ([],), ([giving(0)], giving(1))):
         with pytest.raises(SettingsError):
             FallbackVerifier(*bad)
 

@@ -74,6 +74,46 @@ def test_a_score_in_each_way(method, path):
         assert verdict.explanation in ("It says so.", "So it is.")
 
 
+@pytest.mark.parametrize(
+    ("scale", "said", "score"),
+    [("0-10", "7", 0.7), ("0-10", 7.0, 0.7), ("1-5", " 5", 1.0), ("yes/no", "Yes", 1.0), ("yes/no", "NO ", 0.0)],
+)
+def test_a_structured_grade_of_another_type(scale, said, score):
+    # As models without strict schemas fill in the arguments of a tool.
+    reply = ScriptedJudge(reply=lambda m: {"explanation": "", "code": code_in(m), "grade": said})
+    assert LLMJudge(reply, method="structured", scale=scale).verify(PROMPT, GOOD).score == score
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [("0-10", "11"), ("0-10", 11), ("0-10", "seven"), ("0-10", ""), ("0-10", None), ("0-10", True), ("0-10", False),
+     ("0-10", "07"), ("0-10", [7]), ("yes/no", "maybe"), ("yes/no", 1), ("yes/no", True), ("yes/no", "")],
+)  # fmt: skip
+def test_a_structured_grade_that_is_none(scale, said):
+    reply = ScriptedJudge(reply=lambda m: {"explanation": "", "code": code_in(m), "grade": said})
+    with pytest.raises(InvalidReplyError):
+        LLMJudge(reply, method="structured", scale=scale).verify(PROMPT, GOOD)
+
+
+@pytest.mark.parametrize("answers_with", ["model", "mapping", "text", "nothing"])
+def test_a_model_that_structures_its_output_in_its_own_way(answers_with):
+    class Own(PlainJudge):
+        def with_structured_output(self, schema, **kwargs):
+            def reply(messages):
+                said = {"explanation": "So.", "code": code_in(messages), "grade": 7}
+                return {"model": schema(**said), "mapping": said, "text": "7", "nothing": None}[answers_with]
+
+            return RunnableLambda(reply)
+
+    judge = LLMJudge(Own(reply=lambda messages: "never asked"), method="structured")
+    if answers_with in ("model", "mapping"):
+        verdict = judge.verify(PROMPT, GOOD)
+        assert (verdict.score, verdict.explanation) == (0.7, "So.")
+    else:
+        with pytest.raises(InvalidReplyError):
+            judge.verify(PROMPT, GOOD)
+
+
 def test_yes_or_no():
     judge = LLMJudge(ScriptedJudge(reply=by_text(lambda text: "Yes")), method="text", scale="yes/no")
     assert judge.verify(PROMPT, GOOD).score == 1.0
@@ -319,6 +359,18 @@ class TestWhatTheJudgeReads:
         text = text_of(self.read(PROMPT, make_candidate("a" * 500 + "b" * 500), max_chars=100)[-1])
         assert f"{'a' * 50}\n⟨900 of 1,000 characters left out here, " in text
         assert f"⟩\n{'b' * 50}\n" in text
+
+    def test_many_tool_calls_are_cut_like_one_long_text(self):
+        calls = [{"name": "f", "args": {"a": "x" * 40, "n": n}, "id": str(n)} for n in range(2_000)]
+        text = text_of(self.read(PROMPT, Candidate(0, AIMessage("So:", tool_calls=calls), 0), max_chars=1_000)[-1])
+        assert len(text) < 1_500
+        assert text.count("characters left out here") == 1
+        assert "ANSWER:\nSo:" in text
+        assert '"n": 0}' in text
+        assert '"n": 1999}' in text
+        few = text_of(self.read(PROMPT, Candidate(0, AIMessage("So:", tool_calls=calls[:3]), 0), max_chars=1_000)[-1])
+        assert few.count("<<<ANSWER TOOL CALL ") == 3
+        assert "left out" not in few
 
 
 class Watching(BaseCallbackHandler):

@@ -24,6 +24,14 @@ URL = "http://localhost:8000"
         ({"from_logits": True}, "from_logits"),
         ({"kind": "score", "as_text": lambda q, a: q + a}, "as_text"),
         ({"step_marker": " "}, "step_marker"),
+        ({"step_marker": 3}, "step_marker"),
+        ({"model": ""}, "model must be"),
+        ({"model": None}, "model must be"),
+        ({"positive": "1"}, "positive"),
+        ({"positive": True}, "positive"),
+        ({"split_steps": "\n"}, "split_steps must be a function"),
+        ({"as_text": "{question}"}, "as_text must be a function"),
+        ({"api_key": 5}, "api_key"),
         ({"batch_size": 0}, "batch_size"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"base_url": "localhost:8000"}, "base_url"),
@@ -54,9 +62,26 @@ def test_steps_are_split_and_markers_of_the_candidate_broken_up():
     body = verifier._body(StringPromptValue(text="q"), [steps], batch=False)
     assert body["messages"][-1]["content"].count("<extra_0>") == 3
     lines = RewardModelVerifier(URL, "prm", kind="prm", split_steps=str.splitlines, step_marker="§")
-    assert lines._steps(make_candidate("a\nb§c")) == ["a", "b§ c"]
+    assert lines._steps(make_candidate("a\nb§c")) == ["a", "b c"]
     with pytest.raises(InvalidReplyError, match="no step"):
         verifier._steps(make_candidate(" \n\n "))
+
+
+@pytest.mark.parametrize("marker", ["<extra_0>", "§", "++", "+++", " a", "ab ab", "<|step|>"])
+def test_no_marker_of_the_candidate_is_left(marker):
+    texts = [marker * 7, f"x{marker}y", marker[:-1] + marker + marker[1:], (marker + marker[:1]) * 5]
+    verifier = RewardModelVerifier(URL, "prm", kind="prm", step_marker=marker, split_steps=lambda text: [text])
+    for text in texts:
+        [step] = verifier._steps(make_candidate(f"1{text}2"))
+        assert marker not in step
+        assert (step[0], step[-1]) == ("1", "2")
+
+
+def test_what_no_request_can_hold_is_replaced():
+    verifier = RewardModelVerifier(URL, "rm")
+    [text] = verifier._steps(make_candidate("half \ud83e of 🦜, \udfff\ud800"))
+    assert text == "half \ufffd of 🦜, \ufffd\ufffd"
+    assert text.encode()
 
 
 def test_conversations_and_tool_calls():
@@ -82,6 +107,7 @@ def test_rows_in_the_order_of_their_numbers():
 @pytest.mark.parametrize(
     "reply",
     [{}, {"data": None}, {"data": []}, {"data": [1]}, {"data": [{"index": 0}]}, {"data": [{"index": 0}] * 2},
+     {"data": [{"index": [0]}, {"index": 1}]}, {"data": [{"index": None}, {"index": "1"}]},
      {"data": [{"index": 0}, {"index": 2}]}, {"data": [{"index": 0}, {"index": 1}, {"index": 2}]}],
 )  # fmt: skip
 def test_rows_that_are_missing(reply):
@@ -116,6 +142,13 @@ def test_logits_that_nobody_announced():
         read_row({"probs": [-3.2853]}, "classify", -1, None)
     with pytest.raises(InvalidReplyError, match=r"no.* index 3"):
         read_row({"probs": [0.1, 0.9]}, "classify", 3, None)
+
+
+def test_rounding_above_one_is_no_logit():
+    assert read_row({"probs": [1.0000001192092896]}, "classify", -1, None) == (1.0, 1.0)
+    assert read_row({"probs": [-1e-9]}, "classify", -1, None) == (0.0, 0.0)
+    with pytest.raises(InvalidReplyError, match="from_logits"):
+        read_row({"probs": [1.0001]}, "classify", -1, None)
 
 
 def test_steps_are_counted():

@@ -62,6 +62,15 @@ class TestCheck(VerifierConformance):
         return candidate(("forcast", {}))
 
 
+class TestJudge(TestCheck):
+    def make_verifier(self):
+        def reply(messages):
+            grade = 9 if '"forecast"' in text_of(messages[-1]) else 2
+            return f"So.\nGRADE-{code_in(messages)}: {grade}"
+
+        return ToolCallJudge(ScriptedJudge(reply=reply), method="text")
+
+
 class TestAgreement(VerifierConformance):
     def make_verifier(self):
         return ToolCallAgreement()
@@ -206,6 +215,14 @@ def test_a_judge_sees_conversation_tools_and_calls():
     assert "right next step" in text_of(messages[0])
 
 
+def test_a_judges_verdict_says_why_and_not_what_it_was_asked():
+    verdict, _ = judged(QUESTION, candidate(GOOD))
+    assert verdict.explanation == "Fine."
+    assert list(verdict.raw["criteria"]) == ["overall"]
+    known = repr(ToolCallJudge(ScriptedJudge(reply=lambda messages: "")))
+    assert known == "ToolCallJudge('ScriptedJudge', method='auto', scale='0-10')"
+
+
 def test_a_judge_may_be_told_the_tools_and_the_criteria():
     _, [messages] = judged(QUESTION, candidate(GOOD), tools=[forecast], criteria=["the city is right"])
     assert "Forecast the weather." in text_of(messages[-1])
@@ -251,6 +268,17 @@ def test_arguments_may_be_ignored_and_numbers_are_compared_by_value():
     assert agreeing(messages, verifier=ToolCallAgreement(ignore=["forecast.why"])).scores == (1 / 2, 2 / 3)
     with pytest.raises(SettingsError, match="ignore must be a list"):
         ToolCallAgreement(ignore="why")
+
+
+def test_a_broken_call_agrees_with_nobody():
+    broken = {"name": "forecast", "args": "{city", "id": "1", "error": None, "type": "invalid_tool_call"}
+    lone, beside = AIMessage("I look.", invalid_tool_calls=[broken]), call("Rome")
+    beside.invalid_tool_calls.append(broken)
+    result = agreeing([AIMessage("Done."), lone, lone, call("Rome"), beside])
+    assert result.scores == (1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6)
+    assert "call nothing" not in result.verdicts[1].explanation
+    answers = [one.answer for one in agreeing([lone, beside, call("Rome")], extract=ToolCallAnswer()).candidates]
+    assert answers == [None, None, 'forecast({"city":"Rome"})']
 
 
 def test_agreement_ends_a_search():

@@ -1,0 +1,51 @@
+"""What a reward model reads: the conversation, the question as one text, and steps without the candidate's markers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_core.prompt_values import PromptValue
+
+__all__ = ["conversation", "encodable", "question", "without_marker"]
+
+
+def conversation(prompt: PromptValue) -> list[dict[str, Any]]:
+    """The messages in OpenAI's form."""
+    from langchain_core.messages import convert_to_openai_messages
+
+    messages = convert_to_openai_messages(prompt.to_messages())
+    return list(messages) if isinstance(messages, list) else [messages]
+
+
+def question(prompt: PromptValue) -> str:
+    """The text of a conversation; that of its message alone where there is one."""
+    messages = prompt.to_messages()
+    return str(messages[0].text) if len(messages) == 1 else prompt.to_string()
+
+
+def encodable(text: str) -> str:
+    r"""The text with a replacement character for each lone surrogate, which no request can hold.
+
+    Example:
+        >>> encodable("a\ud800b") == "a\ufffdb"
+        True
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def without_marker(step: str, marker: str) -> str:
+    """The step with a space in every marker that the candidate wrote, or in its place: none of them may count.
+
+    Args:
+        step: Any text.
+        marker: What ends a step, not blank.
+
+    Example:
+        >>> without_marker("so 4<extra_0>and 5", "<extra_0>"), without_marker("so 4§and 5", "§")
+        ('so 4< extra_0>and 5', 'so 4 and 5')
+    """
+    broken = f"{marker[:1]} {marker[1:]}"
+    while marker in step:
+        step = step.replace(marker, " " if marker in broken else broken)
+    return step
