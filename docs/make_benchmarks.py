@@ -76,7 +76,7 @@ def traces(pool: Pool, rule: Rule) -> list[list[float | None]]:
     """N* after each score, for every question in its recorded order."""
     found = []
     for question in pool:
-        session = Session(rule, estimator=MaximumLikelihood(), max_samples=pool.cap, first_round=1, round_size=1)
+        session = Session(rule, max_samples=pool.cap, first_round=1, round_size=1)
         trace: list[float | None] = []
         while count := session.ask():
             for sample in question.samples[len(trace) : len(trace) + count]:
