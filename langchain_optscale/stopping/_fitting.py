@@ -23,6 +23,9 @@ from langchain_optscale.stopping._backward import (
 from langchain_optscale.stopping._costs import CandidatePrice
 from langchain_optscale.stopping._stage import Stage
 from langchain_optscale.stopping._trajectories import Recording, in_errors
+from langchain_optscale.stopping._untrained import Untrained
+from langchain_optscale.stopping.answer_rules import natural_selection
+from langchain_optscale.stopping.presets import optscale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_optscale.stopping._backward import FloatArray
+    from langchain_optscale.stopping.base import Rule
 
 __all__ = ["FEWEST_QUESTIONS", "Fitting", "Plan"]
 
@@ -81,23 +85,35 @@ class Fitting:
         self._recording = Recording(questions, plan.labels, plan.select)
         self._plan = plan
         self._points = _points(plan, self._cap)
-        orders = plan.orders or min(_MOST_ORDERS, max(_FEWEST_ORDERS, _TRAJECTORIES // len(questions)))
-        self._paths, self._amounts = self._recording.paths(self._points, orders, plan.seed)
+        self._orders = plan.orders or min(_MOST_ORDERS, max(_FEWEST_ORDERS, _TRAJECTORIES // len(questions)))
+        self._paths, self._amounts = self._recording.paths(self._points, self._orders, plan.seed)
+        self._untrained: dict[Rule, Untrained] = {}
         self._folds = _Folds(self._paths)
         signals = [self._recording.signal(), self._folds.signal(_MIDDLE_RIDGE)]
         _refuse_without_signal(max(signals + [self._folds.gain()] * self._recording.labelled))
         self._designs = [Design(self._paths.features[:, point]) for point in range(len(self._points) - 1)]
 
-    def fields(self, price: CandidatePrice | float | None, samples: float | None) -> dict[str, Any]:
-        """The fields of the rule for a price, for a mean number of samples, or at parity; `fallback` excepted.
+    def fields(
+        self, price: CandidatePrice | float | None, samples: float | None, fallback: Rule | None = None
+    ) -> dict[str, Any]:
+        """The fields of the rule for a price, for a mean number of samples, or at parity.
+
+        Args:
+            price: As in `FittedStopping.fit`.
+            samples: The same.
+            fallback: The same. Where it serves as well, and a selection was not asked for, there are no stages.
 
         Raises:
             SettingsError: As `FittedStopping.fit`.
         """
         _check_goal(price, samples, self._cap)
+        rule = optscale(max_samples=self._cap, first_round=min(2, self._cap)) if fallback is None else fallback
         found, ridge = self._chosen(CandidatePrice(price) if isinstance(price, float | int) else price, samples)
         costs = self._amounts.costs(found)
-        if ridge is None:
+        select = self._recording.select
+        if self._plan.select is None and self._serves(rule, self._folds.stops(costs, ridge)):
+            stages, select = [], natural_selection(rule) if self._recording.with_answers else "best"
+        elif ridge is None:
             threshold = reservation(self._paths, costs)
             stages = [Stage.reserved(design, threshold) for design in self._designs]
         else:
@@ -107,12 +123,25 @@ class Fitting:
             "points": self._points,
             "stages": tuple(stages),
             "calibration": self._recording.calibration,
-            "select": self._recording.select,
+            "select": select,
+            "fallback": rule,
             "with_answers": self._recording.with_answers,
             "price": found,
             "labels": self._plan.labels,
             "questions": len(self._recording.questions),
         }
+
+    def _serves(self, rule: Rule, stop: NDArray[np.int64]) -> bool:
+        """Whether the untrained rule does as well as a learned one that stops there on the folds left out."""
+        if rule not in self._untrained:
+            seen = (self._recording, self._points, self._orders, self._plan.seed)
+            self._untrained[rule] = Untrained.of(rule, *seen)
+        spent = np.array(self._points, dtype=np.float64)[stop]
+        by_question = np.bincount(self._paths.groups)
+        worths, counts = (
+            np.bincount(self._paths.groups, weights=one) / by_question for one in (worths_at(self._paths, stop), spent)
+        )
+        return self._untrained[rule].serves(worths, counts)
 
     def _chosen(self, price: CandidatePrice | None, samples: float | None) -> tuple[CandidatePrice, float | None]:
         """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest.

@@ -17,6 +17,8 @@ from langchain_optscale.stopping._costs import Amounts
 from langchain_optscale.stopping._prefix import answer_features, leading, score_features, selection_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_optscale.stats.calibration import Calibration
     from langchain_optscale.stopping._backward import FloatArray
 
@@ -85,6 +87,19 @@ class Recording:
             covariances.append(float((scores - scores.mean()) @ np.array(worths)))
         return in_errors(np.array(covariances))
 
+    def orders(self, cap: int, orders: int, seed: int) -> Iterator[tuple[int, list[int]]]:
+        """Trajectories: the number of a question, and the places of the samples that are drawn, in random order.
+
+        Args:
+            cap: How many are drawn.
+            orders: For each question.
+            seed: Of the orders.
+        """
+        generator = np.random.default_rng(seed)
+        for group, question in enumerate(self.questions):
+            for _ in range(orders):
+                yield group, generator.permutation(len(question.samples))[:cap].tolist()
+
     def paths(self, points: tuple[int, ...], orders: int, seed: int) -> tuple[Paths, Amounts]:
         """Every question in random orders, seen at the decision points.
 
@@ -93,16 +108,13 @@ class Recording:
             orders: For each question.
             seed: Of the orders.
         """
-        generator = np.random.default_rng(seed)
         features, values, groups, tokens = [], [], [], []
-        for group, question in enumerate(self.questions):
-            for _ in range(orders):
-                order = generator.permutation(len(question.samples))[: points[-1]].tolist()
-                rows, worths = self._seen(group, order, points)
-                features.append(rows)
-                values.append(worths)
-                groups.append(group)
-                tokens.append([question.samples[place].tokens or 0 for place in order])
+        for group, order in self.orders(points[-1], orders, seed):
+            rows, worths = self._seen(group, order, points)
+            features.append(rows)
+            values.append(worths)
+            groups.append(group)
+            tokens.append([self.questions[group].samples[place].tokens or 0 for place in order])
         steps = np.tile(np.diff(np.array(points, dtype=np.float64)), (len(groups), 1))
         amounts = Amounts(steps, None, None)
         if self._counted:

@@ -56,11 +56,12 @@ class FittedStopping(Rule):
     same manner; `OptScale` and `ChatOptScale` take `select` from the rule where they are not told otherwise.
 
     Where the candidates look unlike all that was fitted, `fallback` decides instead, and the figures of its decision
-    name what lay outside.
+    name what lay outside. A rule that would spend about as many candidates as the fallback, and was not better by a
+    standard error on questions left out, leaves every decision to it.
 
     Attributes:
         points: Numbers of scores at which it decides, ascending; the last is the cap.
-        stages: One for each point but the last.
+        stages: One for each point but the last; none where everything is left to the fallback.
         calibration: Turns a score into the probability of being right; None leaves scores as they are.
         select: A name of `answers.SELECTIONS`, or an `EvidenceVote` with the same calibration: give it to the search.
         with_answers: Whether it looks at answers.
@@ -87,7 +88,7 @@ class FittedStopping(Rule):
         size = len(ANSWER_FEATURES if self.with_answers else SCORE_FEATURES)
         sound = (
             len(self.points) >= 2
-            and len(self.stages) == len(self.points) - 1
+            and len(self.stages) in (0, len(self.points) - 1)
             and self.points[0] >= 1
             and all(a < b for a, b in pairwise(self.points))
             and all(len(stage.linear) == size for stage in self.stages)
@@ -102,7 +103,7 @@ class FittedStopping(Rule):
         price = ", ".join(f"{name}={value:g}" for name, value in prices.items() if value)
         return (
             f"FittedStopping(<{self.questions} questions>, max_samples={self.points[-1]}, select={self._select!r}, "
-            f"{price or 'free'})"
+            f"{price or 'free'}{', as untrained' if self.defers else ''})"
         )
 
     @classmethod
@@ -139,7 +140,8 @@ class FittedStopping(Rule):
                 faster where a round is drawn at once.
             orders: Random orders of each question's samples; None takes 12, and fewer of more than 400 questions.
             seed: Of the orders.
-            fallback: Decides outside of what was fitted; None takes `optscale()`.
+            fallback: Decides outside of what was fitted, and everywhere if it does as well for as many candidates; None
+                takes `optscale()` with this cap.
 
         Returns:
             The rule.
@@ -177,11 +179,12 @@ class FittedStopping(Rule):
         from langchain_optscale.stopping._fitting import Fitting, Plan
 
         fitting = Fitting(tuple(pool), Plan(**{**settings, **goals[0]}))
-        rule = optscale() if fallback is None else fallback
-        return [cls(**fitting.fields(goal.get("price"), goal.get("samples")), fallback=rule) for goal in goals]
+        return [cls(**fitting.fields(goal.get("price"), goal.get("samples"), fallback)) for goal in goals]
 
     def __call__(self, history: History) -> Decision:
         n = history.n
+        if self.defers and n < self.points[-1]:
+            return self.fallback(history)
         place = bisect_right(self.points, n) - 1
         if place < 0:
             return self._decision(StopReason.MARGINAL_GAIN, {}, stop=False, draw=self.points[0] - n or None)
@@ -200,6 +203,11 @@ class FittedStopping(Rule):
         gain = self.stages[place].advantage(numbers)
         ahead = self.points[place + 1] - n
         return self._decision(StopReason.MARGINAL_GAIN, {"advantage": gain}, stop=gain <= 0.0, draw=ahead)
+
+    @property
+    def defers(self) -> bool:
+        """Whether the fallback did as well for as many candidates, so that it decides."""
+        return not self.stages
 
     @property
     def max_samples(self) -> int | None:
@@ -256,7 +264,7 @@ class FittedStopping(Rule):
 
         data = self.to_dict()
         stages = data.pop("stages")
-        arrays: dict[str, Any] = {name: np.array([stage[name] for stage in stages]) for name in stages[0]}
+        arrays: dict[str, Any] = {name: np.array([stage[name] for stage in stages]) for name in (stages or [{}])[0]}
         header = json.dumps({"format": _FORMAT, **data}, allow_nan=False)
         try:
             with Path(path).open("wb") as file:
@@ -279,9 +287,9 @@ class FittedStopping(Rule):
             header = json.loads(arrays.pop("header").tobytes())
             if header.pop("format", None) != _FORMAT:
                 raise InvalidRecordError(f"{path} is no fitted rule")
-            count = len(arrays["intercept"])
             header["stages"] = [
-                {name: array[place].tolist() for name, array in arrays.items()} for place in range(count)
+                {name: array[place].tolist() for name, array in arrays.items()}
+                for place in range(len(arrays.get("intercept", ())))
             ]
             rule = Rule.from_dict(header)
         except (OSError, ValueError, KeyError, IndexError, AttributeError, EOFError, zipfile.BadZipFile) as error:
