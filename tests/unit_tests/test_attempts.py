@@ -8,11 +8,12 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
 from langchain_core.runnables import RunnableLambda
 from pydantic import PrivateAttr
 
 from langchain_optscale import AllCandidatesFailed, OptScale, SettingsError, StopReason, Usage, Verdict, Verifier
+from langchain_optscale.limits import SharedLimit
 from langchain_optscale.stopping import Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
@@ -60,28 +61,28 @@ def test_a_stuck_draw_is_given_up_and_repeated(path):
 
 @PATHS
 def test_a_draw_that_is_always_stuck_is_a_failure_that_says_so(path):
-    policy = PlainPolicy(texts=["0.1", "0.2"], delays={1: 3.0})
-    search = OptScale(policy=policy, verifier=read_score, max_samples=2, candidate_timeout_s=0.1, max_retries=1)
+    policy = PlainPolicy(texts=["0.1", "0.2"], delays={1: 6.0})
+    search = OptScale(policy=policy, verifier=read_score, max_samples=2, candidate_timeout_s=0.5, max_retries=1)
     result = run(search, path)
-    assert result.failures[1].error == "TimeoutError: no answer within candidate_timeout_s=0.1"
+    assert result.failures[1].error == "TimeoutError: no answer within candidate_timeout_s=0.5"
     assert result.failures[1].attempts == 2
 
 
 @PATHS
 def test_a_stuck_verifier_is_given_up_too(path):
     async def averify(prompt, candidate):
-        await asyncio.sleep(3.0 if candidate.index else 0.0)
+        await asyncio.sleep(6.0 if candidate.index else 0.0)
         return 0.5
 
     def verify(prompt, candidate):
-        time.sleep(3.0 if candidate.index else 0.0)
+        time.sleep(6.0 if candidate.index else 0.0)
         return 0.5
 
     search = OptScale(
         policy=PlainPolicy(texts=["x"]),
         verifier=verify if path == "sync" else averify,
         max_samples=2,
-        candidate_timeout_s=0.1,
+        candidate_timeout_s=0.5,
         max_retries=0,
     )
     assert run(search, path).failures[1].stage == "verify"
@@ -374,3 +375,61 @@ def test_threads_end_with_their_requests():
     while threading.active_count() > before:
         assert time.monotonic() < ends
         time.sleep(0.02)
+
+
+class SlowPolicy(PlainPolicy):
+    """Every request takes as long."""
+
+    takes_s: float
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        time.sleep(self.takes_s)
+        return self._answer(kwargs)
+
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+        answer = self._answer(kwargs)
+        await asyncio.sleep(self.takes_s)
+        return answer
+
+
+def until(condition, seconds=5.0):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def test_a_draw_that_waits_for_the_rate_limiter_is_not_sent_after_the_end():
+    limiter = InMemoryRateLimiter(requests_per_second=4, check_every_n_seconds=0.02, max_bucket_size=1)
+    policy = PlainPolicy(texts=["0.95"] * 8, rate_limiter=limiter)
+    before = threading.active_count()
+    OptScale(policy=policy, verifier=read_score, first_round=8).invoke("q")
+    sent = len(policy.requests)
+    assert sent < 4
+    until(lambda: threading.active_count() <= before, 1.0)  # seven of them would have waited for their turns
+    assert len(policy.requests) <= sent + 1
+    time.sleep(0.3)
+    assert limiter.acquire(blocking=False)  # and took none from whoever comes next
+
+
+@PATHS
+def test_a_hedge_that_waits_in_line_is_not_sent_after_the_first_answer(path):
+    policy = SlowPolicy(texts=["0.5"], takes_s=0.4)
+    limit = SharedLimit(1)
+    search = OptScale(policy=policy, verifier=read_score, max_samples=1, hedge_after_s=0.1, policy_limit=limit)
+    assert run(search, path).scores == (0.5,)
+    until(lambda: (limit.taken, limit.waiting) == (0, 0))
+    assert len(policy.requests) == 1
+
+
+@PATHS
+@pytest.mark.parametrize("settings", [{}, {"candidate_timeout_s": 30.0}])
+@pytest.mark.parametrize("stage", ["draw", "verify"])
+def test_an_exit_is_no_failure_of_a_candidate(path, settings, stage):
+    def leave(*_):
+        raise SystemExit(3)
+
+    policy = RunnableLambda(leave) if stage == "draw" else PlainPolicy(texts=["0.1"])
+    verifier = leave if stage == "verify" else read_score
+    with pytest.raises(SystemExit):
+        run(OptScale(policy=policy, verifier=verifier, max_samples=1, **settings), path)
