@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.caches import BaseCache
 
+from langchain_optscale.clients import endpoint_of
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.offered_tools import offered_tools
 from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
@@ -21,7 +22,7 @@ from langchain_optscale.verifiers.store import SQLiteStore, VerdictStore
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from langchain_core.messages import BaseMessage
     from langchain_core.prompt_values import PromptValue
@@ -111,6 +112,11 @@ class CachedVerifier(Verifier):
     def name(self) -> str:
         """The verifier's name, marked as cached."""
         return f"cached {self.verifier.name}"
+
+    @property
+    def endpoint(self) -> Hashable:
+        """What the verifier calls."""
+        return endpoint_of(self.verifier)
 
     @property
     def policy_kwargs(self) -> Mapping[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.clients import endpoint_of
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
 from langchain_optscale.verifiers.base import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
@@ -54,6 +55,11 @@ class CalibratedVerifier(Verifier):
     def name(self) -> str:
         """The verifier's name, marked as calibrated."""
         return f"calibrated {self.verifier.name}"
+
+    @property
+    def endpoint(self) -> Hashable:
+        """What the verifier calls."""
+        return endpoint_of(self.verifier)
 
     @property
     def policy_kwargs(self) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from langchain_optscale.verifiers.judge_scale import Scale
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import Runnable, RunnableConfig
@@ -135,6 +135,11 @@ class LLMJudge(Verifier):
         names = [criterion.name for criterion in self.criteria]
         criteria = "" if names == [OVERALL] else f", criteria={names}"
         return f"LLMJudge({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
+
+    @property
+    def endpoint(self) -> Hashable:
+        """What the judge calls: judges that ask the same model at the same address share their `verifier_limit`."""
+        return self._asker.endpoint
 
     @property
     def method_in_use(self) -> str | None:

@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.runnables.config import merge_configs
 
+from langchain_optscale.clients import endpoint_of, one_try, one_try_each
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.retry import is_rejection
 from langchain_optscale.verifiers._memory import Memory
@@ -26,6 +27,8 @@ from langchain_optscale.verifiers.judge_reply import (
 from langchain_optscale.verifiers.logprobs import token_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.verifiers.judge_prompt import Material, Sheet
@@ -86,6 +89,7 @@ class Asker:
         if top_logprobs not in range(2, 21):
             raise SettingsError(f"top_logprobs must be a whole number from 2 to 20, got {top_logprobs!r}")
         self.wished = wished
+        self._given = model  # what its endpoint is told from must outlive the judge
         self._sheet = sheet
         self._min_mass = min_mass
         self._top_logprobs = top_logprobs
@@ -109,6 +113,11 @@ class Asker:
             if isinstance(name := getattr(self._model, attribute, None), str) and name:
                 return name
         return self._model.get_name()
+
+    @property
+    def endpoint(self) -> Hashable:
+        """What the model calls, see `endpoint_of`."""
+        return endpoint_of(self._given)
 
     @property
     def temperature(self) -> float | None:
@@ -260,13 +269,13 @@ def _unwrapped(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], dict[str,
         configs.insert(0, inner.config)
         inner = inner.bound
     if not isinstance(inner, BaseChatModel):
-        return model, {}, []
-    # A copy that shares the model's clients. No cache: each grading has a code of its own. No streaming, since
-    # nobody may hear it.
+        return one_try_each(model), {}, []
+    # A copy that shares the model's connections. No retries of its client, since the search sees to them. No cache:
+    # each grading has a code of its own. No streaming, since nobody may hear it.
     changes: dict[str, Any] = {"cache": False, "disable_streaming": True}
     if "streaming" in _fields(inner):
         changes["streaming"] = False
-    return inner.model_copy(update=changes), kwargs, configs
+    return one_try(inner).model_copy(update=changes), kwargs, configs
 
 
 def _fields(model: Runnable[Any, Any]) -> Any:
