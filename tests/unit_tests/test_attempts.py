@@ -7,17 +7,29 @@ import time
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
 from langchain_core.runnables import RunnableLambda
 from pydantic import PrivateAttr
 
-from langchain_optscale import AllCandidatesFailed, OptScale, SettingsError, StopReason, Usage, Verdict, Verifier
+from langchain_optscale import (
+    AllCandidatesFailed,
+    OptScale,
+    OptScaleResult,
+    SettingsError,
+    StopReason,
+    Usage,
+    Verdict,
+    Verifier,
+)
 from langchain_optscale.limits import SharedLimit
 from langchain_optscale.stopping import Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
 PATHS = pytest.mark.parametrize("path", ["sync", "async"])
+ASKED = ChatPromptTemplate.from_template("rate {candidate}")
 
 
 def run(search, path, config=None):
@@ -433,3 +445,78 @@ def test_an_exit_is_no_failure_of_a_candidate(path, settings, stage):
     verifier = leave if stage == "verify" else read_score
     with pytest.raises(SystemExit):
         run(OptScale(policy=policy, verifier=verifier, max_samples=1, **settings), path)
+
+
+@PATHS
+def test_a_judge_that_fails_is_paid_for(path):
+    policy, judge = PlainPolicy(texts=["x"]), PlainPolicy(texts=["no idea"])  # 15 tokens a request
+    search = OptScale(
+        policy=policy,
+        verifier=ASKED | judge | StrOutputParser() | float,
+        max_samples=64,
+        round_size=2,
+        token_budget=100,
+    )
+    with pytest.raises(AllCandidatesFailed, match="the token budget"):
+        run(search, path)
+    assert 15 * (len(policy.requests) + len(judge.requests)) <= 100 + 2 * 30
+
+
+@PATHS
+def test_a_try_that_failed_half_way_is_paid_for(path):
+    judge, broken = PlainPolicy(texts=["0.5"]), [ConnectionError("reset")]
+
+    def second(message):
+        if broken:
+            raise broken.pop()
+        return float(message.text)
+
+    search = OptScale(policy=PlainPolicy(texts=["x"]), verifier=ASKED | judge | RunnableLambda(second), max_samples=1)
+    result = run(search, path)
+    assert result.usage["verifier"] == Usage(20, 10, 2)
+    assert result.verdicts[0].usage == Usage(10, 5, 1)
+    assert OptScaleResult.from_dict(result.to_dict()).usage == result.usage
+
+
+async def test_a_verification_that_is_cancelled_half_way_is_paid_for():
+    judge, waiting = PlainPolicy(texts=["0.5"]), asyncio.Event()
+
+    class TwoQuestions(Verifier):
+        def verify(self, prompt, candidate, config=None):
+            raise AssertionError("the async path is meant")
+
+        async def averify(self, prompt, candidate, config=None):
+            if candidate.index == 0:
+                await waiting.wait()
+                return Verdict(0.95)
+            await judge.ainvoke("first", config)
+            waiting.set()
+            await asyncio.sleep(30.0)
+            return Verdict(0.5)
+
+    result = await OptScale(policy=PlainPolicy(texts=["x"]), verifier=TwoQuestions()).ainvoke("q")
+    assert result.usage["verifier"] == Usage(10, 5, 1)
+    assert list(result.verdicts) == [0]
+
+
+@PATHS
+def test_money_for_a_verdict_is_counted_once(path):
+    judge = PlainPolicy(texts=["0.5"])
+    search = OptScale(
+        policy=PlainPolicy(texts=["a", "b", "c"]), verifier=ASKED | judge | StrOutputParser() | float, max_samples=3
+    )
+    assert run(search, path).usage["verifier"] == Usage(30, 15, 3)
+
+
+class Careless(Verifier):
+    """Answers with a number, or with nothing, where a verdict was asked for."""
+
+    def verify(self, prompt, candidate, config=None):
+        return 0.7 if candidate.index == 0 else None
+
+
+@PATHS
+def test_a_verifier_that_gives_no_verdict_is_a_failure_of_its_candidate(path):
+    result = run(OptScale(policy=PlainPolicy(texts=["x"]), verifier=Careless(), max_samples=2), path)
+    assert result.scores == (0.7,)
+    assert "InvalidScoreError" in result.failures[1].error
