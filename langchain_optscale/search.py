@@ -138,9 +138,17 @@ class Search:
         while len(jobs) < room and self._verifications:
             self._verifying += 1
             jobs.append(self._verifications.popleft())
-        while len(jobs) < room and self._draws:
+        while len(jobs) < room and self._draws and not self._spent:
             jobs.append(self._draws.popleft())
         return jobs
+
+    @property
+    def _spent(self) -> bool:
+        """Whether a budget is spent and the first news of what has been drawn will say so: nothing more is drawn."""
+        if self.session.history.n or not (self._verifications or self._verifying):
+            return False
+        decision = self.session.stopping(self.session.history)
+        return decision.stop and decision.reason in _BUDGETS
 
     def _ask_ahead(self) -> int:
         """Where rounds overlap: the next candidates, while the last of a round are still under way."""

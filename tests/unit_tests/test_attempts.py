@@ -248,6 +248,27 @@ def test_what_is_paid_for_is_still_verified_where_that_costs_nothing(path):
     assert sum(request.get("n", 1) for request in policy.requests) == len(result.candidates)
 
 
+@PATHS
+@pytest.mark.parametrize(
+    ("policy", "config"),
+    [
+        (ScriptedPolicy(texts=["0.1"] * 8, limit=1), {}),
+        (PlainPolicy(texts=["0.1"] * 8, delays={1: 0.5}), {"max_concurrency": 2}),
+    ],
+    ids=["ignores n", "two at once"],
+)
+def test_nothing_is_drawn_once_the_budget_is_spent_though_no_score_is_there_yet(path, policy, config):
+    def slowly(prompt, candidate):
+        time.sleep(1.0)
+        return float(candidate.text)
+
+    policy.requests.clear()
+    search = OptScale(policy=policy, verifier=slowly, token_budget=15, first_round=8)
+    result = run(search, path, config)  # 15 tokens a candidate
+    assert result.stop_reason is StopReason.TOKEN_BUDGET
+    assert len(policy.requests) == (2 if config else 1)
+
+
 class Paid(Verifier):
     def verify(self, prompt, candidate, config=None):
         return Verdict(float(candidate.text), usage=Usage(100, 10, 1))
