@@ -18,7 +18,7 @@ from langchain_core.runnables.config import (
 
 from langchain_optscale.attempts import in_thread
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.limits import SharedLimit
+from langchain_optscale.limits import SharedLimit, at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
@@ -59,7 +59,7 @@ class Batch:
             raise SettingsError(f"a batch needs one config, or one for each input, got {len(self._each)}")
         self._shared = ensure_config(None if isinstance(configs, Sequence) else configs)
         first = self._each[0] if self._each else self._shared
-        limit = first.get("max_concurrency")
+        limit = at_once(first)
         self.at_once = limit or _QUESTIONS_AT_ONCE
         self.line = SharedLimit(limit) if limit else None
         self.ended = threading.Event()

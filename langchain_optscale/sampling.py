@@ -16,6 +16,7 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 
 from langchain_optscale.attempts import Attempts, in_thread
 from langchain_optscale.jobs import Draw, Raised, Verify
+from langchain_optscale.limits import at_once
 from langchain_optscale.search import Search
 from langchain_optscale.tracing import watched
 
@@ -189,7 +190,7 @@ async def arun_search(
 
 def _room(search: Search, config: RunnableConfig) -> int:
     """How many jobs may be under way at once: the draws of a round, and the verifications of those that arrived."""
-    return config.get("max_concurrency") or 2 * max(search.session.round_size, search.session.first_round)
+    return at_once(config) or 2 * max(search.session.round_size, search.session.first_round)
 
 
 async def _first(finished: asyncio.Queue[_T], wait_s: float | None) -> _T | None:
