@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,8 @@ class Questions:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            raise SettingsError(f"{path} is no regular file: questions are read twice, so put them into one")
         self.count = sum(1 for _ in self)
         if not self.count:
             raise InvalidRecordError(f"{path}: the file has no questions")
@@ -112,7 +115,7 @@ class Answers:
         except OSError as error:
             raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
         try:
-            self._lock()
+            self._claim()
             self._continue(retry_failed=retry_failed)
         except BaseException:
             os.close(self._file)
@@ -178,7 +181,10 @@ class Answers:
         self.candidates += line["drawn"]
         self.tokens += sum(usage["input_tokens"] + usage["output_tokens"] for usage in line["usage"].values())
 
-    def _lock(self) -> None:
+    def _claim(self) -> None:
+        """See that a later run can go on from the file, and that nobody else writes it meanwhile."""
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise SettingsError(f"{self._path} is no regular file, so that no run could go on from it")
         with contextlib.suppress(ImportError):  # where the system has no such locks, two runs are the user's care
             import fcntl
 
@@ -213,9 +219,13 @@ class Answers:
         try:
             data = json.loads(line)
         except ValueError as error:
-            if not line.endswith(b"\n") and line.startswith(_LINE_START[: len(line)]):
+            # What a crash of the whole machine had no time to write may be there as zeros.
+            begun = line.rstrip(b"\0")
+            if not line.endswith(b"\n") and begun.startswith(_LINE_START[: len(begun)]):
                 return None
-            raise InvalidRecordError(f"{place}: not JSON: {error}") from error
+            raise InvalidRecordError(
+                f"{place}: not JSON: {error}; remove the line, and its question is asked again"
+            ) from error
         if not isinstance(data, dict) or not isinstance(data.get("id"), str) or not isinstance(data.get("asked"), dict):
             raise InvalidRecordError(f"{place}: no line of a batch; choose another file")
         if data["id"] in self:
@@ -241,4 +251,4 @@ class Answers:
             self._file = os.open(self._path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
-        self._lock()
+        self._claim()

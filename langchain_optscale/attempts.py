@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempts", "in_thread"]
 
+# How often a thread that waits for a rate limiter looks whether anybody still wants what it waits for.
+_LOOK_S = 0.05
+_UNSENT = "nobody wanted this request any more before it was sent"
+
 
 class Attempts:
     """Tries the jobs of one search.
@@ -38,11 +42,19 @@ class Attempts:
         work: Knows how each job is done.
         config: For the runs of the jobs.
         line: A limit that all jobs share beside those of their endpoints, such as that of a batch.
+        ended: Once it is set, no thread begins a request any more.
     """
 
-    def __init__(self, work: Work, config: RunnableConfig, line: SharedLimit | None = None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        config: RunnableConfig,
+        line: SharedLimit | None = None,
+        ended: threading.Event | None = None,
+    ) -> None:
         self._work = work
         self._config = config
+        self._ended = ended
         settings = work.settings
         policy, verifier = settings.limits()
         self._to_draw = [limit for limit in (line, policy) if limit is not None]
@@ -74,17 +86,17 @@ class Attempts:
         """
         patience_s = self._patience_s(job)
         if patience_s is None:
-            return await self._arequest(job, asyncio.Event())
-        begun, sent = asyncio.Event(), False
+            return await self._arequest(job, asyncio.Event(), asyncio.Event())
+        begun, answered, sent = asyncio.Event(), asyncio.Event(), False
 
         async def hedge() -> Done:
             nonlocal sent
             await begun.wait()
             await asyncio.sleep(patience_s)
             sent = True
-            return await self._arequest(job, asyncio.Event())
+            return await self._arequest(job, asyncio.Event(), answered)
 
-        racing = [asyncio.create_task(self._arequest(job, begun)), asyncio.create_task(hedge())]
+        racing = [asyncio.create_task(self._arequest(job, begun, answered)), asyncio.create_task(hedge())]
         try:
             pending = set(racing)
             while True:
@@ -97,13 +109,15 @@ class Attempts:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
 
-    async def _arequest(self, job: Job, begun: asyncio.Event) -> Done:
+    async def _arequest(self, job: Job, begun: asyncio.Event, answered: asyncio.Event) -> Done:
         draws = isinstance(job, Draw)
         async with contextlib.AsyncExitStack() as places:
             for limit in self._limits(job):
                 await places.enter_async_context(limit.ahold(urgent=not draws))
             if draws and self._work.rate_limiter is not None:
                 await self._work.rate_limiter.aacquire(blocking=True)
+            if answered.is_set():
+                raise InterruptedError(_UNSENT)
             begun.set()
             began = time.perf_counter()
             try:
@@ -113,17 +127,19 @@ class Attempts:
                 if clock.expired():
                     raise self._too_late() from None
                 raise
+            answered.set()  # before the place goes to whoever raced for the same answer
             return Done(value, time.perf_counter() - began)
 
     def try_(self, job: Job, give_up: threading.Event) -> Done | Raised:
         """What comes of a job; once `give_up` is set there are no more tries, and a stream is closed.
 
-        A request that does not stream cannot be interrupted from outside: it ends by itself, unheard.
+        A request that does not stream cannot be interrupted from outside: it ends by itself, unheard. What is more
+        than an error, such as `SystemExit`, is an outcome as well: in a thread nobody else would hear of it.
         """
         retrying = patient(self._max_retries, give_up)
         try:
             return retrying(self.once, job, give_up)
-        except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
+        except BaseException as error:  # noqa: BLE001 - kept as the failure's cause, or raised again where it is heard
             return Raised(error, attempts(retrying.statistics))
 
     def abandon(self, give_up: threading.Event) -> None:
@@ -140,21 +156,18 @@ class Attempts:
         """
         patience_s = self._patience_s(job)
         if self._timeout_s is None and patience_s is None:
-            return self._request(job, give_up, give_up.is_set, lambda: None)
+            return self._request(job, give_up, threading.Event(), lambda: None)
         return self._raced(job, give_up, patience_s)
 
     def _raced(self, job: Job, give_up: threading.Event, patience_s: float | None) -> Done:
         """The request in a thread of its own, so that it can be left behind when its time is up."""
-        news: queue.SimpleQueue[Done | Exception | None] = queue.SimpleQueue()
+        news: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
         lost = threading.Event()
-
-        def unwanted() -> bool:
-            return lost.is_set() or give_up.is_set()
 
         def request() -> None:
             try:
-                news.put(self._request(job, give_up, unwanted, lambda: news.put(None)))
-            except Exception as error:  # noqa: BLE001 - raised again by whoever reads the news
+                news.put(self._request(job, give_up, lost, lambda: news.put(None)))
+            except BaseException as error:  # noqa: BLE001 - raised again by whoever reads the news
                 news.put(error)
 
         in_thread(request)
@@ -172,7 +185,7 @@ class Attempts:
                     continue
                 if isinstance(what, Done):
                     return what
-                if isinstance(what, Exception):
+                if isinstance(what, BaseException):
                     racing -= 1
                     if not racing:
                         raise what
@@ -183,15 +196,22 @@ class Attempts:
         finally:
             lost.set()
 
-    def _request(
-        self, job: Job, give_up: threading.Event, unwanted: Callable[[], bool], begun: Callable[[], None]
-    ) -> Done:
+    def _request(self, job: Job, give_up: threading.Event, lost: threading.Event, begun: Callable[[], None]) -> Done:
         draws = isinstance(job, Draw)
+        nobody = [event for event in (give_up, lost, self._ended) if event is not None]
+
+        def unwanted() -> bool:
+            return any(event.is_set() for event in nobody)
+
         with contextlib.ExitStack() as places:
             for limit in self._limits(job):
                 places.enter_context(limit.hold(urgent=not draws, owner=give_up))
             if draws and self._work.rate_limiter is not None:
-                self._work.rate_limiter.acquire(blocking=True)
+                # Not `blocking`: who waited there for a search that has ended would take the turn of another.
+                while not unwanted() and not self._work.rate_limiter.acquire(blocking=False):
+                    give_up.wait(_LOOK_S)
+            if unwanted():
+                raise InterruptedError(_UNSENT)
             begun()
             began = time.perf_counter()
             before = nobody_wants.set(unwanted)
@@ -199,6 +219,7 @@ class Attempts:
                 value = self._work.run(job, self._config)
             finally:
                 nobody_wants.reset(before)
+            lost.set()  # before the place goes to whoever raced for the same answer
             return Done(value, time.perf_counter() - began)
 
     def _too_late(self) -> TimeoutError:

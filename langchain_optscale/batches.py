@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -17,7 +18,7 @@ from langchain_core.runnables.config import (
 
 from langchain_optscale.attempts import in_thread
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.limits import SharedLimit
+from langchain_optscale.limits import SharedLimit, at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
@@ -58,10 +59,12 @@ class Batch:
             raise SettingsError(f"a batch needs one config, or one for each input, got {len(self._each)}")
         self._shared = ensure_config(None if isinstance(configs, Sequence) else configs)
         first = self._each[0] if self._each else self._shared
-        limit = first.get("max_concurrency")
+        limit = at_once(first)
         self.at_once = limit or _QUESTIONS_AT_ONCE
         self.line = SharedLimit(limit) if limit else None
         self.ended = threading.Event()
+        self._wakes: dict[int, Callable[[], None]] = {}
+        self._lock = threading.Lock()
         self._began = time.perf_counter()
         self._done = self._failed = 0
 
@@ -71,6 +74,25 @@ class Batch:
         if self._each is None and index:
             config.pop("run_id", None)  # one run cannot stand for several questions
         return config
+
+    def end(self) -> None:
+        """Nobody wants the rest any more: no thread begins another request, and the searches under way end."""
+        self.ended.set()
+        with self._lock:
+            wakes = list(self._wakes.values())
+        for wake in wakes:
+            wake()
+
+    @contextlib.contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Within the block, `wake` is called when the batch ends; look at `ended` after entering it."""
+        with self._lock:
+            self._wakes[id(wake)] = wake
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._wakes[id(wake)]
 
     def count(self, index: int, outcome: object) -> dict[str, Any]:
         """Count a question that has ended, and say how far the batch is.
@@ -99,16 +121,17 @@ def as_completed(
 ) -> Iterator[tuple[int, _Output | Exception]]:
     """Ask each question in a thread; gives index and outcome of each as it ends.
 
-    Leaving the iteration begins nothing more, and ends the searches under way with their next news.
+    Leaving the iteration begins nothing more, and ends the searches under way; a request that does not stream ends by
+    itself, unheard.
     """
-    finished: queue.SimpleQueue[tuple[int, _Output | Exception]] = queue.SimpleQueue()
+    finished: queue.SimpleQueue[tuple[int, _Output | BaseException]] = queue.SimpleQueue()
     waiting = enumerate(inputs)
     running, more = 0, True
 
     def work(index: int, value: _Input) -> None:
         try:
             finished.put((index, ask(value, batch.config(index))))
-        except Exception as error:  # noqa: BLE001 - handed to the caller, who asked for exceptions or gets them raised
+        except BaseException as error:  # noqa: BLE001 - handed to the caller: in a thread nobody else would hear of it
             finished.put((index, error))
 
     try:
@@ -123,13 +146,15 @@ def as_completed(
                 return
             index, outcome = finished.get()
             running -= 1
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                raise outcome  # such as SystemExit: no failure of a question
             progress = batch.count(index, outcome)
             get_callback_manager_for_config(batch.config(index)).on_custom_event("optscale:progress", progress)
             if isinstance(outcome, Exception) and not return_exceptions:
                 raise outcome
             yield index, outcome
     finally:
-        batch.ended.set()
+        batch.end()
 
 
 async def aas_completed(
@@ -140,31 +165,36 @@ async def aas_completed(
     return_exceptions: bool,
 ) -> AsyncGenerator[tuple[int, _Output | Exception], None]:
     """As `as_completed`, with tasks; leaving the iteration cancels what is under way."""
-    finished: asyncio.Queue[tuple[int, _Output | Exception]] = asyncio.Queue()
+    finished: asyncio.Queue[asyncio.Task[_Output]] = asyncio.Queue()
     waiting = enumerate(inputs)
-    running: set[asyncio.Task[None]] = set()
-    under_way, more = 0, True
+    running: dict[asyncio.Task[_Output], int] = {}
+    more = True
 
-    async def work(index: int, value: _Input) -> None:
-        try:
-            finished.put_nowait((index, await ask(value, batch.config(index))))
-        except Exception as error:  # noqa: BLE001 - handed to the caller, who asked for exceptions or gets them raised
-            finished.put_nowait((index, error))
+    async def work(index: int, value: _Input) -> _Output:
+        return await ask(value, batch.config(index))
+
+    def outcome_of(task: asyncio.Task[_Output]) -> _Output | Exception:
+        # A library below may cancel the task by itself; to the batch that is a failure like any other.
+        error = TimeoutError("cancelled from within") if task.cancelled() else task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(error, Exception):
+            raise error
+        return error
 
     try:
         while True:
-            while more and under_way < batch.at_once:
+            while more and len(running) < batch.at_once:
                 item = next(waiting, None)
                 more = item is not None
                 if item is not None:
                     task = asyncio.create_task(work(*item))
-                    running.add(task)
-                    task.add_done_callback(running.discard)
-                    under_way += 1
-            if not under_way:
+                    running[task] = item[0]
+                    task.add_done_callback(finished.put_nowait)
+            if not running:
                 return
-            index, outcome = await finished.get()
-            under_way -= 1
+            task = await finished.get()
+            index, outcome = running.pop(task), outcome_of(task)
             progress = batch.count(index, outcome)
             callbacks = get_async_callback_manager_for_config(batch.config(index))
             await callbacks.on_custom_event("optscale:progress", progress)
@@ -172,6 +202,6 @@ async def aas_completed(
                 raise outcome
             yield index, outcome
     finally:
-        for task in list(running):
+        for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

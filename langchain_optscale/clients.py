@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import RunnableBinding, RunnableSequence
+from langchain_core.runnables import RunnableBinding, RunnableSequence, RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -54,13 +55,19 @@ def _is_client(value: Any) -> bool:
 
 
 def one_try_each(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
-    """The Runnable with `one_try` of every chat model that it binds or chains; all else stays as it is."""
+    """The Runnable with `one_try` of every chat model that it binds, chains or falls back to.
+
+    All else stays as it is, `with_retry` included: who writes that asks for it.
+    """
     if isinstance(runnable, BaseChatModel):
         return one_try(runnable)
-    if isinstance(runnable, RunnableBinding):
+    if isinstance(runnable, RunnableBindingBase):
         return runnable.model_copy(update={"bound": one_try_each(runnable.bound)})
     if isinstance(runnable, RunnableSequence):
         return RunnableSequence(*(one_try_each(step) for step in runnable.steps), name=runnable.name)
+    if isinstance(runnable, RunnableWithFallbacks):
+        others = [one_try_each(other) for other in runnable.fallbacks]
+        return runnable.model_copy(update={"runnable": one_try_each(runnable.runnable), "fallbacks": others})
     return runnable
 
 

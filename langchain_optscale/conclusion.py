@@ -29,6 +29,7 @@ def conclude(
     verdicts: Mapping[int, Verdict],
     failures: Mapping[int, Failure],
     duration_s: float,
+    unsaid: Usage | None = None,
 ) -> OptScaleResult:
     """Choose a candidate and make the record of the search.
 
@@ -39,6 +40,7 @@ def conclude(
         verdicts: Those that are scored.
         failures: Those that failed.
         duration_s: Seconds that the search took.
+        unsaid: What verifications consumed beyond what their verdicts say.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -59,7 +61,7 @@ def conclude(
         estimate=session.estimate,
         usage={
             "policy": reduce(add, (candidate.usage for candidate in drawn), Usage()),
-            "verifier": reduce(add, (v.usage for v in verdicts.values() if v.usage), Usage()),
+            "verifier": reduce(add, (v.usage for v in verdicts.values() if v.usage), unsaid or Usage()),
         },
         duration_s=duration_s,
     )

@@ -19,7 +19,9 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 
-__all__ = ["SharedLimit", "limit_at"]
+    from langchain_core.runnables import RunnableConfig
+
+__all__ = ["SharedLimit", "at_once", "limit_at"]
 
 
 @dataclass(eq=False, slots=True)
@@ -181,6 +183,18 @@ class SharedLimit:
     def abandon(self, owner: object) -> None:
         """End the waiting of every thread that waits for `owner`."""
         self.line.abandon(owner)
+
+
+def at_once(config: RunnableConfig) -> int | None:
+    """The "max_concurrency" of a config; None where it sets none.
+
+    Raises:
+        SettingsError: It is no whole number of at least 1.
+    """
+    limit = config.get("max_concurrency")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise SettingsError(f"max_concurrency must be a whole number of at least 1, got {limit!r}")
+    return limit
 
 
 _lines: weakref.WeakValueDictionary[Hashable, _Line] = weakref.WeakValueDictionary()

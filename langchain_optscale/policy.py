@@ -16,7 +16,7 @@ from langchain_core.messages import convert_to_messages
 from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
 from langchain_core.runnables import RunnableBinding
 
-from langchain_optscale.clients import one_try
+from langchain_optscale.clients import one_try, one_try_each
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.streaming import by_streaming, streams
 
@@ -90,7 +90,7 @@ class Policy:
     """A policy made ready for draws: no cache, no retries of the client's own, its rate limiter at hand.
 
     Attributes:
-        given: The policy as the user gave it.
+        given: The policy as the user gave it; what is no chat model, with the retries of the clients below it off.
         model: The copy of its chat model that draws; None for any other Runnable.
         kwargs: What the user had bound to it.
         configs: What the user had configured it with.
@@ -125,7 +125,7 @@ class Policy:
                 raise SettingsError(
                     f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none"
                 )
-            return cls(policy, None, {}, (), Choices(1))
+            return cls(one_try_each(policy), None, {}, (), Choices(1))
         # The rate limiter is asked by the driver, so that waiting for it does not count as the request's time.
         changes: dict[str, Any] = {"cache": False, "rate_limiter": None}
         silent: dict[str, Any] = {"disable_streaming": True}

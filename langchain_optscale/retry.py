@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
 
     import tenacity
 
@@ -30,9 +31,9 @@ _LONGEST_RETRY_AFTER_S = 60.0
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later.
 
-    True for connection errors, timeouts, and HTTP status 408, 409, 429 and 5xx, read from the error's `status_code`
-    or its response's; False for everything else, such as a rejected key or a malformed request, and where the server
-    asks to be left alone for more than a minute.
+    True for connection errors, timeouts, and HTTP status 408, 409, 429 and 5xx, read from the error or its response,
+    in whichever form its client keeps it; False for everything else, such as a rejected key or a malformed request, and
+    where the server asks to be left alone for more than a minute.
     """
     status = _status_of(error)
     if status is not None:
@@ -53,10 +54,8 @@ def retry_after_s(error: BaseException) -> float | None:
 
     Both forms are read: seconds, and a date, which is taken against the server's own clock where it sent that.
     """
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    if headers is None:
-        return None
-    value = str(headers.get("retry-after", "")).strip()
+    headers = _headers_of(error)
+    value = headers.get("retry-after", "")
     try:
         seconds = float(value)
     except ValueError:
@@ -70,9 +69,26 @@ def retry_after_s(error: BaseException) -> float | None:
 
 def _moment(date: str | None) -> float | None:
     try:
-        return None if not date else parsedate_to_datetime(date).timestamp()
+        moment = parsedate_to_datetime(date) if date else None
     except ValueError:
         return None
+    if moment is None:
+        return None
+    # A date of HTTP is in Greenwich time, also where it does not say so.
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _headers_of(error: BaseException) -> dict[str, str]:
+    """The headers of the server's answer, their names in small letters."""
+    response = getattr(error, "response", None)
+    for holder in (response, error):
+        headers = getattr(holder, "headers", None)
+        if isinstance(headers, Mapping):
+            return {str(name).lower(): str(value).strip() for name, value in headers.items()}
+    if isinstance(response, Mapping):
+        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})  # AWS
+        return {str(name).lower(): str(value).strip() for name, value in headers.items()}
+    return {}
 
 
 def _is_broken_connection(error: BaseException) -> bool:
@@ -97,10 +113,15 @@ _BROKEN = frozenset(
 
 
 def _status_of(error: BaseException) -> int | None:
-    for holder in (error, getattr(error, "response", None)):
-        status = getattr(holder, "status_code", None)
-        if isinstance(status, int):
-            return status
+    response = getattr(error, "response", None)
+    for holder in (error, response):
+        for name in ("status_code", "status", "code"):  # most clients; aiohttp; Google's
+            status = getattr(holder, name, None)
+            if isinstance(status, int) and 400 <= status < 600:
+                return int(status)
+    if isinstance(response, Mapping):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")  # AWS
+        return status if isinstance(status, int) else None
     return None
 
 

@@ -16,11 +16,13 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 
 from langchain_optscale.attempts import Attempts, in_thread
 from langchain_optscale.jobs import Draw, Raised, Verify
+from langchain_optscale.limits import at_once
 from langchain_optscale.search import Search
 from langchain_optscale.tracing import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
@@ -45,6 +47,9 @@ class Shared(Protocol):
     @property
     def ended(self) -> threading.Event:
         """Set when nobody wants the rest any more."""
+
+    def waking(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within the block, `wake` is called when that happens."""
 
 
 def run_search(
@@ -74,21 +79,31 @@ def run_search(
         InterruptedError: The batch has ended.
     """
     search = Search(settings, prompt, call_kwargs, heard=watched(config))
-    attempts = Attempts(search.work, config, batch.line if batch else None)
+    attempts = Attempts(search.work, config, *((batch.line, batch.ended) if batch else ()))
     room = _room(search, config)
     give_up = {Draw: threading.Event(), Verify: threading.Event()}
     under_way = {Draw: 0, Verify: 0}
-    finished: queue.SimpleQueue[tuple[Job, Done | Raised]] = queue.SimpleQueue()
+    # None only wakes the pump.
+    finished: queue.SimpleQueue[tuple[Job, Done | Raised] | None] = queue.SimpleQueue()
 
     def start(job: Job) -> None:
         under_way[type(job)] += 1
         in_thread(lambda: finished.put((job, attempts.try_(job, give_up[type(job)]))))
 
-    def settle(job: Job, outcome: Done | Raised) -> None:
+    def settle(news: tuple[Job, Done | Raised] | None) -> None:
+        if news is None:
+            return
+        job, outcome = news
         under_way[type(job)] -= 1
+        if isinstance(outcome, Raised) and not isinstance(outcome.error, Exception):
+            raise outcome.error  # such as SystemExit: no failure of a candidate, but meant for whoever called us
         search.settle(job, outcome)
 
-    try:
+    with contextlib.ExitStack() as leaving:
+        for event in give_up.values():
+            leaving.callback(attempts.abandon, event)
+        if batch is not None:
+            leaving.enter_context(batch.waking(lambda: finished.put(None)))
         while not search.over:
             if batch is not None and batch.ended.is_set():
                 raise InterruptedError("nobody waits for the batch any more")
@@ -104,17 +119,13 @@ def run_search(
             except queue.Empty:
                 news = None
             search.tick()
-            if news is not None:
-                settle(*news)
+            settle(news)
         while not finished.empty():  # what was finished by now has been paid for: keep it
-            settle(*finished.get())
+            settle(finished.get())
         _emit(search, config)
         result = search.result()
         _emit(search, config)
         return result
-    finally:
-        for event in give_up.values():
-            attempts.abandon(event)
 
 
 async def arun_search(
@@ -179,7 +190,7 @@ async def arun_search(
 
 def _room(search: Search, config: RunnableConfig) -> int:
     """How many jobs may be under way at once: the draws of a round, and the verifications of those that arrived."""
-    return config.get("max_concurrency") or 2 * max(search.session.round_size, search.session.first_round)
+    return at_once(config) or 2 * max(search.session.round_size, search.session.first_round)
 
 
 async def _first(finished: asyncio.Queue[_T], wait_s: float | None) -> _T | None:

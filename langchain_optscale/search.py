@@ -68,6 +68,8 @@ class Search:
         self._failures: dict[int, Failure] = {}
         self._verifying = 0
         self._verifier_pays = False
+        # What verifications consumed without a verdict that says so.
+        self._unsaid = Usage()
         # Candidates that call the same tools with the same arguments share a verdict: the first of them is verified.
         self._first_of: dict[str, int] = {}
         self._same_as: dict[int, list[int]] = {}
@@ -136,9 +138,17 @@ class Search:
         while len(jobs) < room and self._verifications:
             self._verifying += 1
             jobs.append(self._verifications.popleft())
-        while len(jobs) < room and self._draws:
+        while len(jobs) < room and self._draws and not self._spent:
             jobs.append(self._draws.popleft())
         return jobs
+
+    @property
+    def _spent(self) -> bool:
+        """Whether a budget is spent and the first news of what has been drawn will say so: nothing more is drawn."""
+        if self.session.history.n or not (self._verifications or self._verifying):
+            return False
+        decision = self.session.stopping(self.session.history)
+        return decision.stop and decision.reason in _BUDGETS
 
     def _ask_ahead(self) -> int:
         """Where rounds overlap: the next candidates, while the last of a round are still under way."""
@@ -158,17 +168,23 @@ class Search:
         self._verifying -= 1
         index = job.candidate.index
         # A verdict counts from the moment it was reached, whatever befell the task that brought it.
-        verdict = self.work.seen.pop(index, None)
-        if isinstance(outcome, Done):
-            self._tell(index, outcome.value)
+        seen = self.work.seen.pop(index, None)
+        verdict: Verdict | None = outcome.value if isinstance(outcome, Done) else seen
+        unsaid = self.work.unsaid(index, verdict)
+        if isinstance(outcome, Raised):
+            self._tell(index, verdict or failure_of("verify", outcome), unsaid)
         else:
-            self._tell(index, verdict or failure_of("verify", outcome))
+            self._tell(index, outcome.value, unsaid)
         for twin in self._same_as.pop(index, []):
             self._tell_the_same(twin, index)
 
     def forget(self, job: Job) -> None:
-        """A job was cancelled and brought nothing."""
-        self._verifying -= isinstance(job, Verify)
+        """A job was cancelled and brought nothing; what a verification has consumed by then counts all the same."""
+        if isinstance(job, Verify):
+            self._verifying -= 1
+            if unsaid := self.work.unsaid(job.candidate.index, None):
+                self._unsaid += unsaid
+                self.session.spend({"verifier": unsaid}, self.elapsed_s)
 
     def saw(self, job: Job) -> bool:
         """Whether a verdict was reached in a job that was cancelled before it could bring it."""
@@ -180,7 +196,15 @@ class Search:
         Raises:
             AllCandidatesFailed: No candidate has a score.
         """
-        result = conclude(self.settings, self.session, self._candidates, self._verdicts, self._failures, self.elapsed_s)
+        result = conclude(
+            self.settings,
+            self.session,
+            self._candidates,
+            self._verdicts,
+            self._failures,
+            self.elapsed_s,
+            unsaid=self._unsaid,
+        )
         self._happened("answer", **result.summary())
         return result
 
@@ -238,16 +262,19 @@ class Search:
         # Its cost is that of the first one, and was counted there.
         self._tell(index, replace(known, usage=None) if isinstance(known, Verdict) else known)
 
-    def _tell(self, index: int, outcome: Verdict | Failure) -> None:
+    def _tell(self, index: int, outcome: Verdict | Failure, unsaid: Usage | None = None) -> None:
         candidate = self._candidates.get(index)
-        usage = {}
+        said = None
         if isinstance(outcome, Verdict):
             self._verdicts[index] = outcome
-            if outcome.usage:
-                usage = {"verifier": outcome.usage}
-                self._verifier_pays = True
+            said = outcome.usage
         else:
             self._failures[index] = outcome
+        usage = {}
+        if said or unsaid:
+            self._verifier_pays = True
+            self._unsaid += unsaid or Usage()
+            usage = {"verifier": (said or Usage()) + (unsaid or Usage())}
         answer = candidate.answer if candidate else None
         decision = self.session.tell(index, outcome, answer=answer, usage=usage, elapsed_s=self.elapsed_s)
         if not self._heard:

@@ -1,8 +1,8 @@
 """Counting tokens per choice.
 
 Servers disagree about a request with several choices: OpenAI and vLLM report the sum over the choices, llama.cpp
-reports one of them. Where the choices carry log-probabilities, their tokens are counted; else the report is read in
-the way that gives the more plausible length of a token.
+reports one of them. Where the choices carry log-probabilities, their tokens are counted; else fewer tokens than words
+cannot be the sum, and otherwise the report is read in the way that gives the more plausible length of a token.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ def _outputs(messages: Sequence[AIMessage], reported: int) -> list[int]:
     lengths = [
         max(1, len(message.text) + sum(len(str(call["args"])) for call in message.tool_calls)) for message in messages
     ]
-    if not _is_sum(reported, lengths):
-        return [round(reported * length / lengths[0]) for length in lengths]
+    words = sum(len(message.text.split()) for message in messages)
+    if reported and (reported < words or not _is_sum(reported, lengths)):
+        # No token is shorter than a character: where the one that was reported says little, the rest was not seen.
+        return [round(reported * length / max(lengths[0], reported)) for length in lengths]
     edges = [round(reported * sum(lengths[:count]) / sum(lengths)) for count in range(len(lengths) + 1)]
     return [upper - lower for lower, upper in pairwise(edges)]
 
@@ -69,8 +71,6 @@ def _logprob_tokens(message: AIMessage) -> int:
 
 def _is_sum(reported: int, lengths: Sequence[int]) -> bool:
     """Whether the reported tokens are more plausible as those of all choices than as those of the first alone."""
-    if reported == 0:
-        return True
 
     def surprise(characters: int) -> float:
         return abs(math.log(reported / characters / _TYPICAL_DENSITY))

@@ -15,8 +15,10 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.jobs import Draw, Raised, failure_of
 from langchain_optscale.offered_tools import with_tools
-from langchain_optscale.records import Candidate, Failure, Verdict
+from langchain_optscale.records import Candidate, Failure, Usage, Verdict
 from langchain_optscale.tracing import child_config, watched
+from langchain_optscale.verifiers.coercion import to_verdict
+from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +47,7 @@ class Work:
 
     Attributes:
         seen: The verdicts that were reached, by candidate; also where the job was cancelled before it could bring it.
+        heard: What models answered below each candidate's verification, over all its tries.
     """
 
     def __init__(self, settings: SearchSettings, prompt: PromptValue, drawer: Drawer, answers: AnswerBook) -> None:
@@ -52,6 +55,7 @@ class Work:
         self.drawer = drawer
         self.answers = answers
         self.seen: dict[int, Verdict] = {}
+        self.heard: dict[int, UsageCounter] = {}
         self._prompt = prompt
         self._shown = with_tools(prompt, drawer.tools)
         self._scorer: Verifier = settings.verifier.for_search(answers)
@@ -79,8 +83,10 @@ class Work:
         """
         if isinstance(job, Draw):
             return self._read(job.indexes, self.drawer.draw(self._prompt, job.indexes, config))
-        config = self._verify_config(job, config)
-        return self._verifier.invoke(job.candidate, config) if watched(config) else self._verify(job.candidate, config)
+        counted = self._verify_config(job, config)
+        if watched(config):
+            return self._verifier.invoke(job.candidate, counted)
+        return self._verify(job.candidate, counted)
 
     async def arun(self, job: Job, config: RunnableConfig) -> Any:
         """As `run`, without blocking the event loop."""
@@ -89,10 +95,10 @@ class Work:
             # Comparing answers may take seconds.
             extracts = self.answers.extract is not None
             return await asyncio.to_thread(self._read, job.indexes, drawn) if extracts else drawn
-        config = self._verify_config(job, config)
+        counted = self._verify_config(job, config)
         if watched(config):
-            return await self._verifier.ainvoke(job.candidate, config)
-        return await self._averify(job.candidate, config)
+            return await self._verifier.ainvoke(job.candidate, counted)
+        return await self._averify(job.candidate, counted)
 
     def receive(
         self, index: int, drawn: Drawn, *, round_number: int, seconds: float, attempts: int = 1
@@ -130,16 +136,35 @@ class Work:
         return drawn
 
     def _verify_config(self, job: Verify, config: RunnableConfig) -> RunnableConfig:
-        name = f"optscale:verdict:{job.candidate.index}"
-        return child_config(config, name, [name], {"verifier": self.settings.verifier.name})
+        index = job.candidate.index
+        name = f"optscale:verdict:{index}"
+        counter = self.heard.setdefault(index, UsageCounter())
+        return counter.attach(child_config(config, name, [name], {"verifier": self.settings.verifier.name}))
+
+    def unsaid(self, index: int, verdict: Verdict | None) -> Usage | None:
+        """What a verification consumed beyond what its verdict says, as far as models were heard; None if nothing.
+
+        So it is where there is no verdict, and where an earlier try failed half-way. To be asked once.
+        """
+        counter = self.heard.pop(index, None)
+        heard = None if counter is None else counter.usage
+        if heard is None:
+            return None
+        said = (verdict and verdict.usage) or Usage()
+        rest = Usage(
+            max(0, heard.input_tokens - said.input_tokens),
+            max(0, heard.output_tokens - said.output_tokens),
+            max(0, heard.requests - said.requests),
+        )
+        return rest if rest != Usage() else None
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        verdict = self._scorer.verify(self._shown, candidate, config)
+        verdict = to_verdict(self._scorer.verify(self._shown, candidate, config))
         self.seen[candidate.index] = verdict
         return verdict
 
     async def _averify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        verdict = await self._scorer.averify(self._shown, candidate, config)
+        verdict = to_verdict(await self._scorer.averify(self._shown, candidate, config))
         self.seen[candidate.index] = verdict
         return verdict
 

@@ -30,7 +30,7 @@ class FallbackVerifier(Verifier):
     each of the others, and it decides whether the search tries again: put the most dependable verifier last.
 
     The verdict's `raw` has the "verifier" that gave it, its own "raw", and under "failed" the errors of those before
-    it, by name. The tokens of a call that failed are not known and not counted.
+    it, by name. What a verifier has consumed before it failed counts for the search, not for the verdict.
 
     Scores of different verifiers are rarely of one kind, and a search takes them for draws from one distribution: bring
     them to one scale, as with `CalibratedVerifier`, where falling back is more than an exception.

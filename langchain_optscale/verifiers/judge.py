@@ -138,7 +138,7 @@ class LLMJudge(Verifier):
 
     @property
     def endpoint(self) -> Hashable:
-        """What a `verifier_limit` counts by: the model at its address."""
+        """What the judge calls: judges that ask the same model at the same address share their `verifier_limit`."""
         return self._asker.endpoint
 
     @property

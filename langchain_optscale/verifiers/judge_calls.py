@@ -90,6 +90,7 @@ class Asker:
         if top_logprobs not in range(2, 21):
             raise SettingsError(f"top_logprobs must be a whole number from 2 to 20, got {top_logprobs!r}")
         self.wished = wished
+        self._given = model  # what its endpoint is told from must outlive the judge
         self._sheet = sheet
         self._min_mass = min_mass
         self._top_logprobs = top_logprobs
@@ -116,8 +117,8 @@ class Asker:
 
     @property
     def endpoint(self) -> Hashable:
-        """The model at its address."""
-        return endpoint_of(self._model)
+        """What the model calls, see `endpoint_of`."""
+        return endpoint_of(self._given)
 
     @property
     def temperature(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
@@ -147,6 +147,11 @@ class RewardModelVerifier(Verifier):
         how = f", aggregate={self.aggregate!r}" if self.kind == "prm" else ""
         return f"RewardModelVerifier({self._client.root!r}, {self.model!r}, kind={self.kind!r}{mapped}{how})"
 
+    @property
+    def endpoint(self) -> Hashable:
+        """What is asked: verifiers that ask the same model at the same address share their `verifier_limit`."""
+        return (type(self).__name__, self._client.root, self.model)
+
     def __enter__(self) -> Self:
         return self
 
@@ -158,11 +163,6 @@ class RewardModelVerifier(Verifier):
 
     async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
-
-    @property
-    def endpoint(self) -> tuple[str, str, str]:
-        """What a `verifier_limit` counts by: the model at its address."""
-        return (type(self).__name__, self._client.root, self.model)
 
     def close(self) -> None:
         """Close idle connections; a later verification opens new ones."""

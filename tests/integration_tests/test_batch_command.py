@@ -184,6 +184,72 @@ def test_bad_input_is_one_sentence_and_touches_no_file(tmp_path, lines, there, m
     assert not answers.exists() or answers.read_text() == (there or "")
 
 
+def test_what_a_crash_of_the_machine_left_is_cut_off(tmp_path):
+    questions, answers = write(tmp_path / "in.jsonl", ["q", "r", "s"]), tmp_path / "out.jsonl"
+    with chaos_server(answer=lambda asked, choice: "0") as server:
+        assert run(server, questions, answers).returncode == 0
+        rows, whole = read(answers), answers.read_bytes()
+        for tail in (b"\0" * 100, whole[:50] + b"\0" * 4096, whole[:3], '{"id": "ü'.encode()[:-1]):
+            answers.write_bytes(whole + tail)
+            assert run(server, questions, answers).returncode == 0
+            assert answers.read_bytes() == whole
+        answers.write_bytes(whole[:-1])  # all but the end of the line
+        assert run(server, questions, answers).returncode == 0
+        assert answers.read_bytes() == whole
+        lines = whole.splitlines(keepends=True)
+        answers.write_bytes(lines[0] + lines[1][:40] + b"\n" + lines[2])
+        done = run(server, questions, answers)
+        assert done.returncode == 2
+        assert "out.jsonl, line 2: not JSON" in done.stderr
+        assert done.stderr.endswith("remove the line, and its question is asked again\n")
+        answers.write_bytes(lines[0] + lines[2])
+        assert run(server, questions, answers).returncode == 0
+        assert {row["id"] for row in read(answers)} == {row["id"] for row in rows}
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/full"])
+def test_what_no_run_could_go_on_from_is_refused(tmp_path, device):
+    questions = write(tmp_path / "in.jsonl", ["q"])
+    with chaos_server() as server:
+        done = run(server, questions, device)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"{device} is no regular file" in done.stderr
+        done = subprocess.run(  # noqa: S603 - our own command
+            arguments(server, "/dev/stdin", tmp_path / "out.jsonl"),
+            input=questions.read_text(),
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            check=False,
+        )
+        assert (done.returncode, "/dev/stdin is no regular file" in done.stderr) == (2, True)
+        assert server.payloads == []
+
+
+def test_a_full_disk_ends_the_run_and_the_next_goes_on(tmp_path):
+    questions, answers = write(tmp_path / "in.jsonl", [f"q{i}" for i in range(40)]), tmp_path / "out.jsonl"
+
+    def small_files():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    with chaos_server(answer=lambda asked, choice: "0") as server:
+        done = subprocess.run(  # noqa: S603 - our own command
+            arguments(server, questions, answers),
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            check=False,
+            preexec_fn=small_files,
+        )
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "out.jsonl cannot be written" in done.stderr
+        assert 0 < answers.read_bytes().count(b"\n") < 40
+        assert run(server, questions, answers).returncode == 0
+    assert len({row["id"] for row in read(answers)}) == len(read(answers)) == 40
+
+
 def test_other_settings_do_not_continue_a_file_nor_do_two_runs_at_once(tmp_path):
     questions, answers = write(tmp_path / "in.jsonl", ["q"]), tmp_path / "out.jsonl"
     with chaos_server(answer=lambda asked, choice: "0") as server:

@@ -7,16 +7,29 @@ import time
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
 from langchain_core.runnables import RunnableLambda
 from pydantic import PrivateAttr
 
-from langchain_optscale import AllCandidatesFailed, OptScale, SettingsError, StopReason, Usage, Verdict, Verifier
+from langchain_optscale import (
+    AllCandidatesFailed,
+    OptScale,
+    OptScaleResult,
+    SettingsError,
+    StopReason,
+    Usage,
+    Verdict,
+    Verifier,
+)
+from langchain_optscale.limits import SharedLimit
 from langchain_optscale.stopping import MaxSamples, Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
 PATHS = pytest.mark.parametrize("path", ["sync", "async"])
+ASKED = ChatPromptTemplate.from_template("rate {candidate}")
 
 
 def run(search, path, config=None):
@@ -60,28 +73,28 @@ def test_a_stuck_draw_is_given_up_and_repeated(path):
 
 @PATHS
 def test_a_draw_that_is_always_stuck_is_a_failure_that_says_so(path):
-    policy = PlainPolicy(texts=["0.1", "0.2"], delays={1: 3.0})
-    search = OptScale(policy=policy, verifier=read_score, max_samples=2, candidate_timeout_s=0.1, max_retries=1)
+    policy = PlainPolicy(texts=["0.1", "0.2"], delays={1: 6.0})
+    search = OptScale(policy=policy, verifier=read_score, max_samples=2, candidate_timeout_s=0.5, max_retries=1)
     result = run(search, path)
-    assert result.failures[1].error == "TimeoutError: no answer within candidate_timeout_s=0.1"
+    assert result.failures[1].error == "TimeoutError: no answer within candidate_timeout_s=0.5"
     assert result.failures[1].attempts == 2
 
 
 @PATHS
 def test_a_stuck_verifier_is_given_up_too(path):
     async def averify(prompt, candidate):
-        await asyncio.sleep(3.0 if candidate.index else 0.0)
+        await asyncio.sleep(6.0 if candidate.index else 0.0)
         return 0.5
 
     def verify(prompt, candidate):
-        time.sleep(3.0 if candidate.index else 0.0)
+        time.sleep(6.0 if candidate.index else 0.0)
         return 0.5
 
     search = OptScale(
         policy=PlainPolicy(texts=["x"]),
         verifier=verify if path == "sync" else averify,
         max_samples=2,
-        candidate_timeout_s=0.1,
+        candidate_timeout_s=0.5,
         max_retries=0,
     )
     assert run(search, path).failures[1].stage == "verify"
@@ -235,6 +248,27 @@ def test_what_is_paid_for_is_still_verified_where_that_costs_nothing(path):
     assert sum(request.get("n", 1) for request in policy.requests) == len(result.candidates)
 
 
+@PATHS
+@pytest.mark.parametrize(
+    ("policy", "config"),
+    [
+        (ScriptedPolicy(texts=["0.1"] * 8, limit=1), {}),
+        (PlainPolicy(texts=["0.1"] * 8, delays={1: 0.5}), {"max_concurrency": 2}),
+    ],
+    ids=["ignores n", "two at once"],
+)
+def test_nothing_is_drawn_once_the_budget_is_spent_though_no_score_is_there_yet(path, policy, config):
+    def slowly(prompt, candidate):
+        time.sleep(1.0)
+        return float(candidate.text)
+
+    policy.requests.clear()
+    search = OptScale(policy=policy, verifier=slowly, token_budget=15, first_round=8)
+    result = run(search, path, config)  # 15 tokens a candidate
+    assert result.stop_reason is StopReason.TOKEN_BUDGET
+    assert len(policy.requests) == (2 if config else 1)
+
+
 class Paid(Verifier):
     def verify(self, prompt, candidate, config=None):
         return Verdict(float(candidate.text), usage=Usage(100, 10, 1))
@@ -374,3 +408,136 @@ def test_threads_end_with_their_requests():
     while threading.active_count() > before:
         assert time.monotonic() < ends
         time.sleep(0.02)
+
+
+class SlowPolicy(PlainPolicy):
+    """Every request takes as long."""
+
+    takes_s: float
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        time.sleep(self.takes_s)
+        return self._answer(kwargs)
+
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+        answer = self._answer(kwargs)
+        await asyncio.sleep(self.takes_s)
+        return answer
+
+
+def until(condition, seconds=5.0):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def test_a_draw_that_waits_for_the_rate_limiter_is_not_sent_after_the_end():
+    limiter = InMemoryRateLimiter(requests_per_second=4, check_every_n_seconds=0.02, max_bucket_size=1)
+    policy = PlainPolicy(texts=["0.95"] * 8, rate_limiter=limiter)
+    before = threading.active_count()
+    OptScale(policy=policy, verifier=read_score, first_round=8).invoke("q")
+    sent = len(policy.requests)
+    assert sent < 4
+    until(lambda: threading.active_count() <= before, 1.0)  # seven of them would have waited for their turns
+    assert len(policy.requests) <= sent + 1
+    time.sleep(0.3)
+    assert limiter.acquire(blocking=False)  # and took none from whoever comes next
+
+
+@PATHS
+def test_a_hedge_that_waits_in_line_is_not_sent_after_the_first_answer(path):
+    policy = SlowPolicy(texts=["0.5"], takes_s=0.4)
+    limit = SharedLimit(1)
+    search = OptScale(policy=policy, verifier=read_score, max_samples=1, hedge_after_s=0.1, policy_limit=limit)
+    assert run(search, path).scores == (0.5,)
+    until(lambda: (limit.taken, limit.waiting) == (0, 0))
+    assert len(policy.requests) == 1
+
+
+@PATHS
+@pytest.mark.parametrize("settings", [{}, {"candidate_timeout_s": 30.0}])
+@pytest.mark.parametrize("stage", ["draw", "verify"])
+def test_an_exit_is_no_failure_of_a_candidate(path, settings, stage):
+    def leave(*_):
+        raise SystemExit(3)
+
+    policy = RunnableLambda(leave) if stage == "draw" else PlainPolicy(texts=["0.1"])
+    verifier = leave if stage == "verify" else read_score
+    with pytest.raises(SystemExit):
+        run(OptScale(policy=policy, verifier=verifier, max_samples=1, **settings), path)
+
+
+@PATHS
+def test_a_judge_that_fails_is_paid_for(path):
+    policy, judge = PlainPolicy(texts=["x"]), PlainPolicy(texts=["no idea"])  # 15 tokens a request
+    search = OptScale(
+        policy=policy,
+        verifier=ASKED | judge | StrOutputParser() | float,
+        max_samples=64,
+        round_size=2,
+        token_budget=100,
+    )
+    with pytest.raises(AllCandidatesFailed, match="the token budget"):
+        run(search, path)
+    assert 15 * (len(policy.requests) + len(judge.requests)) <= 100 + 2 * 30
+
+
+@PATHS
+def test_a_try_that_failed_half_way_is_paid_for(path):
+    judge, broken = PlainPolicy(texts=["0.5"]), [ConnectionError("reset")]
+
+    def second(message):
+        if broken:
+            raise broken.pop()
+        return float(message.text)
+
+    search = OptScale(policy=PlainPolicy(texts=["x"]), verifier=ASKED | judge | RunnableLambda(second), max_samples=1)
+    result = run(search, path)
+    assert result.usage["verifier"] == Usage(20, 10, 2)
+    assert result.verdicts[0].usage == Usage(10, 5, 1)
+    assert OptScaleResult.from_dict(result.to_dict()).usage == result.usage
+
+
+async def test_a_verification_that_is_cancelled_half_way_is_paid_for():
+    judge, waiting = PlainPolicy(texts=["0.5"]), asyncio.Event()
+
+    class TwoQuestions(Verifier):
+        def verify(self, prompt, candidate, config=None):
+            raise AssertionError("the async path is meant")
+
+        async def averify(self, prompt, candidate, config=None):
+            if candidate.index == 0:
+                await waiting.wait()
+                return Verdict(0.95)
+            await judge.ainvoke("first", config)
+            waiting.set()
+            await asyncio.sleep(30.0)
+            return Verdict(0.5)
+
+    result = await OptScale(policy=PlainPolicy(texts=["x"]), verifier=TwoQuestions()).ainvoke("q")
+    assert result.usage["verifier"] == Usage(10, 5, 1)
+    assert list(result.verdicts) == [0]
+
+
+@PATHS
+def test_money_for_a_verdict_is_counted_once(path):
+    judge = PlainPolicy(texts=["0.5"])
+    search = OptScale(
+        policy=PlainPolicy(texts=["a", "b", "c"]), verifier=ASKED | judge | StrOutputParser() | float, max_samples=3
+    )
+    assert run(search, path).usage["verifier"] == Usage(30, 15, 3)
+
+
+class Careless(Verifier):
+    """Answers with a number, or with nothing, where a verdict was asked for."""
+
+    def verify(self, prompt, candidate, config=None):
+        return 0.7 if candidate.index == 0 else None
+
+
+@PATHS
+def test_a_verifier_that_gives_no_verdict_is_a_failure_of_its_candidate(path):
+    result = run(OptScale(policy=PlainPolicy(texts=["x"]), verifier=Careless(), max_samples=2), path)
+    assert result.scores == (0.7,)
+    assert "InvalidScoreError" in result.failures[1].error

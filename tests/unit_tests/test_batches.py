@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
@@ -166,3 +168,82 @@ async def test_cancelling_a_batch_cancels_everything():
         await task
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert len(policy.cancelled) == 16
+
+
+class Patient(Echo):
+    """Takes a while for each request."""
+
+    takes_s: float = 0.2
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        answer = self._answer(kwargs)
+        time.sleep(self.takes_s)
+        return answer
+
+
+@pytest.mark.parametrize("settings", [{}, {"candidate_timeout_s": 30.0}])
+def test_leaving_begins_no_further_request(settings):
+    policy = Patient(texts=["0.5"])
+    runnable = OptScale(
+        policy=policy, verifier=read_score, max_samples=8, first_round=8, fanout="calls", max_retries=0, **settings
+    )
+    before = threading.active_count()
+    outcomes = runnable.batch_as_completed(["q"] * 100, {"max_concurrency": 4})
+    next(outcomes)
+    outcomes.close()
+    sent = len(policy.requests)
+    ends = time.monotonic() + 1.0  # what is under way takes 0.2 s
+    while threading.active_count() > before:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    assert len(policy.requests) == sent
+
+
+def test_leaving_ends_searches_that_wait_to_try_again():
+    class Down(Echo):
+        def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+            if messages[-1].content == "0.02":
+                time.sleep(0.3)
+                return self._said(messages, kwargs)
+            self._answer(kwargs)
+            raise BusyError
+
+    class BusyError(Exception):
+        status_code = 429
+        response = SimpleNamespace(headers={"Retry-After": "30"})
+
+    policy = Down(texts=["x"])
+    before = threading.active_count()
+    outcomes = OptScale(policy=policy, verifier=read_score, max_samples=1).batch_as_completed(["0.02"] + ["q"] * 8)
+    next(outcomes)
+    outcomes.close()
+    ends = time.monotonic() + 2.0
+    while threading.active_count() > before:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def test_an_exit_is_no_failure_of_a_question():
+    def leave(prompt, candidate):
+        raise SystemExit(3)
+
+    runnable = OptScale(policy=Echo(texts=["x"]), verifier=leave, max_samples=1)
+    with pytest.raises(SystemExit):  # on the async path asyncio itself hands it to whoever runs the loop
+        runnable.batch(["0.02"] * 3, return_exceptions=True)
+
+
+async def test_a_search_that_is_cancelled_from_within_is_a_failure_of_its_own():
+    class Cancels(BaseCallbackHandler):
+        run_inline = True
+
+        def on_custom_event(self, name, data, **kwargs):
+            if name == "optscale:answer" and data["score"] == 0.03:
+                raise asyncio.CancelledError
+
+        raise_error = True
+
+    outcomes = search().abatch_as_completed(["0.02", "0.03"], {"callbacks": [Cancels()]}, return_exceptions=True)
+    async with asyncio.timeout(5):
+        found = dict([outcome async for outcome in outcomes])
+    assert found[0].text == "0.02"
+    assert isinstance(found[1], TimeoutError)

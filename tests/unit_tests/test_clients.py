@@ -1,12 +1,16 @@
 """One place retries: the clients under our requests do not; and what counts as one endpoint."""
 
+import httpx
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from pydantic import BaseModel
 
+from langchain_optscale import AllCandidatesFailed, LLMJudge, OptScale, RewardModelVerifier
 from langchain_optscale.clients import endpoint_of, models_in, one_try, one_try_each
 from langchain_optscale.policy import Policy
-from langchain_optscale.verifiers import CachedVerifier, LLMJudge, RewardModelVerifier, as_verifier
+from langchain_optscale.verifiers import CachedVerifier, as_verifier
 from tests.unit_tests.fakes import PlainPolicy, read_score
 
 openai_chat = pytest.importorskip("langchain_openai").ChatOpenAI
@@ -66,6 +70,65 @@ def test_the_judge_in_a_chain_does_not_retry_either():
     (own,) = models_in(chain)
     assert retries_of(own) == {2}
     assert [type(step) for step in one_try_each(chain).steps] == [type(step) for step in chain.steps]
+
+
+def test_nor_does_the_policy_in_a_chain():
+    prompt = ChatPromptTemplate.from_template("{question}")
+    for chain in (
+        prompt | model(),
+        prompt | model().with_retry(stop_after_attempt=2),
+        prompt | model().with_fallbacks([model(model="other"), prompt | model()]),
+    ):
+        drawing = Policy.of(chain).given
+        assert type(drawing.steps[1]) is type(chain.steps[1])
+        below = list(clients_below(drawing))
+        assert len(below) == len(list(clients_below(chain)))
+        assert {number for one in below for number in retries_of(one)} == {0}
+
+
+def clients_below(runnable):
+    """The chat models anywhere below, by a way that is not ours."""
+    if isinstance(runnable, BaseChatModel):
+        yield runnable
+        return
+    for name in type(runnable).model_fields if isinstance(runnable, BaseModel) else ():
+        value = getattr(runnable, name)
+        for part in value if isinstance(value, list) else [value]:
+            yield from clients_below(part)
+
+
+@pytest.mark.parametrize("method", ["auto", "text", "structured"])
+def test_the_client_of_a_judge_does_not_retry(method):
+    asked = []
+
+    def down(request):
+        asked.append(request)
+        return httpx.Response(500, json={"error": {"message": "down"}})
+
+    client = httpx.Client(transport=httpx.MockTransport(down))
+    judge = LLMJudge(model(http_client=client), method=method)
+    search = OptScale(policy=PlainPolicy(texts=["x"]), verifier=judge, max_samples=1, max_retries=1)
+    with pytest.raises(AllCandidatesFailed, match="500"):
+        search.invoke("q")
+    assert len(asked) == 2
+
+
+def test_judges_and_reward_models_at_one_endpoint_count_the_same_requests():
+    judge = model()
+    here = endpoint_of(LLMJudge(judge))
+    assert endpoint_of(judge) == here
+    assert endpoint_of(as_verifier(model())) == here
+    assert endpoint_of(CachedVerifier(LLMJudge(judge, votes=3))) == here
+    assert endpoint_of(LLMJudge(model(model="other"))) != here
+    plain = PlainPolicy(texts=["x"])
+    assert endpoint_of(LLMJudge(plain)) == endpoint_of(LLMJudge(plain.bind(stop=["x"])))
+    assert endpoint_of(LLMJudge(plain)) != endpoint_of(LLMJudge(PlainPolicy(texts=["x"])))
+    reward = RewardModelVerifier("http://127.0.0.1:9", "rm")
+    assert endpoint_of(reward) == endpoint_of(RewardModelVerifier("http://127.0.0.1:9/v1", "rm", kind="pooling"))
+    assert endpoint_of(reward) != endpoint_of(RewardModelVerifier("http://127.0.0.1:8", "rm"))
+    ours = [OptScale(policy=plain, verifier=LLMJudge(model()), verifier_limit=3).limits()[1] for _ in range(2)]
+    with ours[0].hold():
+        assert ours[1].taken == 1
 
 
 def test_endpoints():

@@ -300,3 +300,14 @@ def test_a_sync_search_that_ends_leaves_the_line():
         assert time.monotonic() < ends
         time.sleep(0.01)
     assert len(policy.requests) <= 2
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize("number", [0, -1, True, "4", 1.5])
+def test_a_concurrency_that_would_wait_for_ever_is_an_error(path, number):
+    search = OptScale(policy=ScriptedPolicy(texts=["0.1"]), verifier=read_score, max_samples=1)
+    config = {"max_concurrency": number}
+    with pytest.raises(SettingsError, match="max_concurrency must be a whole number of at least 1"):
+        _ = search.invoke("q", config) if path == "sync" else asyncio.run(search.ainvoke("q", config))
+    with pytest.raises(SettingsError, match="max_concurrency must be a whole number of at least 1"):
+        _ = search.batch(["q"], config) if path == "sync" else asyncio.run(search.abatch(["q"], config))

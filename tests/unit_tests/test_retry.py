@@ -2,6 +2,7 @@
 
 import threading
 import time
+from http import HTTPStatus
 
 import httpx
 import openai
@@ -49,6 +50,20 @@ def test_mistakes(error):
 def test_the_status_may_stand_on_the_response():
     error = httpx.HTTPStatusError("no", request=REQUEST, response=httpx.Response(503, request=REQUEST))
     assert is_transient(error)
+
+
+@pytest.mark.parametrize("name", ["status_code", "status", "code"])
+def test_clients_name_the_status_differently(name):
+    def error(value):
+        made = RuntimeError("no")
+        setattr(made, name, value)
+        return made
+
+    assert is_transient(error(HTTPStatus.SERVICE_UNAVAILABLE))
+    assert is_transient(error(429))
+    assert is_rejection(error(400))
+    assert not is_transient(error("rate_limit_exceeded"))
+    assert not is_transient(error(3))
 
 
 def test_giving_up_ends_the_waiting_at_once():

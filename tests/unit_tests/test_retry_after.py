@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import httpx
 import openai
@@ -50,6 +51,42 @@ def test_both_forms_are_read(headers, seconds):
 def test_a_date_without_the_servers_clock_is_taken_against_ours():
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     assert 28 <= retry_after_s(refused(retry_after=soon)) <= 30
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_a_date_without_a_zone_is_of_greenwich(timezone, monkeypatch):
+    monkeypatch.setenv("TZ", timezone)
+    time.tzset()
+    try:
+        soon = (datetime.now(UTC) + timedelta(seconds=30)).strftime("%a %b %d %H:%M:%S %Y")  # the form of asctime
+        assert 28 <= retry_after_s(refused(retry_after=soon)) <= 30
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+class RefusedError(Exception):
+    """An error of a client that keeps the server's answer in a form of its own."""
+
+    def __init__(self, **kept):
+        super().__init__("no")
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RefusedError(status_code=429, response=SimpleNamespace(headers={"Retry-After": "3"})),
+        RefusedError(status=429, headers={"RETRY-AFTER": "3"}),
+        RefusedError(
+            response={"ResponseMetadata": {"HTTPStatusCode": 429, "HTTPHeaders": {"retry-after": "3"}}, "Error": {}}
+        ),
+    ],
+    ids=["a plain dict", "aiohttp", "AWS"],
+)
+def test_other_clients_keep_the_headers_elsewhere(error):
+    assert (is_transient(error), retry_after_s(error)) == (True, 3.0)
 
 
 def test_errors_without_a_response():

@@ -41,6 +41,19 @@ def test_a_server_that_reports_one_choice_of_eight():
     assert [usage.output_tokens for usage in usages] == [9] * 8
 
 
+def test_fewer_tokens_than_words_are_not_the_sum():
+    # Short words take more tokens a character than ordinary text: by length alone it might be the sum.
+    usages = choice_usages(choices(["a b c d e f g h"] * 2, 8))
+    assert [usage.output_tokens for usage in usages] == [8, 8]
+    usages = choice_usages(choices(["candidate 3"] * 8, 10))
+    assert [usage.output_tokens for usage in usages] == [10] * 8
+
+
+def test_a_choice_that_says_next_to_nothing_does_not_make_the_others_dear():
+    usages = choice_usages(choices(["", *[SENTENCE] * 7], 9))
+    assert max(usage.output_tokens for usage in usages) <= len(SENTENCE)
+
+
 def test_log_probabilities_count_exactly():
     usages = choice_usages(choices([SENTENCE] * 3, 9, logprobs=[9, 12, 7]))
     assert [usage.output_tokens for usage in usages] == [9, 12, 7]
