@@ -10,11 +10,13 @@ from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Overwrite
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.graph.compact import short_candidate, short_round
 from langchain_optscale.graph.context import changes_of, drawer_of, memorable
+from langchain_optscale.graph.conversation import fingerprint
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.replay import Replays, corrected, missing_in, result_of
 from langchain_optscale.graph.review import ask_person, falls_short
-from langchain_optscale.graph.state import candidates_in, fingerprint, merge_record, new_record
+from langchain_optscale.graph.state import candidates_in, merge_record, new_record
 from langchain_optscale.graph.tasks import send
 from langchain_optscale.messages import answer_message
 from langchain_optscale.policy import policy_name
@@ -40,6 +42,8 @@ __all__ = ["Loop", "supersteps"]
 _STEPS_OF_A_ROUND = 5
 # The plain numbers of an estimate; some estimators' own keep more.
 _ESTIMATE = tuple(field.name for field in fields(Estimate))
+# What `decide` leaves in the record.
+_DECIDED = ("decision", "estimate")
 
 
 def supersteps(settings: SearchSettings) -> int:
@@ -101,7 +105,7 @@ class Loop:
             session.ask()
             indexes = list(session.pending)
             number = session.round_of(indexes[0])
-            update["rounds"] = [{"number": number, "indexes": indexes, "looks": []}]
+            update["rounds"] = [{"number": number, "indexes": indexes}]
             Events(runtime.stream_writer).round_started(number, indexes)
         # A search that begins replaces the one before it in the thread, whatever that was.
         return {"optscale": Overwrite(merge_record(record, [update])) if new else update}
@@ -149,7 +153,7 @@ class Loop:
             events.estimate(session.estimate, session.history.best)
             update["estimate"] = {name: getattr(session.estimate, name) for name in _ESTIMATE}
         if canonical := corrected(record, told):
-            update["candidates"] = canonical
+            update["candidates"] = [short_candidate(entry) for entry in canonical]
         events.decision(session.decision)
         return {"optscale": update}
 
@@ -207,9 +211,11 @@ class Loop:
         told = self._replays.told(engine, record, keep=False)
         result = result_of(engine, record, told)
         Events(runtime.stream_writer).answer(result)
-        # What was drawn and how it was scored is in the record already.
+        # What was drawn, how it was scored and what was decided is in the record already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()
-        update = {name: rest[name] for name in rest.keys() - {"candidates", "verdicts", "failures"}}
+        known = {"candidates", "verdicts", "failures", *(name for name in _DECIDED if rest[name] == record.get(name))}
+        update = {name: rest[name] for name in rest.keys() - known}
+        update["rounds"] = [short_round(entry) for entry in update["rounds"]]
         return {"messages": [_message(result, engine, state["messages"])], "optscale": update}
 
     def _check_room(
