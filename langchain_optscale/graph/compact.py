@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, message_to_dict
 from langchain_optscale.records import Usage, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 __all__ = [
     "full_candidate",
@@ -79,24 +79,26 @@ def _stated(message: Mapping[str, Any]) -> dict[str, int]:
     return Usage(said.get("input_tokens", 0), said.get("output_tokens", 0), requests=1).to_dict()
 
 
-def _table(rows: Sequence[Any]) -> Any:
+def _table(rows: list[Any]) -> Any:
     """Columns instead of rows.
 
     Returns:
         A mapping of columns where all rows are mappings of the same keys; else a list of the rows, or of one value
         where all rows are that value.
     """
-    first = rows[0]
-    if all(isinstance(row, dict) and row.keys() == first.keys() for row in rows):
-        return {name: _table([row[name] for row in rows]) for name in first}
+    first, kinds = rows[0], set(map(type, rows))
+    if kinds == {dict}:
+        keys = first.keys()
+        if all(row.keys() == keys for row in rows):
+            return {name: _table([row[name] for row in rows]) for name in first}
     # Not by == alone, to which 1, 1.0 and True are the same; nor for lists, whose items might be of such kinds.
-    same = not isinstance(first, list | dict) and all(type(row) is type(first) and row == first for row in rows)
-    return [first] if same else list(rows)
+    same = len(kinds) == 1 and not isinstance(first, list | dict) and rows.count(first) == len(rows)
+    return [first] if same else rows
 
 
 def _rows(table: Any, count: int) -> list[Any]:
     """The rows of `_table` again, as many as there were."""
     if isinstance(table, dict):
-        columns = {name: _rows(column, count) for name, column in table.items()}
-        return [{name: column[row] for name, column in columns.items()} for row in range(count)]
+        rows = zip(*(_rows(column, count) for column in table.values()), strict=True)
+        return [dict(zip(table, row, strict=True)) for row in rows] if table else [{} for _ in range(count)]
     return list(table) if len(table) == count else list(table) * count

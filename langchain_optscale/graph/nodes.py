@@ -55,12 +55,12 @@ class Step(Runnable[Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Take the step in a thread."""
-        config = ensure_config(config)
+        config = config or ensure_config()
         return self._function(input, config, runtime_of(config), waits=False)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Take the step on the event loop, or in a thread where it may take long."""
-        config = ensure_config(config)
+        config = config or ensure_config()
         runtime = runtime_of(config)
         if self._slow(input, config, runtime):
             return await asyncio.to_thread(self._function, input, config, runtime, waits=True)
@@ -78,7 +78,7 @@ class Sampling(Runnable[Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Do the jobs one after the other, and wait for each."""
-        task = Task(input, ensure_config(config), self._engines, self._retries)
+        task = Task(input, config or ensure_config(), self._engines, self._retries)
         flow = self._flow(task)
         outcome: Done | Raised | None = None
         give_up = threading.Event()
@@ -94,7 +94,7 @@ class Sampling(Runnable[Any, Any]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Do the jobs one after the other, none past the deadline; cancelling closes the request under way."""
-        task = Task(input, ensure_config(config), self._engines, self._retries)
+        task = Task(input, config or ensure_config(), self._engines, self._retries)
         flow = self._flow(task)
         outcome: Done | Raised | None = None
         while True:

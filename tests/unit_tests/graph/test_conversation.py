@@ -54,6 +54,21 @@ def test_every_form_of_a_question_is_read_back_as_it_was_asked(said, durability)
         assert [message.text for message in state["messages"]] == ["How much?", "0.95"] * turns
 
 
+@pytest.mark.parametrize("wrong", [3, [("nobody", "hello")], [RemoveMessage(id="never said")]])
+@pytest.mark.parametrize("turns", [0, 1])
+def test_what_is_no_message_does_no_harm_to_the_thread(wrong, turns):
+    graph, _ = graph_of([0.2, 0.95])
+    compiled = graph.compile(checkpointer=InMemorySaver())
+    for _ in range(turns):
+        compiled.invoke({"messages": [("human", "How much?")]}, thread())
+    with pytest.raises((ValueError, NotImplementedError)):
+        compiled.invoke({"messages": wrong}, thread())
+    for more in (1, 2):
+        state = compiled.invoke({"messages": [("human", "How much?")]}, thread())
+        assert [message.text for message in state["messages"]] == ["How much?", "0.95"] * (turns + more)
+        assert compiled.get_state(thread()).values["messages"] == state["messages"]
+
+
 def test_equal_messages_are_different_ones_and_can_be_removed():
     said = merge_messages([], [[("human", "Again."), ("human", "Again.")], "Again."])
     assert [message.text for message in said] == ["Again."] * 3
