@@ -7,6 +7,7 @@ server limits `n`); from anything else each candidate is one call.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.globals import get_llm_cache
@@ -77,11 +78,19 @@ class Drawer:
             raise SettingsError(f"fanout='n' needs a chat model that takes `n`; {policy_name(self._policy)} does not")
         self.max_choices = 1 if fanout == "calls" else ready.choices.limit
         self.may_fall_back = fanout == "auto"
+        self._fanout = fanout
         self._seed = self._first_seed(seed)
         if several and self._temperature() == 0:
             raise SettingsError(
                 "the policy's temperature is 0, so all candidates would be the same; raise it or set max_samples=1"
             )
+
+    def renewed(self, known_limit: int | None = None) -> Drawer:
+        """The same for another search, or for one whose server is known to give at most so many choices."""
+        other = copy(self)
+        offered = 1 if self._fanout == "calls" else self._ready.choices.limit
+        other.max_choices = offered if known_limit is None else min(offered, known_limit)
+        return other
 
     @property
     def rate_limiter(self) -> BaseRateLimiter | None:

@@ -8,7 +8,7 @@ distribution. `OptScaleResult` (in `results`) keeps all of it.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -195,6 +195,10 @@ class Estimate:
     n: int
     at_bound: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `Estimate(**data)` reads it. Without what an estimator's own kind of estimate has beside."""
+        return {"mu": self.mu, "sigma": self.sigma, "method": self.method, "n": self.n, "at_bound": self.at_bound}
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -264,7 +268,7 @@ class Look:
         return {
             "index": self.index,
             "score": self.score,
-            "estimate": self.estimate and asdict(self.estimate),
+            "estimate": self.estimate and self.estimate.to_dict(),
             "decision": self.decision.to_dict(),
         }
 

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.policy import to_prompt
 from langchain_optscale.settings import SearchSettings, settings_in
 from langchain_optscale.stopping import Rule
 
 if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+    from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
     from langgraph.runtime import Runtime
 
     from langchain_optscale.drawing import Drawer
 
-__all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "drawer_of", "memorable"]
+__all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "memorable"]
 
 _ENGINES_KEPT = 32
 
@@ -72,16 +75,21 @@ class Engine:
                 "overlap has no meaning in a graph, where a round's superstep ends when all its tasks have ended; "
                 "leave it out, or search with OptScale"
             )
-        settings.drawer()  # says now what does not fit the policy
+        self._drawer = settings.drawer()  # says now what does not fit the policy
+        self._prompt: tuple[Any, PromptValue] | None = None
         # Kept as long as the engine, since the engine is found again by the identity of these values.
         self.changes = dict(changes)
 
+    def drawer(self, record: Mapping[str, Any]) -> Drawer:
+        """What draws for a search, asking for no more choices at once than its policy's server turned out to take."""
+        return self._drawer.renewed(record["search"].get("choices"))
 
-def drawer_of(engine: Engine, record: Mapping[str, Any]) -> Drawer:
-    """What draws for a search, asking for no more choices at once than its policy's server turned out to take."""
-    drawer = engine.settings.drawer()
-    drawer.max_choices = min(drawer.max_choices, record["search"].get("choices", drawer.max_choices))
-    return drawer
+    def prompt(self, messages: Sequence[BaseMessage]) -> PromptValue:
+        """The conversation as a prompt, made once for all tasks that read the same state."""
+        known = self._prompt
+        if known is None or known[0] is not messages:
+            self._prompt = known = (messages, to_prompt(messages))
+        return known[1]
 
 
 class Engines:

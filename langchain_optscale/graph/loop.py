@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Overwrite
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.graph.context import changes_of, drawer_of, memorable
+from langchain_optscale.graph.compact import short_candidate, short_round
+from langchain_optscale.graph.context import changes_of, memorable
+from langchain_optscale.graph.conversation import fingerprint
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.replay import Replays, corrected, missing_in, result_of
 from langchain_optscale.graph.review import ask_person, falls_short
-from langchain_optscale.graph.state import candidates_in, fingerprint, merge_record, new_record
+from langchain_optscale.graph.state import candidates_in, merge_record, new_record
 from langchain_optscale.graph.tasks import send
 from langchain_optscale.messages import answer_message
 from langchain_optscale.policy import policy_name
-from langchain_optscale.records import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +39,8 @@ __all__ = ["Loop", "supersteps"]
 
 # ask, draw, candidate, another candidate task where a verification failed, decide
 _STEPS_OF_A_ROUND = 5
-# The plain numbers of an estimate; some estimators' own keep more.
-_ESTIMATE = tuple(field.name for field in fields(Estimate))
+# What `decide` leaves in the record.
+_DECIDED = ("decision", "estimate")
 
 
 def supersteps(settings: SearchSettings) -> int:
@@ -89,6 +90,7 @@ class Loop:
             raise SettingsError("review=True needs a checkpointer, which keeps the search while a person thinks")
         update: dict[str, Any] = {}
         if new:
+            engine.settings.drawer()  # an LLM cache may have been set since the graph was built
             plain, given = memorable(changes)
             record = new_record(
                 {"id": uuid.uuid4().hex, "question": fingerprint(messages), "settings": plain, "given": given}
@@ -101,7 +103,7 @@ class Loop:
             session.ask()
             indexes = list(session.pending)
             number = session.round_of(indexes[0])
-            update["rounds"] = [{"number": number, "indexes": indexes, "looks": []}]
+            update["rounds"] = [{"number": number, "indexes": indexes}]
             Events(runtime.stream_writer).round_started(number, indexes)
         # A search that begins replaces the one before it in the thread, whatever that was.
         return {"optscale": Overwrite(merge_record(record, [update])) if new else update}
@@ -126,7 +128,7 @@ class Loop:
             left_s = None if deadline is None else deadline - session.history.elapsed_s
         drawn = candidates_in(record)
         undrawn = [index for index in indexes if index not in drawn]
-        requests = drawer_of(engine, record).requests(undrawn)
+        requests = engine.drawer(record).requests(undrawn)
         ones = [index for index in indexes if index in drawn] + [one[0] for one in requests if len(one) == 1]
         return [
             *(send("draw", {"indexes": list(many)}, left_s) for many in requests if len(many) > 1),
@@ -147,9 +149,9 @@ class Loop:
         update: dict[str, Any] = {"decision": session.decision.to_dict(), **_remember(record, config, runtime)}
         if session.history.n:
             events.estimate(session.estimate, session.history.best)
-            update["estimate"] = {name: getattr(session.estimate, name) for name in _ESTIMATE}
+            update["estimate"] = session.estimate.to_dict()
         if canonical := corrected(record, told):
-            update["candidates"] = canonical
+            update["candidates"] = [short_candidate(entry) for entry in canonical]
         events.decision(session.decision)
         return {"optscale": update}
 
@@ -207,15 +209,17 @@ class Loop:
         told = self._replays.told(engine, record, keep=False)
         result = result_of(engine, record, told)
         Events(runtime.stream_writer).answer(result)
-        # What was drawn and how it was scored is in the record already.
+        # What was drawn, how it was scored and what was decided is in the record already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()
-        update = {name: rest[name] for name in rest.keys() - {"candidates", "verdicts", "failures"}}
+        known = {"candidates", "verdicts", "failures", *(name for name in _DECIDED if rest[name] == record.get(name))}
+        update = {name: rest[name] for name in rest.keys() - known}
+        update["rounds"] = [short_round(entry) for entry in update["rounds"]]
         return {"messages": [_message(result, engine, state["messages"])], "optscale": update}
 
     def _check_room(
         self, state: Mapping[str, Any], config: RunnableConfig, engine: Engine, record: Mapping[str, Any]
     ) -> None:
-        by_n = drawer_of(engine, record).max_choices > 1
+        by_n = engine.drawer(record).max_choices > 1
         # this step, candidate (after draw), decide, answer (after review)
         needed = 4 + by_n + self._review
         if state["remaining_steps"] < needed:

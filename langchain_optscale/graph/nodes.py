@@ -19,6 +19,7 @@ from langgraph.errors import NodeTimeoutError
 from langgraph.types import Command
 
 from langchain_optscale.errors import EmptyCandidateError
+from langchain_optscale.graph.compact import short_candidate, short_verdict
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in
 from langchain_optscale.graph.tasks import Task, read_state, runtime_of, send
@@ -54,12 +55,12 @@ class Step(Runnable[Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Take the step in a thread."""
-        config = ensure_config(config)
+        config = config or ensure_config()
         return self._function(input, config, runtime_of(config), waits=False)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Take the step on the event loop, or in a thread where it may take long."""
-        config = ensure_config(config)
+        config = config or ensure_config()
         runtime = runtime_of(config)
         if self._slow(input, config, runtime):
             return await asyncio.to_thread(self._function, input, config, runtime, waits=True)
@@ -77,7 +78,7 @@ class Sampling(Runnable[Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Do the jobs one after the other, and wait for each."""
-        task = Task(input, ensure_config(config), self._engines, self._retries)
+        task = Task(input, config or ensure_config(), self._engines, self._retries)
         flow = self._flow(task)
         outcome: Done | Raised | None = None
         give_up = threading.Event()
@@ -93,7 +94,7 @@ class Sampling(Runnable[Any, Any]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Do the jobs one after the other, none past the deadline; cancelling closes the request under way."""
-        task = Task(input, ensure_config(config), self._engines, self._retries)
+        task = Task(input, config or ensure_config(), self._engines, self._retries)
         flow = self._flow(task)
         outcome: Done | Raised | None = None
         while True:
@@ -142,7 +143,7 @@ def draw(task: Task) -> Flow:
     sends = []
     for index, choice in zip(indexes, drawn, strict=False):
         candidate, failed = task.receive(index, choice, outcome.seconds)
-        update["candidates"].append(candidate.to_dict())
+        update["candidates"].append(short_candidate(candidate.to_dict()))
         if failed is None:
             sends.append(task.send(index))
         else:
@@ -174,7 +175,7 @@ def candidate(task: Task) -> Flow:
                 raise outcome.error
             return _failed(task, index, failure_of("draw", outcome), update)
         drawn, failed = task.receive(index, outcome.value[0], outcome.seconds)
-        update["candidates"] = [drawn.to_dict()]
+        update["candidates"] = [short_candidate(drawn.to_dict())]
         if failed is not None:
             return _failed(task, index, failed, update)
     outcome = yield Verify(drawn)
@@ -188,7 +189,7 @@ def candidate(task: Task) -> Flow:
         return _failed(task, index, failure_of("verify", outcome), update)
     verdict: Verdict = outcome.value
     task.events.verdict(index, verdict)
-    update["verdicts"] = [[index, {**verdict.to_dict(), "raw": _plain(verdict.raw)}]]
+    update["verdicts"] = [[index, short_verdict({**verdict.to_dict(), "raw": _plain(verdict.raw)})]]
     update["seconds"] = [[index, task.spent_s if stored is None else drawn.latency_s + task.spent_s]]
     return {"optscale": update}
 

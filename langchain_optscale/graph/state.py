@@ -1,22 +1,20 @@
 """The graph's state, and how the results of tasks come together in it.
 
 The state has two channels of weight: `messages`, the conversation, and `optscale`, the record of the search. The
-record is plain JSON-ready data; every message and every score stands in it once. It is kept in a `DeltaChannel`: a
-checkpoint stores what a task added and not the whole record again, so that the size of a thread grows linearly with
-the number of candidates. When the search is over the record is complete, and `OptScaleResult.from_dict` reads it.
+record is plain JSON-ready data; every message and every score stands in it once. Both are kept in a `DeltaChannel`: a
+checkpoint stores what a task added and not the whole again, so that the size of a thread grows linearly with the
+number of candidates. When the search is over the record is complete, and `OptScaleResult.from_dict` reads it.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from langchain_core.messages import AnyMessage, BaseMessage
 from langgraph.channels.delta import DeltaChannel
-from langgraph.graph.message import add_messages
 from langgraph.managed import RemainingSteps
 from typing_extensions import TypedDict
 
+from langchain_optscale.graph.compact import full_candidate, full_round, full_verdict
+from langchain_optscale.graph.conversation import Conversation
 from langchain_optscale.records import Failure, Usage, Verdict
 
 __all__ = [
@@ -26,7 +24,6 @@ __all__ = [
     "SearchRecord",
     "candidates_in",
     "failures_in",
-    "fingerprint",
     "merge_record",
     "new_record",
     "seconds_in",
@@ -73,30 +70,32 @@ def _first(pair: Sequence[Any]) -> int:
     return index
 
 
-# Lists that tasks add to, and by what an entry is known.
-_LISTS: dict[str, Callable[[Any], int]] = {
-    "rounds": lambda entry: entry["number"],
-    "candidates": lambda entry: entry["index"],
-    "verdicts": _first,
-    "failures": _first,
-    "seconds": _first,
+# Lists that tasks add to, by what an entry is known, and what it comes to beside an earlier one of the same name.
+_LISTS: dict[str, tuple[Callable[[Any], int], Callable[[Any, Any], Any]]] = {
+    "rounds": (lambda entry: entry["number"], lambda before, entry: {"looks": [], **before, **full_round(entry)}),
+    "candidates": (lambda entry: entry["index"], lambda before, entry: full_candidate(entry)),
+    "verdicts": (_first, lambda before, entry: [entry[0], full_verdict(entry[1])]),
+    "failures": (_first, lambda before, entry: entry),
+    "seconds": (_first, lambda before, entry: entry),
 }
 
 
 def merge_record(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The record with the updates of some tasks, in whatever order those finished.
 
-    Lists are kept in the order of indexes, an entry that is there already is replaced, and `search` is merged key by
-    key; of two `choices` the smaller counts. Two batches give the same as both in one, which `DeltaChannel` demands.
+    Lists are kept in the order of indexes, an entry that is there already is replaced, and `search` and what is said of
+    a round are merged key by key; of two `choices` the smaller counts. What was written in short (see `compact`) is
+    written out. Two batches give the same as both in one, which `DeltaChannel` demands.
     """
     merged = dict(record)
     lists: dict[str, dict[int, Any]] = {}
     for update in updates:
         for key, value in update.items():
             if key in _LISTS:
-                known_by = _LISTS[key]
+                known_by, beside = _LISTS[key]
                 entries = lists.setdefault(key, {known_by(entry): entry for entry in merged.get(key, ())})
-                entries.update((known_by(entry), entry) for entry in value)
+                for entry in value:
+                    entries[known_by(entry)] = beside(entries.get(known_by(entry), {}), entry)
             elif key == "search":
                 before = merged.get(key, {})
                 merged[key] = {**before, **value}
@@ -112,20 +111,20 @@ def merge_record(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]
 class OptScaleInput(TypedDict):
     """What the graph takes: a conversation."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Conversation
 
 
 class OptScaleOutput(TypedDict):
     """What the graph gives: the conversation with the chosen message at its end, and the record of the search."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Conversation
     optscale: dict[str, Any]
 
 
 class OptScaleState(TypedDict):
     """The channels: the conversation, the record (a `SearchRecord`), and LangGraph's count of supersteps left."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Conversation
     optscale: Annotated[dict[str, Any], DeltaChannel(merge_record)]
     remaining_steps: RemainingSteps
 
@@ -133,15 +132,6 @@ class OptScaleState(TypedDict):
 def new_record(search: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a search that begins."""
     return {"search": dict(search), **{name: [] for name in _LISTS}}
-
-
-def fingerprint(messages: Sequence[BaseMessage]) -> str:
-    """A short name for a conversation, so that a thread knows whether its record belongs to the present question."""
-    said = [
-        (message.type, message.content, getattr(message, "tool_calls", None), getattr(message, "tool_call_id", None))
-        for message in messages
-    ]
-    return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=12).hexdigest()
 
 
 def candidates_in(record: Mapping[str, Any]) -> dict[int, dict[str, Any]]:

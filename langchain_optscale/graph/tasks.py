@@ -10,9 +10,8 @@ from langgraph.types import Send
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.attempts import Attempts
-from langchain_optscale.graph.context import changes_of, drawer_of
+from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
-from langchain_optscale.policy import to_prompt
 from langchain_optscale.work import Work
 
 if TYPE_CHECKING:
@@ -55,8 +54,8 @@ class Task:
         if settings.extract is not None:
             for entry in self.record["candidates"]:
                 answers.restore(entry["index"], entry["answer"])
-        self.drawer = drawer_of(self.engine, self.record)
-        self._work = Work(settings, to_prompt(state["messages"]), self.drawer, answers)
+        self.drawer = self.engine.drawer(self.record)
+        self._work = Work(settings, self.engine.prompt(state["messages"]), self.drawer, answers)
         self.attempts = Attempts(self._work, config)
         self.events = Events(runtime.stream_writer)
         info = runtime.execution_info

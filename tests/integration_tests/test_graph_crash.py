@@ -16,6 +16,7 @@ import uuid
 import pytest
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.types import Overwrite
 
 from langchain_optscale import OptScaleResult
 from tests.integration_tests.scripted_server import Reply, scripted_server
@@ -66,12 +67,17 @@ def to_the_end(process):
 
 
 def stored_verdicts(store, thread):
-    """Candidates whose verdict is in the database, as part of a checkpoint or as the finished write of a task."""
+    """Candidates whose verdict is in the database as the finished write of a task of the newest checkpoint there.
+
+    With `durability="async"` checkpoints reach the disk supersteps after they were taken. Until they do, the newest
+    one may be that of the search's beginning, on which the first `ask` wrote an `Overwrite` of the whole record.
+    """
     saver_type = PostgresSaver if store.startswith("postgresql") else SqliteSaver
     with saver_type.from_conn_string(store) as saver:
         found = saver.get_tuple({"configurable": {"thread_id": thread}})
     writes = [value for _, channel, value in found.pending_writes if channel == "optscale"] if found else []
-    return {index for write in writes for index, _ in write.get("verdicts", ())}
+    plain = [write.value if isinstance(write, Overwrite) else write for write in writes]
+    return {index for write in plain for index, _ in write.get("verdicts", ())}
 
 
 def comparable(state):

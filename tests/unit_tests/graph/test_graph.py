@@ -8,7 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
 from langgraph.graph import START, MessagesState, StateGraph
@@ -313,6 +316,16 @@ def test_settings_are_checked_when_the_graph_is_built():
         graph_of(SCORES, max_retries=2, retry_policy=QUICK)
     with pytest.raises(SettingsError, match="timeout must be seconds above 0"):
         graph_of(SCORES, timeout=0)
+
+
+def test_a_cache_that_is_set_after_the_graph_was_built_is_seen():
+    graph = create_optscale_graph(policy=RunnableLambda(lambda prompt: "0.5"), verifier=read_score).compile()
+    set_llm_cache(InMemoryCache())
+    try:
+        with pytest.raises(SettingsError, match="a global LLM cache is set"):
+            graph.invoke(QUESTION)
+    finally:
+        set_llm_cache(None)
 
 
 # Time

@@ -2,20 +2,30 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage
 
+from langchain_optscale.graph.compact import short_candidate
 from langchain_optscale.graph.context import Engines
 from langchain_optscale.graph.replay import Replays, missing_in
 from langchain_optscale.graph.state import merge_record, new_record
+from langchain_optscale.records import Candidate
 from langchain_optscale.settings import SearchSettings
 from tests.unit_tests.fakes import PlainPolicy, read_score
+
+
+def drawn(index, text=""):
+    return Candidate(index, AIMessage(text), 0).to_dict()
+
 
 UPDATES = st.lists(
     st.one_of(
         st.builds(
             lambda i, s: {"verdicts": [[i, {"score": s}]], "seconds": [[i, s]]}, st.integers(0, 5), st.floats(0, 1)
         ),
-        st.builds(lambda i, t: {"candidates": [{"index": i, "text": t}]}, st.integers(0, 5), st.text(max_size=3)),
+        st.builds(lambda i, t: {"candidates": [drawn(i, t)]}, st.integers(0, 5), st.text(max_size=3)),
+        st.builds(lambda i, t: {"candidates": [short_candidate(drawn(i, t))]}, st.integers(0, 5), st.text(max_size=3)),
         st.builds(lambda n, i: {"rounds": [{"number": n, "indexes": [i]}]}, st.integers(0, 3), st.integers(0, 5)),
+        st.builds(lambda n, i: {"rounds": [{"number": n, "looks": [{"index": i}]}]}, st.integers(0, 3), st.integers()),
         st.builds(lambda k, v: {"search": {k: v}}, st.sampled_from(["id", "fanout"]), st.integers()),
         st.builds(lambda v: {"decision": v}, st.integers()),
     ),
@@ -33,7 +43,7 @@ def test_updates_may_come_in_one_batch_or_in_two(first, second):
 
 @given(order=st.permutations(range(6)))
 def test_the_order_in_which_tasks_finish_does_not_matter(order):
-    updates = [{"verdicts": [[index, {"score": index / 10}]], "candidates": [{"index": index}]} for index in order]
+    updates = [{"verdicts": [[index, {"score": index / 10}]], "candidates": [drawn(index)]} for index in order]
     merged = merge_record(new_record({}), updates)
     assert [pair[0] for pair in merged["verdicts"]] == list(range(6))
     assert [entry["index"] for entry in merged["candidates"]] == list(range(6))

@@ -1,0 +1,104 @@
+"""What tasks write to the record, in fewer bytes; the reducer writes it out again.
+
+A checkpointer stores what every task writes. So what a task writes leaves out whatever can be told without it: the
+fields of a message that are as in any other, a usage that the message states itself, a verdict's empty fields, and in
+the looks of a round the names that repeat from look to look. The state, which people read, has the full form, and a
+full form that is written is taken as it is.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, message_to_dict
+
+from langchain_optscale.records import Usage, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "full_candidate",
+    "full_round",
+    "full_verdict",
+    "short_candidate",
+    "short_round",
+    "short_verdict",
+]
+
+# The fields of a message that says nothing.
+_MESSAGE: dict[str, Any] = message_to_dict(AIMessage(""))["data"]
+_VERDICT: dict[str, Any] = {name: value for name, value in Verdict(0.0).to_dict().items() if name != "score"}
+
+
+def short_candidate(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """`Candidate.to_dict` without what `full_candidate` knows by itself."""
+    data: Mapping[str, Any] = entry["message"]["data"]
+    said = {name: value for name, value in data.items() if name not in _MESSAGE or value != _MESSAGE[name]}
+    stated = _stated(data)
+    usage = {name: value for name, value in entry["usage"].items() if value != stated[name]}
+    short = {**entry, "message": {**entry["message"], "data": said}, "usage": usage or None}
+    return {name: value for name, value in short.items() if value is not None}
+
+
+def full_candidate(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """`Candidate.to_dict` again."""
+    data: Mapping[str, Any] = entry["message"]["data"]
+    # Copies, lest what is done to one record be done to all.
+    unsaid = {name: copy(value) for name, value in _MESSAGE.items() if name not in data}
+    usage = {**_stated(data), **entry.get("usage", {})}
+    message = {**entry["message"], "data": {**unsaid, **data}}
+    return {"answer": None, **entry, "message": message, "usage": usage}
+
+
+def short_verdict(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """`Verdict.to_dict` without its empty fields."""
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def full_verdict(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """`Verdict.to_dict` again."""
+    return {**_VERDICT, **entry}
+
+
+def short_round(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """`Round.to_dict` of a round that the record knows, its looks as a table and its indexes left out."""
+    return {"number": entry["number"], "looks": _table(entry["looks"])} if entry["looks"] else {**entry}
+
+
+def full_round(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of a round, its looks one by one."""
+    looks = entry.get("looks")
+    return {**entry, "looks": _rows(looks, len(looks["index"]))} if isinstance(looks, dict) else {**entry}
+
+
+def _stated(message: Mapping[str, Any]) -> dict[str, int]:
+    """The usage of a request for this one message, as the message's own data state it."""
+    said = message.get("usage_metadata") or {}
+    return Usage(said.get("input_tokens", 0), said.get("output_tokens", 0), requests=1).to_dict()
+
+
+def _table(rows: list[Any]) -> Any:
+    """Columns instead of rows.
+
+    Returns:
+        A mapping of columns where all rows are mappings of the same keys; else a list of the rows, or of one value
+        where all rows are that value.
+    """
+    first, kinds = rows[0], set(map(type, rows))
+    if kinds == {dict}:
+        keys = first.keys()
+        if all(row.keys() == keys for row in rows):
+            return {name: _table([row[name] for row in rows]) for name in first}
+    # Not by == alone, to which 1, 1.0 and True are the same; nor for lists, whose items might be of such kinds.
+    same = len(kinds) == 1 and not isinstance(first, list | dict) and rows.count(first) == len(rows)
+    return [first] if same else rows
+
+
+def _rows(table: Any, count: int) -> list[Any]:
+    """The rows of `_table` again, as many as there were."""
+    if isinstance(table, dict):
+        rows = zip(*(_rows(column, count) for column in table.values()), strict=True)
+        return [dict(zip(table, row, strict=True)) for row in rows] if table else [{} for _ in range(count)]
+    return list(table) if len(table) == count else list(table) * count
