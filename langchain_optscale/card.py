@@ -101,7 +101,7 @@ def _round(round_: Round, result: OptScaleResult) -> tuple[str, ...]:
     if last.reason is not None:
         decision = f"stop: {last.reason.value}"
     else:
-        decision = "go on" if last.draw is None else f"draw {last.draw} more"
+        decision = "go on" if last.draw is None else f"go on: up to {last.draw} more"
     bound = "–" if last.optimal_n is None else f"{last.optimal_n:,}"
     return str(round_.number + 1), f"{scored} of {len(round_.indexes)}", best, bound, escape(decision)
 
