@@ -178,6 +178,9 @@ class PolicyExamination(Examination):
             temperature=1.0,
             **kwargs,
         )
+        if not drawn.choices:
+            hint = "this is no answer of vLLM's: look at what stands before it, a router or a proxy"
+            raise Finding("an answer without any choice", hint)
         return list(drawn.choices)
 
     def _running(self) -> float | None:

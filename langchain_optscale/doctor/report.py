@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import openai
 
 from langchain_optscale.errors import EndpointError, OptScaleError, SettingsError
-from langchain_optscale.vllm.discovery import choose, connect, models_at
+from langchain_optscale.vllm.discovery import choose, complaint, connect, models_at
 from langchain_optscale.vllm.replicas import server_root
 
 if TYPE_CHECKING:
@@ -210,10 +210,8 @@ def describe(error: Exception) -> tuple[str, str]:
         )
         return f"cannot be reached: {why}", hint
     if isinstance(error, openai.APIStatusError):
-        # An unknown route has a complaint of another form, which the SDK does not read.
-        detail = error.body.get("detail") if isinstance(error.body, dict) else None
         hint = "read the server's log" if error.status_code >= 500 else "the server does not take such a request"
-        return f"status {error.status_code}: {detail or error.message}", hint
+        return complaint(error), hint
     if isinstance(error, SettingsError | EndpointError):
         return str(error), "check the URL and the settings"
     if isinstance(error, OptScaleError):

@@ -11,7 +11,8 @@ import pytest
 
 from langchain_optscale.doctor import examine
 from langchain_optscale.doctor.verifier import LESSONS
-from langchain_optscale.errors import SettingsError
+from langchain_optscale.errors import EndpointError, SettingsError
+from langchain_optscale.vllm import discover
 from tests.integration_tests.scripted_server import Reply, scripted_server
 
 pytest.importorskip("langchain_openai")
@@ -238,6 +239,36 @@ def test_a_model_that_thinks_for_longer_than_it_is_examined(field):
     found = statuses(report)
     assert {found[name] for name in ("answer", "choices", "variety", "seeds", "logprobs")} == {"ok"}
     assert "max_tokens of thousands" in next(check.detail for check in report.checks if check.name == "answer")
+
+
+def test_answers_without_choices():
+    """A server that answers with nothing is asked once a check, not for ever."""
+    with scripted_server(lambda number, payload: completion(payload, [] if number else ["a"]), pages) as server:
+        report = examine([server.base_url])
+        assert len(server.requests) < 10
+    assert statuses(report)["variety"] == "failed"
+    assert next(check.detail for check in report.checks if check.name == "variety") == "an answer without any choice"
+    assert not report.healthy
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ('{"error": {"message": "the engine is dead", "code": 500}}', "status 500: the engine is dead"),
+        ('{"error": "Unauthorized"}', "status 500: Unauthorized"),
+        ('{"detail": "Not Found"}', "status 500: Not Found"),
+        ("upstream connect error", "status 500: upstream connect error"),
+        ("<html><h1>Bad Gateway</h1></html>", "status 500"),
+        ("", "status 500"),
+    ],
+)
+def test_a_complaint_is_told_as_the_server_words_it(body, detail):
+    """Those of vLLM's engine, of its key, of its routes, and of what may stand before it."""
+    with scripted_server(lambda number, payload: Reply(status=500, body=body), pages) as server:
+        report = examine([server.base_url])
+        assert next(check.detail for check in report.checks if check.name == "answer") == detail
+        with pytest.raises(EndpointError, match=f"answers with {detail}$"):
+            discover(server.base_url)
 
 
 def test_the_table_is_written_while_it_is_made():
