@@ -166,7 +166,7 @@ def _tokens(message: dict[str, Any]) -> int:
     return max(1, len(json.dumps(message, ensure_ascii=False)) // 4)
 
 
-def _usage(payload: dict[str, Any], messages: list[dict[str, Any]], *, known: bool) -> dict[str, Any]:
+def _usage(payload: dict[str, Any], messages: list[dict[str, Any]], *, known: bool = False) -> dict[str, Any]:
     prompt = max(1, len(json.dumps(payload["messages"], ensure_ascii=False)) // 4)
     parts = [
         part

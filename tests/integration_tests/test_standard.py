@@ -64,6 +64,7 @@ class _Suite(ChatModelIntegrationTests):
         pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"),
     ]
     base_url = ""
+    enable_vcr_tests = True
 
     @pytest.fixture(autouse=True)
     def _without_the_web(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +104,6 @@ class _Scripted(_Suite):
     supports_pdf_tool_message = True
     supports_anthropic_inputs = True
     supports_video_inputs = True
-    enable_vcr_tests = True
 
     @property
     def supported_usage_metadata_details(self) -> dict[str, list[str]]:
