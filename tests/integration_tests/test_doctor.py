@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -446,3 +447,29 @@ def test_help():
 def test_nothing_to_examine():
     with pytest.raises(SettingsError, match="name a server"):
         examine()
+
+
+def test_the_application_keeps_the_answers_that_it_has():
+    """One question that the policy refuses does not cost the others theirs."""
+
+    def policy(number, payload):
+        if said(payload) == "too long":
+            return Reply(status=400, body='{"error": {"message": "maximum context length"}}')
+        return completion(payload, [text_of(number, payload, i) for i in range(payload.get("n", 1))])
+
+    root = Path(__file__).parents[2]
+    with scripted_server(policy, pages) as drawing, scripted_server(classifier(lambda text: 0.95), pages) as scoring:
+        urls = {"POLICY_URL": drawing.base_url, "VERIFIER_URL": scoring.base_url, "PYTHONPATH": str(root)}
+        done = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, str(root / "deploy" / "vllm" / "app.py"), "first", "too long", "third"],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            env={**os.environ, **urls},
+            check=False,
+        )
+    assert done.stdout.count(" candidates, score 0.950") == 2, done.stderr
+    assert "too long\n  [no answer: no candidate could be scored" in done.stdout
+    assert "maximum context length" in done.stdout
+    assert done.stderr == "app: 1 of 3 questions have no answer\n"
+    assert done.returncode == 1
