@@ -54,7 +54,7 @@ class PolicyExamination(Examination):
     )
 
     def __init__(
-        self, url: str, model: str | None = None, api_key: SecretStr | None = None, timeout_s: float = 60.0
+        self, url: str, model: str | None = None, api_key: SecretStr | str | None = None, timeout_s: float = 60.0
     ) -> None:
         super().__init__("policy", url, model, api_key, POLICY_KEY, timeout_s)
 

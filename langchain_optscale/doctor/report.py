@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import openai
+from pydantic import SecretStr
 
 from langchain_optscale.errors import EndpointError, OptScaleError, SettingsError
 from langchain_optscale.vllm.discovery import choose, complaint, connect, models_at
@@ -14,8 +15,6 @@ from langchain_optscale.vllm.replicas import server_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from pydantic import SecretStr
 
 __all__ = ["Check", "Examination", "Finding", "Report", "Status", "Task", "describe", "lines"]
 
@@ -124,13 +123,19 @@ class Examination:
     tasks: ClassVar[tuple[Task, ...]] = ()
 
     def __init__(
-        self, role: str, url: str, model: str | None, api_key: SecretStr | None, key_variable: str, timeout_s: float
+        self,
+        role: str,
+        url: str,
+        model: str | None,
+        api_key: SecretStr | str | None,
+        key_variable: str,
+        timeout_s: float,
     ) -> None:
         self.root = server_root(url)
         self.subject = f"{role} {self.root}"
         self.model = model
         self.max_length: int | None = None
-        self.api_key = api_key
+        self.api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self.timeout_s = timeout_s
         self.client = connect(self.root, api_key, timeout_s)
         self._key_variable = key_variable

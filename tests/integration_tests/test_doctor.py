@@ -143,6 +143,15 @@ def test_a_wrong_key_is_never_printed():
             assert KEY not in done.stdout + done.stderr
 
 
+def test_one_url_and_a_plain_key_do():
+    """As everywhere in `langchain_optscale.vllm`."""
+    with scripted_server(good_policy, pages) as server:
+        report = examine(server.base_url, policy_key=KEY)
+        assert set(server.keys) == {f"Bearer {KEY}"}
+    assert report.healthy
+    assert KEY not in report.table() + repr(report)
+
+
 def test_a_key_in_a_later_complaint_is_blotted_out():
     def leak(number, payload):
         return Reply(status=400, body=json.dumps({"error": {"message": f"what is {KEY}?"}}))
