@@ -59,6 +59,9 @@ class Usage:
     input_token_details: Mapping[str, int] = field(default_factory=dict, hash=False)
     output_token_details: Mapping[str, int] = field(default_factory=dict, hash=False)
 
+    def __repr__(self) -> str:
+        return f"Usage({', '.join(f'{name}={told!r}' for name, told in self.to_dict().items())})"
+
     @property
     def total_tokens(self) -> int:
         """Input and output tokens together."""

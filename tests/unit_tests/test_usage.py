@@ -72,4 +72,6 @@ def test_kinds_of_tokens_are_counted_once_a_request():
     assert total.input_token_details == {"cache_read": 21, "audio": 2}
     assert total.output_token_details == {"reasoning": 8}
     assert Usage(**total.to_dict()) == total
+    assert repr(Usage(1, 2, 3)) == "Usage(input_tokens=1, output_tokens=2, requests=3)"
+    assert repr(Usage(output_token_details={"audio": 4})).endswith("requests=0, output_token_details={'audio': 4})")
     assert Usage(1, 2, 3).to_dict() == {"input_tokens": 1, "output_tokens": 2, "requests": 3}
