@@ -22,7 +22,11 @@ __all__ = ["html_card"]
 # Of Okabe and Ito's palette, as in the picture; both are legible on white and on black.
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
 _EXCERPT = 120
+# More candidates than these are folded away until somebody asks for them.
+_UNFOLDED = 16
 _WIDTH, _MARGIN = 700, 12
+# A long answer scrolls within the card, which stays small.
+_ANSWER = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:11em;overflow:auto;font-size:15px;margin-bottom:6px"
 _CELL = "padding:2px 10px 2px 0;vertical-align:top;text-align:"
 
 
@@ -45,10 +49,10 @@ def html_card(result: OptScaleResult) -> str:
     return (
         '<div style="border:1px solid #8888;border-radius:6px;padding:10px 14px;max-width:760px;'
         'font:13px/1.45 system-ui,sans-serif">'
-        f'<div style="white-space:pre-wrap;font-size:15px;margin-bottom:6px">{escape(result.text)}</div>'
+        f'<div style="{_ANSWER}">{escape(result.text)}</div>'
         f'<div style="margin-bottom:4px">{head}</div>{_strip(result)}'
         + _table(("round", "scored", "best so far", "N*", "decision"), [_round(r, result) for r in result.rounds])
-        + f"<details open><summary>{len(candidates)} candidates</summary>"
+        + f"<details{' open' if len(candidates) <= _UNFOLDED else ''}><summary>{len(candidates)} candidates</summary>"
         + _table(("#", "round", "score", "candidate"), candidates, bold=result.best.index)
         + "</details></div>"
     )
@@ -101,7 +105,7 @@ def _round(round_: Round, result: OptScaleResult) -> tuple[str, ...]:
     if last.reason is not None:
         decision = f"stop: {last.reason.value}"
     else:
-        decision = "go on" if last.draw is None else f"draw {last.draw} more"
+        decision = "go on" if last.draw is None else f"go on: up to {last.draw} more"
     bound = "–" if last.optimal_n is None else f"{last.optimal_n:,}"
     return str(round_.number + 1), f"{scored} of {len(round_.indexes)}", best, bound, escape(decision)
 

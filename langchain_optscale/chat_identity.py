@@ -1,4 +1,7 @@
-"""What LangChain asks about a chat model apart from calling it: who it is in traces, caches and serialised form."""
+"""What LangChain asks about a chat model apart from calling it.
+
+Who it is in traces, in caches and in serialised form, and how long a text is for it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ from langchain_optscale.settings import SearchSettings, settings_in
 from langchain_optscale.tracing import settings_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langchain_core.language_models import LangSmithParams, ModelProfile
+    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
 
 __all__ = ["CALL", "IdentifiedChatModel", "for_this_call"]
@@ -69,6 +75,29 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
     def _resolve_model_profile(self) -> ModelProfile | None:
         model, _, _ = unwrap(self.policy)
         return model.profile if model else None
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The tokens of a text as the policy counts them, so that `trim_messages(token_counter=model)` is right."""
+        counter = self._counter()
+        return super().get_token_ids(text) if counter is None else counter.get_token_ids(text)
+
+    def get_num_tokens(self, text: str) -> int:
+        """How many tokens a text has for the policy."""
+        counter = self._counter()
+        return super().get_num_tokens(text) if counter is None else counter.get_num_tokens(text)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None, **kwargs: Any
+    ) -> int:
+        """How many tokens a conversation has for the policy; arguments beyond LangChain's own are the policy's."""
+        counter = self._counter()
+        if counter is None:
+            return super().get_num_tokens_from_messages(messages, tools, **kwargs)
+        return counter.get_num_tokens_from_messages(messages, **({"tools": tools} if tools else {}), **kwargs)
+
+    def _counter(self) -> BaseChatModel | None:
+        """The chat model that counts tokens; None where there is none, or this model has a tokenizer of its own."""
+        return None if self.custom_get_token_ids is not None else unwrap(self.policy)[0]
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)

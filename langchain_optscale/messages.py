@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from langchain_core.messages import AIMessage
+    from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
 
     from langchain_optscale.records import Usage
     from langchain_optscale.results import OptScaleResult
@@ -50,6 +51,10 @@ def with_usage(message: AIMessage, spent: Usage) -> AIMessage:
     usage = UsageMetadata(
         input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
     )
+    if spent.input_token_details:
+        usage["input_token_details"] = cast("InputTokenDetails", dict(spent.input_token_details))
+    if spent.output_token_details:
+        usage["output_token_details"] = cast("OutputTokenDetails", dict(spent.output_token_details))
     return message.model_copy(update={"usage_metadata": usage})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
@@ -94,10 +94,15 @@ def replay(session: Session, kind: str, values: list[Any]) -> None:
         raise InvalidRecordError(f"unknown event {kind!r}")
 
 
-def counts_of(usage: Mapping[str, Usage] | None) -> dict[str, list[int]]:
-    """Usage by role as lists of numbers."""
-    return {role: list(astuple(consumed)) for role, consumed in (usage or {}).items()}
+def counts_of(usage: Mapping[str, Usage] | None) -> dict[str, list[Any]]:
+    """Usage by role as lists: tokens in and out, requests, and kinds of tokens where a server told them."""
+    return {role: _counts(consumed) for role, consumed in (usage or {}).items()}
 
 
-def _usage(counts: Mapping[str, list[int]]) -> dict[str, Usage]:
+def _counts(usage: Usage) -> list[Any]:
+    details = [dict(usage.input_token_details), dict(usage.output_token_details)]
+    return [usage.input_tokens, usage.output_tokens, usage.requests, *(details if any(details) else ())]
+
+
+def _usage(counts: Mapping[str, list[Any]]) -> dict[str, Usage]:
     return {role: Usage(*numbers) for role, numbers in counts.items()}

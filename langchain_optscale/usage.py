@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.records import Usage
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_core.messages import AIMessage
+    from langchain_core.messages.ai import UsageMetadata
 
 __all__ = ["choice_usages"]
 
@@ -31,7 +32,8 @@ def choice_usages(messages: Sequence[AIMessage]) -> list[Usage]:
         messages: All choices of one request, each with the request's `usage_metadata` (if the server sent any).
 
     Returns:
-        One usage a choice. The prompt and the request itself are counted at the first choice, so that sums are right.
+        One usage a choice. The prompt, the request itself, and what the server tells of kinds of tokens, are counted at
+        the first choice, so that sums are right.
         Output tokens are exact where the choices carry log-probabilities or there is one choice, and where the server
         reports the sum their total is; per choice they are then shared out by length.
     """
@@ -40,10 +42,14 @@ def choice_usages(messages: Sequence[AIMessage]) -> list[Usage]:
     reported = messages[0].usage_metadata
     prompt = reported["input_tokens"] if reported else 0
     outputs = _outputs(messages, reported["output_tokens"] if reported else 0)
-    return [
-        Usage(input_tokens=0 if position else prompt, output_tokens=tokens, requests=0 if position else 1)
-        for position, tokens in enumerate(outputs)
-    ]
+    first = Usage(prompt, outputs[0], 1, _details(reported, "input"), _details(reported, "output"))
+    return [first, *(Usage(output_tokens=tokens) for tokens in outputs[1:])]
+
+
+def _details(reported: UsageMetadata | None, side: str) -> dict[str, int]:
+    """Counts by kind of token, where the server tells them."""
+    told: Any = reported and reported.get(f"{side}_token_details")
+    return dict(told or {})
 
 
 def _outputs(messages: Sequence[AIMessage], reported: int) -> list[int]:

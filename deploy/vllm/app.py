@@ -29,21 +29,29 @@ def build() -> ChatOptScale:
     )
 
 
-async def answer(questions: list[str]) -> None:
-    """Answer the questions, several at a time, and say what each took."""
-    model = build()
-    messages = await model.abatch(questions, {"max_concurrency": 8})
+async def answer(questions: list[str]) -> int:
+    """Answer the questions, several at a time, and say what each took; how many have no answer."""
+    messages = await build().abatch(questions, {"max_concurrency": 8}, return_exceptions=True)
+    unanswered = 0
     for question, message in zip(questions, messages, strict=True):
+        if isinstance(message, OptScaleError):  # the others have been paid for
+            unanswered += 1
+            sys.stdout.write(f"{question}\n  [no answer: {message}]\n\n")
+            continue
+        if isinstance(message, BaseException):
+            raise message
         about = message.response_metadata["optscale"]
         sys.stdout.write(f"{question}\n{message.text}\n")
         sys.stdout.write(
             f"  [{len(about['scores'])} candidates, score {about['score']:.3f}, {about['stop_reason']}]\n\n"
         )
+    return unanswered
 
 
 if __name__ == "__main__":
     lines = sys.argv[1:] or [line.strip() for line in sys.stdin if line.strip()]
     try:
-        asyncio.run(answer(lines))
+        if unanswered := asyncio.run(answer(lines)):
+            sys.exit(f"app: {unanswered} of {len(lines)} questions have no answer")
     except OptScaleError as error:
         sys.exit(f"app: {error}")

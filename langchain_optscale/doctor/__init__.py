@@ -21,21 +21,22 @@ __all__ = ["Check", "Report", "diagnose", "examine"]
 
 
 def diagnose(
-    policy_urls: Sequence[str] = (),
-    verifier_urls: Sequence[str] = (),
+    policy_urls: str | Sequence[str] = (),
+    verifier_urls: str | Sequence[str] = (),
     *,
     policy_model: str | None = None,
     verifier_model: str | None = None,
     verifier_kind: Kind = "auto",
-    policy_key: SecretStr | None = None,
-    verifier_key: SecretStr | None = None,
+    policy_key: SecretStr | str | None = None,
+    verifier_key: SecretStr | str | None = None,
     timeout_s: float = 60.0,
 ) -> Iterator[Check]:
     """Examine servers one after another, and tell each check when it is made.
 
     Args:
-        policy_urls: Servers that draw candidates, with or without `/v1`; all must serve the model that the first does.
-        verifier_urls: Servers that score them; likewise.
+        policy_urls: The server that draws candidates, or several, with or without `/v1`; all must serve the model that
+            the first does.
+        verifier_urls: The server that scores them, or several; likewise.
         policy_model: The policy's name; None takes the only one that is served.
         verifier_model: The verifier's name; likewise.
         verifier_kind: How scores are asked for, see `vllm_verifier`; "auto" finds out.
@@ -55,14 +56,18 @@ def diagnose(
     """
     if not policy_urls and not verifier_urls:
         raise SettingsError("name a server to examine: --policy-url, --verifier-url or both")
-    policies = [PolicyExamination(url, policy_model, policy_key, timeout_s) for url in policy_urls]
+    policies = [PolicyExamination(url, policy_model, policy_key, timeout_s) for url in _each(policy_urls)]
     verifiers = [
-        VerifierExamination(url, verifier_model, verifier_kind, verifier_key, timeout_s) for url in verifier_urls
+        VerifierExamination(url, verifier_model, verifier_kind, verifier_key, timeout_s) for url in _each(verifier_urls)
     ]
     for named in (policies, verifiers):
         if len({examination.root for examination in named}) < len(named):
             raise SettingsError("name each server once")
     return itertools.chain(_replicas(policies), _replicas(verifiers))
+
+
+def _each(urls: str | Sequence[str]) -> Sequence[str]:
+    return [urls] if isinstance(urls, str) else urls
 
 
 def _replicas(examinations: Sequence[Examination]) -> Iterator[Check]:
@@ -74,12 +79,14 @@ def _replicas(examinations: Sequence[Examination]) -> Iterator[Check]:
         model = examination.model
 
 
-def examine(policy_urls: Sequence[str] = (), verifier_urls: Sequence[str] = (), **settings: object) -> Report:
+def examine(
+    policy_urls: str | Sequence[str] = (), verifier_urls: str | Sequence[str] = (), **settings: object
+) -> Report:
     """As `diagnose`, when it is done.
 
     Args:
-        policy_urls: Servers that draw candidates.
-        verifier_urls: Servers that score them.
+        policy_urls: The server that draws candidates, or several.
+        verifier_urls: The server that scores them, or several.
         **settings: As for `diagnose`.
 
     Returns:

@@ -54,7 +54,7 @@ class PolicyExamination(Examination):
     )
 
     def __init__(
-        self, url: str, model: str | None = None, api_key: SecretStr | None = None, timeout_s: float = 60.0
+        self, url: str, model: str | None = None, api_key: SecretStr | str | None = None, timeout_s: float = 60.0
     ) -> None:
         super().__init__("policy", url, model, api_key, POLICY_KEY, timeout_s)
 
@@ -178,6 +178,9 @@ class PolicyExamination(Examination):
             temperature=1.0,
             **kwargs,
         )
+        if not drawn.choices:
+            hint = "this is no answer of vLLM's: look at what stands before it, a router or a proxy"
+            raise Finding("an answer without any choice", hint)
         return list(drawn.choices)
 
     def _running(self) -> float | None:

@@ -7,15 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import openai
+from pydantic import SecretStr
 
 from langchain_optscale.errors import EndpointError, OptScaleError, SettingsError
-from langchain_optscale.vllm.discovery import choose, connect, models_at
+from langchain_optscale.vllm.discovery import choose, complaint, connect, models_at
 from langchain_optscale.vllm.replicas import server_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from pydantic import SecretStr
 
 __all__ = ["Check", "Examination", "Finding", "Report", "Status", "Task", "describe", "lines"]
 
@@ -124,13 +123,19 @@ class Examination:
     tasks: ClassVar[tuple[Task, ...]] = ()
 
     def __init__(
-        self, role: str, url: str, model: str | None, api_key: SecretStr | None, key_variable: str, timeout_s: float
+        self,
+        role: str,
+        url: str,
+        model: str | None,
+        api_key: SecretStr | str | None,
+        key_variable: str,
+        timeout_s: float,
     ) -> None:
         self.root = server_root(url)
         self.subject = f"{role} {self.root}"
         self.model = model
         self.max_length: int | None = None
-        self.api_key = api_key
+        self.api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self.timeout_s = timeout_s
         self.client = connect(self.root, api_key, timeout_s)
         self._key_variable = key_variable
@@ -210,10 +215,8 @@ def describe(error: Exception) -> tuple[str, str]:
         )
         return f"cannot be reached: {why}", hint
     if isinstance(error, openai.APIStatusError):
-        # An unknown route has a complaint of another form, which the SDK does not read.
-        detail = error.body.get("detail") if isinstance(error.body, dict) else None
         hint = "read the server's log" if error.status_code >= 500 else "the server does not take such a request"
-        return f"status {error.status_code}: {detail or error.message}", hint
+        return complaint(error), hint
     if isinstance(error, SettingsError | EndpointError):
         return str(error), "check the URL and the settings"
     if isinstance(error, OptScaleError):

@@ -61,7 +61,7 @@ class VerifierExamination(Examination):
         url: str,
         model: str | None = None,
         kind: Kind = "auto",
-        api_key: SecretStr | None = None,
+        api_key: SecretStr | str | None = None,
         timeout_s: float = 60.0,
     ) -> None:
         super().__init__("verifier", url, model, api_key, VERIFIER_KEY, timeout_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Literal
 
 import openai
@@ -29,6 +30,7 @@ __all__ = [
     "Task",
     "api_key_of",
     "choose",
+    "complaint",
     "connect",
     "discover",
     "find_task",
@@ -46,6 +48,9 @@ VERIFIER_KEY = "OPTSCALE_VERIFIER_API_KEY"
 
 STEP_MARK = "<extra_0>"
 """Where Qwen2.5-Math-PRM scores a step."""
+
+# So many characters of a server's complaint are told.
+_WORDS = 300
 
 _PROBE = [{"role": "user", "content": "What is 1 + 1?"}, {"role": "assistant", "content": f"2{STEP_MARK}"}]
 
@@ -111,10 +116,23 @@ def reaching(where: str) -> Iterator[None]:
         raise EndpointError(
             f"{where} cannot be reached ({error.__cause__ or error}): is the server running?"
         ) from error
-    except openai.AuthenticationError as error:
+    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
         raise EndpointError(f"{where} rejects the key: pass the one of its --api-key as api_key") from error
     except openai.APIStatusError as error:
-        raise EndpointError(f"{where} answers with status {error.status_code}: {error.message}") from error
+        raise EndpointError(f"{where} answers with {complaint(error)}") from error
+
+
+def complaint(error: openai.APIStatusError) -> str:
+    """The status and the server's own words, if there are any.
+
+    vLLM words the faults of a request, of a key and of a route in three forms; what stands before it may write plain
+    text. The SDK reads the first form only.
+    """
+    said: Any = error.body
+    for key in ("error", "message", "detail"):
+        said = said.get(key, said) if isinstance(said, dict) else said
+    words = " ".join(said.split()) if isinstance(said, str) and not said.lstrip().startswith("<") else ""
+    return f"status {error.status_code}" + (f": {shorten(words, _WORDS, placeholder=' …')}" if words else "")
 
 
 def connect(base_url: str | Sequence[str], api_key: SecretStr | str | None, timeout_s: float = 30.0) -> openai.OpenAI:

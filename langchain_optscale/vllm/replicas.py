@@ -12,8 +12,9 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_optscale.errors import SettingsError
@@ -98,7 +99,9 @@ class Replicas:
     """
 
     def __init__(self, urls: str | Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
-        roots = [server_root(url) for url in ([urls] if isinstance(urls, str) else urls)]
+        # A URL from an environment variable that is not set is None, and is answered as any other that is no URL.
+        several: Iterable[Any] = [urls] if isinstance(urls, str) or not isinstance(urls, Iterable) else urls
+        roots = [server_root(url) for url in several]
         if not roots:
             raise SettingsError("base_url needs at least one URL")
         if len(set(roots)) < len(roots):

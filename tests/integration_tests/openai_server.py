@@ -2,7 +2,8 @@
 
 It understands nothing. What it answers follows from the request alone: a forced or an obvious tool is called with
 arguments that fit its schema, a response format is filled in, and everything else gets a short text. Its streaming
-follows the wire format of the real service, usage in the last chunk included.
+follows the wire format of the real service, usage in the last chunk included. It tells kinds of tokens as well: what
+it has read before, what it has heard, and what it has thought where it was told to think.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def openai_server(author: Callable[[dict[str, Any], int], dict[str, Any] | None]
     """
     lock = threading.Lock()
     written = 0
+    read: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -47,20 +49,24 @@ def openai_server(author: Callable[[dict[str, Any], int], dict[str, Any] | None]
             nonlocal written
             payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             count = payload.get("n") or 1
+            prompt = json.dumps(payload["messages"], ensure_ascii=False)
             with lock:
                 service.requests.append(payload)
                 first, written = written, written + count
+                known = prompt in read
+                read.add(prompt)
             messages = [
                 (author(payload, first + number) if author else None) or write(payload, first + number)
                 for number in range(count)
             ]
+            usage = _usage(payload, messages, known=known)
             if payload.get("stream"):
-                self._stream(payload, messages)
+                self._stream(payload, messages, usage)
             else:
-                self._send("application/json", json.dumps(_completion(payload, messages)).encode())
+                self._send("application/json", json.dumps(_completion(payload, messages, usage)).encode())
 
-        def _stream(self, payload: dict[str, Any], messages: list[dict[str, Any]]) -> None:
-            lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in _chunks(payload, messages)]
+        def _stream(self, payload: dict[str, Any], messages: list[dict[str, Any]], usage: dict[str, Any]) -> None:
+            lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in _chunks(payload, messages, usage)]
             self._send("text/event-stream", "".join([*lines, "data: [DONE]\n\n"]).encode())
 
         def _send(self, kind: str, body: bytes) -> None:
@@ -160,17 +166,36 @@ def _tokens(message: dict[str, Any]) -> int:
     return max(1, len(json.dumps(message, ensure_ascii=False)) // 4)
 
 
-def _usage(payload: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _usage(payload: dict[str, Any], messages: list[dict[str, Any]], *, known: bool = False) -> dict[str, Any]:
     prompt = max(1, len(json.dumps(payload["messages"], ensure_ascii=False)) // 4)
-    output = sum(map(_tokens, messages))
-    return {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
+    parts = [
+        part
+        for message in payload["messages"]
+        if isinstance(message.get("content"), list)
+        for part in message["content"]
+    ]
+    heard = sum(len(json.dumps(part)) // 4 for part in parts if part.get("type") == "input_audio")
+    thought = 7 * len(messages) if payload.get("reasoning_effort") else 0
+    output = sum(map(_tokens, messages)) + thought
+    cached = prompt - heard if known else 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": output,
+        "total_tokens": prompt + output,
+        "prompt_tokens_details": {
+            "cached_tokens": cached,
+            "cache_write_tokens": prompt - heard - cached,
+            "audio_tokens": heard,
+        },
+        "completion_tokens_details": {"reasoning_tokens": thought},
+    }
 
 
 def _reason(message: dict[str, Any]) -> str:
     return str(message.get("finish_reason") or ("tool_calls" if message.get("tool_calls") else "stop"))
 
 
-def _completion(payload: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _completion(payload: dict[str, Any], messages: list[dict[str, Any]], usage: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -184,11 +209,11 @@ def _completion(payload: dict[str, Any], messages: list[dict[str, Any]]) -> dict
             }
             for number, message in enumerate(messages)
         ],
-        "usage": _usage(payload, messages),
+        "usage": usage,
     }
 
 
-def _chunks(payload: dict[str, Any], messages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _chunks(payload: dict[str, Any], messages: list[dict[str, Any]], usage: dict[str, Any]) -> Iterator[dict[str, Any]]:
     def chunk(choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         about = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": payload["model"]}
         return {**about, "choices": choices, **more}
@@ -202,4 +227,4 @@ def _chunks(payload: dict[str, Any], messages: list[dict[str, Any]]) -> Iterator
             yield chunk([{"index": number, "delta": delta, "finish_reason": None}])
         yield chunk([{"index": number, "delta": {}, "finish_reason": _reason(message)}])
     if (payload.get("stream_options") or {}).get("include_usage"):
-        yield chunk([], usage=_usage(payload, messages))
+        yield chunk([], usage=usage)

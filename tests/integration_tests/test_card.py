@@ -63,6 +63,19 @@ def test_what_a_model_wrote_is_not_run(pages, tmp_path):
     assert "<img" not in document
 
 
+def test_it_stays_small_however_long_the_answers_are(tmp_path):
+    texts = [f"0.{number} {'A long word about the sea. ' * 400}{'x' * 500}" for number in range(10, 58)]
+    search = OptScale(policy=PlainPolicy(texts=texts), verifier=lambda p, c: float(c.text.split()[0]), max_samples=48)
+    card = search.invoke("q")._repr_html_()
+    measure = "<script>const box = document.body.firstElementChild; document.title = `${box.scrollWidth} `"
+    page = tmp_path / "long.html"
+    page.write_text(f"<!doctype html><meta charset=utf-8><body>{card}{measure} + box.offsetHeight</script>", "utf-8")
+    title = chromium(tmp_path, "--dump-dom", "--window-size=820,760", page.as_uri())
+    width, height = map(int, title.partition("<title>")[2].partition("</title>")[0].split())
+    assert width < 800
+    assert height < 760
+
+
 def pixels(path):
     """Width, height and the rows of an 8-bit RGB or RGBA PNG."""
     data = path.read_bytes()

@@ -152,6 +152,11 @@ def test_true_totals_under_true_names(service, fanout):
     true = [usage.usage_metadata[name]["total_tokens"] for name in prompts]
     assert usage.usage_metadata["optscale/scripted-1"]["total_tokens"] == sum(true)
     assert message.usage_metadata["total_tokens"] == sum(true)
+    # The judge was asked the same again, and its server had read it before.
+    kinds = [usage.usage_metadata[name]["input_token_details"] for name in (*prompts, "optscale/scripted-1")]
+    policys, judges, ours = kinds
+    assert judges["cache_read"] > 0
+    assert ours == {kind: policys[kind] + judges[kind] for kind in ("audio", "cache_read", "cache_creation")}
 
 
 def test_the_profile_is_the_policys(service):

@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from langchain_optscale.doctor import examine
 from langchain_optscale.doctor.verifier import LESSONS
-from langchain_optscale.errors import SettingsError
+from langchain_optscale.errors import EndpointError, SettingsError
+from langchain_optscale.vllm import discover
 from tests.integration_tests.scripted_server import Reply, scripted_server
 
 pytest.importorskip("langchain_openai")
@@ -141,6 +143,15 @@ def test_a_wrong_key_is_never_printed():
             assert KEY not in done.stdout + done.stderr
 
 
+def test_one_url_and_a_plain_key_do():
+    """As everywhere in `langchain_optscale.vllm`."""
+    with scripted_server(good_policy, pages) as server:
+        report = examine(server.base_url, policy_key=KEY)
+        assert set(server.keys) == {f"Bearer {KEY}"}
+    assert report.healthy
+    assert KEY not in report.table() + repr(report)
+
+
 def test_a_key_in_a_later_complaint_is_blotted_out():
     def leak(number, payload):
         return Reply(status=400, body=json.dumps({"error": {"message": f"what is {KEY}?"}}))
@@ -238,6 +249,36 @@ def test_a_model_that_thinks_for_longer_than_it_is_examined(field):
     found = statuses(report)
     assert {found[name] for name in ("answer", "choices", "variety", "seeds", "logprobs")} == {"ok"}
     assert "max_tokens of thousands" in next(check.detail for check in report.checks if check.name == "answer")
+
+
+def test_answers_without_choices():
+    """A server that answers with nothing is asked once a check, not for ever."""
+    with scripted_server(lambda number, payload: completion(payload, [] if number else ["a"]), pages) as server:
+        report = examine([server.base_url])
+        assert len(server.requests) < 10
+    assert statuses(report)["variety"] == "failed"
+    assert next(check.detail for check in report.checks if check.name == "variety") == "an answer without any choice"
+    assert not report.healthy
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ('{"error": {"message": "the engine is dead", "code": 500}}', "status 500: the engine is dead"),
+        ('{"error": "Unauthorized"}', "status 500: Unauthorized"),
+        ('{"detail": "Not Found"}', "status 500: Not Found"),
+        ("upstream connect error", "status 500: upstream connect error"),
+        ("<html><h1>Bad Gateway</h1></html>", "status 500"),
+        ("", "status 500"),
+    ],
+)
+def test_a_complaint_is_told_as_the_server_words_it(body, detail):
+    """Those of vLLM's engine, of its key, of its routes, and of what may stand before it."""
+    with scripted_server(lambda number, payload: Reply(status=500, body=body), pages) as server:
+        report = examine([server.base_url])
+        assert next(check.detail for check in report.checks if check.name == "answer") == detail
+        with pytest.raises(EndpointError, match=f"answers with {detail}$"):
+            discover(server.base_url)
 
 
 def test_the_table_is_written_while_it_is_made():
@@ -415,3 +456,29 @@ def test_help():
 def test_nothing_to_examine():
     with pytest.raises(SettingsError, match="name a server"):
         examine()
+
+
+def test_the_application_keeps_the_answers_that_it_has():
+    """One question that the policy refuses does not cost the others theirs."""
+
+    def policy(number, payload):
+        if said(payload) == "too long":
+            return Reply(status=400, body='{"error": {"message": "maximum context length"}}')
+        return completion(payload, [text_of(number, payload, i) for i in range(payload.get("n", 1))])
+
+    root = Path(__file__).parents[2]
+    with scripted_server(policy, pages) as drawing, scripted_server(classifier(lambda text: 0.95), pages) as scoring:
+        urls = {"POLICY_URL": drawing.base_url, "VERIFIER_URL": scoring.base_url, "PYTHONPATH": str(root)}
+        done = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, str(root / "deploy" / "vllm" / "app.py"), "first", "too long", "third"],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            env={**os.environ, **urls},
+            check=False,
+        )
+    assert done.stdout.count(" candidates, score 0.950") == 2, done.stderr
+    assert "too long\n  [no answer: no candidate could be scored" in done.stdout
+    assert "maximum context length" in done.stdout
+    assert done.stderr == "app: 1 of 3 questions have no answer\n"
+    assert done.returncode == 1

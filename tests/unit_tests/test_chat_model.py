@@ -6,7 +6,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.globals import set_llm_cache
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
@@ -102,6 +102,29 @@ def test_usage_callback_sees_our_sum_under_our_name():
     with get_usage_metadata_callback() as usage:
         model().invoke("q")
     assert usage.usage_metadata["optscale/ScriptedPolicy"]["total_tokens"] == 20
+
+
+class CountingPolicy(ScriptedPolicy):
+    """A token is a letter, and a message begins with three more."""
+
+    def get_token_ids(self, text):
+        return [ord(letter) for letter in text]
+
+    def get_num_tokens_from_messages(self, messages, tools=None):
+        return sum(3 + len(message.text) for message in messages) + 100 * len(tools or ())
+
+
+def test_tokens_are_counted_as_the_policy_counts_them():
+    counting = CountingPolicy(texts=["0.5"])
+    for policy in (counting, counting.bind(top_p=0.9)):
+        chat = ChatOptScale(policy=policy, verifier=read_score)
+        assert (chat.get_token_ids("ab"), chat.get_num_tokens("abc")) == ([97, 98], 3)
+        conversation = [HumanMessage("abc"), AIMessage("de"), HumanMessage("f")]
+        assert chat.get_num_tokens_from_messages(conversation) == 15
+        assert chat.get_num_tokens_from_messages(conversation, tools=[print]) == 115
+        assert trim_messages(conversation, max_tokens=9, token_counter=chat) == conversation[1:]
+    own = ChatOptScale(policy=counting, verifier=read_score, custom_get_token_ids=lambda text: text.split())
+    assert own.get_num_tokens("a bc d") == 3
 
 
 def test_repr_has_no_secrets():

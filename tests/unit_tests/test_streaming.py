@@ -107,6 +107,28 @@ async def test_events_of_version_three():
     assert (await stream.output).response_metadata["optscale"]["n"] == 1
 
 
+class Progress(BaseCallbackHandler):
+    def __init__(self):
+        self.seen = []
+
+    def on_custom_event(self, name, data, **kwargs):
+        self.seen.append(name.removeprefix("optscale:"))
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+@pytest.mark.parametrize("path", ["sync", "async"])
+async def test_progress_of_version_three_comes_to_callbacks(path):
+    """The protocol of a chat model's stream has no place for it."""
+    watch = Progress()
+    config = {"callbacks": [watch], "configurable": {"max_samples": 1, "first_round": 1}}
+    if path == "sync":
+        parts = list(model().stream_events("q", config, version="v3"))
+    else:
+        parts = [part async for part in await model().astream_events("q", config, version="v3")]
+    assert watch.seen == ["round", "candidate", "verdict", "answer"]
+    assert {part["event"].partition("-")[0] for part in parts} == {"message", "content"}
+
+
 class Tokens(BaseCallbackHandler):
     def __init__(self):
         self.heard = []

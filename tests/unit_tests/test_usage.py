@@ -73,3 +73,18 @@ def test_tool_calls_without_text_have_a_length_too():
 
 def test_nothing_drawn():
     assert choice_usages([]) == []
+
+
+def test_kinds_of_tokens_are_counted_once_a_request():
+    kinds = {"input_token_details": {"cache_read": 20}, "output_token_details": {"reasoning": 8}}
+    usage = {"input_tokens": 30, "output_tokens": 18, "total_tokens": 48, **kinds}
+    first, second = choice_usages([AIMessage(SENTENCE, usage_metadata=usage) for _ in range(2)])
+    assert (first.input_token_details, first.output_token_details) == ({"cache_read": 20}, {"reasoning": 8})
+    assert (second.input_token_details, second.output_token_details) == ({}, {})
+    total = first + second + Usage(1, 1, 1, {"cache_read": 1, "audio": 2})
+    assert total.input_token_details == {"cache_read": 21, "audio": 2}
+    assert total.output_token_details == {"reasoning": 8}
+    assert Usage(**total.to_dict()) == total
+    assert repr(Usage(1, 2, 3)) == "Usage(input_tokens=1, output_tokens=2, requests=3)"
+    assert repr(Usage(output_token_details={"audio": 4})).endswith("requests=0, output_token_details={'audio': 4})")
+    assert Usage(1, 2, 3).to_dict() == {"input_tokens": 1, "output_tokens": 2, "requests": 3}

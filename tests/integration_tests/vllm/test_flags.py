@@ -1,5 +1,6 @@
 """Every flag that the page and the compose file name exists in the vLLM version that they state."""
 
+import json
 import os
 import re
 import shlex
@@ -81,21 +82,63 @@ def test_every_flag_in_the_text_exists(offered):
         assert flag in offered, f"vLLM has no {flag}"
 
 
-def test_reasoning_parsers_exist_and_thoughts_stand_where_they_are_looked_for(vllm_python):
-    program = (
-        "from vllm.reasoning import ReasoningParserManager as m; print(*m.list_registered());"
-        "from vllm.entrypoints.openai.chat_completion.protocol import ChatMessage as c; print(*c.model_fields)"
-    )
+_ASK = """
+import dataclasses, json
+from vllm.config import CacheConfig
+from vllm.entrypoints.openai.chat_completion.protocol import ChatMessage
+from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
+from vllm.model_executor.models.registry import ModelRegistry
+from vllm.reasoning import ReasoningParserManager
+
+share = next(field.default for field in dataclasses.fields(CacheConfig) if field.name == "gpu_memory_utilization")
+facts = {
+    "reasoning_parsers": list(ReasoningParserManager.list_registered()),
+    "message_fields": list(ChatMessage.model_fields),
+    "quantizations": list(QUANTIZATION_METHODS),
+    "architectures": list(ModelRegistry.get_supported_archs()),
+    "memory_share": getattr(share, "default", share),
+}
+print(json.dumps(facts))
+"""
+# The architecture that the configuration of each model names.
+ARCHITECTURES = {
+    "Qwen/Qwen3-8B": "Qwen3ForCausalLM",
+    "Qwen/Qwen3-32B": "Qwen3ForCausalLM",
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": "Qwen2ForCausalLM",
+    "Qwen/Qwen2.5-Math-PRM-7B": "Qwen2ForProcessRewardModel",
+}
+
+
+@pytest.fixture(scope="module")
+def facts(vllm_python):
+    """What the installed version knows beside its flags."""
     done = subprocess.run(  # noqa: S603 - our own command
-        [str(vllm_python), "-W", "ignore", "-c", program], capture_output=True, text=True, check=True, timeout=300
+        [str(vllm_python), "-W", "ignore", "-c", _ASK], capture_output=True, text=True, check=True, timeout=300
     )
-    *_, parsers, fields = done.stdout.splitlines()
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_reasoning_parsers_exist_and_thoughts_stand_where_they_are_looked_for(facts):
     text = PAGE.read_text() + COMPOSE.read_text()
     named = set(re.findall(r"--reasoning-parser[ =]([\w-]+)", text))
     assert named
-    assert named <= set(parsers.split())
+    assert named <= set(facts["reasoning_parsers"])
     # As `optscale doctor` reads a model that thinks.
-    assert "reasoning" in fields.split()
+    assert "reasoning" in facts["message_fields"]
+
+
+def test_what_the_page_says_of_values_is_so(facts):
+    text = PAGE.read_text()
+    named = set(re.findall(r"--quantization (\w+)", text))
+    assert named
+    assert named <= set(facts["quantizations"])
+    assert f"({facts['memory_share']} unless told otherwise)" in text
+
+
+def test_this_version_serves_the_models(facts):
+    commands = [*served(PAGE.read_text()), *compose_commands()]
+    for model in {command[0] for command in commands}:
+        assert ARCHITECTURES[model] in facts["architectures"]
 
 
 def test_the_application_is_given_what_it_reads():

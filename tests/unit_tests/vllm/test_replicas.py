@@ -214,3 +214,9 @@ def test_a_password_in_the_url_is_refused_and_not_repeated():
 def test_no_server_and_the_same_twice(urls):
     with pytest.raises(SettingsError):
         Replicas(urls)
+
+
+@pytest.mark.parametrize("urls", [None, 8000, ["http://h/v1", None]])
+def test_a_variable_that_was_not_set(urls):
+    with pytest.raises(SettingsError, match="a server's URL must be a string, not"):
+        Replicas(urls)
