@@ -122,6 +122,19 @@ def reasons(measured_: Measured) -> list[str]:
     return items
 
 
+def short_of_parity(found: Measured) -> str | None:
+    """That our default has no setting as accurate as best-of-N, or is surely below it held out; None where it has."""
+    ours, (unit, form) = found.parities["optscale"], (100, ".1f") if found.pool.has_correct else (1, ".3f")
+    low, high = (unit * bound for bound in ours.difference.intervals["accuracy"])
+    if ours.attained == 1.0 and high >= 0.0:
+        return None
+    return (
+        f"- **{found.pool.name}**: only on {ours.attained:.0%} of the halves some setting of ours was as accurate as "
+        f"best-of-{found.pool.cap}; held out it differs by [{low:+{form}}, {high:+{form}}], so its samples are not "
+        "quite those of parity."
+    )
+
+
 def why(found: Sequence[Measured]) -> list[str]:
     """Where our default is the cheapest at parity and where it is not, from the figures themselves."""
     counted = [one for one in found if one.pool.cap >= LEAST_CAP]
@@ -133,6 +146,8 @@ def why(found: Sequence[Measured]) -> list[str]:
         lines.append(f"Our default takes fewer samples than every baseline on {', '.join(first)}.")
     if len(first) < len(counted):
         lines += ["Where it does not, and why:", "", *(item for listed in items.values() for item in listed)]
+    if missed := [said for one in counted if (said := short_of_parity(one))]:
+        lines += ["", "Where our own parity is not quite one:", "", *missed]
     if small:
         lines += ["", f"Not counted, since a cap below {LEAST_CAP} leaves little to save: {', '.join(small)}."]
     return lines

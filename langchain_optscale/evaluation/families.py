@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Family", "families"]
 
 _QUANTILES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 1.0)
+# Of our default: how sure it is, among other things, before it gives a target up.
+_SURENESS = (0.8, 0.95, 0.99, 0.999)
 _CONFIDENCES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 
 
@@ -72,7 +74,7 @@ def families(pool: Pool) -> list[Family]:
             lambda target, confidence: SessionMethod(
                 optscale(target, confidence, cap, min(2, cap)), "optscale", round_size=1, select="posterior"
             ),
-            [{"target": target, "confidence": confidence} for target in targets for confidence in (0.8, 0.95)],
+            [{"target": target, "confidence": confidence} for target in targets for confidence in _SURENESS],
         ),
         Family("best-of-n", BestOfN, sizes),
         Family("threshold", ThresholdStopping, [{"threshold": target} for target in targets]),
