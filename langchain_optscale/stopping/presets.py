@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["optscale", "paper"]
 
 _PRICE = 0.01
+"""Of a candidate, in the probability that the answer is right."""
+
+_PRICE_IN_SCORE = 0.003
+"""Of a candidate, in score; smaller, since a target that is missed costs quality as well."""
 
 
 def _check_first_round(first_round: int, max_samples: int) -> None:
@@ -47,7 +51,7 @@ def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 1
 
     Differs from `paper` in three ways. A candidate which reaches the target ends the search at once: the goal is met
     then, whatever N* says. A target that is out of reach, with probability `confidence`, ends it too, unless the next
-    candidate is expected to raise the best score by 0.01 for its own sake. And where candidates carry answers,
+    candidate is expected to raise the best score by 0.003 for its own sake. And where candidates carry answers,
     agreement counts as evidence beside the scores: the search ends when the leading answer is right with probability
     `confidence`, or when no number of further candidates is expected to raise that probability by 0.01 each. The form
     and the constants were chosen on halves of recorded pools; `make bench_preset` and `docs/benchmarks.md` have the
@@ -67,5 +71,5 @@ def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 1
     """
     _check_first_round(first_round, max_samples)
     answers = AnswerConfidence(confidence, min_gain=_PRICE)
-    in_vain = Hopeless(target, 1.0 - confidence) & MarginalGain(_PRICE)
+    in_vain = Hopeless(target, 1.0 - confidence) & MarginalGain(_PRICE_IN_SCORE)
     return TargetReached(target) | answers | in_vain | paper(target, confidence, max_samples, first_round)

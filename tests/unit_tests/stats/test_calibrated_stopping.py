@@ -39,7 +39,7 @@ def halves():
 
 
 @pytest.mark.parametrize("calibrate", [IsotonicCalibration.fit, LogisticCalibration.fit])
-@pytest.mark.parametrize(("more", "most"), [(MaxSamples(64), 12), (MarginalGain(0.01), 9)])
+@pytest.mark.parametrize(("more", "most"), [(MaxSamples(64), 28), (MarginalGain(0.01), 9)])
 def test_a_price_in_accuracy_ends_the_search_where_candidates_stop_helping(calibrate, more, most):
     rule = optscale(max_samples=64) | more
     found = []
@@ -57,7 +57,7 @@ def test_a_price_in_accuracy_ends_the_search_where_candidates_stop_helping(calib
         )
     samples, on_raw_scores, accuracy, of_all, of_one = np.mean(found, axis=0)
     # On raw scores it goes on long after best-of-N has stopped getting better, near 4 to 8 candidates.
-    assert on_raw_scores > 25
+    assert on_raw_scores > 40
     assert samples < most
     # Both are known to about 0.01 here.
     assert accuracy > of_all - 0.01 > of_one
