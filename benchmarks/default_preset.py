@@ -22,6 +22,7 @@ import itertools
 import json
 import os
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,7 +34,7 @@ from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.pools import Pool, read_pool
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.stats import EmpiricalPrior, Posterior
-from langchain_optscale.stopping import Hopeless, MarginalGain, OptimalN, TargetReached, optscale, paper
+from langchain_optscale.stopping import Hopeless, MarginalGain, OptimalN, TargetReached, optscale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,10 +86,12 @@ def _default(cap: int, *setting: float) -> SessionMethod:
     return SessionMethod(optscale(target, confidence, cap, min(2, cap)), "optscale", select="posterior")
 
 
-def _scores_alone(cap: int, *setting: float) -> SessionMethod:
-    """What is left of the default where candidates carry no answers."""
-    target, confidence = setting or (0.9, 0.95)
-    return SessionMethod(TargetReached(target) | paper(target, confidence, cap, min(2, cap)), "scores alone")
+def _without_answers(pool: Pool) -> Pool:
+    """What is left of the questions where candidates carry no answers."""
+    return Pool(
+        tuple(replace(one, samples=tuple(replace(sample, answer=None) for sample in one.samples)) for one in pool),
+        pool.name,
+    )
 
 
 def _chosen_of(make: Callable[..., SessionMethod], cap: int) -> dict[str, Method]:
@@ -144,8 +147,8 @@ PRESETS: dict[str, Callable[[Pool, int], Mapping[str, Method]]] = {
     "paper": _paper,
     "optscale": lambda _, cap: {"default": _default(cap)},
     "optscale, settings chosen": lambda _, cap: _chosen_of(_default, cap),
-    "scores alone": lambda _, cap: {"default": _scores_alone(cap)},
-    "scores alone, settings chosen": lambda _, cap: _chosen_of(_scores_alone, cap),
+    "scores alone": lambda _, cap: {"default": _default(cap)},
+    "scores alone, settings chosen": lambda _, cap: _chosen_of(_default, cap),
     "reached, or bound of the posterior": _posterior_bound,
     "reached, or hopeless": _hopeless,
     "reached, or no gain": _gain,
@@ -178,7 +181,8 @@ def measured(
     Shape (labels, 3). What was asked for and not drawn was under way when the search ended, and is cancelled.
     """
     configurations = PRESETS[preset](other, half.cap)
-    report = replay(half, list(configurations.values()), permutations=permutations, seed=seed, bootstrap=1)
+    questions = _without_answers(half) if preset.startswith("scores alone") else half
+    report = replay(questions, list(configurations.values()), permutations=permutations, seed=seed, bootstrap=1)
     figures = [
         (run["accuracy"].mean(), run["samples"].mean() / half.cap, run["asked"].mean() / half.cap)
         for run in report.runs

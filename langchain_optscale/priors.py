@@ -1,6 +1,7 @@
 """What is believed about a question's scores before any candidate was drawn.
 
-`FixedPrior` says it by four numbers, `EmpiricalPrior` learns it from the scores of past questions:
+`FixedPrior` says it by four numbers, `EmpiricalPrior` (or `LearnedPrior`: the same) learns it from the scores of past
+questions:
 
     prior = EmpiricalPrior.fit([[0.91, 0.93, 0.92], [0.31, 0.35], [0.95, 0.94, 0.97]])
     OptScale(policy=policy, verifier=verifier, estimator=Posterior(), prior=prior)
@@ -18,12 +19,14 @@ from langchain_optscale.errors import InvalidRecordError, SettingsError
 if TYPE_CHECKING:
     from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 
-__all__ = ["EmpiricalPrior", "FixedPrior", "prior_from_dict", "prior_to_dict"]
+    LearnedPrior = EmpiricalPrior
+
+__all__ = ["EmpiricalPrior", "FixedPrior", "LearnedPrior", "prior_from_dict", "prior_to_dict"]
 
 
 def __getattr__(name: str) -> Any:
     # SciPy stands behind it, and who needs no prior learned from scores need not wait for that.
-    if name == "EmpiricalPrior":
+    if name in ("EmpiricalPrior", "LearnedPrior"):
         return _empirical_prior()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

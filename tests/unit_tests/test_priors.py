@@ -16,9 +16,9 @@ LEARNED = priors.EmpiricalPrior.fit(PAST)
 
 
 def test_names():
-    assert priors.EmpiricalPrior is langchain_optscale.stats.EmpiricalPrior
-    with pytest.raises(AttributeError, match="LearnedPrior"):
-        _ = priors.LearnedPrior
+    assert priors.EmpiricalPrior is priors.LearnedPrior is langchain_optscale.stats.EmpiricalPrior
+    with pytest.raises(AttributeError, match="UnknownPrior"):
+        _ = priors.UnknownPrior
 
 
 @pytest.mark.parametrize("prior", [FixedPrior(0.8, 0.1, 0.2, 0.05), LEARNED])
