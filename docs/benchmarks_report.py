@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LEAST_CAP = 5
 # Mean samples that differ by no more than this are the same.
 EQUAL = 0.005
+OFTEN = 0.75
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,10 @@ def reasons(measured_: Measured) -> list[str]:
 
 
 def short_of_parity(found: Measured) -> str | None:
-    """That our default has no setting as accurate as best-of-N, or is surely below it held out; None where it has."""
+    """That our default seldom has a setting as accurate as best-of-N, or is below it held out; None where it has."""
     ours, (unit, form) = found.parities["optscale"], (100, ".1f") if found.pool.has_correct else (1, ".3f")
     low, high = (unit * bound for bound in ours.difference.intervals["accuracy"])
-    if ours.attained == 1.0 and high >= 0.0:
+    if ours.attained >= OFTEN and high >= 0.0:
         return None
     return (
         f"- **{found.pool.name}**: only on {ours.attained:.0%} of the halves some setting of ours was as accurate as "

@@ -197,6 +197,34 @@ def test_the_fallback_decides_where_nothing_was_fitted():
     assert decision.reason is StopReason.TARGET_REACHED
 
 
+def test_what_is_no_better_for_as_many_candidates_leaves_it_to_the_untrained_rule(tmp_path):
+    # At a price of 0.02 the best rule for uniform scores stops at 0.8 (McCall 1970): nothing can be learned beyond it.
+    best = TargetReached(0.8) | MaxSamples(8)
+    rule = FittedStopping.fit(uniform(200), price=0.02, fallback=best)
+    assert rule.defers
+    assert repr(rule).endswith("as untrained)")
+    for scores in ((0.3,), (0.3, 0.81), (0.3,) * 7):
+        assert rule(History(scores=scores, max_samples=8)) == best(History(scores=scores, max_samples=8))
+    assert rule(History(scores=(0.3,) * 8)).reason is StopReason.MAX_SAMPLES
+    rule.save(tmp_path / "rule.npz")
+    assert FittedStopping.load(tmp_path / "rule.npz") == rule
+    assert Rule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+
+
+def test_a_rule_that_is_surely_better_for_as_many_candidates_is_kept():
+    # As many candidates for every question, good or bad scores alike: stopping at 0.8 takes 4 of 8 on average.
+    rule = FittedStopping.fit(uniform(200), price=0.02, fallback=MaxSamples(4))
+    spent = [search(rule, scores) for scores in np.random.default_rng(5).uniform(size=(400, 8)).tolist()]
+    assert np.mean(spent) == pytest.approx(4.0, abs=0.4)
+    assert not rule.defers
+
+
+def test_a_selection_that_was_asked_for_is_kept():
+    rule = FittedStopping.fit(voted(60), price=0.01, orders=4, select="vote", fallback=MaxSamples(12))
+    assert rule.select == "vote"
+    assert not rule.defers
+
+
 def test_it_joins_with_other_rules(graded):
     rule = graded | MaxSamples(3)
     assert rule(History(scores=(0.1, 0.1, 0.1))).stop

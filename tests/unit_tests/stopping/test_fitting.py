@@ -95,7 +95,7 @@ def test_without_labels_and_without_a_goal_it_stays_as_near_to_the_vote_as_best_
         scores, answers = [s.score for s in question.samples], [s.answer for s in question.samples]
         vote = answers[as_selection("vote").position(answers, scores)]
         n = search(rule, scores, answers)
-        agreed.append(answers[rule.select.position(answers[:n], scores[:n])] == vote)
+        agreed.append(answers[as_selection(rule.select).position(answers[:n], scores[:n])] == vote)
         best.append(answers[int(np.argmax(scores))] == vote)
         spent.append(n)
     # Four standard errors of the difference of two shares near 0.85 on 300 questions.
