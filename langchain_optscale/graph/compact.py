@@ -37,7 +37,8 @@ def short_candidate(entry: Mapping[str, Any]) -> dict[str, Any]:
     data: Mapping[str, Any] = entry["message"]["data"]
     said = {name: value for name, value in data.items() if name not in _MESSAGE or value != _MESSAGE[name]}
     stated = _stated(data)
-    usage = {name: value for name, value in entry["usage"].items() if value != stated[name]}
+    # Kinds of tokens are written as they are, since what lacks them may be a full form as well.
+    usage = {name: value for name, value in entry["usage"].items() if value != stated.get(name)}
     short = {**entry, "message": {**entry["message"], "data": said}, "usage": usage or None}
     return {name: value for name, value in short.items() if value is not None}
 
@@ -73,8 +74,8 @@ def full_round(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "looks": _rows(looks, len(looks["index"]))} if isinstance(looks, dict) else {**entry}
 
 
-def _stated(message: Mapping[str, Any]) -> dict[str, int]:
-    """The usage of a request for this one message, as the message's own data state it."""
+def _stated(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The usage of a request for this one message, as the message's own data state it, without kinds of tokens."""
     said = message.get("usage_metadata") or {}
     return Usage(said.get("input_tokens", 0), said.get("output_tokens", 0), requests=1).to_dict()
 

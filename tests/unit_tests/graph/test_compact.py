@@ -19,7 +19,8 @@ from langchain_optscale.graph.state import merge_record, new_record
 from langchain_optscale.records import Candidate, Decision, Estimate, Look, Round, StopReason, Usage, Verdict
 
 TOKENS = st.integers(0, 10**6)
-USAGES = st.builds(Usage, TOKENS, TOKENS, st.integers(0, 2))
+DETAILS = st.dictionaries(st.sampled_from(["cache_read", "reasoning"]), TOKENS, max_size=2)
+USAGES = st.builds(Usage, TOKENS, TOKENS, st.integers(0, 2), DETAILS, DETAILS)
 CALL = {"name": "add", "args": {"a": 1}, "id": "1", "type": "tool_call"}
 BROKEN_CALL = {"name": "add", "args": "{", "id": "1", "error": None, "type": "invalid_tool_call"}
 MESSAGES = st.builds(
@@ -33,7 +34,13 @@ MESSAGES = st.builds(
     invalid_tool_calls=st.sampled_from([[], [BROKEN_CALL]]),
     usage_metadata=st.one_of(
         st.none(),
-        st.builds(lambda i, o: {"input_tokens": i, "output_tokens": o, "total_tokens": i + o}, TOKENS, TOKENS),
+        st.builds(
+            lambda i, o, **details: {"input_tokens": i, "output_tokens": o, "total_tokens": i + o, **details},
+            TOKENS,
+            TOKENS,
+            input_token_details=DETAILS,
+            output_token_details=DETAILS,
+        ),
     ),
 )
 CANDIDATES = st.builds(
