@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_optscale.consumption import Usage
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
 from langchain_optscale.tool_calls import render_calls
 
@@ -38,60 +39,6 @@ class StopReason(Enum):
     COST_BUDGET = "the money budget is spent"
     DEADLINE = "the time is up"
     FAILURES = "too many candidates failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What model calls consumed.
-
-    Attributes:
-        input_tokens: Prompt tokens, counted once per request even where a request returns several choices.
-        output_tokens: Generated tokens, summed over all choices.
-        requests: Model requests that were answered.
-        input_token_details: Kinds of prompt tokens, such as "cache_read", where a server tells them; they need not
-            add up to all of them.
-        output_token_details: Kinds of generated tokens, such as "reasoning", likewise.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    requests: int = 0
-    input_token_details: Mapping[str, int] = field(default_factory=dict, hash=False)
-    output_token_details: Mapping[str, int] = field(default_factory=dict, hash=False)
-
-    def __repr__(self) -> str:
-        return f"Usage({', '.join(f'{name}={told!r}' for name, told in self.to_dict().items())})"
-
-    @property
-    def total_tokens(self) -> int:
-        """Input and output tokens together."""
-        return self.input_tokens + self.output_tokens
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.requests + other.requests,
-            _added(self.input_token_details, other.input_token_details),
-            _added(self.output_token_details, other.output_token_details),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form, with the details that there are; `Usage(**data)` reads it."""
-        details = {
-            "input_token_details": dict(self.input_token_details),
-            "output_token_details": dict(self.output_token_details),
-        }
-        return {
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "requests": self.requests,
-            **{name: told for name, told in details.items() if told},
-        }
-
-
-def _added(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
 @dataclass(frozen=True, slots=True)

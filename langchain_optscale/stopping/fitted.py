@@ -10,12 +10,9 @@ taken off (`_backward` has the equations; Longstaff and Schwartz 2001), and stop
 
 from __future__ import annotations
 
-import json
-import zipfile
 from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_optscale.answers.evidence import EvidenceVote
@@ -31,6 +28,7 @@ from langchain_optscale.stopping._prefix import (
     score_features,
     selection_of,
 )
+from langchain_optscale.stopping._rule_file import read_rule, write_rule
 from langchain_optscale.stopping._stage import Stage
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.presets import optscale
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CandidatePrice", "FittedStopping"]
 
-_FORMAT = "langchain-optscale/fitted-stopping"
 _VERSION = 1
 
 
@@ -260,17 +257,7 @@ class FittedStopping(Rule):
         Raises:
             SettingsError: The file cannot be written.
         """
-        import numpy as np  # loaded only where a learned rule is used
-
-        data = self.to_dict()
-        stages = data.pop("stages")
-        arrays: dict[str, Any] = {name: np.array([stage[name] for stage in stages]) for name in (stages or [{}])[0]}
-        header = json.dumps({"format": _FORMAT, **data}, allow_nan=False)
-        try:
-            with Path(path).open("wb") as file:
-                np.savez_compressed(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
+        write_rule(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FittedStopping:
@@ -279,20 +266,10 @@ class FittedStopping(Rule):
         Raises:
             InvalidRecordError: The file is missing, damaged, of another version, or no fitted rule.
         """
-        import numpy as np
-
+        data = read_rule(path)
         try:
-            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            header = json.loads(arrays.pop("header").tobytes())
-            if header.pop("format", None) != _FORMAT:
-                raise InvalidRecordError(f"{path} is no fitted rule")
-            header["stages"] = [
-                {name: array[place].tolist() for name, array in arrays.items()}
-                for place in range(len(arrays.get("intercept", ())))
-            ]
-            rule = Rule.from_dict(header)
-        except (OSError, ValueError, KeyError, IndexError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            rule = Rule.from_dict(data)
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
             raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
         if not isinstance(rule, cls):
             raise InvalidRecordError(f"{path} is no fitted rule")
