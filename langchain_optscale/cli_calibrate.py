@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_calibrate"]
 
+_AS_UNTRAINED = (
+    "what was learned is not surely better than the untrained default for as many samples, so the saved rule leaves "
+    "its decisions to the default"
+)
+
 
 def add_calibrate(commands: Any) -> None:
     """Add the command `calibrate`."""
@@ -104,13 +109,15 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
         rule = FittedStopping.fit(pool, seed=arguments.seed, **fit)
         assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, on_half=show, **fit)
     rule.save(arguments.output)
+    more = [_AS_UNTRAINED] if rule.defers else []
     if arguments.json:
-        warnings = assessment.warnings()
+        warnings = assessment.warnings() + more
         print_json({"file": arguments.output, "rule": repr(rule), **assessment.to_dict(), "warnings": warnings})
         return
     extract = "extract=..., " if rule.with_answers else ""
     code = f"model = ChatOptScale(policy=policy, verifier=verifier, {extract}settings={arguments.output!r})"
-    sys.stdout.write(f"{assessment.text()}\n\n{rule!r}\n{code}\n")
+    told = "".join(f"warning: {sentence}\n" for sentence in more)
+    sys.stdout.write(f"{assessment.text()}\n{told}\n{rule!r}\n{code}\n")
 
 
 def _usage(calibration: str | None, settings: dict[str, Any], *, answers: bool) -> str:

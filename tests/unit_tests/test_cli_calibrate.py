@@ -83,6 +83,19 @@ def test_on_a_terminal_the_halves_are_counted(monkeypatch, directory, tmp_path):
     assert [line.partition("] ")[2] for line in shown] == ["", "0 of 2 halves", "1 of 2 halves", "2 of 2 halves\n"]
 
 
+def test_a_rule_that_leaves_it_to_the_default_is_told(capsys, directory, tmp_path, monkeypatch):
+    file = tmp_path / "rule.npz"
+    arguments = ("voted.jsonl", "--price", "0.01", "--splits", "1", "-o", str(file))
+    said = "leaves its decisions to the default"
+    for defers in (True, False):
+        monkeypatch.setattr("langchain_optscale.stopping._untrained._LEAST_BETTER", 99.0 if defers else -99.0)
+        monkeypatch.setattr("langchain_optscale.stopping._untrained._AS_MANY", 99.0)
+        status, out, _ = run(capsys, directory, *arguments)
+        assert (status, FittedStopping.load(file).defers, said in out) == (0, defers, defers)
+        document = json.loads(run(capsys, directory, *arguments, "--json")[1])
+        assert (said in " ".join(document["warnings"])) == defers
+
+
 def test_without_labels_and_in_rounds(capsys, directory, tmp_path):
     file = tmp_path / "rule.npz"
     arguments = ("--no-labels", "--round-size", "3", "--splits", "1", "-o", str(file))
