@@ -44,7 +44,8 @@ class History:
         usage: The same by role, "policy" and "verifier", as far as the driver tells it.
         elapsed_s: Seconds since the search began, as told by the driver.
         max_samples: The search's own cap on candidates, None where there is none.
-        estimator: How the score distribution is estimated; None means maximum likelihood.
+        estimator: How the score distribution is estimated; None means maximum likelihood, and `Posterior` for a rule
+            that looks ahead.
         prior: Handed to the estimator.
         sums: The sufficient statistics of `scores`, where the caller keeps them up to date; else they are computed.
     """

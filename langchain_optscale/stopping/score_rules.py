@@ -196,9 +196,18 @@ def _posterior(history: History) -> PosteriorEstimate | None:
     return cast("PosteriorEstimate", estimate) if hasattr(estimate, "prob_reach") else None
 
 
+def _looking_ahead(history: History) -> PosteriorEstimate | None:
+    """As `_posterior`, and the posterior as well where no estimator was named, as in a history made by hand."""
+    if history.estimator is not None:
+        return _posterior(history)
+    from langchain_optscale.stats.posterior import Posterior
+
+    return Posterior()(history.scores, history.prior)
+
+
 def _chance(history: History, target: float, count: int) -> float:
     """P(at least one of the next `count` scores reaches the target)."""
-    posterior = _posterior(history)
+    posterior = _looking_ahead(history)
     if posterior is not None:
         return posterior.prob_reach(target, count)
     from langchain_optscale.stats.best_of_n import probability_of_reaching
@@ -209,7 +218,7 @@ def _chance(history: History, target: float, count: int) -> float:
 
 def _expected_gain(history: History) -> float:
     """By how much one more score is expected to raise the best."""
-    posterior = _posterior(history)
+    posterior = _looking_ahead(history)
     if posterior is not None:
         return posterior.expected_gain(history.best)
     from langchain_optscale.stats.best_of_n import expected_gain

@@ -190,6 +190,14 @@ def test_the_posterior_is_given_the_scores_themselves():
     assert with_sums.estimate.prob_next(0.95) != Posterior()(ScoreSums.of(steps)).prob_next(0.95)
 
 
+def test_without_an_estimator_two_scores_do_not_make_a_rule_that_looks_ahead_sure():
+    # Maximum likelihood would take the two for the whole law of the scores, and give up at once.
+    history = History(scores=(0.2, 0.21), max_samples=16)
+    assert Hopeless(0.9, 0.05)(history).figures["chance"] == Posterior()(history.scores).prob_reach(0.9, 14)
+    assert MarginalGain(0.01)(history).figures["gain"] == Posterior()(history.scores).expected_gain(0.21)
+    assert not optscale(0.9, max_samples=16)(history).stop
+
+
 class TestMarginalGain(RuleConformance):
     def make_rule(self):
         return MarginalGain(0.01)
