@@ -4,17 +4,20 @@ The score is the policy's own confidence, and beyond a few candidates the most c
 calibration is fitted to one half of the questions and reported on the other, both ways and for several splits: how far
 scores are from the share that is right, before and after; how accurate best-of-N is; and where a rule stops that asks a
 candidate to be worth its price. On calibrated scores a price is one in accuracy. The prior of the calibrated runs is
-learned from the same half's calibrated scores. Prints one JSON document.
+learned from the same half's calibrated scores. The candidates' answers are left out, since the default looks at them
+too: here scores alone have to end the search. Prints one JSON document.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.default_preset import without_answers
 from langchain_optscale.evaluation.baselines import BestOfN
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.pools import read_pool
@@ -85,13 +88,14 @@ def trial(half: Pool, other: Pool, seed: int) -> dict[str, dict[str, float]]:
             [[calibration(sample.score or 0.0) for sample in question.samples[:PAST_SCORES]] for question in other]
         )
         calibrated = half.with_scores(lambda sample, to=calibration: to(sample.score or 0.0))  # type: ignore[misc]
-        run(f"{name}: ", calibrated, {f"price {price:g}": priced(price, prior) for price in PRICES})
+        by_price = {f"price {price:g}": priced(price, prior) for price in PRICES}
+        run(f"{name}: ", calibrated, {"optscale": replace(default, prior=prior), **by_price})
     return found
 
 
 def measure(splits: int = SPLITS) -> dict[str, Any]:
     """Means over splits and sides, with the standard error of the mean over splits."""
-    pool = read_pool(ARITHMETIC)
+    pool = without_answers(read_pool(ARITHMETIC))
     trials = []
     for seed in range(splits):
         first, second = pool.split(0.5, seed=seed)

@@ -86,7 +86,7 @@ def _default(cap: int, *setting: float) -> SessionMethod:
     return SessionMethod(optscale(target, confidence, cap, min(2, cap)), "optscale", select="posterior")
 
 
-def _without_answers(pool: Pool) -> Pool:
+def without_answers(pool: Pool) -> Pool:
     """What is left of the questions where candidates carry no answers."""
     return Pool(
         tuple(replace(one, samples=tuple(replace(sample, answer=None) for sample in one.samples)) for one in pool),
@@ -181,7 +181,7 @@ def measured(
     Shape (labels, 3). What was asked for and not drawn was under way when the search ended, and is cancelled.
     """
     configurations = PRESETS[preset](other, half.cap)
-    questions = _without_answers(half) if preset.startswith("scores alone") else half
+    questions = without_answers(half) if preset.startswith("scores alone") else half
     report = replay(questions, list(configurations.values()), permutations=permutations, seed=seed, bootstrap=1)
     figures = [
         (run["accuracy"].mean(), run["samples"].mean() / half.cap, run["asked"].mean() / half.cap)

@@ -138,9 +138,10 @@ when the target arrives: {rounds_low:.2f} to {rounds_high:.2f} of N* at alpha = 
 ## What calibration does
 
 A weak verifier makes best-of-N worse beyond some N. Our pool of arithmetic questions (`tests/data/pools`) has the
-policy's own confidence as its score: best-of-N is right most often at N = {peak}, and never better beyond. Its scores
-are {ece_raw:.2f} off the share that is right (expected calibration error); after a calibration that was fitted to the
-other half of the questions, {ece_isotonic:.2f} (isotonic) or {ece_logistic:.2f} (logistic). {splits} splits, both ways.
+policy's own confidence as its score; its answers are left out here, since the default would use them. Best-of-N is
+right most often at N = {peak}, and never better beyond. The scores are {ece_raw:.2f} off the share that is right
+(expected calibration error); after a calibration that was fitted to the other half of the questions,
+{ece_isotonic:.2f} (isotonic) or {ece_logistic:.2f} (logistic). {splits} splits, both ways.
 
 ![Accuracy against samples: best-of-N, and rules that stop by price](img/calibration.png)
 
@@ -148,8 +149,8 @@ other half of the questions, {ece_isotonic:.2f} (isotonic) or {ece_logistic:.2f}
 | --- | --- | --- |
 {calibration}
 
-The rule is `TargetReached(0.9) | MarginalGain(price)` under `Posterior`. On raw scores a price is one in score, which
-nobody knows how to set. On calibrated scores it is one in accuracy: a candidate that raises the chance of being right
+`optscale(0.9)` is the default, the others are `TargetReached(0.9) | MarginalGain(price)` under `Posterior`. On raw
+scores a price is one in score, which nobody knows how to set. On calibrated scores it is one in accuracy: a candidate that raises the chance of being right
 by less than two in a hundred is not drawn, which ends the search where more candidates stop helping. The calibrated
 runs have a prior learned from the calibrated scores of the half that the calibration was fitted to. The accuracies
 differ by little more than the noise of 100 questions; the samples do not.
@@ -216,8 +217,10 @@ def _lines_of_calibration(calibration: dict[str, Any]) -> str:
         "best of 64": "best of 64",
         "raw: optscale": "`optscale(0.9)`, raw scores",
         "raw: price 0.02": "price 0.02, raw scores",
+        "isotonic: optscale": "`optscale(0.9)`, isotonic calibration",
         "isotonic: price 0.01": "price 0.01, isotonic calibration",
         "isotonic: price 0.02": "price 0.02, isotonic calibration",
+        "logistic: optscale": "`optscale(0.9)`, logistic calibration",
         "logistic: price 0.01": "price 0.01, logistic calibration",
         "logistic: price 0.02": "price 0.02, logistic calibration",
     }
