@@ -21,6 +21,11 @@ _PRICE_IN_SCORE = 0.003
 """Of a candidate, in score; smaller, since a target that is missed costs quality as well."""
 
 
+def _complement(confidence: float) -> float:
+    """1 - confidence without the digits of binary rounding, so that 0.95 reads as 0.05; within (0, 1) as confidence."""
+    return min(float(f"{1.0 - confidence:.12g}"), 1.0 - 2.0**-53)
+
+
 def _check_first_round(first_round: int, max_samples: int) -> None:
     if first_round > max_samples:
         raise SettingsError(f"first_round ({first_round}) must not be larger than max_samples ({max_samples})")
@@ -71,5 +76,5 @@ def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 1
     """
     _check_first_round(first_round, max_samples)
     answers = AnswerConfidence(confidence, min_gain=_PRICE)
-    in_vain = Hopeless(target, 1.0 - confidence) & MarginalGain(_PRICE_IN_SCORE)
+    in_vain = Hopeless(target, _complement(confidence)) & MarginalGain(_PRICE_IN_SCORE)
     return TargetReached(target) | answers | in_vain | paper(target, confidence, max_samples, first_round)

@@ -190,6 +190,14 @@ def test_the_posterior_is_given_the_scores_themselves():
     assert with_sums.estimate.prob_next(0.95) != Posterior()(ScoreSums.of(steps)).prob_next(0.95)
 
 
+@pytest.mark.parametrize(
+    ("confidence", "chance"), [(0.95, 0.05), (0.9, 0.1), (1e-20, 1.0 - 2.0**-53), (1 - 2.0**-53, 0)]
+)
+def test_the_default_gives_up_at_what_its_confidence_leaves(confidence, chance):
+    (hopeless,) = (part for part in optscale(0.9, confidence).parts() if isinstance(part, Hopeless))
+    assert hopeless.probability == (chance or pytest.approx(2.0**-53, rel=1e-9))
+
+
 def test_without_an_estimator_two_scores_do_not_make_a_rule_that_looks_ahead_sure():
     # Maximum likelihood would take the two for the whole law of the scores, and give up at once.
     history = History(scores=(0.2, 0.21), max_samples=16)
