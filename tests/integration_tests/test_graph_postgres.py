@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from benchmarks.graph_checkpoints import on_postgres
 from langchain_optscale import OptScaleResult, StopReason, create_optscale_graph
+from langchain_optscale.stopping import MaxSamples, TargetReached
 from tests.unit_tests.fakes import PlainPolicy
 from tests.unit_tests.graph.searches import QUESTION, graph_of, result_in, thread
 
@@ -39,7 +40,12 @@ def score(prompt, candidate):
 @pytest.mark.timeout(300)
 async def test_two_hundred_threads_at_once(postgres_url):
     graph = create_optscale_graph(
-        policy=Echo(texts=[""]), verifier=score, target=0.97, max_samples=12, first_round=3, round_size=4, seed=0
+        policy=Echo(texts=[""]),
+        verifier=score,
+        stopping=TargetReached(0.97) | MaxSamples(12),
+        first_round=3,
+        round_size=4,
+        seed=0,
     )
     options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     async with AsyncConnectionPool(postgres_url, max_size=20, kwargs=options, timeout=240) as pool:

@@ -23,11 +23,13 @@ def seconds_until_free(server, limit_s=20.0):
 @pytest.mark.parametrize("path", ["sync", "async"])
 @pytest.mark.parametrize("fanout", ["calls", "n"])
 def test_slots_are_free_half_a_second_after_an_early_stop(local_server, path, fanout):
-    # By calls, the first answer that comes to its end stops the search; the others are in the middle of theirs. With
-    # several choices in one request it is the time that stops it, since they come together.
+    # By calls, the first paragraph that comes to its end stops the search. The others are in the middle of theirs: their
+    # lengths differ by dozens of words, while whole stories may all come to the limit, at the same moment. With several
+    # choices in one request it is the time that stops it, since they come together.
     by_time = {"deadline_s": 1.5, "max_retries": 0}
+    policy = local_server.policy(max_tokens=250, temperature=1.5)
     search = OptScale(
-        policy=local_server.policy(max_tokens=250, temperature=1.5),
+        policy=policy if fanout == "n" else policy.bind(stop=["\n"]),
         verifier=lambda prompt, candidate: 1.0,
         stopping=TargetReached(1.0) | MaxSamples(6),
         first_round=6,
