@@ -23,7 +23,7 @@ def seconds_until_free(server, limit_s=20.0):
 @pytest.mark.parametrize("path", ["sync", "async"])
 @pytest.mark.parametrize("fanout", ["calls", "n"])
 def test_slots_are_free_half_a_second_after_an_early_stop(local_server, path, fanout):
-    # By calls, the first paragraph that comes to its end stops the search. The others are in the middle of theirs: their
+    # By calls, the first paragraph that comes to its end stops the search. The others are amid theirs: their
     # lengths differ by dozens of words, while whole stories may all come to the limit, at the same moment. With several
     # choices in one request it is the time that stops it, since they come together.
     by_time = {"deadline_s": 1.5, "max_retries": 0}
