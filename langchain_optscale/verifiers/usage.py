@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.messages import AIMessage
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 __all__ = ["UsageCounter"]
+
+_COMPLETE = frozenset({"tags", "metadata", "callbacks", "recursion_limit", "configurable"})
 
 
 class UsageCounter(BaseCallbackHandler):
@@ -45,7 +47,9 @@ class UsageCounter(BaseCallbackHandler):
 
     def attach(self, config: RunnableConfig | None) -> RunnableConfig:
         """A copy of `config` whose callbacks include this counter; None stands for the ambient config."""
-        attached = ensure_config(config)
+        # A complete config, such as that of a search, has taken over what is ambient: copying it again is vain.
+        complete = config is not None and config.keys() >= _COMPLETE
+        attached = cast("RunnableConfig", {**(config or {})}) if complete else ensure_config(config)
         callbacks = attached.get("callbacks")
         if isinstance(callbacks, BaseCallbackManager):
             manager = callbacks.copy()
