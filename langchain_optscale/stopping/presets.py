@@ -59,8 +59,8 @@ def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 1
     candidate is expected to raise the best score by 0.003 for its own sake. And where candidates carry answers,
     agreement counts as evidence beside the scores: the search ends when the leading answer is right with probability
     `confidence`, or when no number of further candidates is expected to raise that probability by 0.01 each. The form
-    and the constants were chosen on halves of recorded pools; `make bench_preset` and `docs/benchmarks.md` have the
-    figures of the other halves.
+    and the constants were chosen on halves of recorded pools, the price in score with a look at all of them, so that
+    pools from elsewhere are the better judge; `make bench_preset` and `docs/benchmarks.md` have the figures.
 
     It looks ahead, so a search estimates by `Posterior` where nobody says otherwise. N* then sizes the rounds: the
     fewest candidates after which the target is reached with the confidence.
