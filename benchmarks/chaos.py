@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale import AllCandidatesFailed, OptScale, Verdict, Verifier
-from langchain_optscale.limits import SharedLimit
+from langchain_optscale.models.limits import SharedLimit
 from tests.integration_tests.chaos_server import ChaosServer, chaos_server
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.records import Candidate
-    from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.records.types import Candidate
 
 SEARCHES, RATE, AT_ONCE = 2000, 0.3, 60
 _CACHE = type(functools.lru_cache(maxsize=1)(len))

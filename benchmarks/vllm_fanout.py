@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import openai
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from langchain_optscale.doctor.verifier import LESSONS
-from langchain_optscale.vllm import vllm_policy
+from langchain_optscale.endpoints.doctor.verifier import LESSONS
+from langchain_optscale.endpoints.vllm import vllm_policy
 from tests.integration_tests.vllm import environment
 from tests.integration_tests.vllm.servers import Servers
 

@@ -26,10 +26,10 @@ from langchain_optscale.evaluation.plots import (
 from langchain_optscale.evaluation.pools import read_pool
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.evaluation.verifier_quality import discrimination, fit_calibration
-from langchain_optscale.records import Verdict
-from langchain_optscale.session import Session
+from langchain_optscale.records.types import Verdict
 from langchain_optscale.stats import MaximumLikelihood
 from langchain_optscale.stopping import optscale, paper
+from langchain_optscale.stopping.session import Session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

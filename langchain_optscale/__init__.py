@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_optscale.agents import OptScaleMiddleware, create_optscale_tool
-    from langchain_optscale.chat_model import ChatOptScale
-    from langchain_optscale.errors import AllCandidatesFailed, OptScaleError, SettingsError
+    from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.errors import OptScaleError, SettingsError
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
-    from langchain_optscale.priors import FixedPrior
-    from langchain_optscale.records import Candidate, Decision, Estimate, Failure, StopReason, Usage, Verdict
-    from langchain_optscale.results import OptScaleResult
-    from langchain_optscale.runnable import OptScale
-    from langchain_optscale.session import Session
+    from langchain_optscale.records.failures import AllCandidatesFailed
+    from langchain_optscale.records.types import Candidate, Decision, Estimate, Failure, StopReason, Usage, Verdict
+    from langchain_optscale.runnables.chat_model import ChatOptScale
+    from langchain_optscale.runnables.optscale import OptScale
+    from langchain_optscale.stats.priors import FixedPrior
     from langchain_optscale.stopping import optscale, paper
+    from langchain_optscale.stopping.session import Session
     from langchain_optscale.verifiers import (
         AgreementVerifier,
         CachedVerifier,
@@ -34,15 +35,16 @@ if TYPE_CHECKING:
 # Where each public name lives; imported when it is first asked for, so that importing the package stays cheap.
 _HOMES = {
     "agents": ("OptScaleMiddleware", "create_optscale_tool"),
-    "chat_model": ("ChatOptScale",),
-    "errors": ("AllCandidatesFailed", "OptScaleError", "SettingsError"),
+    "engine.result": ("OptScaleResult",),
+    "errors": ("OptScaleError", "SettingsError"),
     "graph": ("create_optscale_graph", "create_optscale_node"),
-    "priors": ("FixedPrior",),
-    "records": ("Candidate", "Decision", "Estimate", "Failure", "StopReason", "Usage", "Verdict"),
-    "results": ("OptScaleResult",),
-    "runnable": ("OptScale",),
-    "session": ("Session",),
+    "records.failures": ("AllCandidatesFailed",),
+    "records.types": ("Candidate", "Decision", "Estimate", "Failure", "StopReason", "Usage", "Verdict"),
+    "runnables.chat_model": ("ChatOptScale",),
+    "runnables.optscale": ("OptScale",),
+    "stats.priors": ("FixedPrior",),
     "stopping": ("optscale", "paper"),
+    "stopping.session": ("Session",),
     "verifiers": (
         "AgreementVerifier",
         "CachedVerifier",
@@ -91,7 +93,13 @@ __all__ = [
 ]
 
 
+# Modules that are part of the interface, under the names by which they are imported from here.
+_MODULES = {"local": "endpoints.local", "vllm": "endpoints.vllm"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{_MODULES[name]}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

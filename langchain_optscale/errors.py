@@ -7,7 +7,7 @@ OptScaleError
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
-├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause
+├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause (in records.failures)
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
@@ -17,16 +17,7 @@ OptScaleError
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from langchain_optscale.records import Candidate, Failure, StopReason
-
 __all__ = [
-    "AllCandidatesFailed",
     "EmptyCandidateError",
     "EndpointError",
     "IncompleteBatch",
@@ -95,30 +86,3 @@ class MissingExtraError(OptScaleError, ImportError):
     def __init__(self, purpose: str, command: str) -> None:
         self.command = command
         super().__init__(f"{purpose} needs an optional dependency; install it with: {command}")
-
-
-class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public name
-    """Nothing could be drawn, or nothing that was drawn could be verified.
-
-    Attributes:
-        failures: What went wrong, by candidate index.
-        candidates: What was drawn all the same, by index, and could not be verified.
-
-    Args:
-        failures: The same.
-        reason: Why the search ended.
-        candidates: The same.
-    """
-
-    def __init__(
-        self,
-        failures: Mapping[int, Failure],
-        reason: StopReason | None = None,
-        candidates: Sequence[Candidate] = (),
-    ) -> None:
-        self.failures = dict(failures)
-        self.candidates = tuple(candidates)
-        causes = Counter(f"{failure.stage}: {failure.error}" for failure in self.failures.values())
-        listed = "; ".join(f"{cause} ({count}x)" for cause, count in causes.most_common())
-        why = f" before {reason.value}" if reason else ""
-        super().__init__(f"no candidate could be scored{why}" + (f"; {listed}" if listed else ""))

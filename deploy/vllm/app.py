@@ -12,7 +12,7 @@ import os
 import sys
 
 from langchain_optscale import ChatOptScale, OptScaleError
-from langchain_optscale.vllm import vllm_policy, vllm_verifier
+from langchain_optscale.endpoints.vllm import vllm_policy, vllm_verifier
 
 
 def build() -> ChatOptScale:

@@ -14,8 +14,8 @@ from langgraph.types import Command, Overwrite
 
 from langchain_optscale.agents.step_model import StepModel
 from langchain_optscale.agents.when import Gate, When
-from langchain_optscale.chat_model import ChatOptScale
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.runnables.chat_model import ChatOptScale
 from langchain_optscale.verifiers import ToolCallJudge
 from langchain_optscale.verifiers.adapters import is_chat_model
 

@@ -12,13 +12,13 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import PrivateAttr
 
 from langchain_optscale.agents.when import FirstIsGood, Gate
-from langchain_optscale.chat_model import ChatOptScale
-from langchain_optscale.errors import AllCandidatesFailed
-from langchain_optscale.jobs import Drawn
-from langchain_optscale.policy import policy_name
-from langchain_optscale.records import Candidate, Usage, Verdict
-from langchain_optscale.sampling import arun_search, run_search
-from langchain_optscale.settings import SearchSettings
+from langchain_optscale.engine.drivers import arun_search, run_search
+from langchain_optscale.engine.jobs import Drawn
+from langchain_optscale.engine.settings import SearchSettings
+from langchain_optscale.models.policy import policy_name
+from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.records.types import Candidate, Usage, Verdict
+from langchain_optscale.runnables.chat_model import ChatOptScale
 from langchain_optscale.verifiers import Verifier
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.drawing import Drawer
-    from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.engine.sampler import Drawer
     from langchain_optscale.stopping import Rule
 
 __all__ = ["StepModel", "StepSettings"]

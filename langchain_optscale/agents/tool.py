@@ -15,9 +15,10 @@ from langchain_core.tools import BaseTool, ToolException
 from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from langchain_optscale.errors import AllCandidatesFailed, OptScaleError, SettingsError
-from langchain_optscale.results import OptScaleResult
-from langchain_optscale.runnable import OptScale
+from langchain_optscale.engine.result import OptScaleResult
+from langchain_optscale.errors import OptScaleError, SettingsError
+from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.stats.best_of_n import probability_of_reaching
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.answers.base import Compared, Extractor, FirstOf, Found, FunctionAnswer
+from langchain_optscale.answers.base import Compared, Extractor, FirstOf, Found, FunctionAnswer, as_extractor
 from langchain_optscale.answers.book import Agreement, AnswerBook
-from langchain_optscale.answers.catalogue import EXTRACTORS, as_extractor
+from langchain_optscale.answers.catalogue import EXTRACTORS
 from langchain_optscale.answers.equivalence import Equivalence, ExactText, NormalForm, SameMath, same_answer
 from langchain_optscale.answers.evidence import EvidenceVote
 from langchain_optscale.answers.extraction import BoxedAnswer, ChoiceLetter, LastNumber, RegexAnswer, WholeText

@@ -1,4 +1,4 @@
-"""What an extractor is, and extractors made of others: of several, of a function, of one compared in another way."""
+"""What an extractor is, how one is made of a name or a function, and extractors made of others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-__all__ = ["Compared", "Extractor", "ExtractorLike", "FirstOf", "Found", "FunctionAnswer"]
+__all__ = ["EXTRACTORS", "Compared", "Extractor", "ExtractorLike", "FirstOf", "Found", "FunctionAnswer", "as_extractor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,9 @@ class Extractor:
 
 ExtractorLike: TypeAlias = Extractor | str | Callable[..., str | None]
 """What `as_extractor` accepts."""
+
+EXTRACTORS: dict[str, Extractor] = {}
+"""Extractors by name; `catalogue` fills it: "math" is a box or else the last number, "text" the whole text."""
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -185,12 +188,31 @@ class FunctionAnswer(Extractor):
         return None
 
 
-def _made(value: ExtractorLike) -> Extractor:
-    if isinstance(value, Extractor):
-        return value
-    # The names stand for extractors that are made with this module.
-    from langchain_optscale.answers.catalogue import as_extractor
+def as_extractor(value: ExtractorLike | None) -> Extractor | None:
+    """Make an extractor of whatever can serve as one.
 
+    Args:
+        value: An `Extractor` (returned as it is), a name of `EXTRACTORS`, a function `(text)` or `(text, message)` that
+            answers with a string or None, or None (returned as it is).
+
+    Raises:
+        SettingsError: It is none of them.
+
+    Example:
+        >>> from langchain_optscale.answers import BoxedAnswer
+        >>> as_extractor("boxed"), as_extractor(BoxedAnswer())
+        (BoxedAnswer(), BoxedAnswer())
+    """
+    if value is None or isinstance(value, Extractor):
+        return value
+    if isinstance(value, str):
+        if value not in EXTRACTORS:
+            raise SettingsError(f"extract: unknown extractor {value!r}; known are {', '.join(EXTRACTORS)}")
+        return EXTRACTORS[value]
+    return FunctionAnswer(value)
+
+
+def _made(value: ExtractorLike) -> Extractor:
     made = as_extractor(value)
     if made is None:
         raise SettingsError("an extractor is needed, got None")

@@ -22,7 +22,7 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from langchain_optscale.records import Candidate
+    from langchain_optscale.records.types import Candidate
 
 __all__ = [
     "SELECTIONS",

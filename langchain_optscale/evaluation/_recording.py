@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import AllCandidatesFailed, InvalidRecordError, OptScaleError, SettingsError
+from langchain_optscale.errors import InvalidRecordError, OptScaleError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.evaluation.samples import question_from_dict, question_to_json
-from langchain_optscale.policy import policy_name
-from langchain_optscale.runnable import OptScale
+from langchain_optscale.models.policy import policy_name
+from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.stopping import MaxSamples
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.records import Candidate
-    from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.records.types import Candidate
     from langchain_optscale.verifiers.base import Verifier
 
 __all__ = ["IncompletePool", "Progress", "Recording", "as_question", "id_of"]

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_optscale.evaluation.pools import Pool
-    from langchain_optscale.evaluation.samples import Sample
+    from langchain_optscale.evaluation.samples import QuestionSet, Sample
 
 __all__ = ["area_under_curve", "describe", "score_resolution", "won_pairs"]
 
@@ -28,7 +27,7 @@ _FINEST_GRID = 100
 _GRID_TOLERANCE = 1e-6
 
 
-def describe(pool: Pool) -> dict[str, Any]:
+def describe(pool: QuestionSet) -> dict[str, Any]:
     """A pool in JSON-ready figures; what cannot be known from it is None, never nan.
 
     Args:
@@ -102,7 +101,7 @@ def score_resolution(scores: Sequence[float]) -> float | None:
     return None
 
 
-def _rank_by(pool: Pool) -> Callable[[Sample], float | None] | None:
+def _rank_by(pool: QuestionSet) -> Callable[[Sample], float | None] | None:
     """What orders the samples: scores, or logits, in whose order any calibration would leave them."""
     if pool.has_scores:
         return lambda sample: sample.score
@@ -111,7 +110,7 @@ def _rank_by(pool: Pool) -> Callable[[Sample], float | None] | None:
     return None
 
 
-def _accuracies(pool: Pool, rank: Callable[[Sample], float | None] | None) -> dict[str, float | None]:
+def _accuracies(pool: QuestionSet, rank: Callable[[Sample], float | None] | None) -> dict[str, float | None]:
     if not pool.has_correct:
         return dict.fromkeys(("accuracy", "best_of_cap_accuracy", "majority_accuracy", "any_correct"))
     heads = [question.samples[: pool.cap] for question in pool]
@@ -142,7 +141,7 @@ def _majority_correct(samples: Sequence[Sample]) -> float:
     return fmean(_share_correct(sample for sample in samples if sample.answer == answer) for answer in leaders)
 
 
-def _aucs(pool: Pool, rank: Callable[[Sample], float | None] | None) -> dict[str, float | None]:
+def _aucs(pool: QuestionSet, rank: Callable[[Sample], float | None] | None) -> dict[str, float | None]:
     if rank is None or not pool.has_correct:
         return {"auc": None, "auc_within_question": None}
     within = [

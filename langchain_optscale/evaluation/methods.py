@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from langchain_optscale.answers import BestScore, MostProbable
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.selection import place_of, replayable
-from langchain_optscale.records import StopReason, Verdict
-from langchain_optscale.session import Session
+from langchain_optscale.records.types import StopReason, Verdict
 from langchain_optscale.stopping import AnswerConfidence, Rule
 from langchain_optscale.stopping.answer_rules import natural_selection, selection_for
+from langchain_optscale.stopping.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor, merge_configs
 
-from langchain_optscale.errors import AllCandidatesFailed, InvalidRecordError
+from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.evaluation._recording import IncompletePool, Progress, Recording, id_of
 from langchain_optscale.evaluation.samples import json_lines, question_from_dict
+from langchain_optscale.records.failures import AllCandidatesFailed
 
 if TYPE_CHECKING:
     import os
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
     from langchain_optscale.answers.base import ExtractorLike
+    from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.evaluation.pools import Pool, Question
-    from langchain_optscale.policy import Fanout
-    from langchain_optscale.results import OptScaleResult
-    from langchain_optscale.runnable import OptScale
+    from langchain_optscale.models.policy import Fanout
+    from langchain_optscale.runnables.optscale import OptScale
     from langchain_optscale.verifiers.base import Verifier
 
 __all__ = ["IncompletePool", "Progress", "arecord_pool", "read_questions", "record_pool"]

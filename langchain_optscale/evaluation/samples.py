@@ -8,7 +8,7 @@ import sys
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Question", "Sample", "json_lines", "question_from_dict", "question_to_json"]
+__all__ = ["Question", "QuestionSet", "Sample", "json_lines", "question_from_dict", "question_to_json"]
 
 _SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit")
 
@@ -86,6 +86,27 @@ class Question:
         if not self.id:
             raise InvalidRecordError("id must not be empty")
         _check_strings(self, "gold")
+
+
+class QuestionSet(Protocol):
+    """Questions with recorded candidates; `Pool` is one, and says what each property means."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def samples(self) -> Iterator[Sample]: ...
+    @property
+    def cap(self) -> int: ...
+    @property
+    def has_scores(self) -> bool: ...
+    @property
+    def has_logits(self) -> bool: ...
+    @property
+    def has_correct(self) -> bool: ...
+    @property
+    def has_answers(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Question]: ...
 
 
 def json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.graph import END, START, StateGraph
 
+from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.graph.context import Engines, OptScaleContext
 from langchain_optscale.graph.loop import Loop, supersteps
 from langchain_optscale.graph.nodes import Sampling, Step, candidate, draw, give_up
 from langchain_optscale.graph.retries import Retries
 from langchain_optscale.graph.state import OptScaleInput, OptScaleOutput, OptScaleState
-from langchain_optscale.settings import SearchSettings
 
 if TYPE_CHECKING:
     from datetime import timedelta

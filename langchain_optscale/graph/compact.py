@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, message_to_dict
 
-from langchain_optscale.records import Usage, Verdict
+from langchain_optscale.records.types import Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
+from langchain_optscale.engine.settings import SearchSettings, settings_in
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.policy import to_prompt
-from langchain_optscale.settings import SearchSettings, settings_in
+from langchain_optscale.models.policy import to_prompt
 from langchain_optscale.stopping import Rule
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.runtime import Runtime
 
-    from langchain_optscale.drawing import Drawer
+    from langchain_optscale.engine.sampler import Drawer
 
 __all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "memorable"]
 

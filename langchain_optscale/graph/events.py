@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_optscale.records import Candidate, Decision, Estimate, Failure, Verdict
-    from langchain_optscale.results import OptScaleResult
+    from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.records.types import Candidate, Decision, Estimate, Failure, Verdict
 
 __all__ = [
     "AnswerEvent",

@@ -18,8 +18,8 @@ from langchain_optscale.graph.replay import Replays, corrected, missing_in, resu
 from langchain_optscale.graph.review import ask_person, falls_short
 from langchain_optscale.graph.state import candidates_in, merge_record, new_record
 from langchain_optscale.graph.tasks import send
-from langchain_optscale.messages import answer_message
-from langchain_optscale.policy import policy_name
+from langchain_optscale.models.policy import policy_name
+from langchain_optscale.runnables.messages import answer_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from langgraph.runtime import Runtime
     from langgraph.types import Send
 
+    from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.graph.context import Engine, Engines
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.results import OptScaleResult
-    from langchain_optscale.session import Session
-    from langchain_optscale.settings import SearchSettings
+    from langchain_optscale.stopping.session import Session
 
 __all__ = ["Loop", "supersteps"]
 

@@ -18,14 +18,15 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.errors import NodeTimeoutError
 from langgraph.types import Command
 
+from langchain_optscale.engine.jobs import Done, Draw, Job, Verify
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.graph.compact import short_candidate, short_verdict
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in
 from langchain_optscale.graph.tasks import Task, read_state, runtime_of, send
-from langchain_optscale.jobs import Done, Draw, Job, Raised, Verify, failure_of
-from langchain_optscale.records import Candidate, Failure, Verdict
-from langchain_optscale.retry import is_rejection
+from langchain_optscale.models.retry import is_rejection
+from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.types import Candidate, Failure, Verdict
 
 if TYPE_CHECKING:
     from langgraph.errors import NodeError

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.conclusion import conclude
+from langchain_optscale.engine.result import build_result
 from langchain_optscale.graph.state import candidates_in, failures_in, seconds_in, verdicts_in
-from langchain_optscale.records import Candidate, Failure, Usage, Verdict
+from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.graph.context import Engine
-    from langchain_optscale.results import OptScaleResult
-    from langchain_optscale.session import Session
+    from langchain_optscale.stopping.session import Session
 
 __all__ = ["Replays", "Told", "corrected", "missing_in", "result_of"]
 
@@ -157,7 +157,7 @@ def result_of(engine: Engine, record: Mapping[str, Any], told: Told) -> OptScale
     entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, told)}
     drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
     verdicts, failures, session = verdicts_in(record), failures_in(record), told.session
-    return conclude(engine.settings, session, drawn, verdicts, failures, session.history.elapsed_s)
+    return build_result(engine.settings, session, drawn, verdicts, failures, session.history.elapsed_s)
 
 
 def _facts(record: Mapping[str, Any]) -> list[_Fact]:

@@ -9,12 +9,12 @@ from langgraph.errors import NodeTimeoutError
 from langgraph.types import RetryPolicy, TimeoutPolicy
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.retry import is_transient
+from langchain_optscale.models.retry import is_transient
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from langchain_optscale.settings import SearchSettings
+    from langchain_optscale.engine.settings import SearchSettings
 
 __all__ = ["Retries"]
 

@@ -8,13 +8,13 @@ from langgraph.types import interrupt
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.state import candidates_in, verdicts_in
-from langchain_optscale.records import Candidate, StopReason
+from langchain_optscale.records.types import Candidate, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from langchain_optscale.session import Session
-    from langchain_optscale.settings import SearchSettings
+    from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.stopping.session import Session
 
 __all__ = ["ask_person", "falls_short"]
 

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from langchain_optscale.graph.compact import full_candidate, full_round, full_verdict
 from langchain_optscale.graph.conversation import Conversation
-from langchain_optscale.records import Failure, Usage, Verdict
+from langchain_optscale.records.types import Failure, Usage, Verdict
 
 __all__ = [
     "OptScaleInput",

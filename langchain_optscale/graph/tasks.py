@@ -9,20 +9,20 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.attempts import Attempts
+from langchain_optscale.engine.executor import Attempts
+from langchain_optscale.engine.worker import Work
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
-from langchain_optscale.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.engine.jobs import Drawn
     from langchain_optscale.graph.context import Engine, Engines
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.jobs import Drawn
-    from langchain_optscale.records import Candidate, Failure
+    from langchain_optscale.records.types import Candidate, Failure
 
 __all__ = ["Task", "read_state", "runtime_of", "send"]
 

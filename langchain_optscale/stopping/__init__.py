@@ -11,7 +11,7 @@ from langchain_optscale.stopping.budgets import (
     Price,
     TokenBudget,
 )
-from langchain_optscale.stopping.fitted import CandidatePrice, FittedStopping
+from langchain_optscale.stopping.learned.fitted import CandidatePrice, FittedStopping
 from langchain_optscale.stopping.presets import optscale, paper
 from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
 

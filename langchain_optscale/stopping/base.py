@@ -20,12 +20,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records import Decision
+from langchain_optscale.records.types import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from langchain_optscale.records import Estimate, StopReason, Usage
+    from langchain_optscale.records.types import Estimate, StopReason, Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
 __all__ = ["Both", "Either", "History", "Rule"]

@@ -11,18 +11,18 @@ own.
 from langchain_optscale.verifiers.adapters import CallableVerifier, RunnableVerifier, as_verifier
 from langchain_optscale.verifiers.agreement import AgreementVerifier
 from langchain_optscale.verifiers.base import Verifier
-from langchain_optscale.verifiers.cached import CachedVerifier
-from langchain_optscale.verifiers.calibrated import CalibratedVerifier
-from langchain_optscale.verifiers.checks import LengthCheck, NumberCheck, RegexCheck, RequiredWords
+from langchain_optscale.verifiers.checks.json_check import JSONCheck
+from langchain_optscale.verifiers.checks.text_checks import LengthCheck, NumberCheck, RegexCheck, RequiredWords
 from langchain_optscale.verifiers.coercion import to_verdict
-from langchain_optscale.verifiers.combined import EnsembleVerifier
+from langchain_optscale.verifiers.composite.cached import CachedVerifier
+from langchain_optscale.verifiers.composite.calibrated import CalibratedVerifier
+from langchain_optscale.verifiers.composite.combined import EnsembleVerifier
+from langchain_optscale.verifiers.composite.fallback import FallbackVerifier
 from langchain_optscale.verifiers.confidence import ConfidenceVerifier
-from langchain_optscale.verifiers.fallback import FallbackVerifier
-from langchain_optscale.verifiers.json_check import JSONCheck
-from langchain_optscale.verifiers.judge import LLMJudge
-from langchain_optscale.verifiers.judge_criteria import Criterion, JudgeExample
-from langchain_optscale.verifiers.reward import RewardModelVerifier
-from langchain_optscale.verifiers.reward_logistic import Logistic
+from langchain_optscale.verifiers.llm_judge.criteria import Criterion, JudgeExample
+from langchain_optscale.verifiers.llm_judge.judge import LLMJudge
+from langchain_optscale.verifiers.reward_model.logistic import Logistic
+from langchain_optscale.verifiers.reward_model.verifier import RewardModelVerifier
 from langchain_optscale.verifiers.tool_calls import ToolCallAgreement, ToolCallCheck, ToolCallJudge
 
 __all__ = [

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import run_in_executor, set_config_context
 
-from langchain_optscale.clients import one_try_each
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records import Candidate, Verdict
+from langchain_optscale.models.clients import one_try_each
+from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
 from langchain_optscale.verifiers.usage import UsageCounter
@@ -209,7 +209,7 @@ def as_verifier(value: VerifierLike) -> Verifier:
     if isinstance(value, Verifier):
         return value
     if is_chat_model(value):
-        from langchain_optscale.verifiers.judge import LLMJudge
+        from langchain_optscale.verifiers.llm_judge.judge import LLMJudge
 
         return LLMJudge(value)
     if isinstance(value, BaseLanguageModel):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import run_in_executor
 
-from langchain_optscale.jobs import Raised, failure_of
+from langchain_optscale.records.failures import Raised, failure_of
 from langchain_optscale.verifiers._concurrent import arun_together, run_together
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.answers import AnswerBook
-    from langchain_optscale.records import Candidate, Failure, Verdict
+    from langchain_optscale.records.types import Candidate, Failure, Verdict
 
 __all__ = ["Verifier", "as_failure"]
 

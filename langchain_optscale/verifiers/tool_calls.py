@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import AnswerBook, Extractor, Found, ToolCallAnswer
 from langchain_optscale.answers.equivalence import ExactText
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.offered_tools import offered_tools, tool_schemas
-from langchain_optscale.records import Candidate, Verdict
+from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.agreement import AgreementVerifier
 from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.checks.json_check import _json_schema_faults, _json_schema_validator
 from langchain_optscale.verifiers.coercion import is_finite
-from langchain_optscale.verifiers.json_check import _json_schema_faults, _json_schema_validator
-from langchain_optscale.verifiers.judge import LLMJudge
-from langchain_optscale.verifiers.judge_criteria import OVERALL, Criterion
+from langchain_optscale.verifiers.llm_judge.criteria import OVERALL, Criterion
+from langchain_optscale.verifiers.llm_judge.judge import LLMJudge
+from langchain_optscale.verifiers.offered_tools import offered_tools, tool_schemas
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.verifiers.judge_prompt import Material
+    from langchain_optscale.verifiers.llm_judge.prompt import Material
 
 __all__ = ["ToolCallAgreement", "ToolCallCheck", "ToolCallJudge"]
 

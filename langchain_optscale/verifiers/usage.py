@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables.config import ensure_config
 
-from langchain_optscale.records import Usage
-from langchain_optscale.usage import choice_usages
+from langchain_optscale.models.token_usage import choice_usages
+from langchain_optscale.records.types import Usage
 
 if TYPE_CHECKING:
     from langchain_core.outputs import LLMResult

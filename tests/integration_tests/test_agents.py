@@ -36,7 +36,7 @@ from langchain_optscale import (
 from langchain_optscale.stopping import MaxSamples, TargetReached
 from langchain_optscale.verifiers import ToolCallAgreement, ToolCallCheck
 from tests.integration_tests.openai_server import openai_server
-from tests.unit_tests.verifiers.judges import PlainJudge, grade_line, text_of
+from tests.unit_tests.verifiers.llm_judge.judges import PlainJudge, grade_line, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from langchain_optscale.doctor import examine
-from langchain_optscale.doctor.verifier import LESSONS
+from langchain_optscale.endpoints.doctor import examine
+from langchain_optscale.endpoints.doctor.verifier import LESSONS
+from langchain_optscale.endpoints.vllm import discover
 from langchain_optscale.errors import EndpointError, SettingsError
-from langchain_optscale.vllm import discover
 from tests.integration_tests.scripted_server import Reply, scripted_server
 
 pytest.importorskip("langchain_openai")
@@ -144,7 +144,7 @@ def test_a_wrong_key_is_never_printed():
 
 
 def test_one_url_and_a_plain_key_do():
-    """As everywhere in `langchain_optscale.vllm`."""
+    """As everywhere in `langchain_optscale.endpoints.vllm`."""
     with scripted_server(good_policy, pages) as server:
         report = examine(server.base_url, policy_key=KEY)
         assert set(server.keys) == {f"Bearer {KEY}"}
@@ -303,7 +303,7 @@ def test_the_table_is_written_while_it_is_made():
     ("running", "status"), [([1, 1, 0], "ok"), ([1, 0, 1, 0], "ok"), ([1] * 100, "warning"), ([1, 0, 0, 0], "skipped")]
 )
 def test_cancellation(running, status, monkeypatch):
-    from langchain_optscale.doctor import policy
+    from langchain_optscale.endpoints.doctor import policy
 
     monkeypatch.setattr(policy, "_PATIENCE_S", 0.5)
     left = list(running)

@@ -13,13 +13,13 @@ from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale import OptScale
+from langchain_optscale.endpoints.vllm import Replicas
 from langchain_optscale.stopping import MaxSamples
 from langchain_optscale.verifiers.conformance import make_candidate
-from langchain_optscale.vllm import Replicas
 from tests.integration_tests.scripted_server import Reply, scripted_server
 
 pytest.importorskip("langchain_openai")
-from langchain_optscale.vllm import vllm_policy, vllm_verifier
+from langchain_optscale.endpoints.vllm import vllm_policy, vllm_verifier
 
 
 def free_url():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
 
-    from langchain_optscale.local import LocalServer
+    from langchain_optscale.endpoints.local import LocalServer
     from tests.integration_tests.openai_server import Service
 
 # The smallest PNG there is; no server here looks inside.

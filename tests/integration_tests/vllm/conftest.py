@@ -51,7 +51,7 @@ def vllm_python() -> Path:
 def servers(vllm_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Starts vLLM servers."""
     pytest.importorskip("langchain_openai")
-    from langchain_optscale.doctor.verifier import LESSONS
+    from langchain_optscale.endpoints.doctor.verifier import LESSONS
 
     started = Servers(vllm_python, environment.models(LESSONS), tmp_path_factory.mktemp("vllm"))
     try:

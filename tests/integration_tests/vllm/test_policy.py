@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_optscale import AllCandidatesFailed, ConfidenceVerifier, OptScale, SettingsError, StopReason
+from langchain_optscale.endpoints.vllm import Served, discover, vllm_policy
 from langchain_optscale.errors import EndpointError
 from langchain_optscale.stopping import MaxSamples
-from langchain_optscale.vllm import Served, discover, vllm_policy
 from tests.integration_tests.vllm.servers import CONTEXT, KEY
 
 QUESTION = [HumanMessage("Name a city.")]

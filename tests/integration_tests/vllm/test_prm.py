@@ -5,8 +5,8 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
+from langchain_optscale.endpoints.vllm import Served, discover, vllm_verifier
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
-from langchain_optscale.vllm import Served, discover, vllm_verifier
 from tests.integration_tests.vllm.servers import CONTEXT
 
 PROMPT = ChatPromptValue(messages=[HumanMessage("What is 2 + 2 + 2?")])

@@ -7,11 +7,11 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_optscale.doctor.verifier import LESSONS
-from langchain_optscale.records import Candidate, Verdict
+from langchain_optscale.endpoints.doctor.verifier import LESSONS
+from langchain_optscale.endpoints.vllm import Served, discover, vllm_verifier
+from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
-from langchain_optscale.verifiers.reward_logistic import Logistic
-from langchain_optscale.vllm import Served, discover, vllm_verifier
+from langchain_optscale.verifiers.reward_model.logistic import Logistic
 from tests.integration_tests.vllm.servers import CONTEXT
 
 

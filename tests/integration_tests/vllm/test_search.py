@@ -8,8 +8,8 @@ from langchain_core.messages import HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langchain_optscale import ChatOptScale, OptScale, OptScaleResult
+from langchain_optscale.endpoints.vllm import Replicas, vllm_policy, vllm_verifier
 from langchain_optscale.stopping import MaxSamples
-from langchain_optscale.vllm import Replicas, vllm_policy, vllm_verifier
 from tests.integration_tests.vllm.servers import KEY
 
 

@@ -11,7 +11,7 @@ from langchain_optscale.agents.when import FirstIsGood
 from langchain_optscale.stopping import History, MaxSamples
 from langchain_optscale.stopping.conformance import RuleConformance
 from tests.unit_tests.fakes import ScriptedPolicy, read_score
-from tests.unit_tests.test_tool_calls import calling
+from tests.unit_tests.records.test_tool_calls import calling
 
 FINAL, STEP, STRUCTURED = AIMessage("42"), calling(("search", {})), calling(("Answer", {}))
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from langchain_optscale.cli import main
+from langchain_optscale.cli.main import main
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.catalogue import METHODS, catalogue
 from langchain_optscale.evaluation.pools import Pool, Question, Sample, write_pool

@@ -12,7 +12,7 @@ from langchain_optscale.evaluation.learning import assess, learned_method
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.stopping import FittedStopping
-from tests.unit_tests.stopping.test_fitted import uniform, voted
+from tests.unit_tests.stopping.learned.test_fitted import uniform, voted
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from langchain_optscale.stopping import (
 )
 from langchain_optscale.stopping.answer_rules import natural_selection
 from tests.unit_tests.fakes import PlainPolicy
-from tests.unit_tests.stopping.test_fitted import voted
+from tests.unit_tests.stopping.learned.test_fitted import voted
 
 # The best score has an answer of its own; all others agree.
 SAMPLES = (Sample(score=0.7, answer="odd"), *(Sample(score=0.5, answer="agreed") for _ in range(5)))

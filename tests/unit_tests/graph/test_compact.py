@@ -16,7 +16,7 @@ from langchain_optscale.graph.compact import (
     short_verdict,
 )
 from langchain_optscale.graph.state import merge_record, new_record
-from langchain_optscale.records import Candidate, Decision, Estimate, Look, Round, StopReason, Usage, Verdict
+from langchain_optscale.records.types import Candidate, Decision, Estimate, Look, Round, StopReason, Usage, Verdict
 
 TOKENS = st.integers(0, 10**6)
 DETAILS = st.dictionaries(st.sampled_from(["cache_read", "reasoning"]), TOKENS, max_size=2)

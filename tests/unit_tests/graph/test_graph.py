@@ -27,9 +27,9 @@ from langchain_optscale import (
     create_optscale_graph,
     create_optscale_node,
 )
+from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.graph import OptScaleContext
 from langchain_optscale.graph.loop import supersteps
-from langchain_optscale.settings import SearchSettings
 from langchain_optscale.stopping import MaxSamples, TargetReached
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 from tests.unit_tests.graph.searches import QUESTION, graph_of, result_in, texts, thread

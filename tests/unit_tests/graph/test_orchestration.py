@@ -11,7 +11,7 @@ from langgraph.types import Command
 from pydantic import PrivateAttr
 
 from langchain_optscale import SettingsError, StopReason, create_optscale_graph
-from langchain_optscale.limits import SharedLimit
+from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.stopping import MaxSamples, Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 from tests.unit_tests.graph.searches import QUESTION, graph_of, result_in, thread

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_optscale import FixedPrior, OptScale, paper
-from langchain_optscale.errors import AllCandidatesFailed
+from langchain_optscale.records.failures import AllCandidatesFailed
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 from tests.unit_tests.graph.searches import QUESTION, graph_of, looks_of, result_in, texts, thread
 

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
+from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.graph.compact import short_candidate
 from langchain_optscale.graph.context import Engines
 from langchain_optscale.graph.replay import Replays, missing_in
 from langchain_optscale.graph.state import merge_record, new_record
-from langchain_optscale.records import Candidate
-from langchain_optscale.settings import SearchSettings
+from langchain_optscale.records.types import Candidate
 from tests.unit_tests.fakes import PlainPolicy, read_score
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
-from langchain_optscale.priors import FixedPrior
-from langchain_optscale.records import Estimate
+from langchain_optscale.records.types import Estimate
 from langchain_optscale.stats import ScoreSums, optimal_n, probability_of_reaching, truncnorm
 from langchain_optscale.stats.posterior import Posterior
+from langchain_optscale.stats.priors import FixedPrior
 
 PLAIN = Posterior(any_shape=0.0)
 

@@ -6,12 +6,12 @@ import pytest
 
 from langchain_optscale.answers import AnswerModel, AnswerPosterior
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records import StopReason, Verdict
-from langchain_optscale.session import Session
+from langchain_optscale.records.types import StopReason, Verdict
 from langchain_optscale.stats import IsotonicCalibration
 from langchain_optscale.stopping import AnswerConfidence, History, MaxSamples, Rule, TargetReached
 from langchain_optscale.stopping.answer_rules import answer_model
 from langchain_optscale.stopping.conformance import RuleConformance
+from langchain_optscale.stopping.session import Session
 
 FITTED = AnswerModel(concentration=8.0, calibration=IsotonicCalibration((0.2, 0.9), (0.1, 0.8)))
 

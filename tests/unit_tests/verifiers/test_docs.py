@@ -6,7 +6,7 @@ from pathlib import Path
 
 from langchain_optscale.verifiers import LLMJudge, RewardModelVerifier
 from tests.unit_tests.fakes import PlainPolicy
-from tests.unit_tests.verifiers.judges import ScriptedJudge
+from tests.unit_tests.verifiers.llm_judge.judges import ScriptedJudge
 
 PAGE = (Path(__file__).parents[3] / "docs" / "verifiers.md").read_text()
 

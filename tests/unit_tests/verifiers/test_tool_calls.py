@@ -11,13 +11,13 @@ from pydantic import BaseModel
 
 from langchain_optscale import CachedVerifier, EnsembleVerifier, OptScale, SettingsError
 from langchain_optscale.answers import ToolCallAnswer
-from langchain_optscale.offered_tools import ToolPrompt, offered_tools, tool_schemas, with_tools
-from langchain_optscale.records import Candidate
+from langchain_optscale.records.types import Candidate
 from langchain_optscale.stopping import MaxSamples, TargetReached
 from langchain_optscale.verifiers import AgreementVerifier, ToolCallAgreement, ToolCallCheck, ToolCallJudge
 from langchain_optscale.verifiers.conformance import VerifierConformance
-from tests.unit_tests.test_tool_calls import ToolPolicy, calling
-from tests.unit_tests.verifiers.judges import ScriptedJudge, code_in, text_of
+from langchain_optscale.verifiers.offered_tools import ToolPrompt, offered_tools, tool_schemas, with_tools
+from tests.unit_tests.records.test_tool_calls import ToolPolicy, calling
+from tests.unit_tests.verifiers.llm_judge.judges import ScriptedJudge, code_in, text_of
 
 QUESTION = StringPromptValue(text="Will it rain in Rome?")
 WEATHER = {

@@ -1,0 +1,185 @@
+"""The command `batch`: answer a file of questions, and go on where it was stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.cli.options import (
+    add_checks,
+    add_command,
+    add_policy,
+    add_search,
+    open_policy,
+    print_json,
+    search_settings,
+)
+from langchain_optscale.errors import IncompleteBatch, MissingExtraError, SettingsError
+from langchain_optscale.records.failures import AllCandidatesFailed
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from langchain_core.prompt_values import PromptValue
+
+    from langchain_optscale.cli.batch_file import Answers, Questions
+    from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.runnables.optscale import OptScale
+
+__all__ = ["add_batch"]
+
+
+def add_batch(commands: Any) -> None:
+    """Add the command `batch`."""
+    about = "Answer every question of a file; run again after whatever stopped it, it goes on."
+    example = "optscale batch questions.jsonl -o answers.jsonl --max-words 12 --contains river --max-concurrency 32"
+    parser = add_command(commands, "batch", _batch, about, example)
+    parser.add_argument("questions", help='JSON lines: strings, {"prompt": ..., "id"?: ...} or {"messages": [...]}')
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="answers, a line each; continued")
+    parser.add_argument("--record", action="store_true", help="keep the whole record of every search, not its figures")
+    parser.add_argument("--retry-failed", action="store_true", help="ask questions that failed earlier once more")
+    parser.add_argument("--max-concurrency", type=int, default=16, metavar="N", help="requests at once (default 16)")
+    parser.add_argument(
+        "--give-up-after",
+        type=int,
+        default=20,
+        metavar="N",
+        help="stop when N questions in a row have failed (default 20); they are asked again in the next run",
+    )
+    add_policy(parser)
+    add_checks(parser)
+    search = add_search(parser)
+    search.add_argument("--candidate-timeout", type=float, metavar="SECONDS", help="longest time for one request")
+
+
+def _batch(arguments: argparse.Namespace) -> None:
+    from langchain_optscale.cli.batch_file import Answers, Questions
+    from langchain_optscale.models.policy import policy_name
+    from langchain_optscale.runnables.optscale import OptScale
+
+    for name in ("max_concurrency", "give_up_after"):
+        if getattr(arguments, name) < 1:
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
+    if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
+        raise SettingsError("the answers need a file of their own: -o names that of the questions")
+    questions = Questions(arguments.questions)
+    began = time.perf_counter()
+    with open_policy(arguments) as policy:
+        settings = search_settings(arguments)
+        search = OptScale(policy=policy, candidate_timeout_s=arguments.candidate_timeout, **settings)
+        asked = {
+            **{name: settings[name] for name in ("target", "confidence", "max_samples", "seed")},
+            "policy": policy_name(policy),
+            "verifier": search.verifier.name,
+        }
+        with Answers(arguments.output, asked, retry_failed=arguments.retry_failed) as answers:
+            earlier = len(answers)
+            with _bar(arguments, questions.count) as advance:
+                # Of the two paths, the one whose requests an interrupt can close.
+                asyncio.run(_answer(search, questions, answers, arguments, advance))
+            figures = {
+                **answers.summary(),
+                "answered_now": len(answers) - earlier,
+                "duration_s": time.perf_counter() - began,
+            }
+    if arguments.json:
+        print_json(figures)
+    else:
+        sys.stdout.write(_in_words(figures) + "\n")
+    if figures["failed"]:
+        raise IncompleteBatch(
+            f"{figures['failed']} of {figures['questions']} questions have no answer; "
+            f"--retry-failed asks them again, and their lines in {arguments.output} say why"
+        )
+
+
+async def _answer(
+    search: OptScale,
+    questions: Questions,
+    answers: Answers,
+    arguments: argparse.Namespace,
+    advance: Callable[[int, int], None],
+) -> None:
+    """Ask what has no line yet, and keep every outcome before the next question takes its place."""
+    under_way: dict[int, str] = {}
+    failed_in_a_row: list[tuple[str, AllCandidatesFailed]] = []
+
+    def missing() -> Iterator[PromptValue]:
+        number = 0
+        for id_, prompt in questions:
+            if id_ not in answers:
+                under_way[number] = id_
+                number += 1
+                yield prompt
+
+    async def keep(id_: str, outcome: OptScaleResult | AllCandidatesFailed) -> None:
+        await asyncio.to_thread(answers.keep, id_, outcome, record=arguments.record)
+        advance(len(answers), answers.failed)
+
+    advance(len(answers), answers.failed)
+    completed = search.abatch_as_completed(
+        missing(), {"max_concurrency": arguments.max_concurrency}, return_exceptions=True
+    )
+    async with contextlib.aclosing(completed):
+        async for index, outcome in completed:
+            id_ = under_way.pop(index)
+            if isinstance(outcome, AllCandidatesFailed):
+                # Not kept before another question succeeds: it may be the endpoint, not the question, that fails.
+                failed_in_a_row.append((id_, outcome))
+                if len(failed_in_a_row) >= arguments.give_up_after:
+                    raise IncompleteBatch(
+                        f"{len(failed_in_a_row)} questions in a row failed, the last because {outcome}; "
+                        f"{len(answers)} of {questions.count} are kept, and the same command goes on from there"
+                    )
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                for failed in failed_in_a_row:
+                    await keep(*failed)
+                failed_in_a_row.clear()
+                await keep(id_, outcome)
+    for failed in failed_in_a_row:
+        await keep(*failed)
+
+
+def _in_words(figures: dict[str, Any]) -> str:
+    answered = figures["answered"]
+    words = f"{figures['questions']} questions in {figures['output']}: {answered} answered, {figures['failed']} failed"
+    if answered:
+        words += (
+            f"; mean score {figures['mean_score']:.3f}, {figures['candidates'] / answered:.1f} candidates and "
+            f"{figures['tokens'] / answered:.0f} tokens a question"
+        )
+    if figures["answered_now"]:
+        words += f"; {figures['answered_now']} of them now, in {figures['duration_s']:.1f} s"
+    return words
+
+
+@contextlib.contextmanager
+def _bar(arguments: argparse.Namespace, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, where somebody watches it and it can be drawn."""
+    progress: Any = None
+    if not arguments.json and sys.stderr.isatty():
+        with contextlib.suppress(MissingExtraError):
+            from langchain_optscale.cli.progress import batch_bar
+
+            progress = batch_bar()
+    if progress is None:
+        yield lambda done, failed: None
+        return
+    with progress:
+        task = None
+
+        def advance(done: int, failed: int) -> None:
+            nonlocal task
+            if task is None:
+                # What earlier runs did counts as done, but not as speed.
+                task = progress.add_task("", total=total, completed=done, failed=failed)
+            progress.update(task, completed=done, failed=failed)
+
+        yield advance

@@ -1,0 +1,255 @@
+"""The two files of `optscale batch`: the questions, read as they are needed, and the answers, kept as they come.
+
+Every answer is one line, appended in one write and forced to the disk before the next question of its place begins. A
+killed run leaves whole lines and at most the beginning of one, which the next run cuts off; what has a line is not
+asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import stat
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.evaluation._recording import id_of
+from langchain_optscale.evaluation.samples import json_lines
+from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.records.failures import AllCandidatesFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Self
+
+    from langchain_core.prompt_values import PromptValue
+
+    from langchain_optscale.engine.result import OptScaleResult
+
+__all__ = ["Answers", "Questions"]
+
+_LINE_START = b'{"id": '
+
+
+def _key(id_: str) -> bytes:
+    """What is kept of an id: files may have millions of them."""
+    return hashlib.blake2b(id_.encode("utf-8", "backslashreplace"), digest_size=12).digest()
+
+
+class Questions:
+    """The questions of a file: each line a prompt, or {"prompt": ..., "id"?: ...}, or {"messages": [...], "id"?: ...}.
+
+    The file is read once to check it and to count, and again as its questions are asked, never as a whole. A question
+    without an id gets one that is made of its prompt; where a prompt stands there several times, they are numbered.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InvalidRecordError: A line is no question, an id stands there twice, or the file is empty.
+        SettingsError: The file cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            raise SettingsError(f"{path} is no regular file: questions are read twice, so put them into one")
+        self.count = sum(1 for _ in self)
+        if not self.count:
+            raise InvalidRecordError(f"{path}: the file has no questions")
+
+    def __iter__(self) -> Iterator[tuple[str, PromptValue]]:
+        given: set[bytes] = set()
+        made: Counter[bytes] = Counter()
+        for number, data in json_lines(self._path):
+            place = f"{self._path}, line {number}"
+            data = {"prompt": data} if isinstance(data, str) else data
+            if not isinstance(data, dict) or not isinstance(
+                asked := data.get("prompt", data.get("messages")), str | list
+            ):
+                raise InvalidRecordError(f'{place}: a question is a string, or has a "prompt" or "messages"')
+            try:
+                prompt = to_prompt(asked)
+            except SettingsError as error:
+                raise InvalidRecordError(f"{place}: {error}") from error
+            id_ = data.get("id")
+            if id_ is None:
+                id_ = id_of(asked if isinstance(asked, str) else json.dumps(asked, sort_keys=True))
+                made[_key(id_)] += 1
+                again = made[_key(id_)]
+                id_ = id_ if again == 1 else f"{id_}-{again}"
+            if not isinstance(id_, str):
+                raise InvalidRecordError(f"{place}: an id must be a string, got {id_!r}")
+            if _key(id_) in given:
+                raise InvalidRecordError(f"{place}: id {id_!r} stands on an earlier line already")
+            given.add(_key(id_))
+            yield id_, prompt
+
+
+class Answers:
+    """The file of answers, and what it amounts to. A context manager: nobody else may write the file meanwhile.
+
+    Args:
+        path: The file; continued if it exists.
+        asked: With what the questions are asked; a file made with anything else is not continued.
+        retry_failed: Whether questions without an answer are asked again: their lines are removed.
+
+    Raises:
+        InvalidRecordError: The file is damaged elsewhere than at its end, or is none of ours.
+        SettingsError: It cannot be written, is being written by another process, or was made with other settings.
+    """
+
+    def __init__(self, path: str, asked: Mapping[str, Any], *, retry_failed: bool = False) -> None:
+        self._path = Path(path)
+        self._asked = dict(asked)
+        self._there: set[bytes] = set()
+        self.answered = self.failed = self.candidates = self.tokens = 0
+        self._scores = 0.0
+        self._reasons: Counter[str] = Counter()
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
+        try:
+            self._claim()
+            self._continue(retry_failed=retry_failed)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def __contains__(self, id_: str) -> bool:
+        return _key(id_) in self._there
+
+    def __len__(self) -> int:
+        return len(self._there)
+
+    def keep(self, id_: str, outcome: OptScaleResult | AllCandidatesFailed, *, record: bool = False) -> None:
+        """Append what became of a question; on the disk when this returns."""
+        line: dict[str, Any] = {"id": id_}
+        if isinstance(outcome, AllCandidatesFailed):
+            line["error"] = str(outcome)
+        else:
+            line |= {"answer": outcome.text, **outcome.summary()}
+            if outcome.message.tool_calls:
+                line["tool_calls"] = [dict(call) for call in outcome.message.tool_calls]
+            if record:
+                line["record"] = outcome.to_dict()
+        line["asked"] = self._asked
+        self._write((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+        self._count(line)
+
+    def summary(self) -> dict[str, Any]:
+        """What the whole file amounts to, earlier runs included; `mean_score` is None where nothing is answered."""
+        return {
+            "output": str(self._path),
+            "questions": len(self),
+            "answered": self.answered,
+            "failed": self.failed,
+            "mean_score": self._scores / self.answered if self.answered else None,
+            "candidates": self.candidates,
+            "tokens": self.tokens,
+            "stop_reasons": dict(self._reasons.most_common()),
+        }
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = os.write(self._file, line)
+            os.fsync(self._file)
+        except OSError as error:
+            raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
+        if written != len(line):
+            raise SettingsError(f"{self._path} cannot be written: the disk is full")
+
+    def _count(self, line: Mapping[str, Any]) -> None:
+        self._there.add(_key(line["id"]))
+        if "error" in line:
+            self.failed += 1
+            return
+        self.answered += 1
+        self._scores = math.fsum((self._scores, line["score"]))
+        self._reasons[line["stop_reason"]] += 1
+        self.candidates += line["drawn"]
+        self.tokens += sum(usage["input_tokens"] + usage["output_tokens"] for usage in line["usage"].values())
+
+    def _claim(self) -> None:
+        """See that a later run can go on from the file, and that nobody else writes it meanwhile."""
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise SettingsError(f"{self._path} is no regular file, so that no run could go on from it")
+        with contextlib.suppress(ImportError):  # where the system has no such locks, two runs are the user's care
+            import fcntl
+
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise SettingsError(f"{self._path} is being written by another process") from error
+
+    def _continue(self, *, retry_failed: bool) -> None:
+        """Take note of what is there; afterwards the file ends with a whole line."""
+        failed = False
+        whole, ended = 0, True
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                data = self._read_back(line, f"{self._path}, line {number}")
+                if data is None:
+                    break
+                whole, ended = whole + len(line), line.endswith(b"\n")
+                if retry_failed and "error" in data:
+                    failed = True
+                else:
+                    self._count(data)
+        # Only now, when all else has turned out to be ours.
+        os.ftruncate(self._file, whole)
+        if not ended:
+            self._write(b"\n")
+        if failed:
+            self._drop_failed()
+
+    def _read_back(self, line: bytes, place: str) -> dict[str, Any] | None:
+        """What a line says; None for the beginning of a line, as a crash leaves it at the end of a file."""
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            # What a crash of the whole machine had no time to write may be there as zeros.
+            begun = line.rstrip(b"\0")
+            if not line.endswith(b"\n") and begun.startswith(_LINE_START[: len(begun)]):
+                return None
+            raise InvalidRecordError(
+                f"{place}: not JSON: {error}; remove the line, and its question is asked again"
+            ) from error
+        if not isinstance(data, dict) or not isinstance(data.get("id"), str) or not isinstance(data.get("asked"), dict):
+            raise InvalidRecordError(f"{place}: no line of a batch; choose another file")
+        if data["id"] in self:
+            raise InvalidRecordError(f"{place}: id {data['id']!r} stands on an earlier line already")
+        for name, ours in self._asked.items():
+            if data["asked"].get(name) != ours:
+                theirs = data["asked"].get(name)
+                raise SettingsError(f"{place}: asked with {name} {theirs!r}, not {ours!r}; choose another file")
+        if "error" not in data and not {"score", "stop_reason", "drawn", "usage"} <= data.keys():
+            raise InvalidRecordError(f"{place}: no line of a batch; choose another file")
+        return data
+
+    def _drop_failed(self) -> None:
+        """Replace the file by one without the lines of failed questions, in one step."""
+        beside = self._path.with_name(self._path.name + ".tmp")
+        try:
+            with self._path.open("rb") as old, beside.open("wb") as new:
+                new.writelines(line for line in old if "error" not in json.loads(line))
+                new.flush()
+                os.fsync(new.fileno())
+            beside.replace(self._path)
+            os.close(self._file)
+            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND)
+        except OSError as error:
+            raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
+        self._claim()

@@ -1,0 +1,137 @@
+"""The command `calibrate`: what to set, or a stopping rule learned, from recorded candidates."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.cli.options import add_command, counter, print_json
+from langchain_optscale.errors import SettingsError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from langchain_optscale.evaluation.pools import Pool
+
+__all__ = ["add_calibrate"]
+
+_AS_UNTRAINED = (
+    "what was learned is not surely better than the untrained default for as many samples, so the saved rule leaves "
+    "its decisions to the default"
+)
+
+
+def add_calibrate(commands: Any) -> None:
+    """Add the command `calibrate`."""
+    about = (
+        "Recommend target, confidence, cap and price from recorded candidates, and fit a calibration of the scores; "
+        "or, with -o FILE.npz, learn when to stop."
+    )
+    example = (
+        "optscale calibrate pool.jsonl --budget 4 -o calibration.json\n"
+        "  optscale calibrate pool.jsonl --samples 4 -o rule.npz"
+    )
+    parser = add_command(commands, "calibrate", _calibrate, about, example)
+    parser.add_argument("pool", metavar="POOL", help="a file with one JSON line a question")
+    goal = parser.add_mutually_exclusive_group()
+    goal.add_argument("--accuracy", type=float, metavar="P", help="the fewest samples for this accuracy, such as 0.9")
+    goal.add_argument("--budget", type=float, metavar="N", help="the best accuracy for N samples a question")
+    parser.add_argument("--max-samples", type=int, metavar="N", help="look at the first N samples of each question")
+    parser.add_argument("--seed", type=int, default=0, help="of orders and intervals (default 0)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="save the calibration as .json, for CalibratedVerifier; or learn when to stop and save the rule as .npz",
+    )
+    learned = parser.add_argument_group("a learned rule (with -o FILE.npz)")
+    learned.add_argument("--price", type=float, metavar="P", help="what a candidate is worth in accuracy, such as 0.01")
+    learned.add_argument("--samples", type=float, metavar="N", help="or the mean number of samples to spend")
+    learned.add_argument("--no-labels", action="store_true", help="learn what the whole budget would choose")
+    learned.add_argument("--round-size", type=int, default=1, metavar="N", help="candidates a round (default 1)")
+    learned.add_argument("--splits", type=int, default=2, metavar="N", help="splits in halves to judge it (default 2)")
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from langchain_optscale.evaluation.pools import read_pool
+    from langchain_optscale.evaluation.recommendation import recommend
+
+    # Now, and not after the work is done.
+    if arguments.output and not Path(arguments.output).parent.is_dir():
+        raise SettingsError(
+            f"{arguments.output} cannot be written: the directory {Path(arguments.output).parent} does not exist"
+        )
+    pool = read_pool(arguments.pool).scored()
+    if arguments.max_samples is not None:
+        pool = pool.head(arguments.max_samples)
+    if str(arguments.output).endswith(".npz"):
+        _learn(arguments, pool)
+        return
+    if arguments.price is not None or arguments.samples is not None or arguments.no_labels:
+        raise SettingsError("--price, --samples and --no-labels are for a learned rule: give -o FILE.npz as well")
+    if arguments.output and not pool.has_correct:
+        raise SettingsError(
+            f"pool {pool.name!r} does not say which samples are right, so there is no calibration to save; "
+            "leave --output out"
+        )
+    with counter(arguments) as show:
+        recommendation = recommend(
+            pool, accuracy=arguments.accuracy, budget=arguments.budget, seed=arguments.seed, on_question=show
+        )
+    if arguments.output and recommendation.calibration is not None:
+        recommendation.calibration.calibration.save(arguments.output)
+    if arguments.json:
+        print_json(recommendation.to_dict())
+        return
+    calibration = (arguments.output or "calibration.json") if recommendation.calibration else None
+    usage = _usage(calibration, recommendation.choice.to_dict(), answers=pool.has_answers)
+    if calibration and not arguments.output:
+        usage = f"# give -o {calibration} to save the calibration that the target is to be read with\n{usage}"
+    sys.stdout.write(f"{recommendation.text()}\n\n{usage}\n")
+
+
+def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
+    from langchain_optscale.evaluation.learning import assess
+    from langchain_optscale.stopping import FittedStopping
+
+    if arguments.accuracy is not None or arguments.budget is not None:
+        raise SettingsError("--accuracy and --budget choose settings; for a learned rule give --price or --samples")
+    fit: dict[str, Any] = {
+        "price": arguments.price,
+        "samples": arguments.samples,
+        "labels": "none" if arguments.no_labels else "gold",
+        "round_size": arguments.round_size,
+    }
+    with counter(arguments, "halves") as show:
+        if show is not None:
+            show(0, 2 * max(1, arguments.splits))
+        rule = FittedStopping.fit(pool, seed=arguments.seed, **fit)
+        assessment = assess(pool, splits=arguments.splits, seed=arguments.seed, on_half=show, **fit)
+    rule.save(arguments.output)
+    more = [_AS_UNTRAINED] if rule.defers else []
+    if arguments.json:
+        warnings = assessment.warnings() + more
+        print_json({"file": arguments.output, "rule": repr(rule), **assessment.to_dict(), "warnings": warnings})
+        return
+    extract = "extract=..., " if rule.with_answers else ""
+    code = f"model = ChatOptScale(policy=policy, verifier=verifier, {extract}settings={arguments.output!r})"
+    told = "".join(f"warning: {sentence}\n" for sentence in more)
+    sys.stdout.write(f"{assessment.text()}\n{told}\n{rule!r}\n{code}\n")
+
+
+def _usage(calibration: str | None, settings: dict[str, Any], *, answers: bool) -> str:
+    """How to use the recommendation, as code: with answers where the pool has them, one candidate at a time."""
+    given = ", ".join(f"{name}={value!r}" for name, value in settings.items() if name != "min_gain")
+    price = settings["min_gain"]
+    models = f"policy=policy, verifier=verifier{', extract=...' if answers else ''}"
+    lines = []
+    if calibration is not None:
+        lines.append(f"verifier = CalibratedVerifier(verifier, Calibration.load({calibration!r}))")
+    if price is None:
+        lines.append(f"model = ChatOptScale({models}, {given}, round_size=1)")
+    else:
+        lines.append(f"rule = optscale({given}) | MarginalGain({price!r})")
+        most = settings["max_samples"]
+        lines.append(f"model = ChatOptScale({models}, stopping=rule, max_samples={most}, round_size=1)")
+    return "\n".join(lines)

@@ -1,0 +1,163 @@
+"""The command `optscale`: parse, call, print.
+
+Exit status 0 when the work was done, 1 when it failed, 2 for bad input, 130 when interrupted. Errors are one sentence
+on standard error. With --json, standard output carries one JSON document and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from langchain_optscale.cli.batch import add_batch
+from langchain_optscale.cli.calibrate import add_calibrate
+from langchain_optscale.cli.doctor import add_doctor
+from langchain_optscale.cli.options import (
+    add_checks,
+    add_command,
+    add_policy,
+    add_search,
+    open_policy,
+    print_json,
+    search_settings,
+)
+from langchain_optscale.cli.pools import add_record, add_replay
+from langchain_optscale.cli.priors import add_train_prior
+from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments after the program's name; None takes those of the process.
+
+    Returns:
+        The exit status.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (SettingsError, InvalidRecordError) as error:
+        return _complain(error, 2)
+    except OptScaleError as error:
+        return _complain(error, 1)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read our output has left; the interpreter must not try to flush it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _complain(error: object, status: int) -> int:
+    sentence = " ".join(str(error).split())
+    sys.stderr.write(f"optscale: {sentence}\n")
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one sentence, as the commands do; its subparsers are of its kind."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"optscale: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="optscale", description="Adaptive best-of-N: draw candidates until the computed optimal N.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_ask(commands)
+    add_batch(commands)
+    add_record(commands)
+    add_replay(commands)
+    add_calibrate(commands)
+    add_train_prior(commands)
+    add_doctor(commands)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
+    about = "Answer writing tasks with the embedded model, and compare with fixed best-of-N in the same run."
+    parser = add_command(commands, "demo", _demo, about, "optscale demo --max-samples 8")
+    parser.add_argument("--max-samples", type=int, default=16, metavar="N", help="the most candidates (default 16)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first candidate (default 0)")
+    parser.add_argument("--tasks", type=int, metavar="N", help="only the first N tasks")
+
+
+def _add_ask(commands: Any) -> None:
+    about = "Answer one question with the embedded model, or with any OpenAI-compatible endpoint."
+    example = 'optscale ask "Name three rivers, separated by commas." --items 3 --max-words 6'
+    parser = add_command(commands, "ask", _ask, about, example)
+    parser.add_argument("question")
+    add_policy(parser)
+    add_checks(parser)
+    add_search(parser)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from langchain_optscale.cli.demo import TASKS, run_demo
+    from langchain_optscale.cli.progress import console
+    from langchain_optscale.endpoints import local
+
+    if arguments.max_samples < 1 or (arguments.tasks is not None and arguments.tasks < 1):
+        raise SettingsError("--max-samples and --tasks must be at least 1")
+    out = console(stderr=arguments.json, quiet=arguments.json and not sys.stderr.isatty())
+    out.print("Starting the embedded model (SmolLM2-135M-Instruct) on this machine ...")
+    with local.serve(context=512) as server:
+        rows = run_demo(
+            server.policy(max_tokens=48),
+            out,
+            max_samples=arguments.max_samples,
+            seed=arguments.seed,
+            tasks=TASKS[: arguments.tasks],
+        )
+    if arguments.json:
+        print_json(rows)
+
+
+def _ask(arguments: argparse.Namespace) -> None:
+    from langchain_optscale.cli.progress import one_line
+    from langchain_optscale.runnables.optscale import OptScale
+
+    with open_policy(arguments) as policy:
+        search = OptScale(policy=policy, **search_settings(arguments))
+        with _table(arguments) as callbacks:
+            # Of the two paths, the one whose requests an interrupt can close.
+            result = asyncio.run(search.ainvoke(arguments.question, {"callbacks": callbacks}))
+    if arguments.json:
+        print_json({"answer": result.text, **result.summary(), "record": result.to_dict()})
+    else:
+        sys.stdout.write(f"{result.text}\n")
+        sys.stderr.write(f"{one_line(result)}\n")
+
+
+@contextlib.contextmanager
+def _table(arguments: argparse.Namespace) -> Iterator[list[Any]]:
+    """A live table on standard error, where somebody watches it and it can be drawn."""
+    if arguments.json or not sys.stderr.isatty():
+        yield []
+        return
+    from langchain_optscale.cli.progress import SearchTable, console
+
+    try:
+        out = console(stderr=True)
+    except MissingExtraError:
+        yield []
+        return
+    with SearchTable(arguments.question, out) as table:
+        yield [table]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

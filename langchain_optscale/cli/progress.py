@@ -1,0 +1,168 @@
+"""A search as a live table on a terminal, fed by the events that every search emits."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+
+from langchain_optscale.errors import MissingExtraError
+from langchain_optscale.records.types import StopReason
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+    from rich.progress import Progress, Task
+    from rich.text import Text
+
+    from langchain_optscale.engine.result import OptScaleResult
+
+__all__ = ["SearchTable", "batch_bar", "console", "one_line"]
+
+
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """A console of the `rich` library; a quiet one writes nothing.
+
+    Raises:
+        MissingExtraError: rich is not installed.
+    """
+    try:
+        from rich.console import Console
+    except ImportError as error:
+        raise MissingExtraError("A live table", 'pip install "langchain-optscale[cli]"') from error
+    return Console(stderr=stderr, quiet=quiet, highlight=False)
+
+
+def batch_bar() -> Progress:
+    """A bar on standard error for many questions, with their rate and the remaining time.
+
+    Its tasks take the field `failed`, the number of questions that have failed.
+
+    Raises:
+        MissingExtraError: rich is not installed.
+    """
+    out = console(stderr=True)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            """Questions a second, or a minute where they are slow."""
+            speed = task.finished_speed or task.speed or 0.0
+            return Text(f"{speed:.1f}/s" if speed >= 1.0 else f"{speed * 60:.1f}/min")
+
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=out,
+    )
+
+
+class SearchTable(BaseCallbackHandler):
+    """Watches one search: pass it among the callbacks, and use it as a context manager to show the table live.
+
+    One line a round: the scores in order of arrival, the estimated distribution, the computed optimal N, and what was
+    decided, in words.
+
+    Args:
+        title: What is asked.
+        out: Where to show it. On a terminal the table grows live; elsewhere it is printed once, when complete.
+    """
+
+    run_inline = True  # LangChain then calls it in the order of the events
+
+    def __init__(self, title: str, out: Console) -> None:
+        self._title = title
+        self._rounds: list[dict[str, Any]] = []
+        self._of_candidate: dict[int, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+        self._out = out
+        self._live: Live | None = None
+
+    def __enter__(self) -> SearchTable:
+        if self._out.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(self.render(), console=self._out, refresh_per_second=8)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is None:
+            self._out.print(self.render())
+        else:
+            self._live.update(self.render())
+            self._live.stop()
+
+    def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
+        """Takes the events of the search."""
+        with self._lock:
+            if name == "optscale:round":
+                row: dict[str, Any] = {"asked": len(data["indexes"]), "marks": [], "estimate": None, "decision": None}
+                self._rounds.append(row)
+                self._of_candidate.update(dict.fromkeys(data["indexes"], row))
+            elif name in {"optscale:verdict", "optscale:failure"}:
+                row = self._of_candidate[data["index"]]
+                row["marks"].append(f"{data['score']:.2f}" if name == "optscale:verdict" else "failed")
+                # What is heard after the end is not estimated from; what ended the search stays to be seen.
+                row["estimate"], row["decision"] = data["estimate"] or row["estimate"], data["decision"]
+            else:
+                return
+        if self._live is not None:
+            self._live.update(self.render())
+
+    def render(self) -> RenderableType:
+        """The table as it stands."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(self._title, style="bold"), title_justify="left", expand=True)
+        for name, ratio in (("round", None), ("scores, as they arrive", 5), ("mu", None), ("sigma", None)):
+            table.add_column(name, ratio=ratio, justify="left" if ratio else "right")
+        table.add_column("N*", justify="right")
+        table.add_column("decision", ratio=6)
+        for number, row in enumerate(self._rounds, 1):
+            waiting = ["…"] * (row["asked"] - len(row["marks"]))
+            estimate, decision = row["estimate"], row["decision"]
+            table.add_row(
+                str(number),
+                " ".join(row["marks"] + waiting),
+                f"{estimate['mu']:.2f}" if estimate else "",
+                f"{estimate['sigma']:.2f}" if estimate else "",
+                _bound(decision),
+                _in_words(decision),
+            )
+        return table
+
+
+def _bound(decision: dict[str, Any] | None) -> str:
+    if decision is None:
+        return ""
+    bound = decision["optimal_n"]
+    return "∞" if bound is None else (f"{bound:,}" if bound < 1_000_000 else f"{bound:.0e}")
+
+
+def _in_words(decision: dict[str, Any] | None) -> str:
+    if decision is None:
+        return "drawing"
+    if decision["reason"]:
+        return f"stop: {StopReason[decision['reason']].value}"
+    bound, cap = decision["optimal_n"], decision["figures"].get("max_samples")
+    if bound is None:
+        return "go on: by this estimate no number of candidates reaches the target"
+    if cap is not None and bound > cap:
+        return f"go on: N* is beyond the cap of {cap:.0f}"
+    return f"go on: {bound} candidates are enough by the bound"
+
+
+def one_line(result: OptScaleResult) -> str:
+    """A finished search in one line."""
+    bound = "no finite N*" if result.optimal_n is None else f"N* {result.optimal_n}"
+    return (
+        f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}, "
+        f"{result.total_usage.total_tokens} tokens, {result.duration_s:.1f} s: {result.stop_reason.value}"
+    )

@@ -1,0 +1,1 @@
+"""Model servers: the embedded local model, vLLM, and the doctor that examines them."""

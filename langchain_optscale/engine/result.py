@@ -1,0 +1,266 @@
+"""The whole record of a search."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import add
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.answers import choose
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.records.types import (
+    Candidate,
+    Decision,
+    Estimate,
+    Failure,
+    Round,
+    StopReason,
+    Usage,
+    Verdict,
+)
+from langchain_optscale.stopping.answer_rules import selection_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.messages import AIMessage
+    from matplotlib.figure import Figure
+
+    from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.stopping.session import Session
+
+__all__ = ["OptScaleResult", "build_result", "result_metadata"]
+
+_FORMAT = "langchain-optscale/result"
+_VERSION = 1
+
+
+class _WrittenByToDict:
+    """Pydantic's serialiser of a result: `to_dict`, so that a message which carries one survives a checkpoint."""
+
+    def __get__(self, result: object, kind: type) -> Any:
+        from pydantic_core import SchemaSerializer, core_schema
+
+        written = core_schema.plain_serializer_function_ser_schema(lambda one: one.to_dict())
+        return SchemaSerializer(core_schema.any_schema(serialization=written))
+
+
+@dataclass(frozen=True, repr=False)
+class OptScaleResult:
+    """The best candidate, and everything that led to it.
+
+    Attributes:
+        best: The chosen candidate.
+        candidates: Every candidate that was drawn, by index; also those that were not verified because the search
+            ended, since they were paid for.
+        verdicts: What the verifier thought, by candidate index, in order of arrival.
+        failures: What could not be drawn or not be verified, by candidate index.
+        rounds: The rounds of the search, with the estimate and the decision after every candidate.
+        decision: The decision that ended the search.
+        estimate: The estimated distribution of all scores.
+        usage: What was consumed, under "policy" and "verifier".
+        duration_s: Wall-clock seconds of the search.
+    """
+
+    best: Candidate
+    candidates: tuple[Candidate, ...]
+    verdicts: Mapping[int, Verdict]
+    failures: Mapping[int, Failure]
+    rounds: tuple[Round, ...]
+    decision: Decision
+    estimate: Estimate
+    usage: Mapping[str, Usage]
+    duration_s: float
+
+    __pydantic_serializer__ = _WrittenByToDict()
+
+    @property
+    def message(self) -> AIMessage:
+        """The policy's message of the chosen candidate, as it came."""
+        return self.best.message
+
+    @property
+    def text(self) -> str:
+        """The text of the chosen candidate."""
+        return self.best.text
+
+    @property
+    def score(self) -> float:
+        """The verifier's score of the chosen candidate, in [0, 1]."""
+        return self.verdicts[self.best.index].score
+
+    @property
+    def optimal_n(self) -> int | None:
+        """N* at the end: None where no bound was computed, or where no finite number reaches the target."""
+        return self.decision.optimal_n
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """Why the search ended."""
+        if self.decision.reason is None:
+            raise InvalidRecordError("the rule that ended this search gave no reason")
+        return self.decision.reason
+
+    @property
+    def total_usage(self) -> Usage:
+        """What policy and verifier consumed together."""
+        return reduce(add, self.usage.values(), Usage())
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """All scores, in order of arrival."""
+        return tuple(verdict.score for verdict in self.verdicts.values())
+
+    def __repr__(self) -> str:
+        bound = "" if self.optimal_n is None else f", optimal_n={self.optimal_n}"
+        return (
+            f"<OptScaleResult score={self.score:.4g}, n={len(self.verdicts)}{bound}, "
+            f"{self.decision.reason and self.decision.reason.name}: {shorten(self.text, 60, placeholder='…')!r}>"
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The search in a few JSON-ready figures; what a message carries under `response_metadata["optscale"]`.
+
+        Returns:
+            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in order of arrival, `best_index`,
+            `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence), `usage` by
+            role, `duration_s`.
+        """
+        return {
+            "n": len(self.verdicts),
+            "drawn": len(self.candidates),
+            "failed": len(self.failures),
+            "rounds": len(self.rounds),
+            "scores": list(self.scores),
+            "best_index": self.best.index,
+            "score": self.score,
+            "mu": self.estimate.mu,
+            "sigma": self.estimate.sigma,
+            "optimal_n": self.optimal_n,
+            "stop_reason": self.stop_reason.name,
+            "explanation": self.stop_reason.value,
+            "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
+            "duration_s": self.duration_s,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form of the whole record; `from_dict` gives an equal one back."""
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "best": self.best.index,
+            "candidates": [candidate.to_dict() for candidate in self.candidates],
+            "verdicts": [[index, verdict.to_dict()] for index, verdict in self.verdicts.items()],
+            "failures": [[index, asdict(failure)] for index, failure in self.failures.items()],
+            "rounds": [round_.to_dict() for round_ in self.rounds],
+            "decision": self.decision.to_dict(),
+            "estimate": asdict(self.estimate),
+            "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
+            "duration_s": self.duration_s,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OptScaleResult:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: The data is not a result, of a later version, or damaged.
+        """
+        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+            raise InvalidRecordError(f"not a result of format {_FORMAT!r}, version {_VERSION}")
+        try:
+            candidates = {item["index"]: Candidate.from_dict(item) for item in data["candidates"]}
+            return cls(
+                best=candidates[data["best"]],
+                candidates=tuple(candidates.values()),
+                verdicts={
+                    index: Verdict(**{**item, "usage": item["usage"] and Usage(**item["usage"])})
+                    for index, item in data["verdicts"]
+                },
+                failures={index: Failure(**item) for index, item in data["failures"]},
+                rounds=tuple(Round.from_dict(item) for item in data["rounds"]),
+                decision=Decision.from_dict(data["decision"]),
+                estimate=Estimate(**data["estimate"]),
+                usage={role: Usage(**item) for role, item in data["usage"].items()},
+                duration_s=data["duration_s"],
+            )
+        except (KeyError, TypeError, ValueError, SettingsError) as error:
+            raise InvalidRecordError(f"the result cannot be read: {error!r}") from error
+
+    def plot(self) -> Figure:
+        """A picture of the search: scores as they arrived, the estimate, and N* falling towards n.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+        """
+        from langchain_optscale.engine.result_plot import plot_search
+
+        return plot_search(self)
+
+    def _repr_html_(self) -> str:
+        from langchain_optscale.engine.result_html import html_card
+
+        return html_card(self)
+
+
+def build_result(
+    settings: SearchSettings,
+    session: Session,
+    candidates: Mapping[int, Candidate],
+    verdicts: Mapping[int, Verdict],
+    failures: Mapping[int, Failure],
+    duration_s: float,
+    unreported_usage: Usage | None = None,
+) -> OptScaleResult:
+    """Choose the candidate to return and build the record of a finished search.
+
+    Args:
+        settings: What was searched with; `select` chooses.
+        session: What decided.
+        candidates: Everything that was drawn, by index.
+        verdicts: Those that are scored.
+        failures: Those that failed.
+        duration_s: Seconds that the search took.
+        unreported_usage: What verifications consumed beyond what their verdicts report.
+
+    Raises:
+        AllCandidatesFailed: No candidate has a score.
+        SettingsError: `select` returned something that is not a scored candidate.
+    """
+    drawn = tuple(candidates[index] for index in sorted(candidates))
+    if not verdicts:
+        raise AllCandidatesFailed(failures, session.decision.reason, list(drawn))
+    scores = {index: verdict.score for index, verdict in verdicts.items()}
+    best = choose(selection_for(settings.select, settings.stopping), [candidates[index] for index in verdicts], scores)
+    return OptScaleResult(
+        best=candidates[best],
+        candidates=drawn,
+        verdicts=verdicts,
+        failures=failures,
+        rounds=session.rounds,
+        decision=session.decision,
+        estimate=session.estimate,
+        usage={
+            "policy": reduce(add, (candidate.usage for candidate in drawn), Usage()),
+            "verifier": reduce(add, (v.usage for v in verdicts.values() if v.usage), unreported_usage or Usage()),
+        },
+        duration_s=duration_s,
+    )
+
+
+def result_metadata(result: OptScaleResult) -> dict[str, Any]:
+    """What a trace says about a search when it has ended."""
+    return {
+        "optscale_n": len(result.verdicts),
+        "optscale_drawn": len(result.candidates),
+        "optscale_failed": len(result.failures),
+        "optscale_score": result.score,
+        "optscale_best_index": result.best.index,
+        "optscale_optimal_n": result.optimal_n,
+        "optscale_mu": result.estimate.mu,
+        "optscale_sigma": result.estimate.sigma,
+        "optscale_stop_reason": result.stop_reason.name,
+    }

@@ -1,0 +1,136 @@
+"""The card of a search in a notebook: what was chosen and why, every score, N* round by round, all candidates.
+
+One piece of HTML with an inline drawing: no script, no style sheet, nothing from the network, so that it looks the same
+in every notebook and in an exported page. It takes the colours of the page, dark ones too. All text of models is
+escaped: it is shown, never interpreted.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_optscale.records.search_record import SearchRecord
+    from langchain_optscale.records.types import Round
+
+__all__ = ["html_card"]
+
+# Of Okabe and Ito's palette, as in the picture; both are legible on white and on black.
+_BLUE, _ORANGE = "#0072B2", "#D55E00"
+_EXCERPT = 120
+# More candidates than these are folded away until somebody asks for them.
+_UNFOLDED = 16
+_WIDTH, _MARGIN = 700, 12
+# A long answer scrolls within the card, which stays small.
+_ANSWER = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:11em;overflow:auto;font-size:15px;margin-bottom:6px"
+_CELL = "padding:2px 10px 2px 0;vertical-align:top;text-align:"
+
+
+def html_card(result: SearchRecord) -> str:
+    """A self-contained card of a finished search, about 760 pixels wide.
+
+    Args:
+        result: The search.
+
+    Returns:
+        HTML for a notebook's output cell.
+    """
+    bound = "" if result.optimal_n is None else f", N* = {result.optimal_n}"
+    head = (
+        f"score <b>{result.score:.3f}</b> after {len(result.verdicts)} scored of {len(result.candidates)} drawn "
+        f"candidates{bound}: {escape(result.stop_reason.value)}. "
+        f"{result.total_usage.total_tokens:,} tokens, {result.duration_s:.1f} s."
+    )
+    candidates = [_candidate(result, index) for index in sorted({*result.verdicts, *result.failures})]
+    return (
+        '<div style="border:1px solid #8888;border-radius:6px;padding:10px 14px;max-width:760px;'
+        'font:13px/1.45 system-ui,sans-serif">'
+        f'<div style="{_ANSWER}">{escape(result.text)}</div>'
+        f'<div style="margin-bottom:4px">{head}</div>{_strip(result)}'
+        + _table(("round", "scored", "best so far", "N*", "decision"), [_round(r, result) for r in result.rounds])
+        + f"<details{' open' if len(candidates) <= _UNFOLDED else ''}><summary>{len(candidates)} candidates</summary>"
+        + _table(("#", "round", "score", "candidate"), candidates, bold=result.best.index)
+        + "</details></div>"
+    )
+
+
+def _strip(result: SearchRecord) -> str:
+    """All scores on a line from 0 to 1: the chosen one filled, later ones higher, and the target where there is one."""
+    verdicts = list(result.verdicts.items())
+    step = min(7.0, 42.0 / max(1, len(verdicts) - 1))
+    base = 16 + step * (len(verdicts) - 1)
+    marks = "".join(
+        f'<circle cx="{_x(verdict.score):.1f}" cy="{base - step * number:.1f}" r="5" stroke="{_BLUE}" '
+        f'fill="{_BLUE if index == result.best.index else _BLUE + "33"}"><title>#{index}: {verdict.score:.3f}</title>'
+        "</circle>"
+        for number, (index, verdict) in enumerate(verdicts)
+    )
+    axis = base + 10
+    lines = f'<line x1="{_x(0)}" y1="{axis}" x2="{_x(1)}" y2="{axis}" stroke="currentColor" stroke-opacity=".5"/>'
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        place = f'x="{_x(tick)}" y="{axis + 14}" text-anchor="middle" font-size="10"'
+        lines += f'<text {place} fill="currentColor">{tick:g}</text>'
+    target = result.decision.figures.get("target")
+    if target is not None:
+        x = _x(target)
+        lines += (
+            f'<line x1="{x:.1f}" y1="2" x2="{x:.1f}" y2="{axis}" stroke="{_ORANGE}" stroke-width="2" '
+            f'stroke-dasharray="4 3"/><text x="{x - 5:.1f}" y="11" text-anchor="end" font-size="10" fill="{_ORANGE}">'
+            f"target {target:g}</text>"
+        )
+    said = f"{len(verdicts)} scores from 0 to 1" + ("" if target is None else f", target {target:g}")
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {axis + 18:.0f}" width="100%" style="max-width:{_WIDTH}px" role="img" '
+        f'aria-label="{said}">{lines}{marks}</svg>'
+    )
+
+
+def _x(score: float) -> float:
+    return _MARGIN + (_WIDTH - 2 * _MARGIN) * score
+
+
+def _round(round_: Round, result: SearchRecord) -> tuple[str, ...]:
+    """Number, scores, the best so far, the bound, and the decision at its end."""
+    before = [look for earlier in result.rounds[: round_.number + 1] for look in earlier.looks]
+    scores = [look.score for look in before if look.score is not None]
+    scored = sum(look.score is not None for look in round_.looks)
+    best = f"{max(scores):.3f}" if scores else "–"
+    if not round_.looks:
+        return str(round_.number + 1), f"0 of {len(round_.indexes)}", best, "–", "not heard of"
+    last = round_.looks[-1].decision
+    if last.reason is not None:
+        decision = f"stop: {last.reason.value}"
+    else:
+        decision = "go on" if last.draw is None else f"go on: up to {last.draw} more"
+    bound = "–" if last.optimal_n is None else f"{last.optimal_n:,}"
+    return str(round_.number + 1), f"{scored} of {len(round_.indexes)}", best, bound, escape(decision)
+
+
+def _candidate(result: SearchRecord, index: int) -> tuple[str, ...]:
+    candidate = next((item for item in result.candidates if item.index == index), None)
+    text = candidate.text if candidate else ""
+    if index in result.verdicts:
+        score = f"{result.verdicts[index].score:.3f}"
+    else:
+        score, text = "failed", result.failures[index].error
+    round_ = "" if candidate is None else str(candidate.round + 1)
+    return str(index), round_, score, escape(shorten(text, _EXCERPT, placeholder=" …"))
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]], bold: int | None = None) -> str:
+    """A table whose last column is text and whose other columns are numbers."""
+    sides = ["right"] * (len(names) - 1) + ["left"]
+    head = "".join(f'<th style="{_CELL}{side}">{name}</th>' for name, side in zip(names, sides, strict=True))
+    body = ""
+    for row in rows:
+        cells = "".join(f'<td style="{_CELL}{side}">{cell}</td>' for cell, side in zip(row, sides, strict=True))
+        weight = "bold" if bold is not None and row[0] == str(bold) else "normal"
+        body += f'<tr style="font-weight:{weight};background:none;border-top:1px solid #8884">{cells}</tr>'
+    return (
+        '<table style="border-collapse:collapse;margin:6px 0;width:auto;font-size:13px;color:inherit">'
+        f'<tr style="background:none">{head}</tr>{body}</table>'
+    )

@@ -1,0 +1,215 @@
+"""Drawing candidates from a policy.
+
+A chat model that takes `n` gives several choices for one prefill, so a round is one request (or a few, where the
+server limits `n`); from anything else each candidate is one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.globals import get_llm_cache
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration
+from langchain_core.runnables.config import merge_configs
+
+from langchain_optscale.engine.jobs import Drawn
+from langchain_optscale.engine.tracing import atrace_choices, child_config, counted, trace_choices
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
+from langchain_optscale.models.policy import Policy, policy_name
+from langchain_optscale.models.token_usage import choice_usages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.outputs import LLMResult
+    from langchain_core.prompt_values import PromptValue
+    from langchain_core.rate_limiters import BaseRateLimiter
+    from langchain_core.runnables import Runnable, RunnableConfig
+
+    from langchain_optscale.models.policy import Fanout
+
+__all__ = ["Drawer"]
+
+
+class Drawer:
+    """Draws from one policy for one search.
+
+    Args:
+        policy: The policy, made ready or not.
+        fanout: "n" asks for several choices in one request, "calls" makes one request a candidate, "auto" takes "n"
+            where the policy offers it.
+        several: Whether more than one candidate may be drawn, so that they have to differ.
+        seed: Candidate i is drawn with seed + i. Without it the policy's own seed, if it has one, is spread likewise.
+        model_kwargs: What the verifier needs of the model; given to chat models only.
+        call_kwargs: The caller's own arguments; given to whatever the policy is.
+
+    Raises:
+        SettingsError: Temperature 0 with several candidates, a policy that cannot do what `fanout` or `seed` asks
+            for, or an LLM cache that cannot be kept off the draws.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | Runnable[Any, Any],
+        *,
+        fanout: Fanout = "auto",
+        several: bool = True,
+        seed: int | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        call_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        ready = policy if isinstance(policy, Policy) else Policy.of(policy)
+        self._ready = ready
+        self._policy = ready.given
+        self._model = ready.model
+        self._kwargs = dict(call_kwargs or {})
+        if ready.model is not None:
+            self._kwargs = {**(model_kwargs or {}), **ready.kwargs, **self._kwargs}
+        elif get_llm_cache() is not None and several:
+            raise SettingsError(
+                "a global LLM cache is set and the policy is not a chat model, so every draw would be the same cached "
+                "answer; pass the chat model itself as the policy, or unset the cache"
+            )
+        if fanout == "n" and ready.choices.limit == 1:
+            raise SettingsError(f"fanout='n' needs a chat model that takes `n`; {policy_name(self._policy)} does not")
+        self.max_choices = 1 if fanout == "calls" else ready.choices.limit
+        self.may_fall_back = fanout == "auto"
+        self._fanout = fanout
+        self._seed = self._first_seed(seed)
+        if several and self._temperature() == 0:
+            raise SettingsError(
+                "the policy's temperature is 0, so all candidates would be the same; raise it or set max_samples=1"
+            )
+
+    def renewed(self, known_limit: int | None = None) -> Drawer:
+        """The same for another search, or for one whose server is known to give at most so many choices."""
+        other = copy(self)
+        offered = 1 if self._fanout == "calls" else self._ready.choices.limit
+        other.max_choices = offered if known_limit is None else min(offered, known_limit)
+        return other
+
+    @property
+    def rate_limiter(self) -> BaseRateLimiter | None:
+        """The policy's own rate limiter, to be asked before each draw."""
+        return self._ready.rate_limiter
+
+    def _first_seed(self, seed: int | None) -> int | None:
+        takes_seed = self._model is not None and "seed" in type(self._model).model_fields
+        if seed is not None and not takes_seed:
+            raise SettingsError(f"{policy_name(self._policy)} takes no seed; leave seed=None")
+        own = self._kwargs.pop("seed", None) if takes_seed else None
+        if own is None and takes_seed:
+            own = getattr(self._model, "seed", None)
+        return own if seed is None else seed
+
+    def _temperature(self) -> float | None:
+        own = getattr(self._model, "temperature", None)
+        value: float | None = self._kwargs.get("temperature", own)
+        return value
+
+    @property
+    def tools(self) -> Sequence[Any]:
+        """The tools that are offered with each draw, in the form in which the model was given them."""
+        tools = self._kwargs.get("tools")
+        return tuple(tools) if isinstance(tools, Sequence) and not isinstance(tools, str) else ()
+
+    def requests(self, indexes: Sequence[int]) -> list[tuple[int, ...]]:
+        """Split the candidates of a round into requests of at most `max_choices` choices."""
+        size = self.max_choices
+        return [tuple(indexes[start : start + size]) for start in range(0, len(indexes), size)]
+
+    def fall_back(self, to: int = 1) -> None:
+        """Ask for at most so many choices from now on: the server does not give more."""
+        self.max_choices = max(1, min(self.max_choices, to))
+        self._ready.choices.fell_short(self.max_choices)
+
+    def went_well(self, asked: int) -> None:
+        """A request for so many choices was answered in full."""
+        self._ready.choices.went_well(asked)
+
+    def draw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
+        """Draw one candidate for each index in one request; a server may answer with fewer.
+
+        Raises:
+            Exception: Whatever the policy raises.
+        """
+        child = self._config(indexes, config)
+        if self._model is None:
+            return [_coerced(self._policy.invoke(prompt, child, **self._kwargs))]
+        if self._ready.streamed:
+            return [_coerced(streamed_message(self._model.stream(prompt, child, **self._sampling(indexes))))]
+        drawn = _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, child)))
+        if len(indexes) > 1:
+            trace_choices(config, indexes, [choice.message for choice in drawn])
+        return drawn
+
+    async def adraw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
+        """As `draw`; cancelling it closes the request."""
+        child = self._config(indexes, config)
+        if self._model is None:
+            return [_coerced(await self._policy.ainvoke(prompt, child, **self._kwargs))]
+        if self._ready.streamed:
+            chunks = self._model.astream(prompt, child, **self._sampling(indexes))
+            return [_coerced(await astreamed_message(chunks))]
+        drawn = _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child)))
+        if len(indexes) > 1:
+            await atrace_choices(config, indexes, [choice.message for choice in drawn])
+        return drawn
+
+    def _config(self, indexes: Sequence[int], config: RunnableConfig) -> RunnableConfig:
+        config = merge_configs(*self._ready.configs, config)
+        if len(indexes) > 1:
+            # The candidates get a run each when the request is answered.
+            return child_config(config, "optscale:request", ["optscale:request"], {"candidates": list(indexes)})
+        name = f"optscale:candidate:{indexes[0]}"
+        return child_config(config, name, [name])
+
+    def _arguments(self, indexes: Sequence[int], config: RunnableConfig) -> dict[str, Any]:
+        callbacks = config.get("callbacks")
+        return {
+            **self._sampling(indexes),
+            "callbacks": counted(callbacks) if len(indexes) > 1 else callbacks,
+            "tags": config.get("tags"),
+            "metadata": config.get("metadata"),
+            "run_name": config.get("run_name"),
+        }
+
+    def _sampling(self, indexes: Sequence[int]) -> dict[str, Any]:
+        arguments = dict(self._kwargs)
+        if len(indexes) > 1:
+            arguments["n"] = len(indexes)
+        if self._seed is not None:
+            # Choice j of a request with seed s uses s + j on vLLM: the first index spaces requests by their sizes.
+            arguments["seed"] = self._seed + indexes[0]
+        return arguments
+
+
+def _choices(result: LLMResult) -> list[Drawn]:
+    generations = [generation for generation in result.generations[0] if isinstance(generation, ChatGeneration)]
+    messages = [message for generation in generations if isinstance(message := generation.message, AIMessage)]
+    if len(messages) <= 1:
+        return [Drawn(message, usage) for message, usage in zip(messages, choice_usages(messages), strict=True)]
+    # With several choices each message claims the whole request's usage, and none says which model it came from.
+    llm_output = {key: value for key, value in (result.llm_output or {}).items() if key != "token_usage"}
+    drawn = []
+    for message, usage in zip(messages, choice_usages(messages), strict=True):
+        own = {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+        }
+        metadata = {**llm_output, **message.response_metadata}
+        update = {"usage_metadata": own, "response_metadata": metadata}
+        drawn.append(Drawn(message.model_copy(update=update), usage))
+    return drawn
+
+
+def _coerced(answer: object) -> Drawn:
+    message = AIMessage(content=answer) if isinstance(answer, str) else answer
+    if not isinstance(message, AIMessage):
+        raise SettingsError(f"the policy must answer with a message or a string, got {type(answer).__name__}")
+    return Drawn(message, choice_usages([message])[0])

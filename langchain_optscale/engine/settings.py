@@ -1,0 +1,316 @@
+"""The one set of keyword arguments that every entry point takes, and what is checked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+
+from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
+from langchain_optscale.engine.defaults import with_learned
+from langchain_optscale.engine.sampler import Drawer
+from langchain_optscale.engine.serialisation import from_spec
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.clients import endpoint_of
+from langchain_optscale.models.limits import SharedLimit, limit_at
+from langchain_optscale.models.policy import Fanout, Policy
+from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale
+from langchain_optscale.stopping.session import Session
+from langchain_optscale.verifiers import Verifier, as_verifier
+
+__all__ = ["SearchSettings", "settings_in", "settings_metadata"]
+
+# What a call may change through config={"configurable": {...}}; a search keeps its models.
+_PER_CALL = frozenset(
+    {
+        "target",
+        "confidence",
+        "max_samples",
+        "stopping",
+        "estimator",
+        "prior",
+        "select",
+        "extract",
+        "first_round",
+        "round_size",
+        "overlap",
+        "max_retries",
+        "max_failures",
+        "token_budget",
+        "cost_budget",
+        "price",
+        "deadline_s",
+        "candidate_timeout_s",
+        "hedge_after_s",
+        "cancel",
+        "policy_limit",
+        "verifier_limit",
+        "seed",
+        "fanout",
+    }
+)
+
+
+def _selection(value: Any) -> Any:
+    chosen = from_spec(value)
+    as_selection(chosen)
+    return chosen
+
+
+def _runnable(value: object) -> object:
+    if not isinstance(value, Runnable):
+        raise SettingsError(f"policy must be a chat model or another Runnable, got {type(value).__name__}")
+    return value
+
+
+def _limit(value: object) -> object:
+    if value is not None and not isinstance(value, SharedLimit):
+        SharedLimit(value)  # type: ignore[arg-type]  # says what is wrong with it
+    return value
+
+
+def _extractor(value: Any) -> Any:
+    return as_extractor(from_spec(value))
+
+
+def _verifier(value: Any) -> Verifier:
+    return as_verifier(from_spec(value))
+
+
+class SearchSettings(BaseModel):
+    """Settings of a search.
+
+    Attributes:
+        policy: The chat model that draws candidates, or any Runnable that answers a prompt with a message or string.
+        verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model as the judge, a Runnable, or a callable
+            `(prompt, candidate) -> float`.
+        target: The score in [0, 1] that the best candidate should reach; part of the default rule.
+        confidence: The probability in (0, 1) with which it should; part of the default rule.
+        max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
+            this is not given, the rule's cap counts.
+        stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, first_round)`.
+        estimator: How the score distribution is estimated; None takes `Posterior` for a rule that looks ahead, as the
+            default does, else maximum likelihood, or maximum a posteriori with a `prior`.
+        prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
+        extract: Finds the answer in a candidate: an extractor such as `BoxedAnswer()`, a name of
+            `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or
+            `(text, message)` that answers with a string or None. Equal answers become the same string, see
+            `answers.SameMath`. None where the task has no answers.
+        select: Which candidate to return; by default "best", with `extract` and a rule that judges answers, as the
+            default does, "posterior", with a learned rule what it was fitted for. "best" takes the highest score,
+            "vote" the most frequent answer, "weighted_vote" the answer with the largest sum of scores, "posterior" the
+            most probable answer; of an answer's candidates the one with the best score, and the best score of all
+            where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
+            the scored candidates and their scores by index and returns the index of the one to take.
+        first_round: Candidates in the first round, at least 1.
+        round_size: The most candidates in a later round, at least 1.
+        overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
+            under way all the time. Faster where answers take very different times; more is under way, and cancelled,
+            when the search ends.
+        max_retries: Further tries of a request that failed for a passing reason, at least 0.
+        max_failures: Failed candidates after which the search ends; None never ends it for that.
+        token_budget: Tokens of policy and verifier after which the search ends.
+        cost_budget: Money for policy and verifier after which the search ends; needs `price`.
+        price: A `Price` for both roles, or `{"policy": Price(...), "verifier": Price(...)}`.
+        deadline_s: Seconds after which the search ends.
+        candidate_timeout_s: Seconds that one try of drawing or of verifying a candidate may take, without the waiting
+            in line for it; a try that takes longer is given up, and repeated as after any timeout.
+        hedge_after_s: Seconds after which a draw that has no answer yet is asked for a second time; the first answer
+            counts, and the other request is cancelled. None never does that. What a cancelled request has generated
+            is paid for, but no server reports it.
+        cancel: "close" ends a request by closing its connection; "eager" also draws by streaming, for servers such as
+            llama.cpp's that only notice then. On the sync path only a streaming draw can be ended at all.
+        policy_limit: The most requests under way at once to the policy's endpoint, over all searches in this process
+            that set a limit for it; a `SharedLimit` counts for everything that it is given to. None sets no limit.
+        verifier_limit: The same for the verifier.
+        seed: Candidate i is drawn with seed + i, where the policy takes seeds.
+        settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
+            brings `select`, `first_round` and `round_size` with it.
+        fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
+            policy offers it.
+
+    Raises:
+        SettingsError: A setting is unknown, out of range or contradicts another.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())
+
+    policy: Annotated[Any, BeforeValidator(_runnable)]
+    verifier: Annotated[Any, BeforeValidator(_verifier)]
+    target: float = Field(default=0.9, ge=0, le=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    max_samples: int = Field(default=16, ge=1, strict=True)
+    stopping: Annotated[Rule | None, BeforeValidator(from_spec)] = None
+    estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec)] = None
+    prior: Annotated[Any, BeforeValidator(from_spec)] = None
+    extract: Annotated[Any, BeforeValidator(_extractor)] = None
+    select: Annotated[Any, BeforeValidator(_selection)] = "best"
+    first_round: int = Field(default=2, ge=1, strict=True)
+    round_size: int = Field(default=8, ge=1, strict=True)
+    overlap: bool = Field(default=False, strict=True)
+    max_retries: int = Field(default=3, ge=0, strict=True)
+    max_failures: int | None = Field(default=None, ge=1, strict=True)
+    token_budget: int | None = Field(default=None, ge=1, strict=True)
+    cost_budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    price: Any = None
+    deadline_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    candidate_timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    hedge_after_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    cancel: Literal["close", "eager"] = "close"
+    policy_limit: Annotated[Any, BeforeValidator(_limit)] = None
+    verifier_limit: Annotated[Any, BeforeValidator(_limit)] = None
+    seed: int | None = Field(default=None, strict=True)
+    fanout: Fanout = "auto"
+    settings: Any = None
+
+    _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_sentence(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        """Checks what needs more than one setting, and says what is wrong in a sentence of ours."""
+        try:
+            settings = handler(with_learned(data) if isinstance(data, Mapping) else data)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error, cls)) from error
+        settings._check_together()  # noqa: SLF001 - our own, seen through pydantic's eyes
+        return settings
+
+    def _check_together(self) -> None:
+        given = self.model_fields_set
+        if "first_round" in given and self.first_round > self._cap():
+            raise SettingsError(f"first_round ({self.first_round}) must not be larger than max_samples ({self._cap()})")
+        if self.stopping is not None and (useless := sorted(given & {"target", "confidence"})):
+            raise SettingsError(
+                f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
+                "put them into the rule"
+            )
+        if (self.cost_budget is None) != (self.price is None):
+            raise SettingsError("cost_budget and price go together: give both, or neither")
+        self.session()
+        self.drawer()
+        self.verifier.for_search(AnswerBook(self.extract))
+
+    def _cap(self) -> int:
+        own = self.stopping.max_samples if self.stopping is not None else None
+        return self.max_samples if own is None or "max_samples" in self.model_fields_set else own
+
+    def for_call(self, changes: Mapping[str, Any]) -> SearchSettings:
+        """These settings with the changes that one call asks for, see `settings_in`.
+
+        Raises:
+            SettingsError: A changed setting is out of range or contradicts another.
+        """
+        if not changes:
+            return self
+        names = SearchSettings.model_fields.keys() & self.model_fields_set
+        changed = SearchSettings(**{name: getattr(self, name) for name in names} | dict(changes))
+        changed._ready = self._ready
+        return changed
+
+    def rule(self) -> Rule:
+        """The stopping rule with the budgets that are set beside it."""
+        cap = self._cap()
+        rules: list[Rule] = [self.stopping or optscale(self.target, self.confidence, cap, min(self.first_round, cap))]
+        if self.max_failures is not None:
+            rules.append(MaxFailures(self.max_failures))
+        if self.token_budget is not None:
+            rules.append(TokenBudget(self.token_budget))
+        if self.cost_budget is not None:
+            rules.append(CostBudget(self.cost_budget, self.price))
+        if self.deadline_s is not None:
+            rules.append(Deadline(self.deadline_s))
+        return reduce(or_, rules)
+
+    def session(self) -> Session:
+        """A new session for one question."""
+        cap = self._cap()
+        return Session(
+            self.rule(),
+            estimator=self.estimator,
+            prior=self.prior,
+            max_samples=cap,
+            first_round=min(self.first_round, cap),
+            round_size=self.round_size,
+        )
+
+    def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
+        """What draws the candidates of one search; `call_kwargs` go to the policy."""
+        verifier: Verifier = self.verifier
+        made_of = (id(self.policy), self.cancel, self.candidate_timeout_s)
+        if self._ready is None or self._ready[0] != made_of:
+            ready = Policy.of(self.policy, eager=self.cancel == "eager", timeout_s=self.candidate_timeout_s)
+            self._ready = (made_of, ready)
+        return Drawer(
+            self._ready[1],
+            fanout=self.fanout,
+            several=self._cap() > 1,
+            seed=self.seed,
+            model_kwargs=verifier.policy_kwargs,
+            call_kwargs=call_kwargs,
+        )
+
+    def limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
+        """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
+        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+
+
+def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
+    return limit_at(endpoint_of(thing), limit) if isinstance(limit, int) else limit
+
+
+def settings_in(config: RunnableConfig) -> dict[str, Any]:
+    """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
+    configurable = config.get("configurable") or {}
+    return {name: configurable[name] for name in sorted(_PER_CALL & configurable.keys())}
+
+
+def settings_metadata(settings: SearchSettings) -> dict[str, Any]:
+    """What a trace says about a search when it begins; flat, since that is what LangSmith filters by."""
+    metadata = {
+        "optscale_target": None if settings.stopping is not None else settings.target,
+        "optscale_confidence": None if settings.stopping is not None else settings.confidence,
+        "optscale_max_samples": settings.session().max_samples,
+        "optscale_stopping": repr(settings.rule()),
+        "optscale_verifier": settings.verifier.name,
+        "optscale_token_budget": settings.token_budget,
+        "optscale_deadline_s": settings.deadline_s,
+        "optscale_seed": settings.seed,
+    }
+    return {key: value for key, value in metadata.items() if value is not None}
+
+
+def _known(settings: type[SearchSettings]) -> list[str]:
+    """Our settings by name: what LangChain's base classes add is not told."""
+    ours = {
+        name
+        for kind in settings.mro()
+        if kind.__module__.startswith(__name__.partition(".")[0])
+        for name in vars(kind).get("__annotations__", {})
+    }
+    return [name for name in settings.model_fields if name in ours]
+
+
+def _sentence(error: ValidationError, settings: type[SearchSettings]) -> str:
+    """The first complaint, as one sentence that names the setting."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}; known are {', '.join(_known(settings))}"
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    got = repr(first["input"])
+    return f"{name}: {first['msg']}, got {got if len(got) <= 80 else got[:77] + '...'}"

@@ -1,0 +1,212 @@
+"""What a search writes into traces, and what it keeps out of the caller's stream.
+
+Every draw and every verification is a child run of the search's own run, named and tagged
+`optscale:candidate:3` or `optscale:verdict:3`. Tracers see everything. What a losing candidate says, or a judge, is
+not part of the answer: streams to a user (`astream_events`, LangGraph's "messages") show none of the children, only the
+search's custom events, and other handlers hear none of their tokens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.callbacks import (
+    AsyncCallbackHandler,
+    AsyncCallbackManager,
+    BaseCallbackHandler,
+    BaseCallbackManager,
+    CallbackManager,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+)
+from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
+from langchain_core.tracers.base import BaseTracer
+from langchain_core.utils.uuid import uuid7
+
+from langchain_optscale.models.token_usage import choice_usages
+from langchain_optscale.records.types import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from langchain_core.callbacks.manager import BaseRunManager
+    from langchain_core.outputs import LLMResult
+    from langchain_core.runnables import RunnableConfig
+
+__all__ = [
+    "atrace_choices",
+    "child_config",
+    "children_of",
+    "children_to_be",
+    "counted",
+    "note",
+    "streams_to_a_user",
+    "trace_choices",
+    "watched",
+    "with_a_run",
+]
+
+_TOKENS = frozenset({"on_llm_new_token", "on_stream_event"})
+
+
+def child_config(
+    config: RunnableConfig, name: str, tags: Sequence[str] = (), metadata: Mapping[str, Any] | None = None
+) -> RunnableConfig:
+    """The config of one draw or verification: named, tagged, and with no tokens for whoever streams to a user.
+
+    The tag "nostream" says the same to LangGraph's `stream_mode="messages"`.
+    """
+    child = ensure_config(config)  # a copy, down to what is changed here
+    child["run_name"] = name
+    child["tags"] = sorted({*child["tags"], *tags, "nostream"})
+    child["metadata"].update(metadata or {})
+    callbacks = child["callbacks"]
+    if isinstance(callbacks, BaseCallbackManager):
+        callbacks.handlers = _quieted(callbacks.handlers)
+        callbacks.inheritable_handlers = _quieted(callbacks.inheritable_handlers)
+    elif callbacks:
+        child["callbacks"] = _quieted(callbacks)
+    return child
+
+
+def streams_to_a_user(handlers: Iterable[BaseCallbackHandler]) -> bool:
+    """Whether one of the handlers makes LangChain's models stream when they are only invoked."""
+    return any(isinstance(handler, _StreamingCallbackHandler) for handler in handlers)
+
+
+def watched(config: RunnableConfig) -> bool:
+    """Whether anybody listens to what is reported under this config; where nobody does, a run of its own is idle."""
+    manager = config.get("callbacks")
+    return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
+
+
+def _quieted(handlers: Iterable[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
+    """The handlers for a child run: without those that stream to a user, and without tokens for all others."""
+    return [
+        _quiet(handler)
+        for handler in handlers
+        if not isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
+    ]
+
+
+def _quiet(handler: BaseCallbackHandler) -> BaseCallbackHandler:
+    bases = (BaseCallbackHandler, AsyncCallbackHandler)
+    listens = any(getattr(type(handler), name) not in [getattr(base, name) for base in bases] for name in _TOKENS)
+    if isinstance(handler, _Quiet | BaseTracer) or not listens:
+        return handler
+    return _Quiet(handler)
+
+
+class _Quiet(BaseCallbackHandler):
+    """Hands everything on to another handler, except tokens."""
+
+    def __init__(self, handler: BaseCallbackHandler) -> None:
+        self._told = handler
+
+    def __getattribute__(self, name: str) -> Any:
+        handed_on = name.startswith(("on_", "ignore_")) or name in {"raise_error", "run_inline"}
+        if handed_on and name not in _TOKENS:
+            return getattr(object.__getattribute__(self, "_told"), name)
+        return object.__getattribute__(self, name)
+
+
+def children_of(run: BaseRunManager) -> BaseCallbackManager:
+    """Callbacks for the runs below a chat model's own run; LangChain has this for chains and tools only."""
+    kind = CallbackManager if isinstance(run, CallbackManagerForLLMRun) else AsyncCallbackManager
+    manager = kind(handlers=[], parent_run_id=run.run_id)
+    manager.set_handlers(run.inheritable_handlers)
+    manager.add_tags(run.inheritable_tags)
+    # What describes the outer model would be wrong of the inner ones.
+    own = ("ls_", "optscale_")
+    manager.add_metadata({key: value for key, value in run.inheritable_metadata.items() if not key.startswith(own)})
+    return manager
+
+
+def with_a_run(config: RunnableConfig, manager_of: Callable[[RunnableConfig], BaseCallbackManager]) -> RunnableConfig:
+    """The config with its callbacks made ready and the run's identifier chosen, so that both are known beforehand."""
+    return {**config, "callbacks": manager_of(config), "run_id": config.get("run_id") or uuid7()}
+
+
+def children_to_be(config: RunnableConfig) -> BaseCallbackManager:
+    """As `children_of`, for the run that a config from `with_a_run` is going to start."""
+    manager = cast("BaseCallbackManager", config["callbacks"]).copy()
+    manager.parent_run_id = config["run_id"]
+    return manager
+
+
+class _Counted(BaseCallbackHandler):
+    """Puts a request with several choices right before other handlers see it.
+
+    Integrations give each choice the usage of the whole request and none the model's name. Handlers that read the
+    first choice alone would then miss the model, and those that add up the choices would count n times too much.
+    Afterwards the first choice has the request's usage, the others none, and all of them the name.
+    """
+
+    run_inline = True
+
+    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
+        for generations in response.generations:
+            messages = [
+                item.message
+                for item in generations
+                if isinstance(item, ChatGeneration) and isinstance(item.message, AIMessage)
+            ]
+            if len(messages) < 2:
+                continue
+            total = sum(choice_usages(messages), Usage())
+            reported = messages[0].usage_metadata
+            output = {key: value for key, value in (response.llm_output or {}).items() if key != "token_usage"}
+            for position, message in enumerate(messages):
+                message.response_metadata = {**output, **message.response_metadata}
+                message.usage_metadata = (
+                    {
+                        **reported,
+                        "input_tokens": total.input_tokens,
+                        "output_tokens": total.output_tokens,
+                        "total_tokens": total.total_tokens,
+                    }
+                    if reported and position == 0
+                    else None
+                )
+
+
+def counted(callbacks: Any) -> Any:
+    """Callbacks for a request with several choices, whose usage and model name every handler then reads right."""
+    first = _Counted()
+    if not isinstance(callbacks, BaseCallbackManager):
+        return [first, *(callbacks or [])]
+    manager = callbacks.copy()
+    manager.handlers = [first, *callbacks.handlers]
+    return manager
+
+
+def trace_choices(config: RunnableConfig, indexes: Sequence[int], messages: Sequence[AIMessage]) -> None:
+    """One run a candidate, where several of them came in one request."""
+    for index, message in zip(indexes, messages, strict=False):
+        name = f"optscale:candidate:{index}"
+        manager = get_callback_manager_for_config(child_config(config, name, [name]))
+        if manager.handlers:
+            manager.on_chain_start(None, {"candidate": index}, name=name).on_chain_end({"message": message})
+
+
+async def atrace_choices(config: RunnableConfig, indexes: Sequence[int], messages: Sequence[AIMessage]) -> None:
+    """As `trace_choices`, without blocking the event loop."""
+    for index, message in zip(indexes, messages, strict=False):
+        name = f"optscale:candidate:{index}"
+        manager = get_async_callback_manager_for_config(child_config(config, name, [name]))
+        if manager.handlers:
+            run = await manager.on_chain_start(None, {"candidate": index}, name=name)
+            await run.on_chain_end({"message": message})
+
+
+def note(handlers: Iterable[BaseCallbackHandler], run_id: object, metadata: Mapping[str, Any]) -> None:
+    """Add to the metadata of a run that is under way, in every tracer that keeps it."""
+    for handler in handlers:
+        if isinstance(handler, BaseTracer) and (traced := handler.run_map.get(str(run_id))):
+            traced.add_metadata(dict(metadata))

@@ -1,0 +1,151 @@
+"""Pools from the logs of Inspect. Which value becomes what: see `importers`."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.evaluation.importers.logs import Collected, field_of, gold_of, keep_value, pool_name
+from langchain_optscale.evaluation.pools import Question, Sample
+
+if TYPE_CHECKING:
+    import os
+
+    from langchain_optscale.evaluation.pools import Pool
+
+    Path_ = str | os.PathLike[str]
+
+__all__ = ["from_inspect"]
+
+
+def from_inspect(path: Path_, *, correct: str | None = None, score: str | None = None, name: str | None = None) -> Pool:
+    """Read a log of Inspect (`inspect_ai`) in its JSON format.
+
+    The epochs of a sample become the samples of one question, in the order of the epochs. A scorer whose value is a
+    dictionary stands as "scorer/key"; the answer is that of the first scorer that found one. Samples that ended in an
+    error are left out, with a warning.
+
+    Args:
+        path: The log; one in the binary format becomes JSON by
+            `inspect log convert LOG.eval --to json --output-dir .`
+        correct: The scorer that says whether a candidate is right.
+        score: The scorer that scores it.
+        name: Of the pool; None takes the file's name.
+
+    Raises:
+        InvalidRecordError: The file is not a log of this format; the message names the file, the sample and the field.
+        SettingsError: The file cannot be read, or a scorer must be chosen.
+
+    Warns:
+        UserWarning: Samples ended in an error.
+
+    Example:
+        >>> import tempfile
+        >>> sample = {"id": 1, "input": "2 + 2?", "target": "4", "scores": {"match": {"value": "C", "answer": "4"}}}
+        >>> epochs = [sample | {"epoch": n, "output": {"completion": f"4, said {n} times"}} for n in (2, 1)]
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Path(directory, "log.json")
+        ...     _ = path.write_text(json.dumps({"version": 2, "eval": {"model": "m"}, "samples": epochs}))
+        ...     pool = from_inspect(path)
+        >>> [(sample.text, sample.answer, sample.correct) for sample in pool.samples]
+        [('4, said 1 times', '4', True), ('4, said 2 times', '4', True)]
+    """
+    log = _inspect_log(path)
+    model = field_of(field_of(log, "eval", dict, str(path), {}), "model", str, f"{path}: eval", "")
+    collected = Collected()
+    by_epoch: dict[tuple[str, int], tuple[Question, Sample, dict[str, Any], str]] = {}
+    failed = []
+    for number, entry in enumerate(log["samples"]):
+        place = f"{path}: samples[{number}]"
+        if not isinstance(entry, dict):
+            raise InvalidRecordError(f"{place}: must be an object, got {type(entry).__name__}")
+        if entry.get("error") is not None:
+            failed.append(str(entry.get("id")))
+            continue
+        question = Question(
+            str(field_of(entry, "id", str | int, place)), _chat(entry, "input", place), gold=gold_of(entry, place)
+        )
+        epoch = field_of(entry, "epoch", int, place, 1)
+        if (question.id, epoch) in by_epoch:
+            raise InvalidRecordError(f"{place}: sample {question.id!r} has an epoch {epoch} already")
+        sample, values = _inspect_sample(entry, model, place)
+        by_epoch[question.id, epoch] = (question, sample, values, place)
+    order = {id_: at for at, (id_, _) in reversed(list(enumerate(by_epoch)))}
+    for key in sorted(by_epoch, key=lambda key: (order[key[0]], key[1])):
+        collected.add(*by_epoch[key])
+    if failed and not by_epoch:
+        raise InvalidRecordError(f"{path}: all {len(failed)} samples ended in an error")
+    if failed:
+        warnings.warn(
+            f"{path}: left out {len(failed)} samples that ended in an error, of {sorted(set(failed))}", stacklevel=2
+        )
+    return collected.pool(pool_name(path, name), "scorer", correct, score)
+
+
+def _inspect_log(path: Path_) -> dict[str, Any]:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    if content.startswith(b"PK"):
+        raise InvalidRecordError(
+            f"{path} is in Inspect's binary format; make JSON of it by: "
+            f"inspect log convert {path} --to json --output-dir {Path(path).parent}"
+        )
+    try:
+        log = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRecordError(f"{path}: not JSON: {error}") from error
+    if not isinstance(log, dict) or not isinstance(log.get("samples"), list):
+        raise InvalidRecordError(f"{path}: no log of Inspect with samples: the field samples is no list")
+    return log
+
+
+def _inspect_sample(entry: dict[str, Any], model: str, place: str) -> tuple[Sample, dict[str, Any]]:
+    """A sample, and what the scorers say of it by their names."""
+    values: dict[str, Any] = {}
+    answers = []
+    for scorer, given in (field_of(entry, "scores", dict, place, None) or {}).items():
+        if not isinstance(given, dict) or "value" not in given:
+            raise InvalidRecordError(f"{place}: scores.{scorer} has no value")
+        parts = given["value"]
+        for key, value in parts.items() if isinstance(parts, dict) else [(None, parts)]:
+            keep_value(values, scorer if key is None else f"{scorer}/{key}", value)
+        if isinstance(given.get("answer"), str):
+            answers.append(given["answer"])
+    output = field_of(entry, "output", dict, place)
+    text = field_of(output, "completion", str, f"{place}: output", "")
+    if not text and (choices := field_of(output, "choices", list, f"{place}: output", [])):
+        text = _content(field_of(field_of(choices[0], "message", dict, place), "content", str | list, place))
+    return Sample(
+        text=text, answer=next(iter(answers), None), tokens=_inspect_tokens(entry, output, model, place)
+    ), values
+
+
+def _inspect_tokens(entry: dict[str, Any], output: dict[str, Any], model: str, place: str) -> int | None:
+    """Generated tokens; the output knows its own request only, so for several turns the model's total counts."""
+    messages = field_of(entry, "messages", list, place, [])
+    turns = sum(isinstance(message, dict) and message.get("role") == "assistant" for message in messages)
+    usage = field_of(output, "usage", dict, f"{place}: output", None)
+    if usage is None or turns > 1:
+        usage = field_of(entry, "model_usage", dict, place, {}).get(model) or usage or {}
+    tokens: int | None = field_of(usage, "output_tokens", int, f"{place}: usage", None)
+    return tokens
+
+
+def _chat(entry: dict[str, Any], key: str, place: str) -> str:
+    value = field_of(entry, key, str | list, place)
+    if isinstance(value, str):
+        return value
+    return "\n\n".join(_content(field_of(message, "content", str | list, f"{place}: {key}")) for message in value)
+
+
+def _content(value: str | list[Any]) -> str:
+    """The text of a message, whose content is a string or a list of parts."""
+    if isinstance(value, str):
+        return value
+    return "".join(str(part.get("text", "")) for part in value if isinstance(part, dict) and part.get("type") == "text")

@@ -1,0 +1,1 @@
+"""What stands behind a chat model: the policy, HTTP clients, token usage, limits, retries, cancellation."""

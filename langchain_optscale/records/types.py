@@ -1,0 +1,281 @@
+"""The frozen dataclasses that everyone speaks in.
+
+A search draws `Candidate`s from the policy; the verifier answers each with a `Verdict` or, where drawing or verifying
+went wrong, a `Failure`. After each of them the session takes a `Decision` from the current `Estimate` of the score
+distribution. `OptScaleResult` (in `results`) keeps all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
+from langchain_optscale.records.tool_calls import render_calls
+from langchain_optscale.records.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.messages import AIMessage
+
+__all__ = ["Candidate", "Decision", "Estimate", "Failure", "Look", "Round", "StopReason", "Usage", "Verdict"]
+
+
+class StopReason(Enum):
+    """Why a search ended; the value is a sentence that a person understands."""
+
+    TARGET_REACHED = "a candidate reached the target score"
+    OPTIMAL_N = "as many candidates were drawn as the bound asks for"
+    ANSWER_CONFIDENT = "the leading answer is probable enough to be right"
+    ANSWER_SETTLED = "no allowed number of further candidates is worth its price in a surer answer"
+    MARGINAL_GAIN = "one more candidate is not expected to improve the best score enough"
+    HOPELESS = "the target is too unlikely to be reached within what may still be drawn"
+    MIN_SAMPLES = "the least number of candidates was drawn and nothing asked for more"
+    MAX_SAMPLES = "the largest allowed number of candidates was drawn"
+    TOKEN_BUDGET = "the token budget is spent"  # noqa: S105 - tokens of text
+    COST_BUDGET = "the money budget is spent"
+    DEADLINE = "the time is up"
+    FAILURES = "too many candidates failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One answer drawn from the policy.
+
+    Attributes:
+        index: Its number within the search, from 0, in the order in which draws were asked for.
+        message: What the policy answered.
+        round: The round in which it was asked for, from 0.
+        usage: What it consumed; the prompt of a request with several choices is counted at its first choice.
+        latency_s: Seconds from the request to its answer.
+        answer: The canonical form that `extract` found in it, None where the task has none.
+    """
+
+    index: int
+    message: AIMessage
+    round: int
+    usage: Usage = field(default_factory=Usage)
+    latency_s: float = 0.0
+    answer: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What a verifier reads: the text of the message, and its tool calls as `tool_calls.render_calls` writes them.
+
+        Without tool calls it is the text exactly as the policy wrote it.
+        """
+        calls = render_calls(self.message)
+        text = str(self.message.text)
+        return f"{text}\n\n{calls}" if text.strip() and calls else calls or text
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` gives an equal candidate back."""
+        from langchain_core.messages import message_to_dict
+
+        return {
+            "index": self.index,
+            "message": message_to_dict(self.message),
+            "round": self.round,
+            "usage": self.usage.to_dict(),
+            "latency_s": self.latency_s,
+            "answer": self.answer,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Candidate:
+        """Read what `to_dict` wrote."""
+        from langchain_core.messages import AIMessage, messages_from_dict
+
+        (message,) = messages_from_dict([data["message"]])
+        if not isinstance(message, AIMessage):
+            raise InvalidRecordError(f"a candidate's message must be an AI message, not {message.type!r}")
+        return cls(**{**data, "message": message, "usage": Usage(**data["usage"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the verifier thinks of one candidate.
+
+    Attributes:
+        score: A finite number in [0, 1]; higher is better.
+        explanation: Why, where the verifier says so.
+        usage: What the verification itself consumed, None where it called no model.
+        raw: The verifier's unprocessed answer (JSON-ready), for debugging and recalibration.
+
+    Raises:
+        InvalidScoreError: The score is not a real number, not finite, or outside [0, 1]. Scores are never clipped.
+    """
+
+    score: float
+    explanation: str | None = None
+    usage: Usage | None = None
+    raw: Any = None
+
+    def __post_init__(self) -> None:
+        try:
+            score = float(self.score) if not isinstance(self.score, str | bytes) else math.nan
+        except (TypeError, ValueError, OverflowError):
+            score = math.nan
+        if not 0.0 <= score <= 1.0:
+            raise InvalidScoreError(
+                f"a verifier's score must be a finite number in [0, 1], got {self.score!r}; rescale it in the verifier"
+            )
+        object.__setattr__(self, "score", score)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain form; JSON-ready where `raw` is."""
+        usage = self.usage and self.usage.to_dict()
+        return {"score": self.score, "explanation": self.explanation, "usage": usage, "raw": self.raw}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A candidate that could not be drawn or not be verified: a value, never a score of zero.
+
+    Attributes:
+        stage: Where it went wrong.
+        error: The error's type and message.
+        attempts: How often it was tried, at least 1.
+    """
+
+    stage: Literal["draw", "verify"]
+    error: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The estimated distribution of the verifier's scores: a normal truncated to [0, 1].
+
+    Attributes:
+        mu: Location of the *untruncated* normal; it may lie outside [0, 1].
+        sigma: Scale of the untruncated normal, > 0.
+        method: Name of the estimator.
+        n: Number of scores it rests on.
+        at_bound: True where the estimate sits on a bound of the estimator's parameter space, as it does for
+            saturated or constant scores, whose likelihood has no interior maximum.
+    """
+
+    mu: float
+    sigma: float
+    method: str
+    n: int
+    at_bound: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `Estimate(**data)` reads it. Without what an estimator's own kind of estimate has beside."""
+        return {"mu": self.mu, "sigma": self.sigma, "method": self.method, "n": self.n, "at_bound": self.at_bound}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether to stop and why, or how many candidates to draw next.
+
+    Attributes:
+        stop: True where the search should end.
+        reason: Why it should end, None while it goes on.
+        draw: How many more candidates the rule would like next; None where it has no wish of its own. 0 when stopping.
+        optimal_n: The computed optimal number of candidates in total (the bound's N*), None where no bound was
+            computed or no finite N reaches the target.
+        rule: The rule that spoke.
+        figures: The numbers that were compared.
+    """
+
+    stop: bool = False
+    reason: StopReason | None = None
+    draw: int | None = None
+    optimal_n: int | None = None
+    rule: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        known = self.figures if self.optimal_n is None else {"N*": self.optimal_n, **self.figures}
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in known.items())
+        if self.reason is not None:
+            return f"stop: {self.reason.value}" + (f" ({figures})" if figures else "")
+        wish = "more" if self.draw is None else f"{self.draw} more"
+        return f"draw {wish}" + (f" ({figures})" if figures else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; the reason stands by its name."""
+        return {
+            "stop": self.stop,
+            "reason": self.reason and self.reason.name,
+            "draw": self.draw,
+            "optimal_n": self.optimal_n,
+            "rule": self.rule,
+            "figures": dict(self.figures),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Decision:
+        """Read what `to_dict` wrote."""
+        reason = data["reason"]
+        return cls(**{**data, "reason": None if reason is None else StopReason[reason]})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the session thought after hearing of one candidate.
+
+    Attributes:
+        index: The candidate that was told.
+        score: Its score, None for a failure.
+        estimate: The estimate after it, None where no rule asked for one, as after the end of the search.
+        decision: The decision after it.
+    """
+
+    index: int
+    score: float | None
+    estimate: Estimate | None
+    decision: Decision
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` gives an equal look back."""
+        return {
+            "index": self.index,
+            "score": self.score,
+            "estimate": self.estimate and self.estimate.to_dict(),
+            "decision": self.decision.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Look:
+        """Read what `to_dict` wrote."""
+        return cls(
+            index=data["index"],
+            score=data["score"],
+            estimate=data["estimate"] and Estimate(**data["estimate"]),
+            decision=Decision.from_dict(data["decision"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of a search.
+
+    Attributes:
+        number: From 0.
+        indexes: The candidates that were asked for in it.
+        looks: One for each of them that was told, in the order of arrival.
+    """
+
+    number: int
+    indexes: tuple[int, ...]
+    looks: tuple[Look, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` gives an equal round back."""
+        return {
+            "number": self.number,
+            "indexes": list(self.indexes),
+            "looks": [look.to_dict() for look in self.looks],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Round:
+        """Read what `to_dict` wrote."""
+        return cls(data["number"], tuple(data["indexes"]), tuple(Look.from_dict(look) for look in data["looks"]))

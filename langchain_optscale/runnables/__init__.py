@@ -1,0 +1,1 @@
+"""The entry points that are LangChain runnables: `OptScale`, `ChatOptScale`, batches and structured output."""

@@ -1,0 +1,125 @@
+"""How `ChatOptScale` is called: settings of one call, and streams that know the run which they belong to."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+)
+
+from langchain_optscale.engine.tracing import children_to_be, with_a_run
+from langchain_optscale.runnables._chat_metadata import IdentifiedChatModel, for_this_call
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+    from langchain_core.callbacks import BaseCallbackManager
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import AIMessage, AIMessageChunk
+    from langchain_core.runnables import RunnableConfig
+
+__all__ = ["CalledChatModel", "stream_parent"]
+
+stream_parent: ContextVar[BaseCallbackManager | None] = ContextVar("optscale_parent", default=None)
+"""The run whose stream is being made: LangChain does not tell `_stream` which it is."""
+
+
+class CalledChatModel(IdentifiedChatModel):
+    """The ways to call the model; what it then does is the subclass's."""
+
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """As for any chat model; `config["configurable"]` may change settings for this call."""
+        config = ensure_config(config)
+        return super().invoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """As `invoke`, without blocking the event loop; cancelling it cancels every request that is under way."""
+        config = ensure_config(config)
+        return await super().ainvoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """The chosen message in chunks, once it is chosen; until then, progress comes as custom events."""
+        config = with_a_run(ensure_config(config), get_callback_manager_for_config)
+        chunks = super().stream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        while True:
+            token = stream_parent.set(children_to_be(config))
+            try:
+                chunk = next(chunks, None)
+            finally:
+                stream_parent.reset(token)
+            if chunk is None:
+                return
+            yield chunk
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """As `stream`, without blocking the event loop."""
+        config = with_a_run(ensure_config(config), get_async_callback_manager_for_config)
+        chunks = super().astream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as chunks:
+            while True:
+                token = stream_parent.set(children_to_be(config))
+                try:
+                    chunk = await anext(chunks, None)
+                finally:
+                    stream_parent.reset(token)
+                if chunk is None:
+                    return
+                yield chunk
+
+    def stream_events(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """As for any chat model, in every version of LangChain's events."""
+        # Version 3 does not pass through `invoke`, so the settings of the call are read here.
+        call = for_this_call(ensure_config(config)) if version == "v3" else {}
+        return super().stream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
+
+    def astream_events(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        **kwargs: Any,
+    ) -> Any:
+        """As for any chat model, in every version of LangChain's events."""
+        call = for_this_call(ensure_config(config)) if version == "v3" else {}
+        return super().astream_events(input, config, version=cast("Any", version), **{**call, **kwargs})

@@ -1,0 +1,190 @@
+"""What LangChain asks about a chat model apart from calling it.
+
+Who it is in traces, in caches and in serialised form, and how long a text is for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.load import dumpd, dumps, loads
+from langchain_core.runnables.configurable import RunnableConfigurableFields
+from pydantic import Field
+
+from langchain_optscale.engine.serialisation import NoJSONForm, identity, to_spec
+from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.policy import policy_name, unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.language_models import LangSmithParams, ModelProfile
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import RunnableConfig
+
+__all__ = ["CALL", "IdentifiedChatModel", "for_this_call"]
+
+# The keyword argument that carries what a call changes; see `ChatOptScale.invoke`.
+CALL = "optscale_call"
+# What every LangChain chat model takes; handed to the policy with each draw.
+_STANDARD = ("temperature", "max_tokens", "timeout", "stop")
+
+
+class IdentifiedChatModel(SearchSettings, BaseChatModel):
+    """The settings of a chat model that searches, and all that follows from them alone."""
+
+    temperature: float | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    timeout: float | None = Field(default=None, gt=0)
+    stop: list[str] | None = None
+    streaming: bool = False
+
+    def configurable_fields(self, **kwargs: Any) -> Any:
+        """As for any Runnable: name fields that `config["configurable"]` may change, under names of your own.
+
+        The settings of a search need no such preparation, see `SearchSettings`.
+        """
+        return _ConfiguredModel(default=self, fields=cast("Any", super().configurable_fields(**kwargs)).fields)
+
+    def standard(self) -> dict[str, Any]:
+        """The standard settings of chat models that are set, as keyword arguments of the policy."""
+        return {name: value for name in _STANDARD if (value := getattr(self, name)) not in (None, [])}
+
+    @property
+    def _llm_type(self) -> str:
+        return "optscale"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        model, bound, _ = unwrap(self.policy)
+        about = {
+            "policy": model.asdict() if model else self.policy.get_name(),
+            **({"policy_kwargs": bound} if bound else {}),
+        }
+        for name in sorted(self.model_fields_set & _own_fields() - {"policy"}):
+            value = getattr(self, name)
+            try:
+                about[name] = dumpd(to_spec(value))
+            except NoJSONForm:
+                about[name] = repr(value)
+        return about
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        model, _, _ = unwrap(self.policy)
+        return model.profile if model else None
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The tokens of a text as the policy counts them, so that `trim_messages(token_counter=model)` is right."""
+        counter = self._counter()
+        return super().get_token_ids(text) if counter is None else counter.get_token_ids(text)
+
+    def get_num_tokens(self, text: str) -> int:
+        """How many tokens a text has for the policy."""
+        counter = self._counter()
+        return super().get_num_tokens(text) if counter is None else counter.get_num_tokens(text)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None, **kwargs: Any
+    ) -> int:
+        """How many tokens a conversation has for the policy; arguments beyond LangChain's own are the policy's."""
+        counter = self._counter()
+        if counter is None:
+            return super().get_num_tokens_from_messages(messages, tools, **kwargs)
+        return counter.get_num_tokens_from_messages(messages, **({"tools": tools} if tools else {}), **kwargs)
+
+    def _counter(self) -> BaseChatModel | None:
+        """The chat model that counts tokens; None where there is none, or this model has a tokenizer of its own."""
+        return None if self.custom_get_token_ids is not None else unwrap(self.policy)[0]
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
+        params["ls_provider"] = "optscale"
+        params["ls_model_name"] = str(kwargs.get("model") or f"optscale/{policy_name(self.policy)}")
+        settings = self.for_call(kwargs.get(CALL, {}).get("settings", {}))
+        return cast("LangSmithParams", {**params, **settings_metadata(settings)})
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """What tells this model from another in a cache: everything that is set, however it was set."""
+        parts = {name: identity(getattr(self, name)) for name in self.model_fields_set & _own_fields()}
+        call = {key: value for key, value in kwargs.items() if key != "stream"}
+        return str([self._llm_type, sorted(parts.items()), sorted(call.items()), stop])
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Yes, where its parts are: see `to_json`."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """The start of the serialised name, which does not change when the class moves to another module."""
+        return ["langchain_optscale"]
+
+    def to_json(self) -> Any:
+        """The form that LangChain's `dumpd` and `load` use, with secrets named and not told.
+
+        Returns:
+            A constructor, where every part has such a form; else LangChain's mark for what has none. Functions have
+            none, neither as a verifier nor elsewhere.
+        """
+        given = self.model_fields_set & type(self).model_fields.keys()
+        try:
+            kwargs = {
+                name: to_spec(getattr(self, name))
+                for name in type(self).model_fields
+                if name in given and not type(self).model_fields[name].exclude
+            }
+        except NoJSONForm:
+            return self.to_json_not_implemented()
+        return {"lc": 1, "type": "constructor", "id": self.lc_id(), "kwargs": kwargs}
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """By its serialised form, so that no secret is in a pickle; the process that reads it needs them itself.
+
+        Raises:
+            SettingsError: A part has no serialised form.
+        """
+        try:
+            for name in self.model_fields_set & _own_fields():
+                to_spec(getattr(self, name))
+        except NoJSONForm as error:
+            raise SettingsError(
+                f"this ChatOptScale cannot be sent to another process: {error}; build the model there, for instance in "
+                "the initializer of the process pool"
+            ) from None
+        return _revive, (dumps(self),)
+
+
+class _ConfiguredModel(RunnableConfigurableFields):  # type: ignore[type-arg]  # pydantic would build [Any, Any] anew
+    """Makes the model of a call from what is set, where LangChain would set every default too.
+
+    A default that is set counts as given, and contradicts others that are given.
+    """
+
+    def _prepare(self, config: RunnableConfig | None = None) -> tuple[Any, RunnableConfig]:
+        given = self.default.model_copy()
+        for name in type(given).model_fields.keys() - given.model_fields_set:
+            given.__dict__.pop(name, None)
+        fields: Any = RunnableConfigurableFields.model_construct(default=given, fields=self.fields)
+        prepared, config = fields._prepare(config)  # noqa: SLF001 - the one place where LangChain makes the model
+        return (self.default if prepared is given else prepared), config
+
+
+def _revive(text: str) -> IdentifiedChatModel:
+    model = loads(text, allowed_objects="all", valid_namespaces=["langchain_optscale"], secrets_from_env=True)
+    return cast("IdentifiedChatModel", model)
+
+
+def _own_fields() -> frozenset[str]:
+    return frozenset({*SearchSettings.model_fields, *_STANDARD, "output_version"})
+
+
+def for_this_call(config: RunnableConfig) -> dict[str, Any]:
+    """What `BaseChatModel` does not hand on from a call's config, as one keyword argument, hence in the cache key."""
+    call: dict[str, Any] = {}
+    if changes := settings_in(config):
+        call["settings"] = changes
+    if config.get("max_concurrency"):
+        call["max_concurrency"] = config["max_concurrency"]
+    return {CALL: call} if call else {}

@@ -1,0 +1,207 @@
+"""Many questions at once, with bounded memory: so many are under way at a time, the next begins when one has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+)
+
+from langchain_optscale.engine.executor import in_thread
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.limits import SharedLimit, at_once
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+
+    from langchain_core.runnables import RunnableConfig
+
+__all__ = ["Batch", "Configs", "aas_completed", "as_completed"]
+
+_Input = TypeVar("_Input")
+_Output = TypeVar("_Output")
+Configs: TypeAlias = "RunnableConfig | Sequence[RunnableConfig] | None"
+
+# Where the caller sets no limit: enough to keep a server busy, few enough to keep the memory small.
+_QUESTIONS_AT_ONCE = 16
+
+
+class Batch:
+    """What the questions of one batch have in common.
+
+    Args:
+        inputs: The questions; read one by one as they are needed, so that they may be a generator.
+        configs: One config for all of them, or one for each. The "max_concurrency" of the first limits the requests
+            under way at once over all questions, and the questions under way with it; without it 16 questions are.
+
+    Attributes:
+        at_once: Questions under way at once.
+        line: What the requests of all questions wait for; None without a limit.
+        ended: Set when nobody wants the rest any more.
+
+    Raises:
+        SettingsError: There is not one config for each input.
+    """
+
+    def __init__(self, inputs: Iterable[Any], configs: Configs) -> None:
+        self._total = len(inputs) if isinstance(inputs, Sequence) else None
+        self._each = list(configs) if isinstance(configs, Sequence) else None
+        if self._each is not None and len(self._each) != self._total:
+            raise SettingsError(f"a batch needs one config, or one for each input, got {len(self._each)}")
+        self._shared = ensure_config(None if isinstance(configs, Sequence) else configs)
+        first = self._each[0] if self._each else self._shared
+        limit = at_once(first)
+        self.at_once = limit or _QUESTIONS_AT_ONCE
+        self.line = SharedLimit(limit) if limit else None
+        self.ended = threading.Event()
+        self._wakes: dict[int, Callable[[], None]] = {}
+        self._lock = threading.Lock()
+        self._began = time.perf_counter()
+        self._done = self._failed = 0
+
+    def config(self, index: int) -> RunnableConfig:
+        """The config of one question."""
+        config: RunnableConfig = {**(self._each[index] if self._each is not None else self._shared)}
+        if self._each is None and index:
+            config.pop("run_id", None)  # one run cannot stand for several questions
+        return config
+
+    def end(self) -> None:
+        """Nobody wants the rest any more: no thread begins another request, and the searches under way end."""
+        self.ended.set()
+        with self._lock:
+            wakes = list(self._wakes.values())
+        for wake in wakes:
+            wake()
+
+    @contextlib.contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Within the block, `wake` is called when the batch ends; look at `ended` after entering it."""
+        with self._lock:
+            self._wakes[id(wake)] = wake
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._wakes[id(wake)]
+
+    def count(self, index: int, outcome: object) -> dict[str, Any]:
+        """Count a question that has ended, and say how far the batch is.
+
+        Returns:
+            `index` of the question, `done` and `failed` questions so far, `total` (None where it is not known
+            beforehand) and `elapsed_s` since the batch began; the data of the event "optscale:progress".
+        """
+        self._done += 1
+        self._failed += isinstance(outcome, Exception)
+        return {
+            "index": index,
+            "done": self._done,
+            "failed": self._failed,
+            "total": self._total,
+            "elapsed_s": time.perf_counter() - self._began,
+        }
+
+
+def as_completed(
+    batch: Batch,
+    inputs: Iterable[_Input],
+    ask: Callable[[_Input, RunnableConfig], _Output],
+    *,
+    return_exceptions: bool,
+) -> Iterator[tuple[int, _Output | Exception]]:
+    """Ask each question in a thread; gives index and outcome of each as it ends.
+
+    Leaving the iteration begins nothing more, and ends the searches under way; a request that does not stream ends by
+    itself, unheard.
+    """
+    finished: queue.SimpleQueue[tuple[int, _Output | BaseException]] = queue.SimpleQueue()
+    waiting = enumerate(inputs)
+    running, more = 0, True
+
+    def work(index: int, value: _Input) -> None:
+        try:
+            finished.put((index, ask(value, batch.config(index))))
+        except BaseException as error:  # noqa: BLE001 - handed to the caller: in a thread nobody else would hear of it
+            finished.put((index, error))
+
+    try:
+        while True:
+            while more and running < batch.at_once:
+                item = next(waiting, None)
+                more = item is not None
+                if item is not None:
+                    in_thread(lambda item=item: work(*item))  # type: ignore[misc]
+                    running += 1
+            if not running:
+                return
+            index, outcome = finished.get()
+            running -= 1
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                raise outcome  # such as SystemExit: no failure of a question
+            progress = batch.count(index, outcome)
+            get_callback_manager_for_config(batch.config(index)).on_custom_event("optscale:progress", progress)
+            if isinstance(outcome, Exception) and not return_exceptions:
+                raise outcome
+            yield index, outcome
+    finally:
+        batch.end()
+
+
+async def aas_completed(
+    batch: Batch,
+    inputs: Iterable[_Input],
+    ask: Callable[[_Input, RunnableConfig], Awaitable[_Output]],
+    *,
+    return_exceptions: bool,
+) -> AsyncGenerator[tuple[int, _Output | Exception], None]:
+    """As `as_completed`, with tasks; leaving the iteration cancels what is under way."""
+    finished: asyncio.Queue[asyncio.Task[_Output]] = asyncio.Queue()
+    waiting = enumerate(inputs)
+    running: dict[asyncio.Task[_Output], int] = {}
+    more = True
+
+    async def work(index: int, value: _Input) -> _Output:
+        return await ask(value, batch.config(index))
+
+    def outcome_of(task: asyncio.Task[_Output]) -> _Output | Exception:
+        # A library below may cancel the task by itself; to the batch that is a failure like any other.
+        error = TimeoutError("cancelled from within") if task.cancelled() else task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(error, Exception):
+            raise error
+        return error
+
+    try:
+        while True:
+            while more and len(running) < batch.at_once:
+                item = next(waiting, None)
+                more = item is not None
+                if item is not None:
+                    task = asyncio.create_task(work(*item))
+                    running[task] = item[0]
+                    task.add_done_callback(finished.put_nowait)
+            if not running:
+                return
+            task = await finished.get()
+            index, outcome = running.pop(task), outcome_of(task)
+            progress = batch.count(index, outcome)
+            callbacks = get_async_callback_manager_for_config(batch.config(index))
+            await callbacks.on_custom_event("optscale:progress", progress)
+            if isinstance(outcome, Exception) and not return_exceptions:
+                raise outcome
+            yield index, outcome
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

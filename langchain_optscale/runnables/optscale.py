@@ -1,0 +1,189 @@
+"""`OptScale`: adaptive best-of-N as a Runnable that returns the whole record."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.runnables import RunnableConfig, RunnableSerializable
+from pydantic import ConfigDict
+
+from langchain_optscale.engine.drivers import arun_search, run_search
+from langchain_optscale.engine.result import OptScaleResult, result_metadata
+from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata
+from langchain_optscale.engine.tracing import note
+from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.runnables.batch import Batch, aas_completed, as_completed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Iterator
+
+    from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+
+    from langchain_optscale.runnables.batch import Configs
+
+__all__ = ["OptScale"]
+
+
+class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScaleResult]):
+    """Draws candidates until the computed optimal N, and returns the best with everything that led to it.
+
+    Takes the settings of `SearchSettings` as keyword arguments. Any of them but the models can be changed for one
+    call: `invoke(question, {"configurable": {"max_samples": 4}})`.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4", "I do not know"])
+        >>> search = OptScale(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
+        >>> result = search.invoke("What is 2 + 2?")
+        >>> result.text, result.score, result.stop_reason.name
+        ('3 + 1 is 4', 1.0, 'TARGET_REACHED')
+    """
+
+    # LangChain's own base classes would ignore a misspelt setting.
+    model_config = ConfigDict(extra="forbid")
+
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> OptScaleResult:
+        """Search for the best answer.
+
+        Args:
+            input: A question, a prompt value or a list of messages.
+            config: As for any Runnable; "configurable" may change settings, "max_concurrency" limits what is under
+                way at once.
+            **kwargs: Passed on to the policy.
+
+        Raises:
+            AllCandidatesFailed: No candidate could be scored.
+            SettingsError: The input or a setting cannot be used.
+        """
+        return self._invoke(input, config, kwargs)
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> OptScaleResult:
+        """As `invoke`, without blocking the event loop; cancelling it cancels every request that is under way."""
+        return await self._ainvoke(input, config, kwargs)
+
+    def batch(
+        self,
+        inputs: Iterable[LanguageModelInput],
+        config: Configs = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[OptScaleResult]:
+        """Search for the best answer to each question.
+
+        Args:
+            inputs: The questions.
+            config: One for all, or one for each. "max_concurrency" limits the requests under way at once over all
+                questions, and with them the questions; without it 16 questions are under way at once. Callbacks get
+                the event "optscale:progress" after every question: `index`, `done`, `failed`, `total`, `elapsed_s`.
+            return_exceptions: Put what went wrong with a question in its place, instead of raising the first.
+            **kwargs: Passed on to the policy.
+
+        Returns:
+            The results in the order of `inputs`.
+        """
+        completed = self.batch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        return _in_order(dict(completed))
+
+    async def abatch(
+        self,
+        inputs: Iterable[LanguageModelInput],
+        config: Configs = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[OptScaleResult]:
+        """As `batch`, without blocking the event loop; cancelling it cancels every request that is under way."""
+        completed = self.abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        async with aclosing(completed):
+            return _in_order({index: outcome async for index, outcome in completed})
+
+    def batch_as_completed(  # type: ignore[override]  # one signature for what LangChain overloads
+        self,
+        inputs: Iterable[LanguageModelInput],
+        config: Configs = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[int, OptScaleResult | Exception]]:
+        """As `batch`, but gives each result as soon as it is there, with the index of its question.
+
+        The questions are read as they are needed and no result is kept, so that the memory does not grow with their
+        number. Leaving the iteration begins nothing more.
+        """
+        batch = Batch(inputs, config)
+
+        def ask(question: LanguageModelInput, config: RunnableConfig) -> OptScaleResult:
+            return self._invoke(question, config, kwargs, batch)
+
+        return as_completed(batch, inputs, ask, return_exceptions=return_exceptions)
+
+    def abatch_as_completed(  # type: ignore[override]  # one signature for what LangChain overloads
+        self,
+        inputs: Iterable[LanguageModelInput],
+        config: Configs = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> AsyncGenerator[tuple[int, OptScaleResult | Exception], None]:
+        """As `batch_as_completed`, without blocking the event loop; closing it cancels every request under way."""
+        batch = Batch(inputs, config)
+
+        async def ask(question: LanguageModelInput, config: RunnableConfig) -> OptScaleResult:
+            return await self._ainvoke(question, config, kwargs, batch)
+
+        return aas_completed(batch, inputs, ask, return_exceptions=return_exceptions)
+
+    def _invoke(
+        self,
+        question: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        batch: Batch | None = None,
+    ) -> OptScaleResult:
+        prompt = to_prompt(question)
+
+        def search(_: object, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> OptScaleResult:
+            settings = self.for_call(settings_in(config))
+            note(run_manager.handlers, run_manager.run_id, settings_metadata(settings))
+            result = run_search(settings, prompt, config, kwargs, batch)
+            note(run_manager.handlers, run_manager.run_id, result_metadata(result))
+            return result
+
+        return self._call_with_config(search, question, config)
+
+    async def _ainvoke(
+        self,
+        question: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        batch: Batch | None = None,
+    ) -> OptScaleResult:
+        prompt = to_prompt(question)
+
+        async def search(
+            _: object, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+        ) -> OptScaleResult:
+            settings = self.for_call(settings_in(config))
+            note(run_manager.handlers, run_manager.run_id, settings_metadata(settings))
+            result = await arun_search(settings, prompt, config, kwargs, batch)
+            note(run_manager.handlers, run_manager.run_id, result_metadata(result))
+            return result
+
+        return await self._acall_with_config(search, question, config)
+
+
+def _in_order(outcomes: dict[int, OptScaleResult | Exception]) -> list[OptScaleResult]:
+    return [outcomes[index] for index in sorted(outcomes)]  # type: ignore[misc]  # exceptions only if asked for

@@ -1,0 +1,287 @@
+"""`FittedStopping`: the stopping time learned from recorded candidates.
+
+    rule = FittedStopping.fit(read_pool("pool.jsonl"), samples=4)
+    rule.save("rule.npz")
+    model = ChatOptScale(policy=policy, verifier=verifier, extract="number", stopping=FittedStopping.load("rule.npz"))
+
+For every number of candidates the rule holds a regression of what going on was worth on recorded questions, its price
+taken off (`_backward` has the equations; Longstaff and Schwartz 2001), and stops where that is not positive.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_optscale.answers.evidence import EvidenceVote
+from langchain_optscale.answers.selection import SELECTIONS
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.types import Decision, StopReason
+from langchain_optscale.stopping.base import Rule
+from langchain_optscale.stopping.learned.costs import CandidatePrice
+from langchain_optscale.stopping.learned.prefix import (
+    ANSWER_FEATURES,
+    SCORE_FEATURES,
+    answer_features,
+    leading,
+    score_features,
+    selection_of,
+)
+from langchain_optscale.stopping.learned.rule_file import read_rule, write_rule
+from langchain_optscale.stopping.learned.stage import Stage
+from langchain_optscale.stopping.presets import optscale
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from langchain_optscale.stats.calibration import Calibration
+    from langchain_optscale.stopping.base import History
+
+__all__ = ["CandidatePrice", "FittedStopping"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, repr=False)
+class FittedStopping(Rule):
+    """Stops when one more round is not worth its price, as learned from recorded candidates.
+
+    Make one with `fit` or `load`. It values the candidate that `select` would return, so the search must select in the
+    same manner; `OptScale` and `ChatOptScale` take `select` from the rule where they are not told otherwise.
+
+    Where the candidates look unlike all that was fitted, `fallback` decides instead, and the figures of its decision
+    name what lay outside. A rule that would spend about as many candidates as the fallback, and was not better by a
+    standard error on questions left out, leaves every decision to it.
+
+    Attributes:
+        points: Numbers of scores at which it decides, ascending; the last is the cap.
+        stages: One for each point but the last; none where everything is left to the fallback.
+        calibration: Turns a score into the probability of being right; None leaves scores as they are.
+        select: A name of `answers.SELECTIONS`, or an `EvidenceVote` with the same calibration: give it to the search.
+        with_answers: Whether it looks at answers.
+        price: What it was fitted for.
+        labels: "gold" where it learned from what is right, "none" where from what the whole budget would choose.
+        questions: Number of questions it was fitted to.
+        fallback: Decides outside of what was fitted.
+
+    Raises:
+        SettingsError: The parts do not fit together.
+    """
+
+    points: tuple[int, ...]
+    stages: tuple[Stage, ...]
+    calibration: Calibration | None = None
+    select: str | EvidenceVote = "best"
+    with_answers: bool = False
+    price: CandidatePrice = field(default_factory=CandidatePrice)
+    labels: Literal["gold", "none"] = "gold"
+    questions: int = 0
+    fallback: Rule = field(default_factory=optscale)
+
+    def __post_init__(self) -> None:
+        size = len(ANSWER_FEATURES if self.with_answers else SCORE_FEATURES)
+        sound = (
+            len(self.points) >= 2
+            and len(self.stages) in (0, len(self.points) - 1)
+            and self.points[0] >= 1
+            and all(a < b for a, b in pairwise(self.points))
+            and all(len(stage.linear) == size for stage in self.stages)
+            and (self.select in SELECTIONS or self.select == EvidenceVote(self.calibration))
+            and isinstance(self.fallback, Rule)
+        )
+        if not sound:
+            raise SettingsError("a fitted rule needs ascending decision points with a stage for each but the last")
+
+    def __repr__(self) -> str:
+        prices = {name: getattr(self.price, name) for name in ("sample", "token", "second")}
+        price = ", ".join(f"{name}={value:g}" for name, value in prices.items() if value)
+        return (
+            f"FittedStopping(<{self.questions} questions>, max_samples={self.points[-1]}, select={self._select!r}, "
+            f"{price or 'free'}{', as untrained' if self.defers else ''})"
+        )
+
+    @classmethod
+    def fit(
+        cls,
+        pool: Iterable[Any],
+        *,
+        price: float | CandidatePrice | None = None,
+        samples: float | None = None,
+        labels: Literal["gold", "none"] = "gold",
+        max_samples: int | None = None,
+        select: str | None = None,
+        first_round: int = 1,
+        round_size: int = 1,
+        orders: int | None = None,
+        seed: int = 0,
+        fallback: Rule | None = None,
+    ) -> FittedStopping:
+        """Learn when to stop from recorded candidates.
+
+        Args:
+            pool: Questions with recorded samples, such as `evaluation.pools.read_pool` reads: every sample has a score.
+            price: What a candidate is worth, in units of accuracy; a number is `CandidatePrice(sample=...)`.
+            samples: Or the mean number of candidates to spend: the price that spends it is found by cross-validation.
+                With neither, the highest price at which cross-validated accuracy is not below best-of-N at the cap;
+                without labels, agreement with the whole budget's choice stands for accuracy.
+            labels: "gold" learns from what is right; "none" from what the whole recorded budget would choose by vote,
+                or by score where there are no answers.
+            max_samples: The cap; None takes the fewest samples of a question.
+            select: What the search will return: "best", "vote", "weighted_vote", "posterior", or "evidence", the
+                `EvidenceVote` of calibrated scores. None takes "evidence" where samples have answers, else "best".
+            first_round: The first decision point.
+            round_size: Candidates between two decision points: rounds of k decide k times less often, and are k times
+                faster where a round is drawn at once.
+            orders: Random orders of each question's samples; None takes 12, and fewer of more than 400 questions.
+            seed: Of the orders.
+            fallback: Decides outside of what was fitted, and everywhere if it does as well for as many candidates; None
+                takes `optscale()` with this cap.
+
+        Returns:
+            The rule.
+
+        Raises:
+            SettingsError: There are too few questions, the data carry no signal about when to stop, a number is out of
+                range, or the pool lacks what is needed.
+        """
+        goal = {"price": price, "samples": samples}
+        return cls.fit_many(
+            pool,
+            [goal],
+            fallback=fallback,
+            labels=labels,
+            max_samples=max_samples,
+            select=select,
+            first_round=first_round,
+            round_size=round_size,
+            orders=orders,
+            seed=seed,
+        )[0]
+
+    @classmethod
+    def fit_many(
+        cls, pool: Iterable[Any], goals: Sequence[Mapping[str, Any]], *, fallback: Rule | None = None, **settings: Any
+    ) -> list[FittedStopping]:
+        """Rules for several goals, such as a frontier of prices, for little more work than one.
+
+        Args:
+            pool: As in `fit`; so are `fallback`, `settings` and what is raised.
+            goals: Of each rule `price` or `samples`, or neither.
+            fallback: Decides outside of what was fitted.
+            **settings: The others of `fit`.
+        """
+        from langchain_optscale.stopping.learned.fitting import Fitting, Plan
+
+        fitting = Fitting(tuple(pool), Plan(**{**settings, **goals[0]}))
+        return [cls(**fitting.fields(goal.get("price"), goal.get("samples"), fallback)) for goal in goals]
+
+    def __call__(self, history: History) -> Decision:
+        n = history.n
+        if self.defers and n < self.points[-1]:
+            return self.fallback(history)
+        place = bisect_right(self.points, n) - 1
+        if place < 0:
+            return self._decision(StopReason.MARGINAL_GAIN, {}, stop=False, draw=self.points[0] - n or None)
+        if place >= len(self.stages):
+            return self._decision(StopReason.MAX_SAMPLES, {"limit": self.points[-1]}, stop=True)
+        if self.points[place] != n and history.pending:
+            # In the middle of a round nothing was fitted; its end will be seen.
+            return self._decision(StopReason.MARGINAL_GAIN, {}, stop=False)
+        numbers = self._features(history.answers, history.scores)
+        outside = self.stages[place].outside(numbers)
+        if outside is not None:
+            decision = self.fallback(history)
+            names = ANSWER_FEATURES if self.with_answers else SCORE_FEATURES
+            figures = {f"outside fitted: {names[outside]}": numbers[outside], **decision.figures}
+            return Decision(decision.stop, decision.reason, decision.draw, decision.optimal_n, decision.rule, figures)
+        gain = self.stages[place].advantage(numbers)
+        ahead = self.points[place + 1] - n
+        return self._decision(StopReason.MARGINAL_GAIN, {"advantage": gain}, stop=gain <= 0.0, draw=ahead)
+
+    @property
+    def defers(self) -> bool:
+        """Whether the fallback did as well for as many candidates, so that it decides."""
+        return not self.stages
+
+    @property
+    def max_samples(self) -> int | None:
+        """The cap that it was fitted for."""
+        return self.points[-1]
+
+    @property
+    def min_samples(self) -> int | None:
+        """The first decision point."""
+        return self.points[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, which `Rule.from_dict` reads."""
+        return {
+            "rule": self._key(),
+            "version": _VERSION,
+            "points": list(self.points),
+            "stages": [stage.to_dict() for stage in self.stages],
+            "calibration": self.calibration and self.calibration.to_dict(),
+            "select": self._select,
+            "with_answers": self.with_answers,
+            "price": asdict(self.price),
+            "labels": self.labels,
+            "questions": self.questions,
+            "fallback": self.fallback.to_dict(),
+        }
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> FittedStopping:
+        """The rule of what `to_dict` wrote."""
+        from langchain_optscale.stats.calibration import Calibration
+
+        given = dict(settings)
+        if given.pop("version", None) != _VERSION:
+            raise InvalidRecordError("the fitted rule was written by another version of this package; fit it again")
+        try:
+            given["points"] = tuple(given["points"])
+            given["stages"] = tuple(Stage.from_dict(stage) for stage in given["stages"])
+            given["calibration"] = given["calibration"] and Calibration.from_dict(given["calibration"])
+            if given["select"] == "evidence":
+                given["select"] = EvidenceVote(given["calibration"])
+            given["price"] = CandidatePrice(**given["price"])
+            return cls(**given)
+        except (KeyError, TypeError, AttributeError, SettingsError) as error:
+            raise InvalidRecordError(f"the fitted rule is damaged: {error!r}") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file: an npz of plain arrays, with the rest as JSON text in it; nothing is pickled.
+
+        Raises:
+            SettingsError: The file cannot be written.
+        """
+        write_rule(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FittedStopping:
+        """Read what `save` wrote.
+
+        Raises:
+            InvalidRecordError: The file is missing, damaged, of another version, or no fitted rule.
+        """
+        data = read_rule(path)
+        try:
+            rule = Rule.from_dict(data)
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
+        if not isinstance(rule, cls):
+            raise InvalidRecordError(f"{path} is no fitted rule")
+        return rule
+
+    @property
+    def _select(self) -> str:
+        return self.select if isinstance(self.select, str) else "evidence"
+
+    def _features(self, answers: Sequence[str | None], scores: Sequence[float]) -> list[float]:
+        known = answers or (None,) * len(scores)
+        calibrated = [score if self.calibration is None else self.calibration(score) for score in scores]
+        if not self.with_answers:
+            return score_features(calibrated)
+        return answer_features(known, calibrated, leading(selection_of(self.select), known, scores, calibrated))

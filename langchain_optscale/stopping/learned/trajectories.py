@@ -1,0 +1,166 @@
+"""Recorded questions as trajectories: what a learned rule sees, what stopping is worth, what going on consumes."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from langchain_optscale.answers.evidence import EvidenceVote
+from langchain_optscale.answers.selection import SELECTIONS
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.stats.calibration import IsotonicCalibration
+from langchain_optscale.stopping.learned.backward import Paths
+from langchain_optscale.stopping.learned.costs import Amounts
+from langchain_optscale.stopping.learned.prefix import answer_features, leading, score_features, selection_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_optscale.stats.calibration import Calibration
+    from langchain_optscale.stopping.learned.backward import FloatArray
+
+__all__ = ["Recording", "in_errors"]
+
+
+class Recording:
+    """Recorded questions, with what returning each of their samples is worth.
+
+    Args:
+        questions: Each with `samples`, every sample with a score.
+        labels: As in `FittedStopping.fit`.
+        select: The same.
+
+    Raises:
+        SettingsError: Right and wrong are asked for and not recorded, or all samples are alike.
+    """
+
+    def __init__(
+        self, questions: tuple[Any, ...], labels: Literal["gold", "none"] = "gold", select: str | None = None
+    ) -> None:
+        samples = [sample for question in questions for sample in question.samples]
+        labelled = labels == "gold" and all(sample.correct is not None for sample in samples)
+        self.questions = questions
+        self.with_answers = any(sample.answer is not None for sample in samples)
+        if labels == "gold" and not labelled and self.with_answers:
+            raise SettingsError("labels='gold' needs a pool that says which samples are right; use labels='none'")
+        self.labelled = labelled
+        self.worths = [self._worths(question) for question in questions]
+        self.calibration = self._calibration(samples) if labelled or self.with_answers else None
+        name = select or ("evidence" if self.with_answers else "best")
+        self.select = EvidenceVote(self.calibration) if name == "evidence" else name
+        self._selection = selection_of(self.select)
+        self._counted = all(sample.tokens is not None for sample in samples)
+
+    def best_of(self, cap: int) -> float | None:
+        """Mean worth of the best score of `cap` samples, over all ways to draw them; None where worths are scores.
+
+        Of S samples in groups of equal scores, b of them above group g, the best of `cap` lies in g with probability
+        (C(S - b, cap) - C(S - b - |g|, cap)) / C(S, cap).
+        """
+        if not (self.labelled or self.with_answers):
+            return None
+        means = []
+        for question, worths in zip(self.questions, self.worths, strict=True):
+            groups: dict[float, list[float]] = {}
+            for sample, worth in zip(question.samples, worths, strict=True):
+                groups.setdefault(sample.score, []).append(worth)
+            left, mean = len(worths), 0.0
+            for score in sorted(groups, reverse=True):
+                group = groups[score]
+                ways = math.comb(left, cap) - math.comb(left - len(group), cap)
+                mean += ways / math.comb(len(worths), cap) * math.fsum(group) / len(group)
+                left -= len(group)
+            means.append(mean)
+        return math.fsum(means) / len(means)
+
+    def signal(self) -> float:
+        """How surely a higher score is worth more than a lower one of the same question, in standard errors.
+
+        Of each question the covariance of score and worth; about a standard normal number where scores tell nothing.
+        """
+        covariances = []
+        for question, worths in zip(self.questions, self.worths, strict=True):
+            scores = np.array([sample.score for sample in question.samples], dtype=np.float64)
+            covariances.append(float((scores - scores.mean()) @ np.array(worths)))
+        return in_errors(np.array(covariances))
+
+    def orders(self, cap: int, orders: int, seed: int) -> Iterator[tuple[int, list[int]]]:
+        """Trajectories: the number of a question, and the places of the samples that are drawn, in random order.
+
+        Args:
+            cap: How many are drawn.
+            orders: For each question.
+            seed: Of the orders.
+        """
+        generator = np.random.default_rng(seed)
+        for group, question in enumerate(self.questions):
+            for _ in range(orders):
+                yield group, generator.permutation(len(question.samples))[:cap].tolist()
+
+    def paths(self, points: tuple[int, ...], orders: int, seed: int) -> tuple[Paths, Amounts]:
+        """Every question in random orders, seen at the decision points.
+
+        Args:
+            points: Numbers of candidates, ascending.
+            orders: For each question.
+            seed: Of the orders.
+        """
+        features, values, groups, tokens = [], [], [], []
+        for group, order in self.orders(points[-1], orders, seed):
+            rows, worths = self._seen(group, order, points)
+            features.append(rows)
+            values.append(worths)
+            groups.append(group)
+            tokens.append([self.questions[group].samples[place].tokens or 0 for place in order])
+        steps = np.tile(np.diff(np.array(points, dtype=np.float64)), (len(groups), 1))
+        amounts = Amounts(steps, None, None)
+        if self._counted:
+            spent = np.array(tokens, dtype=np.float64)
+            parts = [spent[:, low:high] for low, high in pairwise(points)]
+            total = np.stack([part.sum(axis=1) for part in parts], axis=1)
+            amounts = Amounts(steps, total, np.stack([part.max(axis=1) for part in parts], axis=1))
+        return Paths(np.array(features), np.array(values), np.array(groups)), amounts
+
+    def _seen(self, group: int, order: list[int], points: tuple[int, ...]) -> tuple[list[list[float]], list[float]]:
+        """Features and worth at every decision point of one trajectory."""
+        samples, worths = self.questions[group].samples, self.worths[group]
+        answers = [samples[place].answer for place in order]
+        scores = [samples[place].score for place in order]
+        known = scores if self.calibration is None else [self.calibration(score) for score in scores]
+        rows, values = [], []
+        for n in points:
+            leader = leading(self._selection, answers[:n], scores[:n], known[:n])
+            rows.append(
+                answer_features(answers[:n], known[:n], leader) if self.with_answers else score_features(known[:n])
+            )
+            values.append(worths[order[leader]])
+        return rows, values
+
+    def _worths(self, question: Any) -> list[float]:
+        """Of each sample: right or wrong, whether the whole budget's vote agrees with it, or its graded score."""
+        if self.labelled:
+            return [float(bool(sample.correct)) for sample in question.samples]
+        if not self.with_answers:
+            return [float(sample.score) for sample in question.samples]
+        answers = [sample.answer for sample in question.samples]
+        chosen = answers[SELECTIONS["vote"].position(answers, [sample.score for sample in question.samples])]
+        return [float(answer is not None and answer == chosen) for answer in answers]
+
+    def _calibration(self, samples: list[Any]) -> Calibration:
+        labels = [worth > 0.5 for worths in self.worths for worth in worths]
+        if len(set(labels)) < 2:
+            raise SettingsError("all recorded samples are alike, right or wrong: there is nothing to learn from them")
+        return IsotonicCalibration.fit([float(sample.score) for sample in samples], labels)
+
+
+def in_errors(values: FloatArray) -> float:
+    """The mean in its standard errors, 0 where all values are equal.
+
+    Args:
+        values: Shape (Q,), one for each question.
+    """
+    deviation = float(values.std(ddof=1))
+    return float(values.mean()) * math.sqrt(len(values)) / deviation if deviation > 0 else 0.0

@@ -1,0 +1,325 @@
+"""Ask and tell: the one place where scores become decisions.
+
+A session does no input or output, reads no clock and holds no random generator. The caller owns drawing, verifying
+and concurrency: it asks how many candidates to draw, and tells what came of each, in any order, one at a time.
+
+    >>> from langchain_optscale.records.types import Verdict
+    >>> from langchain_optscale.stopping import TargetReached
+    >>> session = Session(TargetReached(0.9), max_samples=8)
+    >>> session.ask()
+    2
+    >>> session.tell(0, Verdict(0.4)).stop, session.tell(1, Verdict(0.95)).stop
+    (False, True)
+    >>> session.ask(), session.best
+    (0, 1)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.types import Decision, Estimate, Failure, Look, Round, Usage, Verdict
+from langchain_optscale.stats.estimators import default_estimator, no_scores, plain
+from langchain_optscale.stopping.base import History, Rule
+from langchain_optscale.stopping.budgets import MaxSamples
+from langchain_optscale.stopping.session_json import counts_of, read_form, session_form, usage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_optscale.stats.estimation import Estimator, ScorePrior
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One search for one question.
+
+    A round is asked for only when nothing is pending, unless it is asked ahead. `tell` may end the session while
+    candidates are pending: the caller then cancels them. What still arrives after the end is kept, and may be the best,
+    but changes no decision.
+
+    Args:
+        stopping: The rule that decides. The cap `max_samples` is enforced beside it.
+        estimator: How the score distribution is estimated from scores. By default `Posterior` where a part of the rule
+            looks ahead, as `Hopeless` and `MarginalGain` do; else maximum likelihood, or maximum a posteriori where a
+            prior is given.
+        prior: What is believed about this question's scores beforehand; handed to the estimator.
+        max_samples: The most candidates that are ever asked for, at least 1.
+        first_round: Candidates in the first round, at least 1; raised to the rule's own `min_samples`.
+        round_size: The most candidates in a later round, at least 1.
+
+    Raises:
+        SettingsError: A number is out of range, or estimator and prior do not fit.
+    """
+
+    def __init__(
+        self,
+        stopping: Rule,
+        *,
+        estimator: Estimator | None = None,
+        prior: ScorePrior | None = None,
+        max_samples: int = 32,
+        first_round: int = 2,
+        round_size: int = 8,
+    ) -> None:
+        for name, value in (("first_round", first_round), ("round_size", round_size)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if not isinstance(stopping, Rule):
+            raise SettingsError(f"stopping must be a rule from langchain_optscale.stopping, got {stopping!r}")
+        if prior is not None and not all(hasattr(prior, name) for name in ("mu", "sigma", "mu_std", "sigma_std")):
+            raise SettingsError(f"prior must have mu, sigma, mu_std and sigma_std, as FixedPrior has, got {prior!r}")
+        self.stopping = stopping
+        self.estimator = estimator or default_estimator(prior, looks_ahead=any(p.looks_ahead for p in stopping.parts()))
+        self.prior = prior
+        self.max_samples = max_samples
+        cap = MaxSamples(max_samples)
+        own = stopping.max_samples
+        # A cap that the rule has already need not be asked for again after every score.
+        self._rule = stopping if own is not None and own <= max_samples else stopping | cap
+        self.first_round = max(first_round, self._rule.min_samples or 1)
+        self.round_size = round_size
+        self._events: list[list[Any]] = []
+        self._rounds: list[tuple[tuple[int, ...], list[Look]]] = []
+        self._round_of: dict[int, int] = {}
+        self._pending: set[int] = set()
+        self._scores: dict[int, float] = {}
+        if estimator is not None or prior is not None:
+            self.estimator((), prior)  # what does not go together says so now, not in mid-search
+        self._known: dict[str, Any] = {
+            "max_samples": max_samples,
+            "estimator": self.estimator,
+            "prior": prior,
+            "sums": no_scores(),
+        }
+        self.history = History(**self._known)
+        self.decision: Decision = self._rule(self.history)
+
+    def ask(self, *, ahead: bool = False) -> int:
+        """How many candidates to draw now; 0 while some are pending, and when the search has ended.
+
+        The new candidates carry the next free indexes: see `pending` and `asked`.
+
+        Args:
+            ahead: Ask also while some are pending, for so many that a round's worth are, so that nobody waits for the
+                last of a round. More candidates may then be under way when the search ends.
+        """
+        early = bool(self._pending)
+        if self.decision.stop or (early and not ahead):
+            return 0
+        # What the last decision wished for may have been asked for since.
+        decision = self._rule(self.history) if early else self.decision
+        wish = math.inf if decision.draw is None else max(0 if early else 1, decision.draw)
+        size = self.round_size if self._rounds else self.first_round
+        count = int(min(size - len(self._pending), wish, self.max_samples - self.history.drawn))
+        if count < 1:
+            return 0
+        self._begin_round(count)
+        self._events.append(["ask", count, "ahead"] if early else ["ask", count])
+        return count
+
+    def adopt(self, count: int) -> None:
+        """Take up a round of `count` candidates that was drawn under other settings, whatever would be asked for now.
+
+        So that a search can go on under a new target or budget with all that it has. The indexes are the next free
+        ones, as in `ask`; the decision is taken, as ever, when they are told.
+
+        Raises:
+            SettingsError: Candidates are pending, or the count is below 1.
+        """
+        if self._pending or count < 1:
+            raise SettingsError(f"a round of {count} cannot be taken up while {sorted(self._pending)} are pending")
+        self._begin_round(count)
+        self._events.append(["adopt", count])
+
+    def _begin_round(self, count: int) -> None:
+        first = len(self._round_of)
+        indexes = tuple(range(first, first + count))
+        self._round_of.update(dict.fromkeys(indexes, len(self._rounds)))
+        self._rounds.append((indexes, []))
+        self._pending.update(indexes)
+        self.history = self._history(pending=len(self._pending))
+
+    def tell(
+        self,
+        index: int,
+        outcome: Verdict | Failure,
+        *,
+        answer: str | None = None,
+        tokens: int = 0,
+        usage: Mapping[str, Usage] | None = None,
+        elapsed_s: float = 0.0,
+    ) -> Decision:
+        """What came of one pending candidate.
+
+        Args:
+            index: One of `pending`.
+            outcome: Its verdict, or why there is none.
+            answer: Its canonical answer, where the task has one.
+            tokens: What drawing and verifying it consumed, beyond what `spend` was told.
+            usage: What it consumed by role, "policy" and "verifier"; in place of `tokens`.
+            elapsed_s: Seconds since the search began.
+
+        Returns:
+            The decision after it; once the session has ended, the decision that ended it.
+
+        Raises:
+            SettingsError: The index is not pending.
+        """
+        if index not in self._pending:
+            state = "has been told already" if index in self._round_of else "was never asked for"
+            raise SettingsError(f"candidate {index} {state}; tell what became of one of {sorted(self._pending)}")
+        self._pending.discard(index)
+        past = self.history
+        score = outcome.score if isinstance(outcome, Verdict) else None
+        spent = {"pending": past.pending - 1, **self._spent(tokens, usage, elapsed_s)}
+        if score is None:
+            self.history = self._history(**spent, failures=past.failures + 1)
+        else:
+            self._scores[index] = score
+            assert past.sums is not None  # noqa: S101 - set when the session began
+            self.history = self._history(
+                **spent,
+                scores=(*past.scores, score),
+                answers=(*past.answers, answer),
+                sums=past.sums.add(score),
+            )
+        if not self.decision.stop:
+            self.decision = self._rule(self.history)
+        estimate = plain(self.history.__dict__.get("estimate"))
+        self._rounds[self._round_of[index]][1].append(Look(index, score, estimate, self.decision))
+        failure = outcome if isinstance(outcome, Failure) else None
+        told = ["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s]
+        self._events.append([*told, counts_of(usage)] if usage else told)
+        return self.decision
+
+    def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
+        """What has been consumed before there is news of a candidate, such as by drawing one that is not verified yet.
+
+        A budget may end the session by it, though not before the first score: what was drawn is then verified first.
+
+        Args:
+            usage: By role, "policy" and "verifier".
+            elapsed_s: Seconds since the search began.
+        """
+        self.history = self._history(**self._spent(0, usage, elapsed_s))
+        if not self.decision.stop and (self.history.n or self._late):
+            self.decision = self._rule(self.history)
+        self._events.append(["spend", counts_of(usage), elapsed_s])
+        return self.decision
+
+    def _spent(self, tokens: int, usage: Mapping[str, Usage] | None, elapsed_s: float) -> dict[str, Any]:
+        past = self.history
+        sums = dict(past.usage)
+        for role, consumed in (usage or {}).items():
+            sums[role] = sums.get(role, Usage()) + consumed
+            tokens += consumed.total_tokens
+        return {"tokens": past.tokens + tokens, "usage": sums, "elapsed_s": max(past.elapsed_s, elapsed_s)}
+
+    def tick(self, elapsed_s: float) -> Decision:
+        """Let time pass without news of a candidate: a deadline may end the search.
+
+        Args:
+            elapsed_s: Seconds since the search began.
+        """
+        if not self.decision.stop and elapsed_s > self.history.elapsed_s:
+            self.history = self._history(elapsed_s=elapsed_s)
+            if self._late:  # else a budget might end the session before the first score
+                self.decision = self._rule(self.history)
+            self._events.append(["tick", elapsed_s])
+        return self.decision
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Indexes of the candidates that were asked for and not told yet, ascending."""
+        return tuple(sorted(self._pending))
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """Indexes of the candidates that were asked for last, ascending."""
+        return self._rounds[-1][0] if self._rounds else ()
+
+    @property
+    def scores(self) -> Mapping[int, float]:
+        """Score by candidate index, in order of arrival."""
+        return dict(self._scores)
+
+    @property
+    def best(self) -> int | None:
+        """Index of the candidate with the highest score, the earliest of equals; None before the first score."""
+        return max(self._scores, key=lambda index: (self._scores[index], -index), default=None)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The estimated distribution of all scores told so far."""
+        return self.history.estimate
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """The rounds so far, each with what was thought after every candidate of it that was told."""
+        return tuple(Round(number, indexes, tuple(looks)) for number, (indexes, looks) in enumerate(self._rounds))
+
+    def round_of(self, index: int) -> int:
+        """The number of the round in which a candidate was asked for, from 0."""
+        return self._round_of[index]
+
+    @property
+    def next_deadline(self) -> float | None:
+        """The next moment, in elapsed seconds, at which `tick` should be called; None where no rule waits for one."""
+        return next((moment for moment in self._rule.deadlines if moment > self.history.elapsed_s), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: settings and events. `from_dict` replays the events, hence reaches the same decisions.
+
+        Raises:
+            InvalidRecordError: The prior or the estimator is not one of this package, so that it has no JSON form.
+        """
+        names = ("stopping", "estimator", "prior", "max_samples", "first_round", "round_size")
+        return session_form({name: getattr(self, name) for name in names}, self._events)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Session:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: The data is not a session, of a later version, or damaged.
+        """
+        settings, events = read_form(data)
+        try:
+            session = cls(**settings)
+            for kind, *values in events:
+                session._replay(kind, values)
+        except (KeyError, TypeError, ValueError, SettingsError) as error:
+            raise InvalidRecordError(f"the session cannot be read: {error}") from error
+        return session
+
+    def _replay(self, kind: str, values: list[Any]) -> None:
+        """Take one recorded event again."""
+        if kind == "ask":
+            if self.ask(ahead="ahead" in values) != values[0]:
+                raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
+        elif kind == "adopt":
+            self.adopt(values[0])
+        elif kind == "tell":
+            index, score, failure, answer, tokens, elapsed_s, *usage = values
+            outcome = Failure(**failure) if score is None else Verdict(score)
+            spent = usage_of(usage[0]) if usage else None
+            self.tell(index, outcome, answer=answer, tokens=tokens, usage=spent, elapsed_s=elapsed_s)
+        elif kind == "spend":
+            self.spend(usage_of(values[0]), values[1])
+        elif kind == "tick":
+            self.tick(values[0])
+        else:
+            raise InvalidRecordError(f"unknown event {kind!r}")
+
+    @property
+    def _late(self) -> bool:
+        return any(moment <= self.history.elapsed_s for moment in self._rule.deadlines)
+
+    def _history(self, **changes: Any) -> History:
+        self._known.update(changes)
+        return History(**self._known)

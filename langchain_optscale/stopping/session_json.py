@@ -1,0 +1,82 @@
+"""The JSON-ready form of a session: its settings, and the events that it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.types import Usage
+from langchain_optscale.stats.estimators import known_estimators
+from langchain_optscale.stats.priors import prior_from_dict, prior_to_dict
+from langchain_optscale.stopping import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["counts_of", "read_form", "session_form", "usage_of"]
+
+_FORMAT = "langchain-optscale/session"
+_VERSION = 1
+
+
+def session_form(settings: Mapping[str, Any], events: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """A session's arguments by name and what it was told, JSON-ready.
+
+    Raises:
+        InvalidRecordError: The prior or the estimator is not one of this package, so that it has no JSON form.
+    """
+    estimator, prior = settings["estimator"], settings["prior"]
+    if type(estimator).__name__ not in known_estimators():
+        raise InvalidRecordError(
+            f"estimator {estimator!r} has no JSON form; use one of {', '.join(known_estimators())}"
+        )
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        **settings,
+        "stopping": settings["stopping"].to_dict(),
+        "estimator": {"estimator": type(estimator).__name__, **asdict(estimator)},
+        "prior": None if prior is None else prior_to_dict(prior),
+        "events": [list(event) for event in events],
+    }
+
+
+def read_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
+    """A session's arguments and its events, from what `session_form` wrote.
+
+    Raises:
+        InvalidRecordError: The data is not a session, of a later version, or damaged.
+    """
+    if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+        raise InvalidRecordError(f"not a session of format {_FORMAT!r}, version {_VERSION}")
+    try:
+        given: dict[str, Any] = {}
+        for key, value in data["estimator"].items():
+            given[key] = tuple(value) if isinstance(value, list) else value
+        settings = {
+            "stopping": Rule.from_dict(data["stopping"]),
+            "estimator": known_estimators()[given.pop("estimator")](**given),
+            "prior": data["prior"] and prior_from_dict(data["prior"]),
+            "max_samples": data["max_samples"],
+            "first_round": data["first_round"],
+            "round_size": data["round_size"],
+        }
+        return settings, data["events"]
+    except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as error:
+        raise InvalidRecordError(f"the session cannot be read: {error}") from error
+
+
+def counts_of(usage: Mapping[str, Usage] | None) -> dict[str, list[Any]]:
+    """Usage by role as lists: tokens in and out, requests, and kinds of tokens where a server told them."""
+    return {role: _counts(consumed) for role, consumed in (usage or {}).items()}
+
+
+def _counts(usage: Usage) -> list[Any]:
+    details = [dict(usage.input_token_details), dict(usage.output_token_details)]
+    return [usage.input_tokens, usage.output_tokens, usage.requests, *(details if any(details) else ())]
+
+
+def usage_of(counts: Mapping[str, list[Any]]) -> dict[str, Usage]:
+    """Read what `counts_of` wrote."""
+    return {role: Usage(*numbers) for role, numbers in counts.items()}

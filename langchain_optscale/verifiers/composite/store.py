@@ -1,0 +1,140 @@
+"""Where cached verdicts are kept: any LangChain cache, or a small SQLite file. JSON, never pickle."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
+from langchain_core.outputs import Generation
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.types import Verdict
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["SQLiteStore", "VerdictStore"]
+
+_logger = logging.getLogger(__name__)
+_BUSY_TIMEOUT_S = 5.0
+
+
+class SQLiteStore(BaseCache):
+    """A LangChain cache in one SQLite file, for verdicts; several threads and several processes may share it.
+
+    It is LangChain's interface, so that any other cache can take its place. What it holds is text.
+
+    Args:
+        path: The file; it is created where it is missing.
+
+    Raises:
+        SettingsError: It cannot be opened, or is no SQLite file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            with self._connection:
+                self._connection.execute(
+                    "CREATE TABLE IF NOT EXISTS verdicts "
+                    "(key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"
+                )
+        except sqlite3.Error as error:
+            raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"SQLiteStore({str(self.path)!r})"
+
+    def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """What is kept under both strings, None where nothing is."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT value FROM verdicts WHERE key = ? AND verifier = ?", (prompt, llm_string)
+            ).fetchone()
+        return None if row is None else [Generation(text=row[0])]
+
+    def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """Keep the first generation's text."""
+        with self._lock, self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?)", (prompt, llm_string, return_val[0].text)
+            )
+
+    def clear(self, **kwargs: Any) -> None:
+        """Forget everything."""
+        with self._lock, self._connection:
+            self._connection.execute("DELETE FROM verdicts")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+
+class VerdictStore:
+    """Verdicts in a LangChain cache. What goes wrong there is logged, and costs a verification but fails none.
+
+    Args:
+        cache: Where to.
+        identity: What makes the verdicts of this verifier different from those of others in the same cache.
+    """
+
+    def __init__(self, cache: BaseCache, identity: str) -> None:
+        self.cache = cache
+        self.identity = identity
+
+    def get(self, key: str) -> Verdict | None:
+        """The verdict that is kept, None where there is none or a damaged one."""
+        try:
+            return _from_generations(self.cache.lookup(key, self.identity))
+        except Exception as error:  # noqa: BLE001 - a cache is no reason to fail
+            self._failed("read", error)
+            return None
+
+    async def aget(self, key: str) -> Verdict | None:
+        """As `get`, without blocking the event loop."""
+        try:
+            return _from_generations(await self.cache.alookup(key, self.identity))
+        except Exception as error:  # noqa: BLE001 - a cache is no reason to fail
+            self._failed("read", error)
+            return None
+
+    def put(self, key: str, verdict: Verdict) -> None:
+        """Keep a verdict."""
+        try:
+            self.cache.update(key, self.identity, [Generation(text=_to_json(verdict))])
+        except Exception as error:  # noqa: BLE001 - a cache is no reason to fail
+            self._failed("written", error)
+
+    async def aput(self, key: str, verdict: Verdict) -> None:
+        """As `put`, without blocking the event loop."""
+        try:
+            await self.cache.aupdate(key, self.identity, [Generation(text=_to_json(verdict))])
+        except Exception as error:  # noqa: BLE001 - a cache is no reason to fail
+            self._failed("written", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        _logger.warning("a cached verdict could not be %s: %s: %s", what, type(error).__name__, error)
+
+
+def _to_json(verdict: Verdict) -> str:
+    content = {"score": verdict.score, "explanation": verdict.explanation, "raw": verdict.raw}
+    try:
+        return json.dumps(content, allow_nan=False)
+    except (TypeError, ValueError):
+        # A raw answer that has no JSON form is for looking at only.
+        return json.dumps({**content, "raw": None})
+
+
+def _from_generations(generations: RETURN_VAL_TYPE | None) -> Verdict | None:
+    if not generations:
+        return None
+    content = json.loads(generations[0].text)
+    return Verdict(content["score"], content["explanation"], raw=content["raw"])

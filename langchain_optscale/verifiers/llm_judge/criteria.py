@@ -1,0 +1,94 @@
+"""What a judge looks at, and gradings for it to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.verifiers.coercion import is_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_optscale.verifiers.llm_judge.scale import Scale
+
+__all__ = ["OVERALL", "Criterion", "JudgeExample", "as_criteria", "as_example"]
+
+OVERALL = "overall"
+"""The name of the criterion of a judge that was given none."""
+
+_GENERAL = "the answer does what the request asks for: correct, complete and to the point"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One thing that a judge looks at.
+
+    Attributes:
+        name: What verdicts call it.
+        description: What is asked, to follow "Judge whether", such as "every figure is taken from the report".
+        weight: Its share in the score beside the other criteria, a positive finite number.
+
+    Raises:
+        SettingsError: The name or the description is empty, or the weight out of range.
+    """
+
+    name: str
+    description: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.description.strip():
+            raise SettingsError("a criterion needs a name and a description")
+        if not is_finite(self.weight) or self.weight <= 0:
+            raise SettingsError(f"the weight of criterion {self.name!r} must be positive, got {self.weight!r}")
+
+
+@dataclass(frozen=True)
+class JudgeExample:
+    """A grading for the judge to learn from.
+
+    Attributes:
+        request: What was asked.
+        answer: What was answered.
+        grade: The right grade, on the judge's scale: a whole number, or "yes" or "no".
+        explanation: Why.
+    """
+
+    request: str
+    answer: str
+    grade: int | str
+    explanation: str = ""
+
+
+def as_criteria(given: Sequence[Criterion | str] | Mapping[str, float] | None) -> tuple[Criterion, ...]:
+    """Read criteria from a list of them, from descriptions, or from descriptions with weights.
+
+    Raises:
+        SettingsError: There is none, a name occurs twice, or a weight is out of range.
+    """
+    if given is None:
+        return (Criterion(OVERALL, _GENERAL),)
+    if isinstance(given, str):
+        raise SettingsError("criteria must be a list of criteria, not one text: put it into a list")
+    if isinstance(given, Mapping):
+        criteria = tuple(Criterion(text, text, weight) for text, weight in given.items())
+    else:
+        criteria = tuple(one if isinstance(one, Criterion) else Criterion(one, one) for one in given)
+    names = [criterion.name for criterion in criteria]
+    if not names or len(set(names)) < len(names):
+        raise SettingsError(f"a judge needs at least one criterion, each with a name of its own, got {names}")
+    return criteria
+
+
+def as_example(example: JudgeExample, scale: Scale) -> tuple[str, str, str, str]:
+    """An example's request, answer, grade as it is said, and explanation.
+
+    Raises:
+        SettingsError: The grade is not on the scale.
+    """
+    if str(example.grade) not in scale.grades:
+        raise SettingsError(f"an example's grade must be on the scale {scale}, got {example.grade!r}")
+    return example.request, example.answer, str(example.grade), example.explanation

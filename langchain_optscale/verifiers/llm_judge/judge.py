@@ -1,0 +1,250 @@
+"""A chat model as the verifier."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.types import Candidate, Usage, Verdict
+from langchain_optscale.verifiers._concurrent import arun_together, run_together
+from langchain_optscale.verifiers._memory import Memory
+from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.coercion import kind
+from langchain_optscale.verifiers.llm_judge.calls import Asker, Grading, JudgeMethod
+from langchain_optscale.verifiers.llm_judge.criteria import OVERALL, Criterion, JudgeExample, as_criteria, as_example
+from langchain_optscale.verifiers.llm_judge.prompt import Material, Sheet, material
+from langchain_optscale.verifiers.llm_judge.scale import Scale
+from langchain_optscale.verifiers.usage import UsageCounter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from langchain_core.prompt_values import PromptValue
+    from langchain_core.runnables import Runnable, RunnableConfig
+
+__all__ = ["LLMJudge", "Reference"]
+
+Reference: TypeAlias = "str | Callable[[PromptValue], str | None]"
+"""An answer known to be right, or a function that finds it for a prompt (None where there is none)."""
+
+Images = Literal["mention", "attach"]
+
+
+@dataclass
+class _Kept:
+    """A grading, and what it consumed until a verdict has counted it."""
+
+    grading: Grading
+    unpaid: list[Usage]
+
+
+class LLMJudge(Verifier):
+    """Asks a chat model how good a candidate is.
+
+    The judge grades on a scale, and the score is where the grade lies between its ends. It can say so in three ways:
+
+    - "logprobs": the expected grade under the probabilities of the tokens where it gives its grade, a continuous score
+      from one short reply. Needs a model that returns `top_logprobs`.
+    - "structured": an explanation and a grade through `with_structured_output`.
+    - "text": an explanation and a line with the grade; works with every model.
+
+    "auto" takes the first of these that the model can do. Whether it can is learned from its first answer; stepping
+    down is logged as a warning, and `method_in_use` and each verdict's `raw` say what is used.
+
+    What a candidate says is data: it is fenced by a code that is drawn anew for each grading, and only a grade that
+    carries the code is read. A reply without one raises `InvalidReplyError` and becomes a failure in a search, never a
+    score. The judge sees tool calls by name and arguments, and the whole conversation, each message fenced.
+
+    A grading is kept for each (request, answer, reference, criterion, vote), so that equal candidates are graded once,
+    also while the first grading is under way, and a repeated verification asks only for what failed. The verdict's
+    usage has what was asked for it, None where everything was known. Its `raw` has "method", "scale", "votes" (the
+    score of each), "spread" (their standard deviation, None for one vote), and under "criteria" by name the weight, the
+    score, and each vote's grade; with "logprobs" also the valid grades' "mass" and "probabilities".
+
+    Args:
+        model: A chat model, also bound, or another Runnable that answers messages with a message. Its client asks once
+            for each grading, whatever its `max_retries`: the search retries.
+        method: "auto", "logprobs", "structured" or "text".
+        scale: "yes/no", or whole numbers such as "0-10" or "1-5".
+        criteria: What to judge, each on its own: criteria, descriptions, or descriptions with their weights; the score
+            is their weighted mean. By default whether the answer does what the request asks for.
+        rubric: What deserves which grade.
+        reference: An answer known to be right, or a function that finds it for a prompt.
+        examples: Gradings for the judge to learn from.
+        votes: How often each criterion is judged, at least 1; the score is the mean.
+        max_chars: The most characters of an answer that the judge sees, at least 100; half of them are its end.
+        images: "mention" names images in the text, "attach" shows them to a judge that can see.
+        min_mass: With "logprobs", the least probability of all valid grades together, in [0, 1].
+        top_logprobs: With "logprobs", how many tokens to list, 2 to 20.
+        cache_size: The most gradings that are kept, at least 0.
+
+    Raises:
+        SettingsError: A setting is out of range or contradicts another.
+
+    Example:
+        ```python
+        judge = LLMJudge(
+            ChatOpenAI(model="gpt-4.1-mini", temperature=0),
+            criteria={"every claim is true": 3, "a child would understand it": 1},
+        )
+        OptScale(policy=policy, verifier=judge)
+        ```
+    """
+
+    def __init__(
+        self,
+        model: Runnable[Any, Any],
+        *,
+        method: JudgeMethod = "auto",
+        scale: str = "0-10",
+        criteria: Sequence[Criterion | str] | Mapping[str, float] | None = None,
+        rubric: str | None = None,
+        reference: Reference | None = None,
+        examples: Sequence[JudgeExample] = (),
+        votes: int = 1,
+        max_chars: int = 20_000,
+        images: Images = "mention",
+        min_mass: float = 0.5,
+        top_logprobs: int = 20,
+        cache_size: int = 4096,
+    ) -> None:
+        _check_whole("votes", votes, 1)
+        _check_whole("max_chars", max_chars, 100)
+        _check_whole("cache_size", cache_size, 0)
+        if images not in get_args(Images):
+            raise SettingsError(f"images must be 'mention' or 'attach', got {images!r}")
+        if not (reference is None or isinstance(reference, str) or callable(reference)):
+            raise SettingsError(f"reference must be text or a function of the prompt, not {kind(reference)}")
+        self.criteria = as_criteria(criteria)
+        self.scale = Scale.parse(scale)
+        self.votes = votes
+        self._reference = reference
+        self._attach_images = images == "attach"
+        sheet = Sheet(self.scale, rubric, tuple(as_example(one, self.scale) for one in examples), max_chars)
+        self._memory: Memory[_Kept] = Memory(cache_size)
+        self._asker = Asker(model, method, sheet, min_mass=min_mass, top_logprobs=top_logprobs)
+        if votes > 1 and self._asker.temperature == 0:
+            raise SettingsError("the judge's temperature is 0, so all votes would be alike; raise it or set votes=1")
+
+    def __repr__(self) -> str:
+        about = f"{self._asker.model_name!r}, method={self._asker.wished!r}, scale={str(self.scale)!r}"
+        names = [criterion.name for criterion in self.criteria]
+        criteria = "" if names == [OVERALL] else f", criteria={names}"
+        return f"{type(self).__name__}({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
+
+    @property
+    def endpoint(self) -> Hashable:
+        """What the judge calls: judges that ask the same model at the same address share their `verifier_limit`."""
+        return self._asker.endpoint
+
+    @property
+    def method_in_use(self) -> str | None:
+        """How the judge says its grade; None while "auto" has not found out."""
+        return self._asker.settled
+
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Have the judge grade one candidate.
+
+        Criteria and votes are asked for in threads, at most "max_concurrency" of the config at once.
+
+        Returns:
+            The verdict; its score is the mean over votes of the weighted mean over criteria.
+
+        Raises:
+            InvalidReplyError: The judge gave no grade that could be read.
+            Exception: Whatever the model raises, such as an error of transport.
+        """
+        shown = self._material(prompt, candidate)
+        calls = [partial(self._grade, shown, number, vote, config) for number, vote in self._gradings()]
+        return self._verdict(run_together(calls, config))
+
+    async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """As `verify`, without blocking the event loop; where one grading fails, the others are cancelled."""
+        shown = self._material(prompt, candidate)
+        calls = [partial(self._agrade, shown, number, vote, config) for number, vote in self._gradings()]
+        return self._verdict(await arun_together(calls, config))
+
+    def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:
+        reference = self._reference(prompt) if callable(self._reference) else self._reference
+        return material(prompt, candidate, reference, attach_images=self._attach_images)
+
+    def _gradings(self) -> list[tuple[int, int]]:
+        return [(number, vote) for vote in range(self.votes) for number in range(len(self.criteria))]
+
+    def _grade(self, shown: Material, number: int, vote: int, config: RunnableConfig | None) -> _Kept:
+        key = (shown.digest, number, vote)
+        with self._memory.turn(key):
+            kept = self._memory.get(key)
+            if kept is None:
+                counter = UsageCounter()
+                grading = self._asker.ask(shown, self.criteria[number].description, counter.attach(config))
+                kept = self._keep(key, grading, counter)
+        return kept
+
+    async def _agrade(self, shown: Material, number: int, vote: int, config: RunnableConfig | None) -> _Kept:
+        key = (shown.digest, number, vote)
+        async with self._memory.aturn(key):
+            kept = self._memory.get(key)
+            if kept is None:
+                counter = UsageCounter()
+                grading = await self._asker.aask(shown, self.criteria[number].description, counter.attach(config))
+                kept = self._keep(key, grading, counter)
+        return kept
+
+    def _keep(self, key: tuple[str, int, int], grading: Grading, counter: UsageCounter) -> _Kept:
+        kept = _Kept(grading, [counter.usage] if counter.usage else [])
+        self._memory.put(key, kept)
+        return kept
+
+    def _verdict(self, kept: list[_Kept]) -> Verdict:
+        count = len(self.criteria)
+        rows = [kept[start : start + count] for start in range(0, len(kept), count)]
+        weights = [criterion.weight for criterion in self.criteria]
+        votes = [_mean([self.scale.score(one.grading.value) for one in row], weights) for row in rows]
+        score, spread = _mean(votes), statistics.stdev(votes) if len(votes) > 1 else None
+        criteria = {}
+        said = []
+        for place, criterion in enumerate(self.criteria):
+            gradings = [row[place].grading for row in rows]
+            own = _mean([self.scale.score(grading.value) for grading in gradings])
+            criteria[criterion.name] = {
+                "weight": criterion.weight,
+                "score": own,
+                "grades": [grading.value for grading in gradings],
+                **({"judged": about} if any(about := [grading.about for grading in gradings]) else {}),
+            }
+            why = " | ".join(dict.fromkeys(grading.explanation for grading in gradings if grading.explanation))
+            said.append(why if criterion.name == OVERALL else f"{criterion.name} {own:.2f}{why and ': '}{why}")
+        if spread is not None:
+            said.insert(0, f"mean of {len(votes)} votes from {min(votes):.2f} to {max(votes):.2f}, spread {spread:.2f}")
+        spent = [usage for one in kept if (usage := _take(one.unpaid))]
+        raw = {
+            "method": kept[0].grading.method,
+            "scale": str(self.scale),
+            "votes": votes,
+            "spread": spread,
+            "criteria": criteria,
+        }
+        return Verdict(score, "; ".join(filter(None, said)) or None, sum(spent, Usage()) if spent else None, raw)
+
+
+def _take(unpaid: list[Usage]) -> Usage | None:
+    try:
+        return unpaid.pop()  # one call, so that two verdicts cannot both count it
+    except IndexError:
+        return None
+
+
+def _mean(values: Sequence[float], weights: Sequence[float] | None = None) -> float:
+    shares = weights or [1.0] * len(values)
+    mean = math.fsum(w * v for w, v in zip(shares, values, strict=True)) / math.fsum(shares)
+    return min(max(mean, min(values)), max(values))
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SettingsError(f"{name} must be a whole number of at least {least}, got {value!r}")

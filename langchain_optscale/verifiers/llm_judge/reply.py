@@ -1,0 +1,205 @@
+"""Reading a judge's reply: only what carries the code of the grading counts.
+
+A judge may quote the candidate at length. The candidate was written before the code was drawn, so no grade in it can
+carry that code; a grade without it is none.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import InvalidReplyError
+from langchain_optscale.verifiers.coercion import kind
+from langchain_optscale.verifiers.logprobs import read_logprob
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.messages import BaseMessage
+
+    from langchain_optscale.verifiers.llm_judge.scale import Scale
+
+__all__ = ["ExpectedGrade", "expected_grade", "read_structured", "read_text", "refuse_cut_off", "without_end_token"]
+
+_EMPHASIS = "*_`"
+# Around a grade in a token: white space, how tokenizers spell a leading blank, quotes, emphasis, full stops.
+_TRIMMINGS = " \t\r\n▁Ġ\"'“”*_`.,:;/)("
+_TWO_DIGITS = 10
+_CUT_OFF = frozenset({"length", "max_tokens", "MAX_TOKENS"})
+
+
+@dataclass(frozen=True)
+class ExpectedGrade:
+    """The mean grade under the judge's own probabilities.
+
+    Attributes:
+        value: The expectation, between the lowest and the highest grade.
+        mass: The probability of all valid grades together, before they were normalised.
+        probabilities: The normalised probability of each grade that has any.
+    """
+
+    value: float
+    mass: float
+    probabilities: dict[str, float]
+
+
+def refuse_cut_off(message: BaseMessage) -> None:
+    """Refuse a reply that ended at the token limit: a 1 may have been about to become a 10.
+
+    Raises:
+        InvalidReplyError: The reply was cut off.
+    """
+    about = message.response_metadata
+    if any(about.get(key) in _CUT_OFF for key in ("finish_reason", "stop_reason", "done_reason")):
+        raise InvalidReplyError("the judge's reply was cut off at its token limit: raise the judge's max_tokens")
+
+
+def without_end_token(entries: Sequence[Any], text: str) -> Sequence[Any]:
+    """The entries of the tokens that are part of the text: vLLM lists the token that ended the reply as well."""
+    last = str(entries[-1].get("token", "")) if entries and isinstance(entries[-1], Mapping) else ""
+    ended = bool(last.strip()) and not text.rstrip().endswith(last.strip())
+    return entries[:-1] if ended and len(entries) > 1 else entries
+
+
+def read_text(reply: str, scale: Scale, code: str) -> tuple[float, str]:
+    """The last grade that carries the code, and what was said before it.
+
+    A grade stands on a line of its own, `GRADE-<code>: 7`, perhaps emphasised.
+
+    Raises:
+        InvalidReplyError: There is no such line, or what it says is no grade of the scale.
+    """
+    lines = list(_grade_line(code).finditer(reply))
+    if not lines:
+        raise InvalidReplyError("the judge's reply has no line with the code of this grading and a grade")
+    last = lines[-1]
+    said = last["said"].strip(_TRIMMINGS)
+    value = scale.read(said)
+    if value is None:
+        raise InvalidReplyError(f"the judge's grade {_quoted(said)} is not on the scale {scale}")
+    return value, reply[: last.start()].strip()
+
+
+def read_structured(reply: Any, scale: Scale, code: str) -> tuple[float, str]:
+    """The grade of a structured reply, and its explanation.
+
+    Args:
+        reply: A mapping with `explanation`, `code` and `grade`.
+        scale: The grades that count.
+        code: The code that the reply must repeat.
+
+    Raises:
+        InvalidReplyError: The code is missing or another, or the grade is none of the scale.
+    """
+    if not isinstance(reply, Mapping):
+        raise InvalidReplyError(f"the judge must reply with a mapping, not with {kind(reply)}")
+    if str(reply.get("code", "")).strip().strip(_EMPHASIS).lower() != code:
+        raise InvalidReplyError("the judge's reply does not repeat the code of this grading")
+    value = scale.read(reply.get("grade"))
+    if value is None:
+        raise InvalidReplyError(f"the judge's grade {_quoted(reply.get('grade'))} is not on the scale {scale}")
+    return value, str(reply.get("explanation") or "").strip()
+
+
+def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: float) -> ExpectedGrade:
+    """The expectation over the grades, from the probabilities of the tokens where the judge gives its grade.
+
+    With p_g the probability of grade g among the listed tokens, E = sum g p_g / sum p_g (for yes and no it is
+    P(yes) / (P(yes) + P(no))). Variants of one grade (" Yes", "yes", "YES") add up. Where a tokenizer writes 10 as two
+    tokens, P("1") holds both 1 and 10: it is divided by the next token's P("0") where the judge said 1 or 10. Where it
+    said another grade that probability was never computed; then P("1") is divided in the proportion of what lies next
+    to 10 (P(9)) and next to 1 (P(0) + P(2)), and left out where neither has any.
+
+    Args:
+        entries: One entry a token of the reply, with `token`, `logprob` and `top_logprobs`.
+        scale: The grades that count.
+        code: The grade follows the last `GRADE-<code>:`.
+        min_mass: The least that the valid grades must have together, in [0, 1].
+
+    Raises:
+        InvalidReplyError: The reply has no grade with the code, or the listed grades have too little probability.
+        InvalidScoreError: The log-probabilities are impossible.
+    """
+    tokens = [str(entry.get("token", "")) if isinstance(entry, Mapping) else "" for entry in entries]
+    text = "".join(tokens)
+    value, _ = read_text(text, scale, code)
+    place = _place_of(tokens, list(_grade_line(code).finditer(text))[-1].start("said"))
+    probabilities: defaultdict[str, float] = defaultdict(float)
+    for other in _listed(entries[place]):
+        probabilities[_bare(other)] += math.exp(_logprob(other))
+    if "1" in probabilities and scale.high == _TWO_DIGITS:
+        following = entries[place + 1 : place + 2]
+        _divide_one_and_ten(probabilities, said_one=_bare(entries[place]) == "1", following=following)
+    valid = {grade: probabilities[grade] for grade in scale.grades if probabilities.get(grade)}
+    mass = math.fsum(valid.values())
+    if not valid or mass < min_mass:
+        raise InvalidReplyError(
+            f"the grades of the scale {scale} have a probability of {mass:.3g} together where the judge said "
+            f"{value:g}, below min_mass={min_mass:g}: it does not keep to the scale, or lists too few tokens"
+        )
+    mean = math.fsum(scale.grades[grade] * p for grade, p in valid.items()) / mass
+    bounded = min(max(mean, float(scale.low)), float(scale.high))
+    return ExpectedGrade(bounded, min(mass, 1.0), {grade: p / mass for grade, p in valid.items()})
+
+
+def _grade_line(code: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"^[ \t>#{_EMPHASIS}-]*GRADE-{code}[{_EMPHASIS}]*[ \t]?:[ \t{_EMPHASIS}]*"
+        rf"(?P<said>[^\s{_EMPHASIS}][^\n]{{0,40}})$",
+        re.IGNORECASE | re.MULTILINE,
+    )
+
+
+def _place_of(tokens: Sequence[str], start: int) -> int:
+    """Which token has the character at `start`."""
+    ends = accumulate(len(token) for token in tokens)
+    return next(place for place, end in enumerate(ends) if end > start)
+
+
+def _listed(entry: Any) -> list[Any]:
+    """The tokens listed at a place, and the chosen one, which some servers leave out of the list."""
+    listed = [other for other in entry.get("top_logprobs") or [] if isinstance(other, Mapping)]
+    return listed if any(other.get("token") == entry.get("token") for other in listed) else [*listed, entry]
+
+
+def _bare(entry: Any) -> str:
+    return str(entry.get("token", "")).strip(_TRIMMINGS).casefold()
+
+
+def _logprob(entry: Any) -> float:
+    # A token that a grammar or a filter has ruled out is listed with a probability of 0 by some servers.
+    return -math.inf if entry.get("logprob") == -math.inf else read_logprob(entry)
+
+
+def _divide_one_and_ten(probabilities: dict[str, float], *, said_one: bool, following: Sequence[Any]) -> None:
+    one = probabilities.pop("1")
+    ten = probabilities.get("10", 0.0)
+    if said_one:
+        share = _share_of_zero(following[0]) if following else 0.0
+    elif ten:
+        share = 0.0
+    else:
+        above = probabilities.get("9", 0.0)
+        beside = above + probabilities.get("0", 0.0) + probabilities.get("2", 0.0)
+        if not beside:
+            return
+        share = above / beside
+    probabilities["1"] = one * (1.0 - share)
+    probabilities["10"] = ten + one * share
+
+
+def _share_of_zero(entry: Any) -> float:
+    """P(the next token goes on with a 0), which makes a 10 of the 1; a 0 after a blank does not."""
+    zeros = [other for other in _listed(entry) if re.match(r"0(?!\d)", str(other.get("token", "")))]
+    return min(1.0, math.fsum(math.exp(_logprob(other)) for other in zeros))
+
+
+def _quoted(said: Any) -> str:
+    text = repr(said)
+    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -1,0 +1,1 @@
+"""Reward models served over HTTP: requests, replies, and scores in [0, 1]."""

@@ -1,0 +1,130 @@
+"""Reading what a pooling server answers, row by row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_optscale.errors import InvalidReplyError
+from langchain_optscale.records.types import Usage
+from langchain_optscale.verifiers.coercion import is_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_optscale.verifiers.reward_model.logistic import Logistic
+
+__all__ = ["Aggregate", "aggregated", "read_row", "read_rows", "read_steps", "read_usage"]
+
+Aggregate = Literal["mean", "min", "last", "product"]
+"""How the scores of the steps become the score of the answer."""
+
+# Softmax in single precision may come out a little above 1.
+_ROUNDING = 1e-6
+_FIELDS = {"classify": "probs", "pooling": "data", "prm": "data", "score": "score"}
+
+
+def read_rows(reply: Mapping[str, Any], count: int) -> list[Mapping[str, Any]]:
+    """The rows of an answer in the order of what was sent.
+
+    Raises:
+        InvalidReplyError: There is not exactly one row for each.
+    """
+    rows = reply.get("data")
+    if not isinstance(rows, list) or len(rows) != count or not all(isinstance(row, Mapping) for row in rows):
+        got = len(rows) if isinstance(rows, list) else "no"
+        raise InvalidReplyError(f"the server answered with {got} rows for {count} candidates")
+    numbers = [row.get("index", place) for place, row in enumerate(rows)]
+    by_index = {number: row for number, row in zip(numbers, rows, strict=True) if isinstance(number, int)}
+    if by_index.keys() != set(range(count)):
+        raise InvalidReplyError(f"the server numbered its rows {_shown(numbers)} for {count} candidates")
+    return [by_index[place] for place in range(count)]
+
+
+def read_row(row: Mapping[str, Any], kind: str, positive: int, logistic: Logistic | None) -> tuple[float, float]:
+    """The score of a row, and the value that it was made of: the logit, or the score itself.
+
+    Args:
+        row: As the server sent it.
+        kind: "classify", "pooling" or "score".
+        positive: Which of several classes means good.
+        logistic: Maps the logit; None where the server has applied its own activation.
+
+    Raises:
+        InvalidReplyError: The row holds no such value.
+    """
+    held = row.get(_FIELDS[kind])
+    return _scored(held if isinstance(held, list) else [held], positive, logistic)
+
+
+def read_steps(
+    row: Mapping[str, Any], count: int, positive: int, logistic: Logistic | None
+) -> list[tuple[float, float]]:
+    """The score of each step, and the value that it was made of.
+
+    Raises:
+        InvalidReplyError: There is not one value for each step.
+    """
+    steps = row.get("data")
+    if not isinstance(steps, list) or len(steps) != count:
+        got = len(steps) if isinstance(steps, list) else "no"
+        raise InvalidReplyError(
+            f"the reward model scored {got} steps of {count}: does step_marker fit the model and its pooler?"
+        )
+    return [_scored(step if isinstance(step, list) else [step], positive, logistic) for step in steps]
+
+
+def read_usage(reply: Mapping[str, Any]) -> Usage:
+    """What the request consumed; 0 tokens where the server does not say."""
+    usage = reply.get("usage")
+    counts = usage if isinstance(usage, Mapping) else {}
+    return Usage(_count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens")), requests=1)
+
+
+def aggregated(scores: Sequence[float], how: Aggregate) -> float:
+    """One score of the scores of all steps, at least 1 of them.
+
+    Example:
+        >>> aggregated([0.5, 1.0], "product")
+        0.5
+    """
+    if how == "mean":
+        return min(max(math.fsum(scores) / len(scores), min(scores)), max(scores))
+    if how == "min":
+        return min(scores)
+    return scores[-1] if how == "last" else math.prod(scores)
+
+
+def _scored(values: list[Any], positive: int, logistic: Logistic | None) -> tuple[float, float]:
+    if not values or not all(is_finite(value) for value in values):
+        raise InvalidReplyError(f"the server must answer with finite numbers, got {_shown(values)}")
+    if len(values) == 1:
+        value = float(values[0])
+    elif not -len(values) <= positive < len(values):
+        raise InvalidReplyError(f"the model has {len(values)} classes, so there is none of index {positive}")
+    elif logistic is None:
+        value = float(values[positive])
+    else:
+        others = [float(other) for place, other in enumerate(values) if place != positive % len(values)]
+        # The log-odds of the good class under softmax.
+        highest = max(others)
+        value = float(values[positive]) - highest - math.log(math.fsum(math.exp(one - highest) for one in others))
+    if logistic is not None:
+        return logistic(value), value
+    if not -_ROUNDING <= value <= 1.0 + _ROUNDING:
+        raise InvalidReplyError(
+            f"the server answered with {value:g}, which is no score in [0, 1]: if these are raw logits, give "
+            "from_logits=Logistic(...)"
+        )
+    value = min(max(value, 0.0), 1.0)
+    return value, value
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _shown(values: list[Any]) -> str:
+    text = repr(values)
+    return text if len(text) <= 60 else f"{text[:60]}…"

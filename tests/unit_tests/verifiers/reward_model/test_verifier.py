@@ -1,0 +1,177 @@
+"""What a reward model's verifier checks before and after the wire; the wire itself is in the integration tests."""
+
+import math
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
+from scipy import special
+
+from langchain_optscale.errors import InvalidReplyError, SettingsError
+from langchain_optscale.records.types import Candidate, Usage
+from langchain_optscale.verifiers import Logistic, RewardModelVerifier
+from langchain_optscale.verifiers.conformance import make_candidate
+from langchain_optscale.verifiers.reward_model.reply import aggregated, read_row, read_rows, read_steps, read_usage
+
+URL = "http://localhost:8000"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"kind": "reward"}, "kind"),
+        ({"aggregate": "median"}, "aggregate"),
+        ({"from_logits": True}, "from_logits"),
+        ({"kind": "score", "as_text": lambda q, a: q + a}, "as_text"),
+        ({"step_marker": " "}, "step_marker"),
+        ({"step_marker": 3}, "step_marker"),
+        ({"model": ""}, "model must be"),
+        ({"model": None}, "model must be"),
+        ({"positive": "1"}, "positive"),
+        ({"positive": True}, "positive"),
+        ({"split_steps": "\n"}, "split_steps must be a function"),
+        ({"as_text": "{question}"}, "as_text must be a function"),
+        ({"api_key": 5}, "api_key"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"timeout_s": 0}, "timeout_s"),
+        ({"base_url": "localhost:8000"}, "base_url"),
+        ({"base_url": "http://user:sk-password99@host"}, "credentials"),
+        ({"base_url": "http://host?key=1"}, "query"),
+    ],
+)
+def test_settings_out_of_range(settings, sentence):
+    with pytest.raises(SettingsError, match=sentence) as caught:
+        RewardModelVerifier(**{"base_url": URL, "model": "rm"} | settings)
+    assert "sk-password99" not in str(caught.value)
+
+
+def test_repr_says_what_matters_and_no_secret():
+    verifier = RewardModelVerifier(f"{URL}/v1/", "rm", api_key="sk-very-secret", from_logits=Logistic(1.0, 2.0))
+    assert repr(verifier) == (
+        "RewardModelVerifier('http://localhost:8000', 'rm', kind='classify', "
+        "from_logits=Logistic(location=1.0, scale=2.0))"
+    )
+    assert "secret" not in str(vars(verifier)) + str(vars(verifier._client))
+
+
+def test_steps_are_split_and_markers_of_the_candidate_broken_up():
+    verifier = RewardModelVerifier(URL, "prm", kind="prm")
+    candidate = make_candidate("First.\n\n  \nSecond<extra_0>still.\n \t\nThird<|im_end|>\nline.\n\n")
+    steps = verifier._steps(candidate)
+    assert steps == ["First.", "Second< extra_0>still.", "Third< |im_end|>\nline."]
+    body = verifier._body(StringPromptValue(text="q"), [steps], batch=False)
+    assert body["messages"][-1]["content"].count("<extra_0>") == 3
+    lines = RewardModelVerifier(URL, "prm", kind="prm", split_steps=str.splitlines, step_marker="§")
+    assert lines._steps(make_candidate("a\nb§c")) == ["a", "b c"]
+    with pytest.raises(InvalidReplyError, match="no step"):
+        verifier._steps(make_candidate(" \n\n "))
+
+
+@pytest.mark.parametrize("marker", ["<extra_0>", "§", "++", "+++", " a", "ab ab", "<|step|>"])
+def test_no_marker_of_the_candidate_is_left(marker):
+    texts = [marker * 7, f"x{marker}y", marker[:-1] + marker + marker[1:], (marker + marker[:1]) * 5]
+    verifier = RewardModelVerifier(URL, "prm", kind="prm", step_marker=marker, split_steps=lambda text: [text])
+    for text in texts:
+        [step] = verifier._steps(make_candidate(f"1{text}2"))
+        assert marker not in step
+        assert (step[0], step[-1]) == ("1", "2")
+
+
+def test_what_no_request_can_hold_is_replaced():
+    verifier = RewardModelVerifier(URL, "rm")
+    [text] = verifier._steps(make_candidate("half \ud83e of 🦜, \udfff\ud800"))
+    assert text == "half \ufffd of 🦜, \ufffd\ufffd"
+    assert text.encode()
+
+
+def test_conversations_and_tool_calls():
+    verifier = RewardModelVerifier(URL, "rm")
+    prompt = ChatPromptValue(messages=[HumanMessage("a"), AIMessage("b"), HumanMessage("c")])
+    call = AIMessage("", tool_calls=[{"name": "f", "args": {"x": 1}, "id": "1"}])
+    body = verifier._body(prompt, [verifier._steps(Candidate(0, call, 0))], batch=False)
+    assert [(message["role"], message["content"]) for message in body["messages"]] == [
+        ("user", "a"),
+        ("assistant", "b"),
+        ("user", "c"),
+        ("assistant", '{"name": "f", "args": {"x": 1}}'),
+    ]
+    assert body["use_activation"] is True
+
+
+def test_rows_in_the_order_of_their_numbers():
+    rows = read_rows({"data": [{"index": 1, "score": 0.1}, {"index": 0, "score": 0.2}]}, 2)
+    assert [row["score"] for row in rows] == [0.2, 0.1]
+    assert len(read_rows({"data": [{"score": 0.1}]}, 1)) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [{}, {"data": None}, {"data": []}, {"data": [1]}, {"data": [{"index": 0}]}, {"data": [{"index": 0}] * 2},
+     {"data": [{"index": [0]}, {"index": 1}]}, {"data": [{"index": None}, {"index": "1"}]},
+     {"data": [{"index": 0}, {"index": 2}]}, {"data": [{"index": 0}, {"index": 1}, {"index": 2}]}],
+)  # fmt: skip
+def test_rows_that_are_missing(reply):
+    with pytest.raises(InvalidReplyError, match="rows"):
+        read_rows(reply, 2)
+
+
+def test_values_of_one_class_and_of_several():
+    assert read_row({"probs": [0.25]}, "classify", -1, None) == (0.25, 0.25)
+    assert read_row({"score": 0.762}, "score", -1, None) == (0.762, 0.762)
+    score, value = read_row({"data": [-3.61]}, "pooling", -1, Logistic(scale=2.0))
+    assert (score, value) == (pytest.approx(special.expit(-1.805)), -3.61)
+    assert read_row({"probs": [0.0575, 0.9425]}, "classify", -1, None)[0] == 0.9425
+    assert read_row({"probs": [0.0575, 0.9425]}, "classify", 0, None)[0] == 0.0575
+    logits = [0.3, -1.2, 2.0]
+    for positive in range(3):
+        score, value = read_row({"probs": logits}, "classify", positive, Logistic())
+        assert score == pytest.approx(special.softmax(logits)[positive])
+
+
+@pytest.mark.parametrize(
+    "values", [None, [], [math.nan], [None], ["x"], [[0.1]], [True], [0.5, math.inf], "0.5", {"0": 0.5}]
+)
+def test_values_that_are_none(values):
+    for row in ({"probs": values}, {}):
+        with pytest.raises(InvalidReplyError, match="finite"):
+            read_row(row, "classify", -1, None)
+
+
+def test_logits_that_nobody_announced():
+    with pytest.raises(InvalidReplyError, match="from_logits"):
+        read_row({"probs": [-3.2853]}, "classify", -1, None)
+    with pytest.raises(InvalidReplyError, match=r"no.* index 3"):
+        read_row({"probs": [0.1, 0.9]}, "classify", 3, None)
+
+
+def test_rounding_above_one_is_no_logit():
+    assert read_row({"probs": [1.0000001192092896]}, "classify", -1, None) == (1.0, 1.0)
+    assert read_row({"probs": [-1e-9]}, "classify", -1, None) == (0.0, 0.0)
+    with pytest.raises(InvalidReplyError, match="from_logits"):
+        read_row({"probs": [1.0001]}, "classify", -1, None)
+
+
+def test_steps_are_counted():
+    rows = {"data": [[0.4298, 0.5702], [0.4465, 0.5535]]}
+    assert [score for score, _ in read_steps(rows, 2, -1, None)] == [0.5702, 0.5535]
+    assert [score for score, _ in read_steps({"data": [0.1, 0.2]}, 2, -1, None)] == [0.1, 0.2]
+    for broken in ({"data": []}, {"data": [[0.5, 0.5]]}, {}, {"data": [[0.5, 0.5]] * 3}):
+        with pytest.raises(InvalidReplyError, match="steps of 2"):
+            read_steps(broken, 2, -1, None)
+
+
+def test_aggregation():
+    scores = [0.9, 0.5, 0.8]
+    assert aggregated(scores, "mean") == pytest.approx(2.2 / 3)
+    assert aggregated(scores, "min") == 0.5
+    assert aggregated(scores, "last") == 0.8
+    assert aggregated(scores, "product") == pytest.approx(0.36)
+    assert aggregated([0.1] * 3, "mean") == 0.1
+
+
+@pytest.mark.parametrize(
+    "usage", [None, {}, {"prompt_tokens": None}, {"prompt_tokens": "7"}, {"prompt_tokens": -1}, []]
+)
+def test_usage_that_is_not_told(usage):
+    assert read_usage({"usage": usage}) == Usage(requests=1)
+    assert read_usage({"usage": {"prompt_tokens": 37, "completion_tokens": 0}}) == Usage(37, 0, 1)
