@@ -17,7 +17,7 @@ from scipy import optimize, stats
 
 from langchain_optscale import Session, Verdict
 from langchain_optscale.stats import EmpiricalPrior, Posterior
-from langchain_optscale.stopping import Hopeless, MarginalGain, MaxSamples, OptimalN, TargetReached
+from langchain_optscale.stopping import Futility, MarginalGain, MaxSamples, OptimalN, TargetReached
 
 SCORES = 32
 SCORES_OF_THE_POSTERIOR = 64
@@ -62,7 +62,7 @@ def papers(scores: list[float]) -> float:
 
 def posterior(scores: list[list[float]], prior: EmpiricalPrior | None) -> list[float]:
     """Seconds of the last `tell` of each list, under rules that are not satisfied before."""
-    rule = OptimalN(0.99, 0.9) | TargetReached(0.99) | Hopeless(0.99, 1e-9) | MarginalGain(1e-12)
+    rule = OptimalN(0.99, 0.9) | TargetReached(0.99) | Futility(0.99, 1e-9) | MarginalGain(1e-12)
     seconds = []
     for each in scores:
         session = Session(rule, estimator=Posterior(), prior=prior, max_samples=128, first_round=len(each))

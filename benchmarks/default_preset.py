@@ -34,7 +34,7 @@ from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.pools import Pool, read_pool
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.stats import EmpiricalPrior, Posterior
-from langchain_optscale.stopping import Hopeless, MarginalGain, OptimalN, TargetReached, optscale
+from langchain_optscale.stopping import Futility, MarginalGain, OptimalN, TargetReached, optscale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,7 +101,7 @@ def _chosen_of(make: Callable[..., SessionMethod], cap: int) -> dict[str, Method
 
 def _hopeless(_: Pool, __: int) -> dict[str, Method]:
     grid = itertools.product(TARGETS, (0.01, 0.02, 0.05, 0.1))
-    return {f"target {t}, below {p}": _one_by_one(TargetReached(t) | Hopeless(t, p), "hopeless") for t, p in grid}
+    return {f"target {t}, below {p}": _one_by_one(TargetReached(t) | Futility(t, p), "hopeless") for t, p in grid}
 
 
 def _gain(_: Pool, __: int) -> dict[str, Method]:
@@ -115,7 +115,7 @@ def _both(
     """The target was reached; or it is out of reach, and another candidate is not worth it for its own sake either."""
     return {
         f"target {t}, below {p}, gain {g}": SessionMethod(
-            TargetReached(t) | (Hopeless(t, p) & MarginalGain(g)), "both", POSTERIOR, prior, round_size=1
+            TargetReached(t) | (Futility(t, p) & MarginalGain(g)), "both", POSTERIOR, prior, round_size=1
         )
         for t, p, g in itertools.product(targets, chances, gains)
     }

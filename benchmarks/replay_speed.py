@@ -17,7 +17,7 @@ from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.stats import Posterior
-from langchain_optscale.stopping import Hopeless, MarginalGain, MaxSamples, OptimalN, TargetReached, optscale
+from langchain_optscale.stopping import Futility, MarginalGain, MaxSamples, OptimalN, TargetReached, optscale
 
 QUESTIONS, SAMPLES = 1000, 64
 
@@ -42,7 +42,7 @@ def main() -> None:
     )
     figures: dict[str, object] = {"benchmark": "replay_speed", "questions": QUESTIONS, "samples": SAMPLES}
     by_posterior = OptimalN(0.999, 0.95) | TargetReached(0.999) | MaxSamples(SAMPLES)
-    every_rule = by_posterior | Hopeless(0.999, 1e-9) | MarginalGain(1e-12)
+    every_rule = by_posterior | Futility(0.999, 1e-9) | MarginalGain(1e-12)
     default = optscale(0.999, 0.99, SAMPLES)
     for pool, method in (
         (graded, SessionMethod(TargetReached(0.999) | MaxSamples(SAMPLES), "without_estimate")),

@@ -24,7 +24,7 @@ from docs.honesty_report import draw, draw_calibration, write
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.pools import Question, Sample
 from langchain_optscale.stats import EmpiricalPrior, MaximumLikelihood, Posterior, optimal_n
-from langchain_optscale.stopping import Hopeless, MinSamples, OptimalN, TargetReached
+from langchain_optscale.stopping import Futility, MinSamples, OptimalN, TargetReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,7 +129,7 @@ def rules(posterior: Remembering, likelihood: Remembering, learned: EmpiricalPri
 
 
 def play(played: Questions) -> tuple[list[Row], list[dict[str, Any]]]:
-    """All rules on one family; and what giving up does to the promise of `Hopeless`."""
+    """All rules on one family; and what giving up does to the promise of `Futility`."""
     found: dict[tuple[str, float], list[tuple[float, bool, float]]] = {}
     lost: dict[float, list[tuple[bool, bool]]] = {}
     for number, scores in enumerate(played.scores.tolist()):
@@ -150,7 +150,7 @@ def play(played: Questions) -> tuple[list[Row], list[dict[str, Any]]]:
                 (once, max(scores[:once]) >= target, oracle)
             )
         for target, chance in itertools.product(TARGETS, CHANCES):
-            rule = TargetReached(target) | Hopeless(target, chance)
+            rule = TargetReached(target) | Futility(target, chance)
             outcome = SessionMethod(rule, "hopeless", posterior, played.learned, round_size=1).run(task, CAP)
             gave_up = not outcome.reached and outcome.drawn < CAP
             lost.setdefault(chance, []).append((gave_up, gave_up and max(scores[outcome.drawn :]) >= target))

@@ -126,7 +126,7 @@ when the target arrives: {rounds_low:.2f} to {rounds_high:.2f} of N* at alpha = 
   Both keep more than they promise, since these are the questions whose target can be reached, and a plug-in bound errs
   by a factor to both sides: what is promised is not what is kept.
 - **`OptimalN | TargetReached` under the posterior**: a look can only ask for more. The promise is a lower bound.
-- **`Hopeless`** gives up when the chance of reaching the target within the cap is below its probability, and looks
+- **`Futility`** gives up when the chance of reaching the target within the cap is below its probability, and looks
   after every score. Of the questions that were given up, so many would have reached the target within the cap:
 
 {hopeless}

@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 
 from langchain_optscale.agents.when import FirstIsGood, Gate
 from langchain_optscale.engine.drivers import arun_search, run_search
-from langchain_optscale.engine.jobs import Drawn
+from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.failures import AllCandidatesFailed
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.engine.sampler import Drawer
+    from langchain_optscale.engine.sampler import Sampler
     from langchain_optscale.stopping import Rule
 
 __all__ = ["StepModel", "StepSettings"]
@@ -63,7 +63,7 @@ _OF_THE_SEARCH = frozenset(
 class StepSettings(SearchSettings):
     """Settings of the search for one step, which may begin with a candidate that has been drawn already."""
 
-    _first: Drawn | None = PrivateAttr(default=None)
+    _first: Choice | None = PrivateAttr(default=None)
     _good_enough: float | None = PrivateAttr(default=None)
 
     @classmethod
@@ -71,7 +71,7 @@ class StepSettings(SearchSettings):
         cls,
         settings: SearchSettings,
         *,
-        first: Drawn | None = None,
+        first: Choice | None = None,
         good_enough: float | None = None,
         most_tokens: int | None = None,
     ) -> StepSettings:
@@ -97,31 +97,31 @@ class StepSettings(SearchSettings):
         own = super().rule()
         return own if self._good_enough is None else FirstIsGood(self._good_enough) | own
 
-    def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
+    def sampler(self, call_kwargs: Mapping[str, Any] | None = None) -> Sampler:
         """What draws the candidates, from the second one on where the first is known."""
-        drawer = super().drawer(call_kwargs)
-        return drawer if self._first is None else cast("Drawer", _Continued(drawer, self._first))
+        sampler = super().sampler(call_kwargs)
+        return sampler if self._first is None else cast("Sampler", _Continued(sampler, self._first))
 
 
 class _Continued:
     """A drawer that has candidate 0 at hand."""
 
-    def __init__(self, drawer: Drawer, first: Drawn) -> None:
-        self._drawer = drawer
+    def __init__(self, sampler: Sampler, first: Choice) -> None:
+        self._sampler = sampler
         self._first = first
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._drawer, name)
+        return getattr(self._sampler, name)
 
     def requests(self, indexes: Sequence[int]) -> list[tuple[int, ...]]:
         rest = [index for index in indexes if index != 0]
-        return [(0,)] * (0 in indexes) + self._drawer.requests(rest)
+        return [(0,)] * (0 in indexes) + self._sampler.requests(rest)
 
-    def draw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
-        return [self._first] if tuple(indexes) == (0,) else self._drawer.draw(prompt, indexes, config)
+    def draw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Choice]:
+        return [self._first] if tuple(indexes) == (0,) else self._sampler.draw(prompt, indexes, config)
 
-    async def adraw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
-        return [self._first] if tuple(indexes) == (0,) else await self._drawer.adraw(prompt, indexes, config)
+    async def adraw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Choice]:
+        return [self._first] if tuple(indexes) == (0,) else await self._sampler.adraw(prompt, indexes, config)
 
 
 class _Unscored(Verifier):
@@ -243,7 +243,7 @@ class StepModel(ChatOptScale):
         return SearchSettings(**drawing, verifier=_Unscored(settings.verifier.policy_kwargs), max_samples=1)
 
     def _settings(self, settings: SearchSettings, look: OptScaleResult | None) -> SearchSettings:
-        first = None if look is None else Drawn(look.message, look.best.usage)
+        first = None if look is None else Choice(look.message, look.best.usage)
         return StepSettings.of(settings, first=first, good_enough=self._good_enough, most_tokens=self._most_tokens)
 
     def _taken(self, look: OptScaleResult, parent: BaseCallbackManager | None) -> AIMessage:

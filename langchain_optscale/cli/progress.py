@@ -150,7 +150,7 @@ def _in_words(decision: dict[str, Any] | None) -> str:
     if decision is None:
         return "drawing"
     if decision["reason"]:
-        return f"stop: {StopReason[decision['reason']].value}"
+        return f"stop: {StopReason.of(decision['reason']).value}"
     bound, cap = decision["optimal_n"], decision["figures"].get("max_samples")
     if bound is None:
         return "go on: by this estimate no number of candidates reaches the target"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.stopping import FittedStopping, Rule, optscale
-from langchain_optscale.stopping.answer_rules import natural_selection
+from langchain_optscale.stopping.answer_rules import default_selection
 
 if TYPE_CHECKING:
     import os
@@ -44,7 +44,7 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     learned = next((part for part in parts if isinstance(part, FittedStopping)), None)
     if learned is None:
         if given.get("extract") is not None and (rule is None or isinstance(rule, Rule)):
-            given.setdefault("select", natural_selection(rule or optscale()))
+            given.setdefault("select", default_selection(rule or optscale()))
         return given
     select = given.setdefault("select", learned.select)
     if select != learned.select:

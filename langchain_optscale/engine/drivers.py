@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 
-from langchain_optscale.engine.executor import Attempts, in_thread
+from langchain_optscale.engine.executor import Executor, in_thread
 from langchain_optscale.engine.jobs import Draw, Verify
 from langchain_optscale.engine.search import Search
-from langchain_optscale.engine.tracing import watched
+from langchain_optscale.engine.tracing import has_callbacks
 from langchain_optscale.models.limits import at_once
 from langchain_optscale.records.failures import Raised
 
@@ -79,8 +79,8 @@ def run_search(
         SettingsError: The settings do not fit the policy.
         InterruptedError: The batch has ended.
     """
-    search = Search(settings, prompt, call_kwargs, heard=watched(config))
-    attempts = Attempts(search.work, config, *((batch.line, batch.ended) if batch else ()))
+    search = Search(settings, prompt, call_kwargs, heard=has_callbacks(config))
+    attempts = Executor(search.work, config, *((batch.line, batch.ended) if batch else ()))
     room = _room(search, config)
     give_up = {Draw: threading.Event(), Verify: threading.Event()}
     under_way = {Draw: 0, Verify: 0}
@@ -140,8 +140,8 @@ async def arun_search(
 
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
-    search = Search(settings, prompt, call_kwargs, heard=watched(config))
-    attempts = Attempts(search.work, config, batch.line if batch else None)
+    search = Search(settings, prompt, call_kwargs, heard=has_callbacks(config))
+    attempts = Executor(search.work, config, batch.line if batch else None)
     room = _room(search, config)
     running: dict[asyncio.Task[Done | Raised], Job] = {}
     finished: asyncio.Queue[asyncio.Task[Done | Raised]] = asyncio.Queue()

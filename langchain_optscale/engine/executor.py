@@ -16,8 +16,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.engine.jobs import Done, Draw
-from langchain_optscale.models.eager_cancel import nobody_wants
-from langchain_optscale.models.retry import attempts, patient, patient_async
+from langchain_optscale.models.eager_cancel import is_cancelled
+from langchain_optscale.models.retry import attempts, make_async_retrying, make_retrying
 from langchain_optscale.records.failures import Raised
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.engine.jobs import Job
-    from langchain_optscale.engine.worker import Work
+    from langchain_optscale.engine.worker import Worker
     from langchain_optscale.models.limits import SharedLimit
 
-__all__ = ["Attempts", "in_thread"]
+__all__ = ["Executor", "in_thread"]
 
 # How often a thread that waits for a rate limiter looks whether anybody still wants what it waits for.
 _LOOK_S = 0.05
 _UNSENT = "nobody wanted this request any more before it was sent"
 
 
-class Attempts:
+class Executor:
     """Tries the jobs of one search.
 
     Args:
@@ -48,7 +48,7 @@ class Attempts:
 
     def __init__(
         self,
-        work: Work,
+        work: Worker,
         config: RunnableConfig,
         line: SharedLimit | None = None,
         ended: threading.Event | None = None,
@@ -73,7 +73,7 @@ class Attempts:
 
     async def atry(self, job: Job) -> Done | Raised:
         """What comes of a job; cancelling it closes its request, or gives its place in line up."""
-        retrying = patient_async(self._max_retries)
+        retrying = make_async_retrying(self._max_retries)
         try:
             return await retrying(self.aonce, job)
         except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
@@ -137,7 +137,7 @@ class Attempts:
         A request that does not stream cannot be interrupted from outside: it ends by itself, unheard. What is more
         than an error, such as `SystemExit`, is an outcome as well: in a thread nobody else would hear of it.
         """
-        retrying = patient(self._max_retries, give_up)
+        retrying = make_retrying(self._max_retries, give_up)
         try:
             return retrying(self.once, job, give_up)
         except BaseException as error:  # noqa: BLE001 - kept as the failure's cause, or raised again where it is heard
@@ -215,11 +215,11 @@ class Attempts:
                 raise InterruptedError(_UNSENT)
             begun()
             began = time.perf_counter()
-            before = nobody_wants.set(unwanted)
+            before = is_cancelled.set(unwanted)
             try:
                 value = self._work.run(job, self._config)
             finally:
-                nobody_wants.reset(before)
+                is_cancelled.reset(before)
             lost.set()  # before the place goes to whoever raced for the same answer
             return Done(value, time.perf_counter() - began)
 

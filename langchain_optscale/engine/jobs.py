@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records.types import Candidate, Usage
 
-__all__ = ["Done", "Draw", "Drawn", "Event", "Job", "Verify"]
+__all__ = ["Choice", "Done", "Draw", "Event", "Job", "Verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ Job: TypeAlias = Draw | Verify
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Choice:
     """One choice that the policy gave."""
 
     message: AIMessage

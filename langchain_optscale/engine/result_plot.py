@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from langchain_optscale.records.search_record import SearchRecord
-    from langchain_optscale.records.types import Look
+    from langchain_optscale.records.types import Observation
 
 __all__ = ["plot_search"]
 
@@ -58,7 +58,7 @@ def plot_search(result: SearchRecord) -> Figure:
     return figure
 
 
-def _draw_scores(axes: Axes, looks: Sequence[Look], target: float | None) -> None:
+def _draw_scores(axes: Axes, looks: Sequence[Observation], target: float | None) -> None:
     import numpy as np
 
     from langchain_optscale.stats import truncnorm
@@ -99,7 +99,7 @@ def _draw_density(axes: Axes, result: SearchRecord, target: float | None) -> Non
     axes.tick_params(labelleft=False)
 
 
-def _draw_bound(axes: Axes, looks: Sequence[Look]) -> None:
+def _draw_bound(axes: Axes, looks: Sequence[Observation]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     numbers = range(1, len(looks) + 1)

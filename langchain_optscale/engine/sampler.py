@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables.config import merge_configs
 
-from langchain_optscale.engine.jobs import Drawn
+from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.engine.tracing import atrace_choices, child_config, counted, trace_choices
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from langchain_optscale.models.policy import Fanout
 
-__all__ = ["Drawer"]
+__all__ = ["Sampler"]
 
 
-class Drawer:
+class Sampler:
     """Draws from one policy for one search.
 
     Args:
@@ -85,7 +85,7 @@ class Drawer:
                 "the policy's temperature is 0, so all candidates would be the same; raise it or set max_samples=1"
             )
 
-    def renewed(self, known_limit: int | None = None) -> Drawer:
+    def renewed(self, known_limit: int | None = None) -> Sampler:
         """The same for another search, or for one whose server is known to give at most so many choices."""
         other = copy(self)
         offered = 1 if self._fanout == "calls" else self._ready.choices.limit
@@ -125,13 +125,13 @@ class Drawer:
     def fall_back(self, to: int = 1) -> None:
         """Ask for at most so many choices from now on: the server does not give more."""
         self.max_choices = max(1, min(self.max_choices, to))
-        self._ready.choices.fell_short(self.max_choices)
+        self._ready.choices.record_shortfall(self.max_choices)
 
-    def went_well(self, asked: int) -> None:
+    def record_success(self, asked: int) -> None:
         """A request for so many choices was answered in full."""
-        self._ready.choices.went_well(asked)
+        self._ready.choices.record_success(asked)
 
-    def draw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
+    def draw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Choice]:
         """Draw one candidate for each index in one request; a server may answer with fewer.
 
         Raises:
@@ -147,7 +147,7 @@ class Drawer:
             trace_choices(config, indexes, [choice.message for choice in drawn])
         return drawn
 
-    async def adraw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Drawn]:
+    async def adraw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Choice]:
         """As `draw`; cancelling it closes the request."""
         child = self._config(indexes, config)
         if self._model is None:
@@ -188,11 +188,11 @@ class Drawer:
         return arguments
 
 
-def _choices(result: LLMResult) -> list[Drawn]:
+def _choices(result: LLMResult) -> list[Choice]:
     generations = [generation for generation in result.generations[0] if isinstance(generation, ChatGeneration)]
     messages = [message for generation in generations if isinstance(message := generation.message, AIMessage)]
     if len(messages) <= 1:
-        return [Drawn(message, usage) for message, usage in zip(messages, choice_usages(messages), strict=True)]
+        return [Choice(message, usage) for message, usage in zip(messages, choice_usages(messages), strict=True)]
     # With several choices each message claims the whole request's usage, and none says which model it came from.
     llm_output = {key: value for key, value in (result.llm_output or {}).items() if key != "token_usage"}
     drawn = []
@@ -204,12 +204,12 @@ def _choices(result: LLMResult) -> list[Drawn]:
         }
         metadata = {**llm_output, **message.response_metadata}
         update = {"usage_metadata": own, "response_metadata": metadata}
-        drawn.append(Drawn(message.model_copy(update=update), usage))
+        drawn.append(Choice(message.model_copy(update=update), usage))
     return drawn
 
 
-def _coerced(answer: object) -> Drawn:
+def _coerced(answer: object) -> Choice:
     message = AIMessage(content=answer) if isinstance(answer, str) else answer
     if not isinstance(message, AIMessage):
         raise SettingsError(f"the policy must answer with a message or a string, got {type(answer).__name__}")
-    return Drawn(message, choice_usages([message])[0])
+    return Choice(message, choice_usages([message])[0])

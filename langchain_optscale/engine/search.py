@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.jobs import Done, Draw, Event, Job, Verify
 from langchain_optscale.engine.result import build_result
-from langchain_optscale.engine.worker import Work
+from langchain_optscale.engine.worker import Worker
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection
 from langchain_optscale.records.failures import Raised, failure_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from langchain_core.prompt_values import PromptValue
 
-    from langchain_optscale.engine.jobs import Drawn
+    from langchain_optscale.engine.jobs import Choice
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
 
@@ -62,8 +62,8 @@ class Search:
     ) -> None:
         self.settings = settings
         self.session = settings.session()
-        self._drawer = settings.drawer(call_kwargs)
-        self.work = Work(settings, prompt, self._drawer, AnswerBook(settings.extract))
+        self._sampler = settings.sampler(call_kwargs)
+        self.work = Worker(settings, prompt, self._sampler, AnswerBook(settings.extract))
         self._candidates: dict[int, Candidate] = {}
         self._verdicts: dict[int, Verdict] = {}
         self._failures: dict[int, Failure] = {}
@@ -132,7 +132,7 @@ class Search:
         if self.session.ask() or self._ask_ahead():
             indexes = self.session.asked
             self._happened("round", number=self.session.round_of(indexes[0]), indexes=list(indexes))
-            self._draws.extend(Draw(request) for request in self._drawer.requests(indexes))
+            self._draws.extend(Draw(request) for request in self._sampler.requests(indexes))
         jobs: list[Job] = []
         if self.session.decision.stop:
             self._draws.clear()
@@ -157,7 +157,7 @@ class Search:
             return 0
         # One request for several choices is worth waiting for.
         free = self.session.round_size - len(self.session.pending)
-        if self._drawer.max_choices > 1 and 2 * free < self.session.round_size:
+        if self._sampler.max_choices > 1 and 2 * free < self.session.round_size:
             return 0
         return self.session.ask(ahead=True)
 
@@ -211,14 +211,14 @@ class Search:
 
     def _settle_draw(self, indexes: Sequence[int], outcome: Done | Raised) -> None:
         if isinstance(outcome, Raised):
-            if len(indexes) > 1 and self._drawer.may_fall_back and is_rejection(outcome.error):
+            if len(indexes) > 1 and self._sampler.may_fall_back and is_rejection(outcome.error):
                 # It may be that the server takes fewer at once; what else it may be, a single call will show.
                 self._draw_in_smaller(indexes, len(indexes) // 2)
                 return
             for index in indexes:
                 self._tell(index, failure_of("draw", outcome))
             return
-        drawn: list[Drawn] = outcome.value[: len(indexes)]
+        drawn: list[Choice] = outcome.value[: len(indexes)]
         spent = reduce(add, (choice.usage for choice in drawn), Usage())
         self.session.spend({"policy": spent}, self.elapsed_s)
         for index, choice in zip(indexes, drawn, strict=False):
@@ -227,17 +227,17 @@ class Search:
         if missing and len(indexes) > 1:
             self._draw_in_smaller(missing, 1)
         else:
-            self._drawer.went_well(len(indexes))
+            self._sampler.record_success(len(indexes))
             for index in missing:
                 self._tell(index, failure_of("draw", Raised(EmptyCandidateError("the policy gave no choice"), 1)))
 
     def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:
         """The server does not give so many choices in one request: ask for fewer at once."""
-        self._drawer.fall_back(choices)
+        self._sampler.fall_back(choices)
         queued = [index for draw in self._draws for index in draw.indexes]
-        self._draws = deque(Draw(request) for request in self._drawer.requests([*indexes, *queued]))
+        self._draws = deque(Draw(request) for request in self._sampler.requests([*indexes, *queued]))
 
-    def _receive(self, index: int, choice: Drawn, seconds: float) -> None:
+    def _receive(self, index: int, choice: Choice, seconds: float) -> None:
         number = self.session.round_of(index)
         candidate, failed = self.work.receive(index, choice, round_number=number, seconds=seconds)
         self._candidates[index] = candidate

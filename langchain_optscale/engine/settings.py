@@ -21,7 +21,7 @@ from pydantic import (
 
 from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
 from langchain_optscale.engine.defaults import with_learned
-from langchain_optscale.engine.sampler import Drawer
+from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import endpoint_of
@@ -201,7 +201,7 @@ class SearchSettings(BaseModel):
         if (self.cost_budget is None) != (self.price is None):
             raise SettingsError("cost_budget and price go together: give both, or neither")
         self.session()
-        self.drawer()
+        self.sampler()
         self.verifier.for_search(AnswerBook(self.extract))
 
     def _cap(self) -> int:
@@ -247,14 +247,14 @@ class SearchSettings(BaseModel):
             round_size=self.round_size,
         )
 
-    def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
+    def sampler(self, call_kwargs: Mapping[str, Any] | None = None) -> Sampler:
         """What draws the candidates of one search; `call_kwargs` go to the policy."""
         verifier: Verifier = self.verifier
         made_of = (id(self.policy), self.cancel, self.candidate_timeout_s)
         if self._ready is None or self._ready[0] != made_of:
             ready = Policy.of(self.policy, eager=self.cancel == "eager", timeout_s=self.candidate_timeout_s)
             self._ready = (made_of, ready)
-        return Drawer(
+        return Sampler(
             self._ready[1],
             fanout=self.fanout,
             several=self._cap() > 1,

@@ -43,13 +43,13 @@ __all__ = [
     "atrace_choices",
     "child_config",
     "children_of",
-    "children_to_be",
     "counted",
+    "has_callbacks",
     "note",
+    "planned_children",
     "streams_to_a_user",
     "trace_choices",
-    "watched",
-    "with_a_run",
+    "with_run_id",
 ]
 
 _TOKENS = frozenset({"on_llm_new_token", "on_stream_event"})
@@ -80,7 +80,7 @@ def streams_to_a_user(handlers: Iterable[BaseCallbackHandler]) -> bool:
     return any(isinstance(handler, _StreamingCallbackHandler) for handler in handlers)
 
 
-def watched(config: RunnableConfig) -> bool:
+def has_callbacks(config: RunnableConfig) -> bool:
     """Whether anybody listens to what is reported under this config; where nobody does, a run of its own is idle."""
     manager = config.get("callbacks")
     return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
@@ -128,13 +128,13 @@ def children_of(run: BaseRunManager) -> BaseCallbackManager:
     return manager
 
 
-def with_a_run(config: RunnableConfig, manager_of: Callable[[RunnableConfig], BaseCallbackManager]) -> RunnableConfig:
+def with_run_id(config: RunnableConfig, manager_of: Callable[[RunnableConfig], BaseCallbackManager]) -> RunnableConfig:
     """The config with its callbacks made ready and the run's identifier chosen, so that both are known beforehand."""
     return {**config, "callbacks": manager_of(config), "run_id": config.get("run_id") or uuid7()}
 
 
-def children_to_be(config: RunnableConfig) -> BaseCallbackManager:
-    """As `children_of`, for the run that a config from `with_a_run` is going to start."""
+def planned_children(config: RunnableConfig) -> BaseCallbackManager:
+    """As `children_of`, for the run that a config from `with_run_id` is going to start."""
     manager = cast("BaseCallbackManager", config["callbacks"]).copy()
     manager.parent_run_id = config["run_id"]
     return manager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_optscale.engine.jobs import Draw
-from langchain_optscale.engine.tracing import child_config, watched
+from langchain_optscale.engine.tracing import child_config, has_callbacks
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.records.failures import Raised, failure_of
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from langchain_core.rate_limiters import BaseRateLimiter
 
     from langchain_optscale.answers import AnswerBook
-    from langchain_optscale.engine.jobs import Drawn, Job, Verify
-    from langchain_optscale.engine.sampler import Drawer
+    from langchain_optscale.engine.jobs import Choice, Job, Verify
+    from langchain_optscale.engine.sampler import Sampler
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.verifiers import Verifier
 
-__all__ = ["Work"]
+__all__ = ["Worker"]
 
 
-class Work:
+class Worker:
     """Draws and verifies for one search.
 
     Args:
         settings: What to search with.
         prompt: The conversation to answer.
-        drawer: Draws the candidates.
+        sampler: Draws the candidates.
         answers: Of the candidates that have arrived; those that are drawn here are added.
 
     Attributes:
@@ -51,14 +51,14 @@ class Work:
         heard: What models answered below each candidate's verification, over all its tries.
     """
 
-    def __init__(self, settings: SearchSettings, prompt: PromptValue, drawer: Drawer, answers: AnswerBook) -> None:
+    def __init__(self, settings: SearchSettings, prompt: PromptValue, sampler: Sampler, answers: AnswerBook) -> None:
         self.settings = settings
-        self.drawer = drawer
+        self.sampler = sampler
         self.answers = answers
         self.seen: dict[int, Verdict] = {}
         self.heard: dict[int, UsageCounter] = {}
         self._prompt = prompt
-        self._shown = with_tools(prompt, drawer.tools)
+        self._shown = with_tools(prompt, sampler.tools)
         self._scorer: Verifier = settings.verifier.for_search(answers)
 
     @cached_property
@@ -74,35 +74,35 @@ class Work:
     @property
     def rate_limiter(self) -> BaseRateLimiter | None:
         """The policy's own rate limiter, to be asked before each draw."""
-        return self.drawer.rate_limiter
+        return self.sampler.rate_limiter
 
     def run(self, job: Job, config: RunnableConfig) -> Any:
         """Do a job and wait for it.
 
         Returns:
-            A list of what was `Drawn`, or a `Verdict`.
+            A list of what was `Choice`, or a `Verdict`.
         """
         if isinstance(job, Draw):
-            return self._read(job.indexes, self.drawer.draw(self._prompt, job.indexes, config))
+            return self._read(job.indexes, self.sampler.draw(self._prompt, job.indexes, config))
         counted = self._verify_config(job, config)
-        if watched(config):
+        if has_callbacks(config):
             return self._verifier.invoke(job.candidate, counted)
         return self._verify(job.candidate, counted)
 
     async def arun(self, job: Job, config: RunnableConfig) -> Any:
         """As `run`, without blocking the event loop."""
         if isinstance(job, Draw):
-            drawn = await self.drawer.adraw(self._prompt, job.indexes, config)
+            drawn = await self.sampler.adraw(self._prompt, job.indexes, config)
             # Comparing answers may take seconds.
             extracts = self.answers.extract is not None
             return await asyncio.to_thread(self._read, job.indexes, drawn) if extracts else drawn
         counted = self._verify_config(job, config)
-        if watched(config):
+        if has_callbacks(config):
             return await self._verifier.ainvoke(job.candidate, counted)
         return await self._averify(job.candidate, counted)
 
     def receive(
-        self, index: int, drawn: Drawn, *, round_number: int, seconds: float, attempts: int = 1
+        self, index: int, drawn: Choice, *, round_number: int, seconds: float, attempts: int = 1
     ) -> tuple[Candidate, Failure | None]:
         """The candidate that was drawn, with its answer; and why it cannot be verified, if it cannot.
 
@@ -127,7 +127,7 @@ class Work:
             return candidate, failure_of("verify", Raised(error, 1))
         return Candidate(index, message, round_number, drawn.usage, seconds, answer), None
 
-    def _read(self, indexes: Sequence[int], drawn: list[Drawn]) -> list[Drawn]:
+    def _read(self, indexes: Sequence[int], drawn: list[Choice]) -> list[Choice]:
         """Reads the answers of a request while it is still a job; `receive` then finds them read."""
         for index, choice in zip(indexes, drawn, strict=False):
             # What an extractor raises is kept in the book, and raised again where the candidate is received.

@@ -15,7 +15,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records.types import StopReason, Verdict
 from langchain_optscale.stopping import AnswerConfidence, Rule
-from langchain_optscale.stopping.answer_rules import natural_selection, selection_for
+from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.stopping.session import Session
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class SessionMethod:
 
     @property
     def _select(self) -> SelectionLike:
-        return natural_selection(self.rule) if self.select is None else self.select
+        return default_selection(self.rule) if self.select is None else self.select
 
     @cached_property
     def _targets(self) -> dict[str, float]:

@@ -106,4 +106,4 @@ class CorrectnessOracle:
         for place, sample in enumerate(question.samples[:max_samples]):
             if sample.correct:
                 return Outcome(place + 1, place + 1, place + 1, place, StopReason.ANSWER_CONFIDENT, kept=True)
-        return Outcome(1, 1, 1, 0, StopReason.HOPELESS)
+        return Outcome(1, 1, 1, 0, StopReason.FUTILITY)

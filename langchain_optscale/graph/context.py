@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.runtime import Runtime
 
-    from langchain_optscale.engine.sampler import Drawer
+    from langchain_optscale.engine.sampler import Sampler
 
 __all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "memorable"]
 
@@ -75,14 +75,14 @@ class Engine:
                 "overlap has no meaning in a graph, where a round's superstep ends when all its tasks have ended; "
                 "leave it out, or search with OptScale"
             )
-        self._drawer = settings.drawer()  # says now what does not fit the policy
+        self._sampler = settings.sampler()  # says now what does not fit the policy
         self._prompt: tuple[Any, PromptValue] | None = None
         # Kept as long as the engine, since the engine is found again by the identity of these values.
         self.changes = dict(changes)
 
-    def drawer(self, record: Mapping[str, Any]) -> Drawer:
+    def sampler(self, record: Mapping[str, Any]) -> Sampler:
         """What draws for a search, asking for no more choices at once than its policy's server turned out to take."""
-        return self._drawer.renewed(record["search"].get("choices"))
+        return self._sampler.renewed(record["search"].get("choices"))
 
     def prompt(self, messages: Sequence[BaseMessage]) -> PromptValue:
         """The conversation as a prompt, made once for all tasks that read the same state."""

@@ -48,7 +48,7 @@ def supersteps(settings: SearchSettings) -> int:
     session = settings.session()
     later = max(0, session.max_samples - session.first_round)
     # A server that takes fewer choices at once than a round has is asked for half as many, until it does.
-    largest = min(max(session.first_round, session.round_size), settings.drawer().max_choices)
+    largest = min(max(session.first_round, session.round_size), settings.sampler().max_choices)
     smaller = max(0, largest.bit_length() - 2)
     return _STEPS_OF_A_ROUND * (1 + later) + smaller + 3
 
@@ -90,7 +90,7 @@ class Loop:
             raise SettingsError("review=True needs a checkpointer, which keeps the search while a person thinks")
         update: dict[str, Any] = {}
         if new:
-            engine.settings.drawer()  # an LLM cache may have been set since the graph was built
+            engine.settings.sampler()  # an LLM cache may have been set since the graph was built
             plain, given = memorable(changes)
             record = new_record(
                 {"id": uuid.uuid4().hex, "question": fingerprint(messages), "settings": plain, "given": given}
@@ -128,7 +128,7 @@ class Loop:
             left_s = None if deadline is None else deadline - session.history.elapsed_s
         drawn = candidates_in(record)
         undrawn = [index for index in indexes if index not in drawn]
-        requests = engine.drawer(record).requests(undrawn)
+        requests = engine.sampler(record).requests(undrawn)
         ones = [index for index in indexes if index in drawn] + [one[0] for one in requests if len(one) == 1]
         return [
             *(send("draw", {"indexes": list(many)}, left_s) for many in requests if len(many) > 1),
@@ -219,7 +219,7 @@ class Loop:
     def _check_room(
         self, state: Mapping[str, Any], config: RunnableConfig, engine: Engine, record: Mapping[str, Any]
     ) -> None:
-        by_n = engine.drawer(record).max_choices > 1
+        by_n = engine.sampler(record).max_choices > 1
         # this step, candidate (after draw), decide, answer (after review)
         needed = 4 + by_n + self._review
         if state["remaining_steps"] < needed:

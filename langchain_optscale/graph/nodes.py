@@ -124,7 +124,7 @@ def draw(task: Task) -> Flow:
     outcome: Done | Raised = yield Draw(indexes)
     if isinstance(outcome, Raised):
         seconds = task.spent_s
-        if task.drawer.may_fall_back and is_rejection(outcome.error):
+        if task.sampler.may_fall_back and is_rejection(outcome.error):
             # It may be that the server takes fewer at once; what else it may be, a single call will show.
             return Command(
                 update={"optscale": _fewer_choices(task, len(indexes) // 2)}, goto=task.send_requests(indexes)
@@ -155,7 +155,7 @@ def draw(task: Task) -> Flow:
         update |= _fewer_choices(task, 1)
         sends += task.send_requests(missing)
     else:
-        task.drawer.went_well(len(indexes))
+        task.sampler.record_success(len(indexes))
     update = {name: value for name, value in update.items() if value}
     return Command(update={"optscale": update}, goto=sends or "decide")
 
@@ -212,8 +212,8 @@ def give_up(words: Mapping[str, Any], error: NodeError, config: RunnableConfig, 
 
 def _fewer_choices(task: Task, to: int) -> dict[str, Any]:
     """The server does not give so many choices in one request: ask for fewer at once from now on."""
-    task.drawer.fall_back(to)
-    return {"search": {"choices": task.drawer.max_choices}}
+    task.sampler.fall_back(to)
+    return {"search": {"choices": task.sampler.max_choices}}
 
 
 def _failed(task: Task, index: int, failure: Failure, update: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.engine.executor import Attempts
-from langchain_optscale.engine.worker import Work
+from langchain_optscale.engine.executor import Executor
+from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.engine.jobs import Drawn
+    from langchain_optscale.engine.jobs import Choice
     from langchain_optscale.graph.context import Engine, Engines
     from langchain_optscale.graph.retries import Retries
     from langchain_optscale.records.types import Candidate, Failure
@@ -54,9 +54,9 @@ class Task:
         if settings.extract is not None:
             for entry in self.record["candidates"]:
                 answers.restore(entry["index"], entry["answer"])
-        self.drawer = self.engine.drawer(self.record)
-        self._work = Work(settings, self.engine.prompt(state["messages"]), self.drawer, answers)
-        self.attempts = Attempts(self._work, config)
+        self.sampler = self.engine.sampler(self.record)
+        self._work = Worker(settings, self.engine.prompt(state["messages"]), self.sampler, answers)
+        self.attempts = Executor(self._work, config)
         self.events = Events(runtime.stream_writer)
         info = runtime.execution_info
         # A verification that was tried in the task before this one has had that try.
@@ -91,7 +91,7 @@ class Task:
             not self.late and self._retries.wants(error) and self.attempt < self._retries.attempts(self.engine.settings)
         )
 
-    def receive(self, index: int, drawn: Drawn, seconds: float) -> tuple[Candidate, Failure | None]:
+    def receive(self, index: int, drawn: Choice, seconds: float) -> tuple[Candidate, Failure | None]:
         """The candidate that was drawn, and why it cannot be verified, if it cannot."""
         candidate, failed = self._work.receive(
             index, drawn, round_number=self.round_of(index), seconds=seconds, attempts=self.attempt
@@ -104,7 +104,7 @@ class Task:
         """Tasks for candidates that are to be drawn, as many in one request as the policy's server takes."""
         return [
             self.send(one[0]) if len(one) == 1 else send("draw", {"indexes": list(one)}, self.left_s)
-            for one in self.drawer.requests(indexes)
+            for one in self.sampler.requests(indexes)
         ]
 
 

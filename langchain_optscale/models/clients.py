@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable
 
-__all__ = ["endpoint_of", "models_in", "one_try", "one_try_each"]
+__all__ = ["endpoint_of", "models_in", "without_client_retries", "without_client_retries_in"]
 
 _URLS = ("openai_api_base", "azure_endpoint", "anthropic_api_url", "base_url", "endpoint", "endpoint_url")
 _NAMES = ("deployment_name", "model_name", "model", "model_id")
 
 
-def one_try(model: BaseChatModel, timeout_s: float | None = None) -> BaseChatModel:
+def without_client_retries(model: BaseChatModel, timeout_s: float | None = None) -> BaseChatModel:
     """A copy of the model whose client does not retry by itself; connections stay shared with the original.
 
     Clients of the OpenAI, Anthropic and Groq kind are copied by their own `with_options`; other models that have a
@@ -54,20 +54,21 @@ def _is_client(value: Any) -> bool:
     return callable(getattr(value, "with_options", None)) and hasattr(value, "max_retries")
 
 
-def one_try_each(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
-    """The Runnable with `one_try` of every chat model that it binds, chains or falls back to.
+def without_client_retries_in(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """The Runnable with `without_client_retries` of every chat model that it binds, chains or falls back to.
 
     All else stays as it is, `with_retry` included: who writes that asks for it.
     """
     if isinstance(runnable, BaseChatModel):
-        return one_try(runnable)
+        return without_client_retries(runnable)
     if isinstance(runnable, RunnableBindingBase):
-        return runnable.model_copy(update={"bound": one_try_each(runnable.bound)})
+        return runnable.model_copy(update={"bound": without_client_retries_in(runnable.bound)})
     if isinstance(runnable, RunnableSequence):
-        return RunnableSequence(*(one_try_each(step) for step in runnable.steps), name=runnable.name)
+        return RunnableSequence(*(without_client_retries_in(step) for step in runnable.steps), name=runnable.name)
     if isinstance(runnable, RunnableWithFallbacks):
-        others = [one_try_each(other) for other in runnable.fallbacks]
-        return runnable.model_copy(update={"runnable": one_try_each(runnable.runnable), "fallbacks": others})
+        others = [without_client_retries_in(other) for other in runnable.fallbacks]
+        first = without_client_retries_in(runnable.runnable)
+        return runnable.model_copy(update={"runnable": first, "fallbacks": others})
     return runnable
 
 

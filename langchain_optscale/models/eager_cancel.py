@@ -16,9 +16,9 @@ from langchain_core.messages import AIMessage, message_chunk_to_message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["Abandoned", "astreamed_message", "by_streaming", "nobody_wants", "streamed_message", "streams"]
+__all__ = ["Abandoned", "astreamed_message", "by_streaming", "is_cancelled", "streamed_message", "streams"]
 
-nobody_wants: ContextVar[Callable[[], bool] | None] = ContextVar("nobody_wants", default=None)
+is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("is_cancelled", default=None)
 """Set in a thread that streams: once it says so, the stream is closed at its next chunk."""
 
 
@@ -71,7 +71,7 @@ def _as_message(whole: Any) -> AIMessage:
 
 
 def _while_wanted(chunks: Iterator[Any]) -> Iterator[Any]:
-    unwanted = nobody_wants.get()
+    unwanted = is_cancelled.get()
     for chunk in chunks:
         if unwanted is not None and unwanted():
             raise Abandoned("the search ended while this answer was being written")

@@ -41,17 +41,17 @@ class _Line:
     lock: threading.Lock = field(default_factory=threading.Lock)
     taken: int = 0
     urgent: deque[_Waiter] = field(default_factory=deque)
-    patient: deque[_Waiter] = field(default_factory=deque)
+    waiting: deque[_Waiter] = field(default_factory=deque)
 
     def enter(self, waiter: _Waiter, *, urgent: bool) -> bool:
         """Take a place at once, or stand in line; whether a place was taken."""
         with self.lock:
-            ahead = self.urgent if urgent else self.urgent or self.patient
+            ahead = self.urgent if urgent else self.urgent or self.waiting
             if self.taken < waiter.capacity and not ahead:
                 self.taken += 1
                 waiter.served = True
             else:
-                (self.urgent if urgent else self.patient).append(waiter)
+                (self.urgent if urgent else self.waiting).append(waiter)
             return waiter.served
 
     def leave(self) -> None:
@@ -66,7 +66,7 @@ class _Line:
             if waiter.served:
                 self.taken -= 1
             else:
-                for line in (self.urgent, self.patient):
+                for line in (self.urgent, self.waiting):
                     with contextlib.suppress(ValueError):
                         line.remove(waiter)
             self._serve()
@@ -74,15 +74,15 @@ class _Line:
     def abandon(self, owner: object) -> None:
         """Send home everyone in line who belongs to `owner`."""
         with self.lock:
-            gone = [waiter for waiter in (*self.urgent, *self.patient) if waiter.owner is owner]
+            gone = [waiter for waiter in (*self.urgent, *self.waiting) if waiter.owner is owner]
             self.urgent = deque(waiter for waiter in self.urgent if waiter.owner is not owner)
-            self.patient = deque(waiter for waiter in self.patient if waiter.owner is not owner)
+            self.waiting = deque(waiter for waiter in self.waiting if waiter.owner is not owner)
             self._serve()
         for waiter in gone:
             waiter.wake()
 
     def _serve(self) -> None:
-        while line := self.urgent or self.patient:
+        while line := self.urgent or self.waiting:
             waiter = line[0]
             if self.taken >= waiter.capacity:
                 return
@@ -131,7 +131,7 @@ class SharedLimit:
     @property
     def waiting(self) -> int:
         """Requests in line."""
-        return len(self.line.urgent) + len(self.line.patient)
+        return len(self.line.urgent) + len(self.line.waiting)
 
     @contextlib.contextmanager
     def hold(self, *, urgent: bool = False, owner: object = None) -> Iterator[None]:

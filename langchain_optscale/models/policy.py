@@ -17,7 +17,7 @@ from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPro
 from langchain_core.runnables import RunnableBinding
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.clients import one_try, one_try_each
+from langchain_optscale.models.clients import without_client_retries, without_client_retries_in
 from langchain_optscale.models.eager_cancel import by_streaming, streams
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
 
-__all__ = ["Choices", "Fanout", "Policy", "policy_name", "to_prompt", "unwrap"]
+__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "to_prompt", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
@@ -58,7 +58,7 @@ def to_prompt(value: LanguageModelInput) -> PromptValue:
         raise SettingsError(f"{wrong}: {error}") from error
 
 
-class Choices:
+class ChoiceLimit:
     """How many choices one request may ask a policy for, as its requests show; shared by all searches with it.
 
     One refusal or one short answer may be an accident, so it counts for one search; a number of them in a row do not.
@@ -72,14 +72,14 @@ class Choices:
         self._strikes = 0
         self._short = 0
 
-    def fell_short(self, to: int) -> None:
+    def record_shortfall(self, to: int) -> None:
         """A search had to be content with fewer."""
         self._strikes += 1
         self._short = max(to, self._short)
         if self._strikes >= _STRIKES:
             self.limit, self._strikes, self._short = min(self.limit, self._short), 0, 0
 
-    def went_well(self, asked: int) -> None:
+    def record_success(self, asked: int) -> None:
         """A request for so many was answered in full."""
         if asked > max(1, self._short):
             self._strikes = self._short = 0
@@ -103,7 +103,7 @@ class Policy:
     model: BaseChatModel | None
     kwargs: Mapping[str, Any]
     configs: tuple[RunnableConfig, ...]
-    choices: Choices
+    choices: ChoiceLimit
     streamed: bool = False
     rate_limiter: BaseRateLimiter | None = None
 
@@ -125,13 +125,13 @@ class Policy:
                 raise SettingsError(
                     f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none"
                 )
-            return cls(one_try_each(policy), None, {}, (), Choices(1))
+            return cls(without_client_retries_in(policy), None, {}, (), ChoiceLimit(1))
         # The rate limiter is asked by the driver, so that waiting for it does not count as the request's time.
         changes: dict[str, Any] = {"cache": False, "rate_limiter": None}
         silent: dict[str, Any] = {"disable_streaming": True}
         if "streaming" in type(model).model_fields:
             silent["streaming"] = False
-        single = one_try(model, timeout_s).model_copy(update=changes)
+        single = without_client_retries(model, timeout_s).model_copy(update=changes)
         copy, streamed = single.model_copy(update=silent), False
         if eager:
             streaming = by_streaming(copy)
@@ -139,7 +139,7 @@ class Policy:
                 raise SettingsError(f"cancel='eager' draws by streaming, which {policy_name(policy)} cannot")
             copy, streamed = (single, True) if streaming is None else (streaming, False)
         offered = 1 if streamed else _choices_offered(model)
-        return cls(policy, copy, kwargs, tuple(configs), Choices(offered), streamed, model.rate_limiter)
+        return cls(policy, copy, kwargs, tuple(configs), ChoiceLimit(offered), streamed, model.rate_limiter)
 
 
 def unwrap(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import tenacity
 
-__all__ = ["attempts", "is_rejection", "is_transient", "patient", "patient_async", "retry_after_s"]
+__all__ = ["attempts", "is_rejection", "is_transient", "make_async_retrying", "make_retrying", "retry_after_s"]
 
 _TRANSIENT_STATUS = frozenset({408, 409, 429})
 _LONGEST_WAIT_S = 20.0
@@ -143,7 +143,7 @@ def _policy(max_retries: int) -> dict[str, Any]:
     }
 
 
-def patient(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
+def make_retrying(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
     """Retries in a thread; `give_up` ends the waiting and forbids further tries."""
     import tenacity
 
@@ -152,7 +152,7 @@ def patient(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
     return tenacity.Retrying(**policy, sleep=tenacity.sleep_using_event(give_up))
 
 
-def patient_async(max_retries: int) -> tenacity.AsyncRetrying:
+def make_async_retrying(max_retries: int) -> tenacity.AsyncRetrying:
     """Retries in a task; cancelling the task ends the waiting."""
     import tenacity
 

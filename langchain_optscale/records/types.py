@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-__all__ = ["Candidate", "Decision", "Estimate", "Failure", "Look", "Round", "StopReason", "Usage", "Verdict"]
+__all__ = ["Candidate", "Decision", "Estimate", "Failure", "Observation", "Round", "StopReason", "Usage", "Verdict"]
 
 
 class StopReason(Enum):
@@ -32,13 +32,21 @@ class StopReason(Enum):
     ANSWER_CONFIDENT = "the leading answer is probable enough to be right"
     ANSWER_SETTLED = "no allowed number of further candidates is worth its price in a surer answer"
     MARGINAL_GAIN = "one more candidate is not expected to improve the best score enough"
-    HOPELESS = "the target is too unlikely to be reached within what may still be drawn"
+    FUTILITY = "the target is too unlikely to be reached within what may still be drawn"
     MIN_SAMPLES = "the least number of candidates was drawn and nothing asked for more"
     MAX_SAMPLES = "the largest allowed number of candidates was drawn"
     TOKEN_BUDGET = "the token budget is spent"  # noqa: S105 - tokens of text
     COST_BUDGET = "the money budget is spent"
     DEADLINE = "the time is up"
     FAILURES = "too many candidates failed"
+
+    @classmethod
+    def of(cls, name: str) -> StopReason:
+        """The reason of that name; also of a name that version 0.1.0 wrote."""
+        return cls[_FORMER_REASONS.get(name, name)]
+
+
+_FORMER_REASONS = {"HOPELESS": "FUTILITY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +222,11 @@ class Decision:
     def from_dict(cls, data: Mapping[str, Any]) -> Decision:
         """Read what `to_dict` wrote."""
         reason = data["reason"]
-        return cls(**{**data, "reason": None if reason is None else StopReason[reason]})
+        return cls(**{**data, "reason": None if reason is None else StopReason.of(reason)})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """What the session thought after hearing of one candidate.
 
     Attributes:
@@ -243,7 +251,7 @@ class Look:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Look:
+    def from_dict(cls, data: Mapping[str, Any]) -> Observation:
         """Read what `to_dict` wrote."""
         return cls(
             index=data["index"],
@@ -265,7 +273,7 @@ class Round:
 
     number: int
     indexes: tuple[int, ...]
-    looks: tuple[Look, ...] = ()
+    looks: tuple[Observation, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` gives an equal round back."""
@@ -278,4 +286,4 @@ class Round:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Round:
         """Read what `to_dict` wrote."""
-        return cls(data["number"], tuple(data["indexes"]), tuple(Look.from_dict(look) for look in data["looks"]))
+        return cls(data["number"], tuple(data["indexes"]), tuple(Observation.from_dict(look) for look in data["looks"]))

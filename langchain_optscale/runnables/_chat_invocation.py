@@ -12,7 +12,7 @@ from langchain_core.runnables.config import (
     get_callback_manager_for_config,
 )
 
-from langchain_optscale.engine.tracing import children_to_be, with_a_run
+from langchain_optscale.engine.tracing import planned_children, with_run_id
 from langchain_optscale.runnables._chat_metadata import IdentifiedChatModel, for_this_call
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ class CalledChatModel(IdentifiedChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """The chosen message in chunks, once it is chosen; until then, progress comes as custom events."""
-        config = with_a_run(ensure_config(config), get_callback_manager_for_config)
+        config = with_run_id(ensure_config(config), get_callback_manager_for_config)
         chunks = super().stream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
         while True:
-            token = stream_parent.set(children_to_be(config))
+            token = stream_parent.set(planned_children(config))
             try:
                 chunk = next(chunks, None)
             finally:
@@ -86,11 +86,11 @@ class CalledChatModel(IdentifiedChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """As `stream`, without blocking the event loop."""
-        config = with_a_run(ensure_config(config), get_async_callback_manager_for_config)
+        config = with_run_id(ensure_config(config), get_async_callback_manager_for_config)
         chunks = super().astream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
         async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as chunks:
             while True:
-                token = stream_parent.set(children_to_be(config))
+                token = stream_parent.set(planned_children(config))
                 try:
                     chunk = await anext(chunks, None)
                 finally:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.engine.sampler import Drawer
+    from langchain_optscale.engine.sampler import Sampler
     from langchain_optscale.engine.settings import SearchSettings
 
 __all__ = ["ChatOptScale"]
@@ -70,9 +70,9 @@ class ChatOptScale(CalledChatModel):
     # LangChain's own base classes would ignore a misspelt setting.
     model_config = ConfigDict(extra="forbid")
 
-    def drawer(self, call_kwargs: Mapping[str, Any] | None = None) -> Drawer:
+    def sampler(self, call_kwargs: Mapping[str, Any] | None = None) -> Sampler:
         """What draws the candidates of one search, with the standard settings of this model."""
-        return super().drawer({**self.standard(), **(call_kwargs or {})})
+        return super().sampler({**self.standard(), **(call_kwargs or {})})
 
     # --- tools and structure ---
 

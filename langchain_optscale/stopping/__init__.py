@@ -13,7 +13,7 @@ from langchain_optscale.stopping.budgets import (
 )
 from langchain_optscale.stopping.learned.fitted import CandidatePrice, FittedStopping
 from langchain_optscale.stopping.presets import optscale, paper
-from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
+from langchain_optscale.stopping.score_rules import Futility, MarginalGain, OptimalN, TargetReached
 
 __all__ = [
     "AnswerConfidence",
@@ -23,8 +23,8 @@ __all__ = [
     "Deadline",
     "Either",
     "FittedStopping",
+    "Futility",
     "History",
-    "Hopeless",
     "MarginalGain",
     "MaxFailures",
     "MaxSamples",

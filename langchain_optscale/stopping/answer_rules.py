@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records.types import Decision
     from langchain_optscale.stopping.base import History
 
-__all__ = ["AnswerConfidence", "answer_model", "natural_selection", "selection_for"]
+__all__ = ["AnswerConfidence", "answer_model", "default_selection", "selection_for"]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def answer_model(rule: Rule) -> AnswerModel | None:
     return next((model for model in models if model is not None), None)
 
 
-def natural_selection(rule: Rule) -> str:
+def default_selection(rule: Rule) -> str:
     """What to return under a rule where nobody says otherwise.
 
     Args:
@@ -160,7 +160,7 @@ def natural_selection(rule: Rule) -> str:
 
     Example:
         >>> from langchain_optscale.stopping import MaxSamples, paper
-        >>> natural_selection(AnswerConfidence(0.9) | MaxSamples(8)), natural_selection(paper())
+        >>> default_selection(AnswerConfidence(0.9) | MaxSamples(8)), default_selection(paper())
         ('posterior', 'best')
     """
     for part in rule.parts():

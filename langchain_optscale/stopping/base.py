@@ -181,6 +181,7 @@ class Rule(ABC):
         """
         settings = dict(data)
         name = settings.pop("rule", None)
+        name = _FORMER_NAMES.get(name, name)
         if name not in Rule._known:
             raise InvalidRecordError(f"unknown stopping rule {name!r}; import the module that defines it first")
         for key, value in settings.items():
@@ -190,6 +191,10 @@ class Rule(ABC):
             return Rule._known[name].from_settings(settings)
         except (TypeError, SettingsError) as error:
             raise InvalidRecordError(f"stopping rule {name}: {error}") from error
+
+
+# Names that version 0.1.0 wrote.
+_FORMER_NAMES = {"Hopeless": "Futility"}
 
 
 @dataclass(frozen=True)

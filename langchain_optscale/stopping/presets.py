@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping.answer_rules import AnswerConfidence
 from langchain_optscale.stopping.budgets import MaxSamples, MinSamples
-from langchain_optscale.stopping.score_rules import Hopeless, MarginalGain, OptimalN, TargetReached
+from langchain_optscale.stopping.score_rules import Futility, MarginalGain, OptimalN, TargetReached
 
 if TYPE_CHECKING:
     from langchain_optscale.stopping.base import Rule
@@ -76,5 +76,5 @@ def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 1
     """
     _check_first_round(first_round, max_samples)
     answers = AnswerConfidence(confidence, min_gain=_PRICE)
-    in_vain = Hopeless(target, _complement(confidence)) & MarginalGain(_PRICE_IN_SCORE)
-    return TargetReached(target) | answers | in_vain | paper(target, confidence, max_samples, first_round)
+    futility = Futility(target, _complement(confidence)) & MarginalGain(_PRICE_IN_SCORE)
+    return TargetReached(target) | answers | futility | paper(target, confidence, max_samples, first_round)

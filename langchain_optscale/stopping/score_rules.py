@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_optscale.stats.posterior import PosteriorEstimate
     from langchain_optscale.stopping.base import History
 
-__all__ = ["Hopeless", "MarginalGain", "OptimalN", "TargetReached"]
+__all__ = ["Futility", "MarginalGain", "OptimalN", "TargetReached"]
 
 # Beyond any number of candidates that somebody draws: an N* at or above it is reported as "no finite N".
 _OUT_OF_REACH = 10**9
@@ -61,7 +61,7 @@ class OptimalN(Rule):
 
     where the probability is 1 once a score has reached the target, else 1 - E[F(target)^k | D]; None where N* exceeds
     the cap. As long as the target has not been reached k is at least 1, so the rule then sizes rounds and never stops
-    by itself: join it with `Hopeless`, `MarginalGain` or a cap.
+    by itself: join it with `Futility`, `MarginalGain` or a cap.
 
     What repeated looks do to the promise. With a point estimate, stopping the first time that n >= N* is a sequential
     procedure, whose confidence is that of no fixed N*: a hopeful early estimate may end the search too soon, a gloomy
@@ -151,7 +151,7 @@ class MarginalGain(Rule):
 
 
 @dataclass(frozen=True)
-class Hopeless(Rule):
+class Futility(Rule):
     r"""Stop when the target is too unlikely to be reached by the m candidates that may still be scored.
 
         1 - E[F(target)^m | D] < probability,   m = max_samples - n - failures
@@ -183,10 +183,10 @@ class Hopeless(Rule):
     def __call__(self, history: History) -> Decision:
         left = 0 if history.max_samples is None else history.max_samples - history.n - history.failures
         if left < 1 or not history.scores or history.best >= self.target:
-            return self._decision(StopReason.HOPELESS, {"probability": self.probability}, stop=False)
+            return self._decision(StopReason.FUTILITY, {"probability": self.probability}, stop=False)
         chance = _chance(history, self.target, left)
         figures = {"chance": chance, "left": left, "probability": self.probability}
-        return self._decision(StopReason.HOPELESS, figures, stop=chance < self.probability)
+        return self._decision(StopReason.FUTILITY, figures, stop=chance < self.probability)
 
 
 def _posterior(history: History) -> PosteriorEstimate | None:

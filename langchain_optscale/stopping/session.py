@@ -21,7 +21,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.types import Decision, Estimate, Failure, Look, Round, Usage, Verdict
+from langchain_optscale.records.types import Decision, Estimate, Failure, Observation, Round, Usage, Verdict
 from langchain_optscale.stats.estimators import default_estimator, no_scores, plain
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples
@@ -45,7 +45,7 @@ class Session:
     Args:
         stopping: The rule that decides. The cap `max_samples` is enforced beside it.
         estimator: How the score distribution is estimated from scores. By default `Posterior` where a part of the rule
-            looks ahead, as `Hopeless` and `MarginalGain` do; else maximum likelihood, or maximum a posteriori where a
+            looks ahead, as `Futility` and `MarginalGain` do; else maximum likelihood, or maximum a posteriori where a
             prior is given.
         prior: What is believed about this question's scores beforehand; handed to the estimator.
         max_samples: The most candidates that are ever asked for, at least 1.
@@ -84,7 +84,7 @@ class Session:
         self.first_round = max(first_round, self._rule.min_samples or 1)
         self.round_size = round_size
         self._events: list[list[Any]] = []
-        self._rounds: list[tuple[tuple[int, ...], list[Look]]] = []
+        self._rounds: list[tuple[tuple[int, ...], list[Observation]]] = []
         self._round_of: dict[int, int] = {}
         self._pending: set[int] = set()
         self._scores: dict[int, float] = {}
@@ -191,7 +191,7 @@ class Session:
         if not self.decision.stop:
             self.decision = self._rule(self.history)
         estimate = plain(self.history.__dict__.get("estimate"))
-        self._rounds[self._round_of[index]][1].append(Look(index, score, estimate, self.decision))
+        self._rounds[self._round_of[index]][1].append(Observation(index, score, estimate, self.decision))
         failure = outcome if isinstance(outcome, Failure) else None
         told = ["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s]
         self._events.append([*told, counts_of(usage)] if usage else told)

@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import run_in_executor, set_config_context
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.clients import one_try_each
+from langchain_optscale.models.clients import without_client_retries_in
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
@@ -143,7 +143,7 @@ class RunnableVerifier(Verifier):
             raise SettingsError(f"a Runnable is needed, not {kind(runnable)}")
         self.runnable = runnable
         # The driver retries: clients that did so too would multiply the tries.
-        self._single = one_try_each(runnable)
+        self._single = without_client_retries_in(runnable)
 
     @property
     def name(self) -> str:

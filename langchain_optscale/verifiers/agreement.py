@@ -37,7 +37,7 @@ class AgreementVerifier(Verifier):
 
     What it means for the search. A score is the agreement at the moment of its verdict and is not revised: the session
     hears each score once. Early scores are drawn towards 1/2, and scores depend on one another, so they are no draws
-    from one distribution: N* and every rule on an estimate of it (`OptimalN`, `MarginalGain`, `Hopeless`, the default)
+    from one distribution: N* and every rule on an estimate of it (`OptimalN`, `MarginalGain`, `Futility`, the default)
     have no sound meaning here. `TargetReached(t) | MaxSamples(n)` has: it stops when the chance that a further
     candidate repeats this answer has posterior mean t. Return by `select="vote"`, which counts all candidates at the
     end; the best score is that of the answer that once led most clearly.

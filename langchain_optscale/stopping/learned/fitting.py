@@ -10,7 +10,7 @@ import numpy as np
 
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.stopping.answer_rules import natural_selection
+from langchain_optscale.stopping.answer_rules import default_selection
 from langchain_optscale.stopping.learned.backward import (
     Design,
     Paths,
@@ -112,7 +112,7 @@ class Fitting:
         costs = self._amounts.costs(found)
         select = self._recording.select
         if self._plan.select is None and self._serves(rule, self._folds.stops(costs, ridge)):
-            stages, select = [], natural_selection(rule) if self._recording.with_answers else "best"
+            stages, select = [], default_selection(rule) if self._recording.with_answers else "best"
         elif ridge is None:
             threshold = reservation(self._paths, costs)
             stages = [Stage.reserved(design, threshold) for design in self._designs]

@@ -13,7 +13,7 @@ import numpy as np
 
 from langchain_optscale.answers.selection import as_selection
 from langchain_optscale.stats.estimators import default_estimator
-from langchain_optscale.stopping.answer_rules import natural_selection, selection_for
+from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.stopping.base import History
 from langchain_optscale.stopping.learned.trajectories import in_errors
 
@@ -60,7 +60,7 @@ class Untrained:
         """
         estimator = default_estimator(None, looks_ahead=any(part.looks_ahead for part in rule.parts()))
         known: dict[str, Any] = {"max_samples": points[-1], "estimator": estimator}
-        selection = cast("Selection", as_selection(selection_for(natural_selection(rule), rule)))
+        selection = cast("Selection", as_selection(selection_for(default_selection(rule), rule)))
         worths, spent = np.zeros((2, len(recording.questions)))
         used = min(orders, _ORDERS)
         for number, (group, order) in enumerate(recording.orders(points[-1], orders, seed)):

@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
-from langchain_optscale.models.clients import endpoint_of, one_try, one_try_each
+from langchain_optscale.models.clients import endpoint_of, without_client_retries, without_client_retries_in
 from langchain_optscale.models.retry import is_rejection
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
@@ -279,13 +279,13 @@ def _unwrapped(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], dict[str,
         configs.insert(0, inner.config)
         inner = inner.bound
     if not isinstance(inner, BaseChatModel):
-        return one_try_each(model), {}, []
+        return without_client_retries_in(model), {}, []
     # A copy that shares the model's connections. No retries: the search retries. No cache: each grading has a code of
     # its own. No streaming, since nobody may hear it.
     changes: dict[str, Any] = {"cache": False, "disable_streaming": True}
     if "streaming" in _fields(inner):
         changes["streaming"] = False
-    return one_try(inner).model_copy(update=changes), kwargs, configs
+    return without_client_retries(inner).model_copy(update=changes), kwargs, configs
 
 
 def _fields(model: Runnable[Any, Any]) -> Any:

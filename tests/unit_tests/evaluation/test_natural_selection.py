@@ -13,7 +13,7 @@ from langchain_optscale.stopping import (
     TokenBudget,
     optscale,
 )
-from langchain_optscale.stopping.answer_rules import natural_selection
+from langchain_optscale.stopping.answer_rules import default_selection
 from tests.unit_tests.fakes import PlainPolicy
 from tests.unit_tests.stopping.learned.test_fitted import voted
 
@@ -57,4 +57,4 @@ def test_without_answers_it_is_the_best_score():
 
 def test_a_learned_rule_brings_what_it_was_fitted_for():
     rule = FittedStopping.fit(voted(60), price=0.01, first_round=2, round_size=2, select="vote", orders=4)
-    assert natural_selection(rule | MaxSamples(4)) == "vote"
+    assert default_selection(rule | MaxSamples(4)) == "vote"

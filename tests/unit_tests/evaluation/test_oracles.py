@@ -13,7 +13,7 @@ def test_correctness_by_hand():
     found = CorrectnessOracle().run(asked, 4)
     assert (found.drawn, found.rounds, found.chosen, found.kept) == (3, 3, 2, True)
     given_up = CorrectnessOracle().run(asked, 2)
-    assert (given_up.drawn, given_up.chosen, given_up.stop_reason) == (1, 0, StopReason.HOPELESS)
+    assert (given_up.drawn, given_up.chosen, given_up.stop_reason) == (1, 0, StopReason.FUTILITY)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,16 @@ from langchain_optscale.graph.compact import (
     short_verdict,
 )
 from langchain_optscale.graph.state import merge_record, new_record
-from langchain_optscale.records.types import Candidate, Decision, Estimate, Look, Round, StopReason, Usage, Verdict
+from langchain_optscale.records.types import (
+    Candidate,
+    Decision,
+    Estimate,
+    Observation,
+    Round,
+    StopReason,
+    Usage,
+    Verdict,
+)
 
 TOKENS = st.integers(0, 10**6)
 DETAILS = st.dictionaries(st.sampled_from(["cache_read", "reasoning"]), TOKENS, max_size=2)
@@ -72,7 +81,7 @@ DECISIONS = st.builds(
     st.sampled_from(["OptimalN", ""]),
     st.dictionaries(st.sampled_from(["best", "n"]), NUMBERS),
 )
-LOOKS = st.builds(Look, st.just(0), st.one_of(st.none(), SCORES), st.one_of(st.none(), ESTIMATES), DECISIONS)
+LOOKS = st.builds(Observation, st.just(0), st.one_of(st.none(), SCORES), st.one_of(st.none(), ESTIMATES), DECISIONS)
 
 
 def written(value):
@@ -121,7 +130,7 @@ def test_a_verdict(verdict):
 
 @given(st.lists(LOOKS, max_size=4))
 def test_the_looks_of_a_round(looks):
-    looks = [Look(3 + place, look.score, look.estimate, look.decision) for place, look in enumerate(looks)]
+    looks = [Observation(3 + place, look.score, look.estimate, look.decision) for place, look in enumerate(looks)]
     whole = Round(1, (3, 4, 5, 6), tuple(looks)).to_dict()
     begun = merge_record(new_record({}), [{"rounds": [{"number": 1, "indexes": [3, 4, 5, 6]}]}])
     told = merge_record(begun, [{"rounds": [short_round(whole)]}])
@@ -132,7 +141,7 @@ def test_the_looks_of_a_round(looks):
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_looks_that_are_alike_are_told_once(count):
-    look = Look(0, 0.5, Estimate(0.5, 0.1, "maximum likelihood", 1), Decision(rule="OptimalN", figures={"n": 1}))
+    look = Observation(0, 0.5, Estimate(0.5, 0.1, "maximum likelihood", 1), Decision(rule="OptimalN", figures={"n": 1}))
     looks = [{**look.to_dict(), "index": index} for index in range(count)]
     short = short_round({"number": 0, "indexes": list(range(count)), "looks": looks})
     assert written(short).count("maximum likelihood") == 1

@@ -8,7 +8,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel
 
 from langchain_optscale import AllCandidatesFailed, LLMJudge, OptScale, RewardModelVerifier
-from langchain_optscale.models.clients import endpoint_of, models_in, one_try, one_try_each
+from langchain_optscale.models.clients import endpoint_of, models_in, without_client_retries, without_client_retries_in
 from langchain_optscale.models.policy import Policy
 from langchain_optscale.verifiers import CachedVerifier, as_verifier
 from tests.unit_tests.fakes import PlainPolicy, read_score
@@ -31,7 +31,7 @@ def retries_of(chat):
 
 def test_the_copy_does_not_retry_and_shares_the_connections():
     chat = model(max_retries=5)
-    single = one_try(chat)
+    single = without_client_retries(chat)
     assert retries_of(single) == {0}
     assert retries_of(chat) == {5}
     assert single.root_client._client is chat.root_client._client
@@ -40,7 +40,7 @@ def test_the_copy_does_not_retry_and_shares_the_connections():
 
 
 def test_a_timeout_reaches_the_client():
-    assert one_try(model(), 7.0).root_async_client.timeout == 7.0
+    assert without_client_retries(model(), 7.0).root_async_client.timeout == 7.0
     assert Policy.of(model(), timeout_s=7.0).model.async_client._client.timeout == 7.0
 
 
@@ -51,14 +51,14 @@ def test_draws_use_the_copy_also_where_the_model_is_bound():
 
 def test_models_without_a_client_stay_as_they_are():
     plain = PlainPolicy(texts=["x"])
-    assert one_try(plain).model_dump() == plain.model_dump()
+    assert without_client_retries(plain).model_dump() == plain.model_dump()
 
 
 def test_a_field_is_set_where_there_is_no_client_to_tell():
     class Other(PlainPolicy):
         max_retries: int = 6
 
-    assert one_try(Other(texts=["x"])).max_retries == 0
+    assert without_client_retries(Other(texts=["x"])).max_retries == 0
 
 
 def test_the_judge_in_a_chain_does_not_retry_either():
@@ -69,7 +69,7 @@ def test_the_judge_in_a_chain_does_not_retry_either():
     assert retries_of(single) == {0}
     (own,) = models_in(chain)
     assert retries_of(own) == {2}
-    assert [type(step) for step in one_try_each(chain).steps] == [type(step) for step in chain.steps]
+    assert [type(step) for step in without_client_retries_in(chain).steps] == [type(step) for step in chain.steps]
 
 
 def test_nor_does_the_policy_in_a_chain():

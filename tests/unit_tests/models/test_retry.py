@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from langchain_optscale.models.retry import is_rejection, is_transient, patient
+from langchain_optscale.models.retry import is_rejection, is_transient, make_retrying
 
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
@@ -77,6 +77,6 @@ def test_giving_up_ends_the_waiting_at_once():
 
     began = time.monotonic()
     with pytest.raises(ConnectionError):
-        patient(50, give_up)(fail)
+        make_retrying(50, give_up)(fail)
     assert time.monotonic() - began < 5.0
     assert len(tries) < 50

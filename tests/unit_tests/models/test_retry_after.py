@@ -11,7 +11,7 @@ import openai
 import pytest
 import tenacity
 
-from langchain_optscale.models.retry import is_transient, patient, retry_after_s
+from langchain_optscale.models.retry import is_transient, make_retrying, retry_after_s
 
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -101,7 +101,7 @@ def test_a_server_that_wants_to_be_left_alone_for_long_is_not_asked_again():
 
 def waits(error, attempts):
     """What tenacity would wait after each attempt, without waiting."""
-    retrying = patient(attempts, threading.Event())
+    retrying = make_retrying(attempts, threading.Event())
     state = tenacity.RetryCallState(retrying, None, (), {})
     state.set_exception((type(error), error, None))
     seconds = []
@@ -134,7 +134,7 @@ def test_the_wait_is_really_waited():
             raise refused(retry_after="0.4")
         return "done"
 
-    assert patient(2, threading.Event())(fail_once) == "done"
+    assert make_retrying(2, threading.Event())(fail_once) == "done"
     assert tries[1] - tries[0] >= 0.4
 
 

@@ -9,7 +9,7 @@ from langchain_optscale import FixedPrior, Session, Verdict
 from langchain_optscale.cli.main import main
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.stats import MaximumAPosteriori, Posterior, priors
-from langchain_optscale.stopping import Hopeless, OptimalN, TargetReached
+from langchain_optscale.stopping import Futility, OptimalN, TargetReached
 
 PAST = [[0.91, 0.93, 0.92], [0.31, 0.35, 0.33], [0.95, 0.94, 0.97], [0.42, 0.4, 0.39]] * 5
 LEARNED = priors.EmpiricalPrior.fit(PAST)
@@ -49,7 +49,7 @@ def test_what_has_no_json_form_says_so():
 
 @pytest.mark.parametrize("estimator", [Posterior(), MaximumAPosteriori()])
 def test_a_session_with_a_learned_prior_resumes_to_the_same_decisions(estimator):
-    rule = OptimalN(0.95, 0.9) | TargetReached(0.95) | Hopeless(0.95, 0.02)
+    rule = OptimalN(0.95, 0.9) | TargetReached(0.95) | Futility(0.95, 0.02)
     scores = [0.41, 0.39, 0.4, 0.42, 0.38, 0.4, 0.41, 0.4]
     whole = Session(rule, estimator=estimator, prior=LEARNED, max_samples=32, round_size=3)
     while whole.ask():

@@ -29,7 +29,7 @@ class Wish(Rule):
 
     def __call__(self, history):
         if self.stop:
-            return Decision(stop=True, reason=StopReason.HOPELESS, draw=0, rule="Wish")
+            return Decision(stop=True, reason=StopReason.FUTILITY, draw=0, rule="Wish")
         return Decision(draw=self.draw, rule="Wish", optimal_n=self.draw)
 
 
@@ -57,7 +57,7 @@ def test_stops(left, right):
     joined = Wish(2, stop=left), Wish(2, stop=right)
     either = (joined[0] | joined[1])(EMPTY)
     both = (joined[0] & joined[1])(EMPTY)
-    assert (either.stop, either.reason, either.draw) == (True, StopReason.HOPELESS, 0)
+    assert (either.stop, either.reason, either.draw) == (True, StopReason.FUTILITY, 0)
     assert both.stop == (left and right)
     assert both.draw == (0 if left and right else 2)
 

@@ -11,7 +11,7 @@ from langchain_optscale import FixedPrior, Session, optscale, paper
 from langchain_optscale.records.types import Failure, Verdict
 from langchain_optscale.stats import MaximumAPosteriori, MaximumLikelihood, Posterior
 from langchain_optscale.stats.priors import EmpiricalPrior
-from langchain_optscale.stopping import Hopeless, MarginalGain, OptimalN, TargetReached
+from langchain_optscale.stopping import Futility, MarginalGain, OptimalN, TargetReached
 
 LEARNED = EmpiricalPrior.fit([[0.91, 0.93, 0.92], [0.31, 0.35, 0.33], [1.0, 1.0], [0.0, 0.97, 1.0]] * 5)
 FAR = FixedPrior(mu=-3.0, sigma=2.5, mu_std=1e-3, sigma_std=1e-3)
@@ -52,8 +52,8 @@ def rules(draw, cap):
                 optscale(target, confidence, cap, first),
                 paper(target, confidence, cap, first),
                 OptimalN(target, confidence) | TargetReached(target),
-                TargetReached(target) | (Hopeless(target, confidence) & MarginalGain(price)),
-                OptimalN(target, confidence) | Hopeless(target, 1.0 - confidence) | MarginalGain(price),
+                TargetReached(target) | (Futility(target, confidence) & MarginalGain(price)),
+                OptimalN(target, confidence) | Futility(target, 1.0 - confidence) | MarginalGain(price),
             ]
         )
     )

@@ -9,8 +9,8 @@ from langchain_optscale.records.types import StopReason
 from langchain_optscale.stats import Posterior, ScoreSums
 from langchain_optscale.stopping import (
     Deadline,
+    Futility,
     History,
-    Hopeless,
     MarginalGain,
     MaxFailures,
     MaxSamples,
@@ -136,7 +136,7 @@ def test_presets_are_made_of_rules():
         (lambda: TokenBudget(0), "token_budget must be"),
         (lambda: MaxFailures(0), "max_failures must be"),
         (lambda: MarginalGain(-0.1), "min_gain must be"),
-        (lambda: Hopeless(0.9, 1.0), "probability must lie strictly between 0 and 1"),
+        (lambda: Futility(0.9, 1.0), "probability must lie strictly between 0 and 1"),
         (lambda: Deadline(0), "finite number of seconds above 0"),
         (lambda: Deadline(math.inf), "finite number of seconds above 0"),
         (
@@ -163,11 +163,11 @@ def test_hopeless_of_uniform_scores():
     # For the uniform law one of m more reaches s with probability 1 - s^m; here m = 10 - 2 - 1.
     history = History(scores=(0.3, 0.4), pending=2, failures=1, max_samples=10, estimator=Known())
     chance = 1 - 0.99**7
-    assert Hopeless(0.99, 0.05)(history).figures["chance"] == pytest.approx(chance, rel=1e-6)
-    assert not Hopeless(0.99, chance - 0.001)(history).stop
-    assert Hopeless(0.99, chance + 0.001)(history).reason is StopReason.HOPELESS
-    assert not Hopeless(0.2, 0.9)(history).stop  # reached already
-    assert not Hopeless(0.99, 0.9)(History(scores=(0.3,), estimator=Known())).stop  # no cap
+    assert Futility(0.99, 0.05)(history).figures["chance"] == pytest.approx(chance, rel=1e-6)
+    assert not Futility(0.99, chance - 0.001)(history).stop
+    assert Futility(0.99, chance + 0.001)(history).reason is StopReason.FUTILITY
+    assert not Futility(0.2, 0.9)(history).stop  # reached already
+    assert not Futility(0.99, 0.9)(History(scores=(0.3,), estimator=Known())).stop  # no cap
 
 
 def test_rules_under_the_posterior():
@@ -177,7 +177,7 @@ def test_rules_under_the_posterior():
     bound = OptimalN(0.82, 0.5)(history).optimal_n
     assert bound == 4 + posterior(scores).least_k(0.82, 0.5, 60)
     assert OptimalN(0.8, 0.9)(history).stop  # the target was seen: the probability is 1
-    assert Hopeless(0.9, 0.5)(history).figures["chance"] == posterior(scores).prob_reach(0.9, 60)
+    assert Futility(0.9, 0.5)(history).figures["chance"] == posterior(scores).prob_reach(0.9, 60)
     assert MarginalGain(0.01)(history).figures["gain"] == posterior(scores).expected_gain(0.8)
     capped = History(scores=scores, max_samples=5, estimator=posterior)
     assert OptimalN(0.99, 0.99)(capped).optimal_n is None
@@ -194,14 +194,14 @@ def test_the_posterior_is_given_the_scores_themselves():
     ("confidence", "chance"), [(0.95, 0.05), (0.9, 0.1), (1e-20, 1.0 - 2.0**-53), (1 - 2.0**-53, 0)]
 )
 def test_the_default_gives_up_at_what_its_confidence_leaves(confidence, chance):
-    (hopeless,) = (part for part in optscale(0.9, confidence).parts() if isinstance(part, Hopeless))
+    (hopeless,) = (part for part in optscale(0.9, confidence).parts() if isinstance(part, Futility))
     assert hopeless.probability == (chance or pytest.approx(2.0**-53, rel=1e-9))
 
 
 def test_without_an_estimator_two_scores_do_not_make_a_rule_that_looks_ahead_sure():
     # Maximum likelihood would take the two for the whole law of the scores, and give up at once.
     history = History(scores=(0.2, 0.21), max_samples=16)
-    assert Hopeless(0.9, 0.05)(history).figures["chance"] == Posterior()(history.scores).prob_reach(0.9, 14)
+    assert Futility(0.9, 0.05)(history).figures["chance"] == Posterior()(history.scores).prob_reach(0.9, 14)
     assert MarginalGain(0.01)(history).figures["gain"] == Posterior()(history.scores).expected_gain(0.21)
     assert not optscale(0.9, max_samples=16)(history).stop
 
@@ -213,7 +213,7 @@ class TestMarginalGain(RuleConformance):
 
 class TestHopeless(RuleConformance):
     def make_rule(self):
-        return Hopeless(0.9, 0.05)
+        return Futility(0.9, 0.05)
 
 
 class TestTargetReached(RuleConformance):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_optscale.engine.sampler import Drawer
+from langchain_optscale.engine.sampler import Sampler
 
 pytest.importorskip("langchain_openai")
 from langchain_optscale.endpoints.vllm import vllm_policy
@@ -29,5 +29,5 @@ def test_the_table_favours_one_request():
 
 
 def test_auto_draws_a_round_in_one_request():
-    drawer = Drawer(vllm_policy("http://localhost:8000", "m"))
-    assert drawer.requests(range(8)) == [tuple(range(8))]
+    sampler = Sampler(vllm_policy("http://localhost:8000", "m"))
+    assert sampler.requests(range(8)) == [tuple(range(8))]
