@@ -14,7 +14,7 @@ from pydantic import PrivateAttr
 from langchain_optscale.agents.when import FirstIsGood, Gate
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.jobs import Choice
-from langchain_optscale.engine.settings import SearchSettings
+from langchain_optscale.engine.settings import Scope, SearchSettings, changeable
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.types import Candidate, Usage, Verdict
@@ -37,27 +37,6 @@ if TYPE_CHECKING:
     from langchain_optscale.stopping import Rule
 
 __all__ = ["StepModel", "StepSettings"]
-
-# Settings that say how candidates are judged and when to stop; the rest says how they are drawn.
-_OF_THE_SEARCH = frozenset(
-    {
-        "verifier",
-        "target",
-        "confidence",
-        "max_samples",
-        "stopping",
-        "estimator",
-        "prior",
-        "extract",
-        "select",
-        "first_round",
-        "round_size",
-        "max_failures",
-        "token_budget",
-        "cost_budget",
-        "price",
-    }
-)
 
 
 class StepSettings(SearchSettings):
@@ -239,7 +218,8 @@ class StepModel(ChatOptScale):
 
     def _look(self, settings: SearchSettings) -> SearchSettings:
         """What draws the first candidate alone, with the search's own retries, and scores nothing."""
-        drawing = {name: value for name, value in _given(settings).items() if name not in _OF_THE_SEARCH}
+        searching = changeable(Scope.STEP)
+        drawing = {name: value for name, value in _given(settings).items() if name not in searching}
         return SearchSettings(**drawing, verifier=_Unscored(settings.verifier.policy_kwargs), max_samples=1)
 
     def _settings(self, settings: SearchSettings, look: OptScaleResult | None) -> SearchSettings:

@@ -1,7 +1,7 @@
-"""The two pumps of a search: threads for the sync path, tasks for the async one.
+"""The two drivers of a search: threads for the sync path, tasks for the async one.
 
-Both do the same: start the jobs that the search hands out, wait for the first to finish, tell, and cancel the rest
-the moment the session stops. The sync pump never touches an event loop, the async pump never blocks one.
+Both start the jobs that the search hands out, wait for the first to finish, record its outcome, and cancel the rest
+the moment the session stops. The sync driver never touches an event loop, the async driver never blocks one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 
+from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor, in_thread
 from langchain_optscale.engine.jobs import Draw, Verify
 from langchain_optscale.engine.search import Search
 from langchain_optscale.engine.tracing import has_callbacks
-from langchain_optscale.models.limits import at_once
+from langchain_optscale.engine.worker import Worker
+from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.failures import Raised
 
 if TYPE_CHECKING:
@@ -28,29 +30,32 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.engine.jobs import Done, Job
+    from langchain_optscale.engine.jobs import Cancelled, Done, Job
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.models.limits import SharedLimit
 
-__all__ = ["Shared", "arun_search", "run_search"]
+__all__ = ["BatchControl", "arun_search", "max_concurrency", "run_search"]
 
 _T = TypeVar("_T")
 
+# A library below may cancel a task by itself; to the search that is a failure like any other.
+_CANCELLED_FROM_WITHIN = Raised(TimeoutError("cancelled from within"), 1)
 
-class Shared(Protocol):
-    """What the searches of a batch share: a line that their requests wait in, and whether it has ended."""
+
+class BatchControl(Protocol):
+    """What the searches of a batch share."""
 
     @property
-    def line(self) -> SharedLimit | None:
+    def limit(self) -> SharedLimit | None:
         """A limit on the requests of all of them, beside those of the settings."""
 
     @property
-    def ended(self) -> threading.Event:
-        """Set when nobody wants the rest any more."""
+    def cancelled(self) -> threading.Event:
+        """Set when the rest of the batch is cancelled."""
 
-    def waking(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
-        """Within the block, `wake` is called when that happens."""
+    def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within the block, `callback` is called when that happens."""
 
 
 def run_search(
@@ -58,13 +63,13 @@ def run_search(
     prompt: PromptValue,
     config: RunnableConfig,
     call_kwargs: Mapping[str, Any] | None = None,
-    batch: Shared | None = None,
+    batch: BatchControl | None = None,
 ) -> OptScaleResult:
     """Search with threads.
 
     A request that is under way when the search ends is closed at its next chunk where it streams (`cancel="eager"`);
-    else it cannot be interrupted from outside, is left to finish in its thread, without a retry, and its answer is
-    dropped. Draws that are still queued, or wait in line, are not started.
+    else it cannot be interrupted from outside: it finishes in its thread, without a retry, and its result is dropped.
+    Draws that are queued, or wait for a limit, are not started.
 
     Args:
         settings: What to search with.
@@ -77,52 +82,52 @@ def run_search(
     Raises:
         AllCandidatesFailed: No candidate could be scored.
         SettingsError: The settings do not fit the policy.
-        InterruptedError: The batch has ended.
+        InterruptedError: The batch was cancelled.
     """
-    search = Search(settings, prompt, call_kwargs, heard=has_callbacks(config))
-    attempts = Executor(search.work, config, *((batch.line, batch.ended) if batch else ()))
-    room = _room(search, config)
-    give_up = {Draw: threading.Event(), Verify: threading.Event()}
+    search, worker, room = _begin(settings, prompt, config, call_kwargs)
+    executor = Executor(worker, config, *((batch.limit, batch.cancelled) if batch else ()))
+    session = search.session
+    cancelled = {Draw: threading.Event(), Verify: threading.Event()}
     under_way = {Draw: 0, Verify: 0}
-    # None only wakes the pump.
-    finished: queue.SimpleQueue[tuple[Job, Done | Raised] | None] = queue.SimpleQueue()
+    # None only wakes the driver.
+    finished: queue.SimpleQueue[tuple[Job, Done | Raised | Cancelled] | None] = queue.SimpleQueue()
 
     def start(job: Job) -> None:
         under_way[type(job)] += 1
-        in_thread(lambda: finished.put((job, attempts.try_(job, give_up[type(job)]))))
+        in_thread(lambda: finished.put((job, executor.run(job, cancelled[type(job)]))))
 
-    def settle(news: tuple[Job, Done | Raised] | None) -> None:
-        if news is None:
-            return
-        job, outcome = news
+    def record(job: Job, outcome: Done | Raised | Cancelled) -> None:
         under_way[type(job)] -= 1
         if isinstance(outcome, Raised) and not isinstance(outcome.error, Exception):
-            raise outcome.error  # such as SystemExit: no failure of a candidate, but meant for whoever called us
-        search.settle(job, outcome)
+            raise outcome.error  # such as SystemExit: no failure of a candidate, but meant for our caller
+        search.record_outcome(job, outcome)
 
     with contextlib.ExitStack() as leaving:
-        for event in give_up.values():
-            leaving.callback(attempts.abandon, event)
+        for event in cancelled.values():
+            leaving.callback(executor.cancel, event)
         if batch is not None:
-            leaving.enter_context(batch.waking(lambda: finished.put(None)))
+            leaving.enter_context(batch.on_cancel(lambda: finished.put(None)))
         while not search.over:
-            if batch is not None and batch.ended.is_set():
-                raise InterruptedError("nobody waits for the batch any more")
-            if search.session.decision.stop:
+            if batch is not None and batch.cancelled.is_set():
+                raise InterruptedError("the batch was cancelled")
+            if session.decision.stop:
                 # Only verifications are waited for now: the draws that are under way take up no room.
-                attempts.abandon(give_up[Draw])
-            waited_for = under_way[Verify] + (0 if search.session.decision.stop else under_way[Draw])
+                executor.cancel(cancelled[Draw])
+            waited_for = under_way[Verify] + (0 if session.decision.stop else under_way[Draw])
             for job in search.take(room - waited_for):
                 start(job)
             _emit(search, config)
             try:
-                news = finished.get(timeout=search.patience_s)
+                item = finished.get(timeout=search.wait_s if session.deadlines else None)
             except queue.Empty:
-                news = None
-            search.tick()
-            settle(news)
-        while not finished.empty():  # what was finished by now has been paid for: keep it
-            settle(finished.get())
+                item = None
+            if session.deadlines:
+                search.tick()
+            if item is not None:
+                record(*item)
+        while not finished.empty():  # what has finished has been paid for: keep it
+            if item := finished.get():
+                record(*item)
         _emit(search, config)
         result = search.result()
         _emit(search, config)
@@ -134,53 +139,48 @@ async def arun_search(
     prompt: PromptValue,
     config: RunnableConfig,
     call_kwargs: Mapping[str, Any] | None = None,
-    batch: Shared | None = None,
+    batch: BatchControl | None = None,
 ) -> OptScaleResult:
     """Search with tasks; as `run_search`, but what is under way when the search ends is cancelled.
 
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
-    search = Search(settings, prompt, call_kwargs, heard=has_callbacks(config))
-    attempts = Executor(search.work, config, batch.line if batch else None)
-    room = _room(search, config)
-    running: dict[asyncio.Task[Done | Raised], Job] = {}
-    finished: asyncio.Queue[asyncio.Task[Done | Raised]] = asyncio.Queue()
+    search, worker, room = _begin(settings, prompt, config, call_kwargs)
+    executor = Executor(worker, config, batch.limit if batch else None)
+    running: dict[asyncio.Task[Done | Raised | Cancelled], Job] = {}
+    finished: asyncio.Queue[asyncio.Task[Done | Raised | Cancelled]] = asyncio.Queue()
 
     def start(job: Job) -> None:
-        task = asyncio.create_task(attempts.atry(job))
+        task = asyncio.create_task(executor.arun(job))
         running[task] = job
         task.add_done_callback(finished.put_nowait)
 
-    def settle(task: asyncio.Task[Done | Raised]) -> None:
+    def record(task: asyncio.Task[Done | Raised | Cancelled], cancelled: Raised | None) -> None:
         if task in running:
-            # A library below may cancel the task by itself; to the search that is a failure like any other.
-            outcome = Raised(TimeoutError("cancelled from within"), 1) if task.cancelled() else task.result()
-            search.settle(running.pop(task), outcome)
+            job = running.pop(task)
+            search.record_outcome(job, executor.outcome_of(job, cancelled) if task.cancelled() else task.result())
 
-    async def end(unwanted: Iterable[asyncio.Task[Done | Raised]]) -> None:
-        """Cancel tasks, and keep what they had finished by then, since it has been paid for."""
-        unwanted = list(unwanted)
-        await _cancel(unwanted)
-        for task in unwanted:
-            if not task.cancelled() or search.saw(running[task]):
-                settle(task)
-            else:
-                search.forget(running.pop(task))
+    async def cancel(tasks: Iterable[asyncio.Task[Done | Raised | Cancelled]]) -> None:
+        """Cancel tasks, and keep what they have finished, since it has been paid for."""
+        tasks = list(tasks)
+        await _cancel(tasks)
+        for task in tasks:
+            record(task, None)
 
     try:
         while not search.over:
             for job in search.take(room - len(running)):
                 start(job)
             await _aemit(search, config)
-            first = await _first(finished, search.patience_s)
+            first = await _first(finished, search.wait_s)
             search.tick()
             if first is not None:
-                settle(first)
+                record(first, _CANCELLED_FROM_WITHIN)
             while not search.over and not finished.empty():
-                settle(finished.get_nowait())
+                record(finished.get_nowait(), _CANCELLED_FROM_WITHIN)
             if search.session.decision.stop:
-                await end([task for task, job in running.items() if not search.wants(job)])
-        await end(running)
+                await cancel([task for task, job in running.items() if not search.wants(job)])
+        await cancel(running)
         await _aemit(search, config)
         result = search.result()
         await _aemit(search, config)
@@ -189,13 +189,34 @@ async def arun_search(
         await _cancel(running)
 
 
-def _room(search: Search, config: RunnableConfig) -> int:
-    """How many jobs may be under way at once: the draws of a round, and the verifications of those that arrived."""
-    return at_once(config) or 2 * max(search.session.round_size, search.session.first_round)
+def _begin(
+    settings: SearchSettings, prompt: PromptValue, config: RunnableConfig, call_kwargs: Mapping[str, Any] | None
+) -> tuple[Search, Worker, int]:
+    """The search, its worker, and how many jobs may be under way at once.
+
+    Without a limit in the config these are the draws of a round and the verifications of those that have arrived.
+    """
+    sampler = settings.sampler(call_kwargs)
+    worker = Worker(settings, prompt, sampler, AnswerBook(settings.extract))
+    search = Search(settings, sampler, share_verdicts=worker.shares_verdicts, emit_events=has_callbacks(config))
+    room = max_concurrency(config) or 2 * max(search.session.round_size, search.session.first_round)
+    return search, worker, room
+
+
+def max_concurrency(config: RunnableConfig) -> int | None:
+    """The "max_concurrency" of a config; None where it sets none.
+
+    Raises:
+        SettingsError: It is no whole number of at least 1.
+    """
+    limit = config.get("max_concurrency")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise SettingsError(f"max_concurrency must be a whole number of at least 1, got {limit!r}")
+    return limit
 
 
 async def _first(finished: asyncio.Queue[_T], wait_s: float | None) -> _T | None:
-    """What has finished first; None when the time is up."""
+    """What has finished first; None after `wait_s`."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(wait_s):
             return await finished.get()

@@ -1,7 +1,7 @@
-"""How one job of a search is tried: in its place in line, within its time, again where that may help.
+"""Executes the jobs of a search under its concurrency limits, timeouts and retries.
 
-A request waits for the shared limits and then for the policy's rate limiter; only then does its time begin. Both
-manners do the same, one in a thread, one in a task.
+A request waits for the shared limits and then for the policy's rate limiter; only then does its timeout begin. The
+sync path does so in a thread, the async path in a task.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.engine.jobs import Done, Draw
+from langchain_optscale.engine.jobs import Cancelled, Done, Draw
 from langchain_optscale.models.eager_cancel import is_cancelled
 from langchain_optscale.models.retry import attempts, make_async_retrying, make_retrying
 from langchain_optscale.records.failures import Raised
@@ -23,6 +23,7 @@ from langchain_optscale.records.failures import Raised
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import tenacity
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.engine.jobs import Job
@@ -31,71 +32,91 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "in_thread"]
 
-# How often a thread that waits for a rate limiter looks whether anybody still wants what it waits for.
-_LOOK_S = 0.05
-_UNSENT = "nobody wanted this request any more before it was sent"
+# How often a thread that waits for a rate limiter checks whether its request was cancelled.
+_POLL_S = 0.05
+_UNSENT = "the request was cancelled before it was sent"
 
 
 class Executor:
-    """Tries the jobs of one search.
+    """Executes the jobs of one search.
 
     Args:
-        work: Knows how each job is done.
+        worker: Runs one request of a job.
         config: For the runs of the jobs.
-        line: A limit that all jobs share beside those of their endpoints, such as that of a batch.
-        ended: Once it is set, no thread begins a request any more.
+        limit: A limit that all jobs share beside those of their endpoints, such as that of a batch.
+        cancelled: Once it is set, no thread begins a request.
     """
 
     def __init__(
         self,
-        work: Worker,
+        worker: Worker,
         config: RunnableConfig,
-        line: SharedLimit | None = None,
-        ended: threading.Event | None = None,
+        limit: SharedLimit | None = None,
+        cancelled: threading.Event | None = None,
     ) -> None:
-        self._work = work
+        self._worker = worker
         self._config = config
-        self._ended = ended
-        settings = work.settings
+        self._cancelled = cancelled
+        settings = worker.settings
         policy, verifier = settings.limits()
-        self._to_draw = [limit for limit in (line, policy) if limit is not None]
-        self._to_verify = [limit for limit in (line, verifier) if limit is not None]
+        self._draw_limits = [one for one in (limit, policy) if one is not None]
+        self._verify_limits = [one for one in (limit, verifier) if one is not None]
         self._max_retries = settings.max_retries
         self._timeout_s = settings.candidate_timeout_s
         self._hedge_after_s = settings.hedge_after_s
+        self._retrying: dict[threading.Event, tenacity.Retrying] = {}
 
     def _limits(self, job: Job) -> list[SharedLimit]:
-        return self._to_draw if isinstance(job, Draw) else self._to_verify
+        return self._draw_limits if isinstance(job, Draw) else self._verify_limits
 
-    def _patience_s(self, job: Job) -> float | None:
+    def _hedge_s(self, job: Job) -> float | None:
         """Seconds after which a second request may race the first."""
         return self._hedge_after_s if isinstance(job, Draw) else None
 
-    async def atry(self, job: Job) -> Done | Raised:
-        """What comes of a job; cancelling it closes its request, or gives its place in line up."""
+    def outcome_of(self, job: Job, result: Done | Raised | None) -> Done | Raised | Cancelled:
+        """The outcome of a job with all that its verification consumed; a verdict that was reached counts.
+
+        Args:
+            job: A job that has ended.
+            result: None where it was cancelled.
+        """
+        if isinstance(job, Draw):
+            return result or Cancelled()
+        verdict, unreported = self._worker.collect(job.candidate.index)
+        if isinstance(result, Done):
+            return Done(result.value, result.seconds, unreported)
+        if result is not None and not isinstance(result.error, Exception):
+            return result
+        if verdict is not None:
+            return Done(verdict, 0.0, unreported)
+        return Cancelled(unreported) if result is None else Raised(result.error, result.attempts, unreported)
+
+    async def arun(self, job: Job) -> Done | Raised | Cancelled:
+        """Execute a job; cancelling it closes its request, or ends its waiting for a limit."""
         retrying = make_async_retrying(self._max_retries)
         try:
-            return await retrying(self.aonce, job)
+            result: Done | Raised = await retrying(self.arun_once, job)
         except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
-            return Raised(error, attempts(retrying.statistics))
+            result = Raised(error, attempts(retrying.statistics))
+        return self.outcome_of(job, result)
 
-    async def aonce(self, job: Job) -> Done:
-        """As `atry`, but one try only, for whoever has retries of his own.
+    async def arun_once(self, job: Job) -> Done:
+        """As `arun`, without retries.
 
         Raises:
             Exception: Whatever policy or verifier raises; TimeoutError after `candidate_timeout_s`.
         """
-        patience_s = self._patience_s(job)
-        if patience_s is None:
-            return await self._arequest(job, asyncio.Event(), asyncio.Event())
-        begun, answered, sent = asyncio.Event(), asyncio.Event(), False
+        hedge_s = self._hedge_s(job)
+        if hedge_s is None:
+            return await self._arequest(job)
+        begun, answered, hedged = asyncio.Event(), asyncio.Event(), False
 
         async def hedge() -> Done:
-            nonlocal sent
+            nonlocal hedged
             await begun.wait()
-            await asyncio.sleep(patience_s)
-            sent = True
-            return await self._arequest(job, asyncio.Event(), answered)
+            await asyncio.sleep(hedge_s)
+            hedged = True
+            return await self._arequest(job, answered=answered)
 
         racing = [asyncio.create_task(self._arequest(job, begun, answered)), asyncio.create_task(hedge())]
         try:
@@ -103,73 +124,80 @@ class Executor:
             while True:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 good = [task for task in done if not task.cancelled() and task.exception() is None]
-                if good or not pending or not sent:
+                if good or not pending or not hedged:
                     return (good or list(done))[0].result()
         finally:
             for task in racing:
                 task.cancel()
             await asyncio.gather(*racing, return_exceptions=True)
 
-    async def _arequest(self, job: Job, begun: asyncio.Event, answered: asyncio.Event) -> Done:
+    async def _arequest(
+        self, job: Job, begun: asyncio.Event | None = None, answered: asyncio.Event | None = None
+    ) -> Done:
         draws = isinstance(job, Draw)
-        async with contextlib.AsyncExitStack() as places:
+        async with contextlib.AsyncExitStack() as held:
             for limit in self._limits(job):
-                await places.enter_async_context(limit.ahold(urgent=not draws))
-            if draws and self._work.rate_limiter is not None:
-                await self._work.rate_limiter.aacquire(blocking=True)
-            if answered.is_set():
+                await held.enter_async_context(limit.ahold(urgent=not draws))
+            if draws and self._worker.rate_limiter is not None:
+                await self._worker.rate_limiter.aacquire(blocking=True)
+            if answered is not None and answered.is_set():
                 raise InterruptedError(_UNSENT)
-            begun.set()
+            if begun is not None:
+                begun.set()
             began = time.perf_counter()
             try:
-                async with asyncio.timeout(self._timeout_s) as clock:
-                    value = await self._work.arun(job, self._config)
+                async with asyncio.timeout(self._timeout_s) as timeout:
+                    value = await self._worker.arun(job, self._config)
             except TimeoutError:
-                if clock.expired():
-                    raise self._too_late() from None
+                if timeout.expired():
+                    raise self._timed_out() from None
                 raise
-            answered.set()  # before the place goes to whoever raced for the same answer
+            if answered is not None:
+                answered.set()  # before the limit admits a request that races for the same answer
             return Done(value, time.perf_counter() - began)
 
-    def try_(self, job: Job, give_up: threading.Event) -> Done | Raised:
-        """What comes of a job; once `give_up` is set there are no more tries, and a stream is closed.
+    def run(self, job: Job, cancelled: threading.Event) -> Done | Raised | Cancelled:
+        """Execute a job; once `cancelled` is set there are no retries, and a stream is closed.
 
-        A request that does not stream cannot be interrupted from outside: it ends by itself, unheard. What is more
-        than an error, such as `SystemExit`, is an outcome as well: in a thread nobody else would hear of it.
+        A request that does not stream cannot be interrupted from outside and its result is dropped. `SystemExit` and
+        the like are outcomes as well, to be raised by the thread that reads them.
         """
-        retrying = make_retrying(self._max_retries, give_up)
+        retrying = self._retrying.get(cancelled)
+        if retrying is None:
+            retrying = self._retrying[cancelled] = make_retrying(self._max_retries, cancelled)
         try:
-            return retrying(self.once, job, give_up)
-        except BaseException as error:  # noqa: BLE001 - kept as the failure's cause, or raised again where it is heard
-            return Raised(error, attempts(retrying.statistics))
+            result: Done | Raised = retrying(self.run_once, job, cancelled)
+        except BaseException as error:  # noqa: BLE001 - kept as the failure's cause, or raised again by the reader
+            result = Raised(error, attempts(retrying.statistics))
+        return self.outcome_of(job, result)
 
-    def abandon(self, give_up: threading.Event) -> None:
-        """End the waiting in line of every job that was told to give up so."""
-        give_up.set()
-        for limit in (*self._to_draw, *self._to_verify):
-            limit.abandon(give_up)
+    def cancel(self, cancelled: threading.Event) -> None:
+        """Cancel every job that was given this event; those that wait for a limit stop waiting."""
+        cancelled.set()
+        for limit in (*self._draw_limits, *self._verify_limits):
+            limit.cancel_waiting(cancelled)
 
-    def once(self, job: Job, give_up: threading.Event) -> Done:
-        """As `try_`, but one try only, for whoever has retries of his own.
+    def run_once(self, job: Job, cancelled: threading.Event) -> Done:
+        """As `run`, without retries.
 
         Raises:
             Exception: Whatever policy or verifier raises; TimeoutError after `candidate_timeout_s`.
         """
-        patience_s = self._patience_s(job)
-        if self._timeout_s is None and patience_s is None:
-            return self._request(job, give_up, threading.Event(), lambda: None)
-        return self._raced(job, give_up, patience_s)
+        hedge_s = self._hedge_s(job)
+        if self._timeout_s is None and hedge_s is None:
+            return self._request(job, cancelled)
+        return self._run_in_background(job, cancelled, hedge_s)
 
-    def _raced(self, job: Job, give_up: threading.Event, patience_s: float | None) -> Done:
-        """The request in a thread of its own, so that it can be left behind when its time is up."""
-        news: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
-        lost = threading.Event()
+    def _run_in_background(self, job: Job, cancelled: threading.Event, hedge_s: float | None) -> Done:
+        """The request in a thread of its own, which is abandoned after the timeout; with a hedge, in two."""
+        outcomes: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
+        abandoned = threading.Event()
 
         def request() -> None:
             try:
-                news.put(self._request(job, give_up, lost, lambda: news.put(None)))
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever reads the news
-                news.put(error)
+                outcomes.put(self._request(job, cancelled, abandoned, lambda: outcomes.put(None)))
+            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+                outcomes.put(error)
 
         in_thread(request)
         racing, hedge_at, ends_at = 1, math.inf, math.inf
@@ -177,10 +205,10 @@ class Executor:
             while True:
                 moment = min(hedge_at, ends_at)
                 try:
-                    what = news.get(timeout=max(0.0, moment - time.perf_counter()) if moment < math.inf else None)
+                    what = outcomes.get(timeout=max(0.0, moment - time.perf_counter()) if moment < math.inf else None)
                 except queue.Empty:
                     if time.perf_counter() >= ends_at:
-                        raise self._too_late() from None
+                        raise self._timed_out() from None
                     in_thread(request)
                     racing, hedge_at = racing + 1, math.inf
                     continue
@@ -190,44 +218,52 @@ class Executor:
                     racing -= 1
                     if not racing:
                         raise what
-                else:
+                else:  # the request has begun
                     now = time.perf_counter()
                     ends_at = math.inf if self._timeout_s is None else now + self._timeout_s
-                    hedge_at = now + patience_s if patience_s is not None and racing == 1 else math.inf
+                    hedge_at = now + hedge_s if hedge_s is not None and racing == 1 else math.inf
         finally:
-            lost.set()
+            abandoned.set()
 
-    def _request(self, job: Job, give_up: threading.Event, lost: threading.Event, begun: Callable[[], None]) -> Done:
+    def _request(
+        self,
+        job: Job,
+        cancelled: threading.Event,
+        abandoned: threading.Event | None = None,
+        on_begin: Callable[[], None] | None = None,
+    ) -> Done:
         draws = isinstance(job, Draw)
-        nobody = [event for event in (give_up, lost, self._ended) if event is not None]
+        events = [event for event in (cancelled, abandoned, self._cancelled) if event is not None]
 
         def unwanted() -> bool:
-            return any(event.is_set() for event in nobody)
+            return any(event.is_set() for event in events)
 
-        with contextlib.ExitStack() as places:
+        with contextlib.ExitStack() as held:
             for limit in self._limits(job):
-                places.enter_context(limit.hold(urgent=not draws, owner=give_up))
-            if draws and self._work.rate_limiter is not None:
-                # Not `blocking`: who waited there for a search that has ended would take the turn of another.
-                while not unwanted() and not self._work.rate_limiter.acquire(blocking=False):
-                    give_up.wait(_LOOK_S)
+                held.enter_context(limit.hold(urgent=not draws, owner=cancelled))
+            if draws and self._worker.rate_limiter is not None:
+                # Not `blocking`, which would take a turn for a request that has been cancelled meanwhile.
+                while not unwanted() and not self._worker.rate_limiter.acquire(blocking=False):
+                    cancelled.wait(_POLL_S)
             if unwanted():
                 raise InterruptedError(_UNSENT)
-            begun()
+            if on_begin is not None:
+                on_begin()
             began = time.perf_counter()
-            before = is_cancelled.set(unwanted)
+            token = is_cancelled.set(unwanted)
             try:
-                value = self._work.run(job, self._config)
+                value = self._worker.run(job, self._config)
             finally:
-                is_cancelled.reset(before)
-            lost.set()  # before the place goes to whoever raced for the same answer
+                is_cancelled.reset(token)
+            if abandoned is not None:
+                abandoned.set()  # before the limit admits a request that races for the same answer
             return Done(value, time.perf_counter() - began)
 
-    def _too_late(self) -> TimeoutError:
+    def _timed_out(self) -> TimeoutError:
         return TimeoutError(f"no answer within candidate_timeout_s={self._timeout_s:g}")
 
 
-def in_thread(work: Callable[[], Any]) -> None:
-    """Do something in a thread that sees the caller's context, and that keeps no interpreter from exiting."""
+def in_thread(function: Callable[[], Any]) -> None:
+    """Call a function in a daemon thread that sees the caller's context."""
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(work,), name="optscale", daemon=True).start()
+    threading.Thread(target=context.run, args=(function,), name="optscale", daemon=True).start()

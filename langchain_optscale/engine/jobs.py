@@ -1,4 +1,4 @@
-"""What a search asks for, what comes of it, and what it says of itself while it runs."""
+"""What a search asks for, what comes of it, and the events that it reports."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-    from langchain_optscale.records.types import Candidate, Usage
+    from langchain_optscale.records.types import Candidate, Failure, Usage
 
-__all__ = ["Choice", "Done", "Draw", "Event", "Job", "Verify"]
+__all__ = ["Cancelled", "Choice", "Done", "Draw", "Event", "Job", "Verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +32,39 @@ Job: TypeAlias = Draw | Verify
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice that the policy gave."""
+    """One choice of a policy's response; its answer, or why it cannot be verified, once the worker has read it."""
 
     message: AIMessage
     usage: Usage
+    answer: str | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job that went well: what it gave, and how many seconds it took."""
+    """A finished job.
+
+    Attributes:
+        value: A list of `Choice`, or a `Verdict`.
+        seconds: How long the request took.
+        unreported_usage: What a verification consumed beyond what its verdict reports; None for nothing.
+    """
 
     value: Any
     seconds: float
+    unreported_usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A job that was cancelled without a result; what its models consumed until then counts."""
+
+    unreported_usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, for whoever watches the search; the data is JSON-ready."""
+    """Something that happened, for callbacks; the data is JSON-ready."""
 
     name: str
     data: dict[str, Any]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import add
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +105,7 @@ class OptScaleResult:
     @property
     def total_usage(self) -> Usage:
         """What policy and verifier consumed together."""
-        return reduce(add, self.usage.values(), Usage())
+        return Usage.total(self.usage.values())
 
     @property
     def scores(self) -> tuple[float, ...]:
@@ -244,8 +242,8 @@ def build_result(
         decision=session.decision,
         estimate=session.estimate,
         usage={
-            "policy": reduce(add, (candidate.usage for candidate in drawn), Usage()),
-            "verifier": reduce(add, (v.usage for v in verdicts.values() if v.usage), unreported_usage or Usage()),
+            "policy": Usage.total([candidate.usage for candidate in drawn]),
+            "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
         },
         duration_s=duration_s,
     )

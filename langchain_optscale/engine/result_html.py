@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["html_card"]
 
-# Of Okabe and Ito's palette, as in the picture; both are legible on white and on black.
+# Of Okabe and Ito's palette, as in `result_plot`; both are legible on white and on black.
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
 _EXCERPT = 120
-# More candidates than these are folded away until somebody asks for them.
+# More candidates than these are folded away until they are opened.
 _UNFOLDED = 16
 _WIDTH, _MARGIN = 700, 12
 # A long answer scrolls within the card, which stays small.
@@ -82,10 +82,10 @@ def _strip(result: SearchRecord) -> str:
             f'stroke-dasharray="4 3"/><text x="{x - 5:.1f}" y="11" text-anchor="end" font-size="10" fill="{_ORANGE}">'
             f"target {target:g}</text>"
         )
-    said = f"{len(verdicts)} scores from 0 to 1" + ("" if target is None else f", target {target:g}")
+    label = f"{len(verdicts)} scores from 0 to 1" + ("" if target is None else f", target {target:g}")
     return (
         f'<svg viewBox="0 0 {_WIDTH} {axis + 18:.0f}" width="100%" style="max-width:{_WIDTH}px" role="img" '
-        f'aria-label="{said}">{lines}{marks}</svg>'
+        f'aria-label="{label}">{lines}{marks}</svg>'
     )
 
 
@@ -95,17 +95,17 @@ def _x(score: float) -> float:
 
 def _round(round_: Round, result: SearchRecord) -> tuple[str, ...]:
     """Number, scores, the best so far, the bound, and the decision at its end."""
-    before = [look for earlier in result.rounds[: round_.number + 1] for look in earlier.looks]
-    scores = [look.score for look in before if look.score is not None]
-    scored = sum(look.score is not None for look in round_.looks)
+    before = [one for earlier in result.rounds[: round_.number + 1] for one in earlier.observations]
+    scores = [one.score for one in before if one.score is not None]
+    scored = sum(one.score is not None for one in round_.observations)
     best = f"{max(scores):.3f}" if scores else "–"
-    if not round_.looks:
+    if not round_.observations:
         return str(round_.number + 1), f"0 of {len(round_.indexes)}", best, "–", "not heard of"
-    last = round_.looks[-1].decision
+    last = round_.observations[-1].decision
     if last.reason is not None:
         decision = f"stop: {last.reason.value}"
     else:
-        decision = "go on" if last.draw is None else f"go on: up to {last.draw} more"
+        decision = "continue" if last.draw is None else f"continue: up to {last.draw} more"
     bound = "–" if last.optimal_n is None else f"{last.optimal_n:,}"
     return str(round_.number + 1), f"{scored} of {len(round_.indexes)}", best, bound, escape(decision)
 

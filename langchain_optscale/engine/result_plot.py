@@ -1,4 +1,4 @@
-"""How a search looks as a picture, for papers and notebooks; `card` has the small card of a notebook's output cell."""
+"""A plot of a search, for papers and notebooks; `result_html` has the card of a notebook's output cell."""
 
 from __future__ import annotations
 
@@ -43,29 +43,29 @@ def plot_search(result: SearchRecord) -> Figure:
     except ImportError as error:
         raise MissingExtraError("Plotting a search", 'pip install "langchain-optscale[plots]"') from error
 
-    looks = [look for round_ in result.rounds for look in round_.looks if look.score is not None]
+    observations = [one for round_ in result.rounds for one in round_.observations if one.score is not None]
     figure = Figure(figsize=(7, 5), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(3, 2))
     scores = figure.add_subplot(grid[0, 0])
     density = figure.add_subplot(grid[0, 1], sharey=scores)
     bound = figure.add_subplot(grid[1, 0], sharex=scores)
     target = result.decision.figures.get("target")
-    _draw_scores(scores, looks, target)
+    _draw_scores(scores, observations, target)
     _draw_density(density, result, target)
-    _draw_bound(bound, looks)
+    _draw_bound(bound, observations)
     sentence = result.stop_reason.value
-    figure.suptitle(f"{len(looks)} candidates: {sentence}", fontsize=11)
+    figure.suptitle(f"{len(observations)} candidates: {sentence}", fontsize=11)
     return figure
 
 
-def _draw_scores(axes: Axes, looks: Sequence[Observation], target: float | None) -> None:
+def _draw_scores(axes: Axes, observations: Sequence[Observation], target: float | None) -> None:
     import numpy as np
 
     from langchain_optscale.stats import truncnorm
 
-    numbers = np.arange(1, len(looks) + 1)
-    scores = np.array([look.score for look in looks])
-    estimates = [(n, look.estimate) for n, look in zip(numbers, looks, strict=True) if look.estimate is not None]
+    numbers = np.arange(1, len(observations) + 1)
+    scores = np.array([one.score for one in observations])
+    estimates = [(n, one.estimate) for n, one in zip(numbers, observations, strict=True) if one.estimate is not None]
     if estimates:
         where = [n for n, _ in estimates]
         means = np.array([truncnorm.mean(e.mu, e.sigma) for _, e in estimates])
@@ -99,16 +99,16 @@ def _draw_density(axes: Axes, result: SearchRecord, target: float | None) -> Non
     axes.tick_params(labelleft=False)
 
 
-def _draw_bound(axes: Axes, looks: Sequence[Observation]) -> None:
+def _draw_bound(axes: Axes, observations: Sequence[Observation]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    numbers = range(1, len(looks) + 1)
-    known = [(n, look.decision.optimal_n) for n, look in zip(numbers, looks, strict=True)]
+    numbers = range(1, len(observations) + 1)
+    known = [(n, one.decision.optimal_n) for n, one in zip(numbers, observations, strict=True)]
     computed = [(n, bound) for n, bound in known if bound is not None]
     axes.plot(numbers, numbers, color=_GREY, linewidth=1, label="n, candidates so far")
     if computed:
         axes.plot(*zip(*computed, strict=True), "s-", color=_ORANGE, markersize=4, label="N*, computed optimum")
-        if max(bound for _, bound in computed) > 10 * len(looks):
+        if max(bound for _, bound in computed) > 10 * len(observations):
             axes.set_yscale("log")
     axes.set_xlabel("candidates, in order of arrival")
     axes.set_ylabel("number of\ncandidates")

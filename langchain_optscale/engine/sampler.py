@@ -16,7 +16,7 @@ from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.engine.jobs import Choice
-from langchain_optscale.engine.tracing import atrace_choices, child_config, counted, trace_choices
+from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
 from langchain_optscale.models.policy import Policy, policy_name
@@ -172,7 +172,7 @@ class Sampler:
         callbacks = config.get("callbacks")
         return {
             **self._sampling(indexes),
-            "callbacks": counted(callbacks) if len(indexes) > 1 else callbacks,
+            "callbacks": with_corrected_usage(callbacks) if len(indexes) > 1 else callbacks,
             "tags": config.get("tags"),
             "metadata": config.get("metadata"),
             "run_name": config.get("run_name"),

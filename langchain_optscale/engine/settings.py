@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Flag, auto
 from functools import reduce
-from operator import or_
+from operator import is_not, or_
 from typing import Annotated, Any, Literal
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -31,37 +32,27 @@ from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule,
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
 
-__all__ = ["SearchSettings", "settings_in", "settings_metadata"]
+__all__ = ["Scope", "SearchSettings", "changeable", "settings_in", "settings_metadata"]
 
-# What a call may change through config={"configurable": {...}}; a search keeps its models.
-_PER_CALL = frozenset(
-    {
-        "target",
-        "confidence",
-        "max_samples",
-        "stopping",
-        "estimator",
-        "prior",
-        "select",
-        "extract",
-        "first_round",
-        "round_size",
-        "overlap",
-        "max_retries",
-        "max_failures",
-        "token_budget",
-        "cost_budget",
-        "price",
-        "deadline_s",
-        "candidate_timeout_s",
-        "hedge_after_s",
-        "cancel",
-        "policy_limit",
-        "verifier_limit",
-        "seed",
-        "fanout",
-    }
-)
+
+class Scope(Flag):
+    """Where a setting may be changed: for one call, in a graph's context, or for an agent's step."""
+
+    CALL = auto()
+    CONTEXT = auto()
+    STEP = auto()
+
+
+_RUN = Scope.CALL | Scope.CONTEXT
+_ANY = _RUN | Scope.STEP
+
+
+def changeable(scope: Scope) -> frozenset[str]:
+    """The names of the settings that may be changed in a scope."""
+    fields = SearchSettings.model_fields.items()
+    return frozenset(
+        name for name, field in fields if any(isinstance(mark, Scope) and scope in mark for mark in field.metadata)
+    )
 
 
 def _selection(value: Any) -> Any:
@@ -148,35 +139,36 @@ class SearchSettings(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())
 
-    policy: Annotated[Any, BeforeValidator(_runnable)]
-    verifier: Annotated[Any, BeforeValidator(_verifier)]
-    target: float = Field(default=0.9, ge=0, le=1)
-    confidence: float = Field(default=0.95, gt=0, lt=1)
-    max_samples: int = Field(default=16, ge=1, strict=True)
-    stopping: Annotated[Rule | None, BeforeValidator(from_spec)] = None
-    estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec)] = None
-    prior: Annotated[Any, BeforeValidator(from_spec)] = None
-    extract: Annotated[Any, BeforeValidator(_extractor)] = None
-    select: Annotated[Any, BeforeValidator(_selection)] = "best"
-    first_round: int = Field(default=2, ge=1, strict=True)
-    round_size: int = Field(default=8, ge=1, strict=True)
-    overlap: bool = Field(default=False, strict=True)
-    max_retries: int = Field(default=3, ge=0, strict=True)
-    max_failures: int | None = Field(default=None, ge=1, strict=True)
-    token_budget: int | None = Field(default=None, ge=1, strict=True)
-    cost_budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    price: Any = None
-    deadline_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    candidate_timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    hedge_after_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    cancel: Literal["close", "eager"] = "close"
-    policy_limit: Annotated[Any, BeforeValidator(_limit)] = None
-    verifier_limit: Annotated[Any, BeforeValidator(_limit)] = None
-    seed: int | None = Field(default=None, strict=True)
-    fanout: Fanout = "auto"
+    policy: Annotated[Any, BeforeValidator(_runnable), Scope.CONTEXT]
+    verifier: Annotated[Any, BeforeValidator(_verifier), Scope.CONTEXT | Scope.STEP]
+    target: Annotated[float, _ANY] = Field(default=0.9, ge=0, le=1)
+    confidence: Annotated[float, _ANY] = Field(default=0.95, gt=0, lt=1)
+    max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
+    stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
+    estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
+    prior: Annotated[Any, BeforeValidator(from_spec), _ANY] = None
+    extract: Annotated[Any, BeforeValidator(_extractor), _ANY] = None
+    select: Annotated[Any, BeforeValidator(_selection), _ANY] = "best"
+    first_round: Annotated[int, _ANY] = Field(default=2, ge=1, strict=True)
+    round_size: Annotated[int, _ANY] = Field(default=8, ge=1, strict=True)
+    overlap: Annotated[bool, Scope.CALL] = Field(default=False, strict=True)
+    max_retries: Annotated[int, _RUN] = Field(default=3, ge=0, strict=True)
+    max_failures: Annotated[int | None, _ANY] = Field(default=None, ge=1, strict=True)
+    token_budget: Annotated[int | None, _ANY] = Field(default=None, ge=1, strict=True)
+    cost_budget: Annotated[float | None, _ANY] = Field(default=None, gt=0, allow_inf_nan=False)
+    price: Annotated[Any, _ANY] = None
+    deadline_s: Annotated[float | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
+    candidate_timeout_s: Annotated[float | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
+    hedge_after_s: Annotated[float | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
+    cancel: Annotated[Literal["close", "eager"], _RUN] = "close"
+    policy_limit: Annotated[Any, BeforeValidator(_limit), _RUN] = None
+    verifier_limit: Annotated[Any, BeforeValidator(_limit), _RUN] = None
+    seed: Annotated[int | None, _RUN] = Field(default=None, strict=True)
+    fanout: Annotated[Fanout, _RUN] = "auto"
     settings: Any = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
+    _blank_session: tuple[list[Any], Session] | None = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -200,7 +192,7 @@ class SearchSettings(BaseModel):
             )
         if (self.cost_budget is None) != (self.price is None):
             raise SettingsError("cost_budget and price go together: give both, or neither")
-        self.session()
+        self._new_session()
         self.sampler()
         self.verifier.for_search(AnswerBook(self.extract))
 
@@ -237,6 +229,13 @@ class SearchSettings(BaseModel):
 
     def session(self) -> Session:
         """A new session for one question."""
+        made_of = [*self.__dict__.values(), len(self.model_fields_set)]
+        blank = self._blank_session
+        if blank is None or len(blank[0]) != len(made_of) or any(map(is_not, blank[0], made_of)):
+            self._blank_session = blank = (made_of, self._new_session())
+        return blank[1].restarted()
+
+    def _new_session(self) -> Session:
         cap = self._cap()
         return Session(
             self.rule(),
@@ -274,8 +273,10 @@ def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
 
 def settings_in(config: RunnableConfig) -> dict[str, Any]:
     """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
-    configurable = config.get("configurable") or {}
-    return {name: configurable[name] for name in sorted(_PER_CALL & configurable.keys())}
+    configurable = config.get("configurable")
+    if not configurable:
+        return {}
+    return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
 
 
 def settings_metadata(settings: SearchSettings) -> dict[str, Any]:

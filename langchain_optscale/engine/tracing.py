@@ -8,7 +8,7 @@ search's custom events, and other handlers hear none of their tokens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackHandler,
@@ -40,18 +40,19 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 __all__ = [
+    "add_run_metadata",
     "atrace_choices",
     "child_config",
     "children_of",
-    "counted",
+    "with_corrected_usage",
     "has_callbacks",
-    "note",
     "planned_children",
     "streams_to_a_user",
     "trace_choices",
     "with_run_id",
 ]
 
+_T = TypeVar("_T")
 _TOKENS = frozenset({"on_llm_new_token", "on_stream_event"})
 
 
@@ -68,10 +69,10 @@ def child_config(
     child["metadata"].update(metadata or {})
     callbacks = child["callbacks"]
     if isinstance(callbacks, BaseCallbackManager):
-        callbacks.handlers = _quieted(callbacks.handlers)
-        callbacks.inheritable_handlers = _quieted(callbacks.inheritable_handlers)
+        callbacks.handlers = _without_tokens_in(callbacks.handlers)
+        callbacks.inheritable_handlers = _without_tokens_in(callbacks.inheritable_handlers)
     elif callbacks:
-        child["callbacks"] = _quieted(callbacks)
+        child["callbacks"] = _without_tokens_in(callbacks)
     return child
 
 
@@ -86,33 +87,33 @@ def has_callbacks(config: RunnableConfig) -> bool:
     return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
 
 
-def _quieted(handlers: Iterable[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
+def _without_tokens_in(handlers: Iterable[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
     """The handlers for a child run: without those that stream to a user, and without tokens for all others."""
     return [
-        _quiet(handler)
+        _without_tokens(handler)
         for handler in handlers
         if not isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
     ]
 
 
-def _quiet(handler: BaseCallbackHandler) -> BaseCallbackHandler:
+def _without_tokens(handler: BaseCallbackHandler) -> BaseCallbackHandler:
     bases = (BaseCallbackHandler, AsyncCallbackHandler)
     listens = any(getattr(type(handler), name) not in [getattr(base, name) for base in bases] for name in _TOKENS)
-    if isinstance(handler, _Quiet | BaseTracer) or not listens:
+    if isinstance(handler, _WithoutTokens | BaseTracer) or not listens:
         return handler
-    return _Quiet(handler)
+    return _WithoutTokens(handler)
 
 
-class _Quiet(BaseCallbackHandler):
+class _WithoutTokens(BaseCallbackHandler):
     """Hands everything on to another handler, except tokens."""
 
     def __init__(self, handler: BaseCallbackHandler) -> None:
-        self._told = handler
+        self._handler = handler
 
     def __getattribute__(self, name: str) -> Any:
         handed_on = name.startswith(("on_", "ignore_")) or name in {"raise_error", "run_inline"}
         if handed_on and name not in _TOKENS:
-            return getattr(object.__getattribute__(self, "_told"), name)
+            return getattr(object.__getattribute__(self, "_handler"), name)
         return object.__getattribute__(self, name)
 
 
@@ -140,7 +141,7 @@ def planned_children(config: RunnableConfig) -> BaseCallbackManager:
     return manager
 
 
-class _Counted(BaseCallbackHandler):
+class _CorrectedUsage(BaseCallbackHandler):
     """Puts a request with several choices right before other handlers see it.
 
     Integrations give each choice the usage of the whole request and none the model's name. Handlers that read the
@@ -176,9 +177,9 @@ class _Counted(BaseCallbackHandler):
                 )
 
 
-def counted(callbacks: Any) -> Any:
+def with_corrected_usage(callbacks: Any) -> Any:
     """Callbacks for a request with several choices, whose usage and model name every handler then reads right."""
-    first = _Counted()
+    first = _CorrectedUsage()
     if not isinstance(callbacks, BaseCallbackManager):
         return [first, *(callbacks or [])]
     manager = callbacks.copy()
@@ -205,8 +206,10 @@ async def atrace_choices(config: RunnableConfig, indexes: Sequence[int], message
             await run.on_chain_end({"message": message})
 
 
-def note(handlers: Iterable[BaseCallbackHandler], run_id: object, metadata: Mapping[str, Any]) -> None:
-    """Add to the metadata of a run that is under way, in every tracer that keeps it."""
+def add_run_metadata(
+    handlers: Iterable[BaseCallbackHandler], run_id: object, describe: Callable[[_T], dict[str, Any]], subject: _T
+) -> None:
+    """Add `describe(subject)` to the metadata of a run under way, in every tracer that keeps the run."""
     for handler in handlers:
         if isinstance(handler, BaseTracer) and (traced := handler.run_map.get(str(run_id))):
-            traced.add_metadata(dict(metadata))
+            traced.add_metadata(describe(subject))

@@ -2,7 +2,7 @@
 
 A checkpointer stores what every task writes. So what a task writes leaves out whatever can be told without it: the
 fields of a message that are as in any other, a usage that the message states itself, a verdict's empty fields, and in
-the looks of a round the names that repeat from look to look. The state, which people read, has the full form, and a
+the observations of a round the names that repeat. The state, which people read, has the full form, and a
 full form that is written is taken as it is.
 """
 
@@ -64,14 +64,16 @@ def full_verdict(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def short_round(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """`Round.to_dict` of a round that the record knows, its looks as a table and its indexes left out."""
-    return {"number": entry["number"], "looks": _table(entry["looks"])} if entry["looks"] else {**entry}
+    """`Round.to_dict` of a round that the record knows, its observations as a table and its indexes left out."""
+    rows = entry["observations"]
+    return {"number": entry["number"], "observations": _table(rows)} if rows else {**entry}
 
 
 def full_round(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of a round, its looks one by one."""
-    looks = entry.get("looks")
-    return {**entry, "looks": _rows(looks, len(looks["index"]))} if isinstance(looks, dict) else {**entry}
+    """The entry of a round, its observations one by one; version 0.1.0 called them looks."""
+    full = {("observations" if name == "looks" else name): value for name, value in entry.items()}
+    rows = full.get("observations")
+    return full | {"observations": _rows(rows, len(rows["index"]))} if isinstance(rows, dict) else full
 
 
 def _stated(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from typing_extensions import TypedDict
 
-from langchain_optscale.engine.settings import SearchSettings, settings_in
+from langchain_optscale.engine.settings import Scope, SearchSettings, changeable, settings_in
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.policy import to_prompt
 from langchain_optscale.stopping import Rule
@@ -32,37 +32,29 @@ __all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "memorable"]
 _ENGINES_KEPT = 32
 
 
-class OptScaleContext(TypedDict, total=False):
-    """What one run may change: `graph.invoke(state, context={"target": 0.95})`; see `SearchSettings`.
+_PLAIN = {int, float, str, bool, type(None)}
+
+
+def _shown(annotation: Any) -> Any:
+    """The type as a schema can show it; models, rules and functions have none."""
+    plain = get_origin(annotation) is Literal or set(get_args(annotation) or [annotation]) <= _PLAIN
+    return annotation if plain else Any
+
+
+_CHANGEABLE = {
+    name: _shown(field.annotation)
+    for name, field in SearchSettings.model_fields.items()
+    if name in changeable(Scope.CONTEXT)
+}
+
+if TYPE_CHECKING:
+    OptScaleContext = dict[str, Any]
+else:
+    OptScaleContext = TypedDict("OptScaleContext", _CHANGEABLE, total=False)
+    OptScaleContext.__doc__ = """What one run may change: `graph.invoke(state, context={"target": 0.95})`.
 
     In a graph of your own, whose context has other fields, put these under the field `optscale`.
     """
-
-    policy: Any
-    verifier: Any
-    extract: Any
-    target: float
-    confidence: float
-    max_samples: int
-    stopping: Any
-    estimator: Any
-    prior: Any
-    select: Any
-    first_round: int
-    round_size: int
-    max_retries: int
-    max_failures: int | None
-    token_budget: int | None
-    cost_budget: float | None
-    price: Any
-    deadline_s: float | None
-    candidate_timeout_s: float | None
-    hedge_after_s: float | None
-    cancel: Literal["close", "eager"]
-    policy_limit: Any
-    verifier_limit: Any
-    seed: int | None
-    fanout: Literal["auto", "n", "calls"]
 
 
 class Engine:

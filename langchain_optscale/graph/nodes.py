@@ -89,7 +89,7 @@ class Sampling(Runnable[Any, Any]):
             except StopIteration as end:
                 return end.value
             try:
-                outcome = task.attempts.once(job, give_up)
+                outcome = task.executor.run_once(job, give_up)
             except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
                 outcome = Raised(error, task.attempt)
 
@@ -106,7 +106,7 @@ class Sampling(Runnable[Any, Any]):
             limit = asyncio.timeout(task.left_s)
             try:
                 async with limit:
-                    outcome = await task.attempts.aonce(job)
+                    outcome = await task.executor.arun_once(job)
             except asyncio.CancelledError:
                 # A library below may cancel the task by itself; to the search that is a failure like any other.
                 current = asyncio.current_task()

@@ -72,7 +72,10 @@ def _first(pair: Sequence[Any]) -> int:
 
 # Lists that tasks add to, by what an entry is known, and what it comes to beside an earlier one of the same name.
 _LISTS: dict[str, tuple[Callable[[Any], int], Callable[[Any, Any], Any]]] = {
-    "rounds": (lambda entry: entry["number"], lambda before, entry: {"looks": [], **before, **full_round(entry)}),
+    "rounds": (
+        lambda entry: entry["number"],
+        lambda before, entry: {"observations": [], **full_round(before), **full_round(entry)},
+    ),
     "candidates": (lambda entry: entry["index"], lambda before, entry: full_candidate(entry)),
     "verdicts": (_first, lambda before, entry: [entry[0], full_verdict(entry[1])]),
     "failures": (_first, lambda before, entry: entry),

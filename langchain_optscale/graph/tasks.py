@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
@@ -10,6 +11,7 @@ from langgraph.types import Send
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor
+from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
@@ -55,8 +57,8 @@ class Task:
             for entry in self.record["candidates"]:
                 answers.restore(entry["index"], entry["answer"])
         self.sampler = self.engine.sampler(self.record)
-        self._work = Worker(settings, self.engine.prompt(state["messages"]), self.sampler, answers)
-        self.attempts = Executor(self._work, config)
+        worker = Worker(settings, self.engine.prompt(state["messages"]), self.sampler, answers)
+        self.executor = Executor(worker, config)
         self.events = Events(runtime.stream_writer)
         info = runtime.execution_info
         # A verification that was tried in the task before this one has had that try.
@@ -93,9 +95,9 @@ class Task:
 
     def receive(self, index: int, drawn: Choice, seconds: float) -> tuple[Candidate, Failure | None]:
         """The candidate that was drawn, and why it cannot be verified, if it cannot."""
-        candidate, failed = self._work.receive(
-            index, drawn, round_number=self.round_of(index), seconds=seconds, attempts=self.attempt
-        )
+        candidate, failed = candidate_of(index, drawn, self.round_of(index), seconds), drawn.failure
+        if failed is not None and failed.stage == "draw":
+            failed = replace(failed, attempts=self.attempt)
         if failed is None:
             self.events.candidate(candidate)
         return candidate, failed

@@ -1,7 +1,7 @@
 """How many requests may be under way at once, over all searches, threads and event loops of the process.
 
-Whoever finds a limit full waits in line, first come first served, without polling; a verification goes before every
-draw, since it may save them. A place in line is given up by cancelling the task, or by `abandon`.
+A request that finds a limit full waits in a queue, first in, first out, without polling; verifications go before draws,
+since they may save them. Cancelling the task ends its waiting, and `cancel_waiting` that of a thread.
 """
 
 from __future__ import annotations
@@ -19,80 +19,76 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 
-    from langchain_core.runnables import RunnableConfig
-
-__all__ = ["SharedLimit", "at_once", "limit_at"]
+__all__ = ["SharedLimit", "limit_at"]
 
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    """Someone in line; `wake` is called once, by whoever serves or abandons it."""
+    """A request in the queue; `wake` is called once, when it is admitted or its waiting is cancelled."""
 
     capacity: int
     owner: object
     wake: Callable[[], None]
-    served: bool = False
+    admitted: bool = False
 
 
 @dataclass(eq=False)
-class _Line:
-    """The count of one endpoint, and who waits for it. All fields are guarded by `lock`."""
+class _Queue:
+    """The requests of one endpoint, under way and waiting. All fields are guarded by `lock`."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     taken: int = 0
     urgent: deque[_Waiter] = field(default_factory=deque)
     waiting: deque[_Waiter] = field(default_factory=deque)
 
-    def enter(self, waiter: _Waiter, *, urgent: bool) -> bool:
-        """Take a place at once, or stand in line; whether a place was taken."""
+    def acquire(self, waiter: _Waiter, *, urgent: bool) -> bool:
+        """Admit a request at once, or queue it; whether it was admitted."""
         with self.lock:
             ahead = self.urgent if urgent else self.urgent or self.waiting
             if self.taken < waiter.capacity and not ahead:
                 self.taken += 1
-                waiter.served = True
+                waiter.admitted = True
             else:
                 (self.urgent if urgent else self.waiting).append(waiter)
-            return waiter.served
+            return waiter.admitted
 
-    def leave(self) -> None:
-        """Give a place back, and the places that are free to those next in line."""
+    def release(self) -> None:
         with self.lock:
             self.taken -= 1
-            self._serve()
+            self._admit()
 
-    def give_up(self, waiter: _Waiter) -> None:
-        """Stand in line no longer; a place that was given in the meantime is given back."""
+    def withdraw(self, waiter: _Waiter) -> None:
+        """Take a request out of the queue, or release it where it was admitted meanwhile."""
         with self.lock:
-            if waiter.served:
+            if waiter.admitted:
                 self.taken -= 1
             else:
-                for line in (self.urgent, self.waiting):
+                for queue in (self.urgent, self.waiting):
                     with contextlib.suppress(ValueError):
-                        line.remove(waiter)
-            self._serve()
+                        queue.remove(waiter)
+            self._admit()
 
-    def abandon(self, owner: object) -> None:
-        """Send home everyone in line who belongs to `owner`."""
+    def cancel_waiting(self, owner: object) -> None:
         with self.lock:
             gone = [waiter for waiter in (*self.urgent, *self.waiting) if waiter.owner is owner]
             self.urgent = deque(waiter for waiter in self.urgent if waiter.owner is not owner)
             self.waiting = deque(waiter for waiter in self.waiting if waiter.owner is not owner)
-            self._serve()
+            self._admit()
         for waiter in gone:
             waiter.wake()
 
-    def _serve(self) -> None:
-        while line := self.urgent or self.waiting:
-            waiter = line[0]
+    def _admit(self) -> None:
+        while queue := self.urgent or self.waiting:
+            waiter = queue[0]
             if self.taken >= waiter.capacity:
                 return
-            line.popleft()
-            waiter.served = True
+            queue.popleft()
+            waiter.admitted = True
             self.taken += 1
             try:
                 waiter.wake()
-            except RuntimeError:  # its event loop is closed: nobody is there any more
-                waiter.served = False
+            except RuntimeError:  # its event loop is closed
+                waiter.admitted = False
                 self.taken -= 1
 
 
@@ -101,7 +97,7 @@ class SharedLimit:
 
     Args:
         n: At least 1. A request with several choices counts as one.
-        line: Of another limit, to count the same requests as it does; by default one of its own.
+        queue: Of another limit, to count the same requests as it does; by default one of its own.
 
     Raises:
         SettingsError: `n` is no whole number of at least 1.
@@ -114,11 +110,11 @@ class SharedLimit:
         1
     """
 
-    def __init__(self, n: int, line: _Line | None = None) -> None:
+    def __init__(self, n: int, queue: _Queue | None = None) -> None:
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise SettingsError(f"a limit must be a whole number of at least 1, got {n!r}")
         self.n = n
-        self.line = line or _Line()
+        self.queue = queue or _Queue()
 
     def __repr__(self) -> str:
         return f"SharedLimit({self.n})"
@@ -126,42 +122,42 @@ class SharedLimit:
     @property
     def taken(self) -> int:
         """Requests under way."""
-        return self.line.taken
+        return self.queue.taken
 
     @property
     def waiting(self) -> int:
-        """Requests in line."""
-        return len(self.line.urgent) + len(self.line.waiting)
+        """Requests in the queue."""
+        return len(self.queue.urgent) + len(self.queue.waiting)
 
     @contextlib.contextmanager
     def hold(self, *, urgent: bool = False, owner: object = None) -> Iterator[None]:
-        """Have a place for the length of the block; the thread waits for it.
+        """Count as a request under way within the block; the thread waits until it is admitted.
 
         Args:
-            urgent: Go before everyone who is not.
-            owner: For whom; `abandon(owner)` ends the waiting.
+            urgent: Go before requests that are not.
+            owner: `cancel_waiting(owner)` ends the waiting.
 
         Raises:
-            InterruptedError: The waiting was ended by `abandon`.
+            InterruptedError: The waiting was ended by `cancel_waiting`.
         """
         woken = threading.Event()
         waiter = _Waiter(self.n, owner, woken.set)
         try:
-            if not self.line.enter(waiter, urgent=urgent):
+            if not self.queue.acquire(waiter, urgent=urgent):
                 woken.wait()
         except BaseException:
-            self.line.give_up(waiter)
+            self.queue.withdraw(waiter)
             raise
-        if not waiter.served:
-            raise InterruptedError("the search ended while this request waited in line")
+        if not waiter.admitted:
+            raise InterruptedError("the request was cancelled while it waited for a concurrency limit")
         try:
             yield
         finally:
-            self.line.leave()
+            self.queue.release()
 
     @contextlib.asynccontextmanager
     async def ahold(self, *, urgent: bool = False) -> AsyncIterator[None]:
-        """As `hold`, for a task; cancelling the task gives the place in line up."""
+        """As `hold`, for a task; cancelling the task ends the waiting."""
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
 
@@ -170,35 +166,23 @@ class SharedLimit:
 
         waiter = _Waiter(self.n, None, wake)
         try:
-            if not self.line.enter(waiter, urgent=urgent):
+            if not self.queue.acquire(waiter, urgent=urgent):
                 await woken
         except BaseException:
-            self.line.give_up(waiter)
+            self.queue.withdraw(waiter)
             raise
         try:
             yield
         finally:
-            self.line.leave()
+            self.queue.release()
 
-    def abandon(self, owner: object) -> None:
+    def cancel_waiting(self, owner: object) -> None:
         """End the waiting of every thread that waits for `owner`."""
-        self.line.abandon(owner)
+        self.queue.cancel_waiting(owner)
 
 
-def at_once(config: RunnableConfig) -> int | None:
-    """The "max_concurrency" of a config; None where it sets none.
-
-    Raises:
-        SettingsError: It is no whole number of at least 1.
-    """
-    limit = config.get("max_concurrency")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise SettingsError(f"max_concurrency must be a whole number of at least 1, got {limit!r}")
-    return limit
-
-
-_lines: weakref.WeakValueDictionary[Hashable, _Line] = weakref.WeakValueDictionary()
-_lines_lock = threading.Lock()
+_queues: weakref.WeakValueDictionary[Hashable, _Queue] = weakref.WeakValueDictionary()
+_queues_lock = threading.Lock()
 
 
 def limit_at(endpoint: Hashable, n: int) -> SharedLimit:
@@ -207,10 +191,9 @@ def limit_at(endpoint: Hashable, n: int) -> SharedLimit:
     Where several numbers are given for an endpoint, each request keeps to its own: it starts when fewer than that are
     under way.
     """
-    with _lines_lock:
-        line = _lines.get(endpoint)
-        limit = SharedLimit(n, line)
-        _lines[endpoint] = limit.line
+    with _queues_lock:
+        limit = SharedLimit(n, _queues.get(endpoint))
+        _queues[endpoint] = limit.queue
     return limit
 
 

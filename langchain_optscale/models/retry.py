@@ -1,4 +1,4 @@
-"""Which errors are worth another try, and how long to wait before it.
+"""Which errors are worth a retry, and how long to wait before it.
 
 This is the one place that decides: the clients' own retries are off for our requests (see `clients`), since two layers
 that retry multiply.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ __all__ = ["attempts", "is_rejection", "is_transient", "make_async_retrying", "m
 _TRANSIENT_STATUS = frozenset({408, 409, 429})
 _LONGEST_WAIT_S = 20.0
 _FIRST_WAIT_S = 0.25
-# A server that wants to be left alone for longer than this is not asked again within the search.
+# A longer Retry-After ends the retries.
 _LONGEST_RETRY_AFTER_S = 60.0
 
 
@@ -33,14 +34,14 @@ def is_transient(error: BaseException) -> bool:
 
     True for connection errors, timeouts, and HTTP status 408, 409, 429 and 5xx, read from the error or its response,
     in whichever form its client keeps it; False for everything else, such as a rejected key or a malformed request, and
-    where the server asks to be left alone for more than a minute.
+    where the server's `Retry-After` is more than a minute.
     """
     status = _status_of(error)
     if status is not None:
         passing = status in _TRANSIENT_STATUS or 500 <= status < 600
         return passing and (retry_after_s(error) or 0.0) <= _LONGEST_RETRY_AFTER_S
     if isinstance(error, RuntimeError) and str(error) == "Event loop is closed":
-        return True  # the client had kept a connection of an event loop that has ended; it will open a new one
+        return True  # a pooled connection of an event loop that has ended; the next attempt opens a new one
     return isinstance(error, ConnectionError | TimeoutError) or _is_broken_connection(error)
 
 
@@ -50,9 +51,9 @@ def is_rejection(error: BaseException) -> bool:
 
 
 def retry_after_s(error: BaseException) -> float | None:
-    """How many seconds the server asks to be left alone, by its `Retry-After`; None where it does not say.
+    """The seconds of the server's `Retry-After`; None without one.
 
-    Both forms are read: seconds, and a date, which is taken against the server's own clock where it sent that.
+    A date is compared with the server's own `Date` where there is one.
     """
     headers = _headers_of(error)
     value = headers.get("retry-after", "")
@@ -74,12 +75,12 @@ def _moment(date: str | None) -> float | None:
         return None
     if moment is None:
         return None
-    # A date of HTTP is in Greenwich time, also where it does not say so.
+    # HTTP dates are in UTC even without a zone.
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _headers_of(error: BaseException) -> dict[str, str]:
-    """The headers of the server's answer, their names in small letters."""
+    """The headers of the response, by lower-case name."""
     response = getattr(error, "response", None)
     for holder in (response, error):
         headers = getattr(holder, "headers", None)
@@ -125,13 +126,14 @@ def _status_of(error: BaseException) -> int | None:
     return None
 
 
+@cache
 def _policy(max_retries: int) -> dict[str, Any]:
     import tenacity  # with its event loops it takes longer to import than this whole package
 
     backoff = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)
 
     def wait_s(state: tenacity.RetryCallState) -> float:
-        """Full jitter, on top of what the server asks for, so that not all of its clients come back at one moment."""
+        """Full jitter on top of `Retry-After`, so that the clients do not all return at once."""
         error = state.outcome.exception() if state.outcome else None
         return float(backoff(state)) + ((retry_after_s(error) or 0.0) if error else 0.0)
 
@@ -143,13 +145,13 @@ def _policy(max_retries: int) -> dict[str, Any]:
     }
 
 
-def make_retrying(max_retries: int, give_up: threading.Event) -> tenacity.Retrying:
-    """Retries in a thread; `give_up` ends the waiting and forbids further tries."""
+def make_retrying(max_retries: int, cancelled: threading.Event) -> tenacity.Retrying:
+    """Retries in a thread; `cancelled` ends the waiting and forbids further attempts."""
     import tenacity
 
     policy = _policy(max_retries)
-    policy["stop"] |= tenacity.stop_when_event_set(give_up)
-    return tenacity.Retrying(**policy, sleep=tenacity.sleep_using_event(give_up))
+    stop = policy["stop"] | tenacity.stop_when_event_set(cancelled)
+    return tenacity.Retrying(**{**policy, "stop": stop}, sleep=tenacity.sleep_using_event(cancelled))
 
 
 def make_async_retrying(max_retries: int) -> tenacity.AsyncRetrying:
@@ -160,5 +162,5 @@ def make_async_retrying(max_retries: int) -> tenacity.AsyncRetrying:
 
 
 def attempts(statistics: Mapping[str, Any]) -> int:
-    """How often it was tried, by tenacity's own count."""
+    """The number of attempts, by tenacity's statistics."""
     return int(statistics.get("attempt_number", 1))

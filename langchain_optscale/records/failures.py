@@ -12,7 +12,7 @@ from langchain_optscale.records.types import Failure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_optscale.records.types import Candidate, StopReason
+    from langchain_optscale.records.types import Candidate, StopReason, Usage
 
 __all__ = ["AllCandidatesFailed", "Raised", "failure_of"]
 
@@ -21,10 +21,17 @@ _LONGEST_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A job that failed for good: its last error, and how often it was tried."""
+    """A job that failed for good.
+
+    Attributes:
+        error: The last error.
+        attempts: How often the job was tried.
+        unreported_usage: What its verification consumed; None for nothing.
+    """
 
     error: BaseException
     attempts: int
+    unreported_usage: Usage | None = None
 
 
 def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:

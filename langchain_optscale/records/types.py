@@ -75,8 +75,10 @@ class Candidate:
 
         Without tool calls it is the text exactly as the policy wrote it.
         """
-        calls = render_calls(self.message)
         text = str(self.message.text)
+        if not (self.message.tool_calls or self.message.invalid_tool_calls):
+            return text
+        calls = render_calls(self.message)
         return f"{text}\n\n{calls}" if text.strip() and calls else calls or text
 
     def to_dict(self) -> dict[str, Any]:
@@ -173,8 +175,12 @@ class Estimate:
     n: int
     at_bound: bool = False
 
+    def summary(self) -> Estimate:
+        """The numbers alone; an estimator's own kind of estimate may hold a whole posterior beside them."""
+        return Estimate(self.mu, self.sigma, self.method, self.n, self.at_bound)
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `Estimate(**data)` reads it. Without what an estimator's own kind of estimate has beside."""
+        """JSON-ready form of the numbers; `Estimate(**data)` reads it."""
         return {"mu": self.mu, "sigma": self.sigma, "method": self.method, "n": self.n, "at_bound": self.at_bound}
 
 
@@ -227,10 +233,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the session thought after hearing of one candidate.
+    """The estimate and the decision after one candidate's outcome.
 
     Attributes:
-        index: The candidate that was told.
+        index: The candidate.
         score: Its score, None for a failure.
         estimate: The estimate after it, None where no rule asked for one, as after the end of the search.
         decision: The decision after it.
@@ -242,7 +248,7 @@ class Observation:
     decision: Decision
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `from_dict` gives an equal look back."""
+        """JSON-ready form; `from_dict` gives an equal observation back."""
         return {
             "index": self.index,
             "score": self.score,
@@ -268,22 +274,23 @@ class Round:
     Attributes:
         number: From 0.
         indexes: The candidates that were asked for in it.
-        looks: One for each of them that was told, in the order of arrival.
+        observations: One for each of them whose outcome is known, in the order of arrival.
     """
 
     number: int
     indexes: tuple[int, ...]
-    looks: tuple[Observation, ...] = ()
+    observations: tuple[Observation, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` gives an equal round back."""
         return {
             "number": self.number,
             "indexes": list(self.indexes),
-            "looks": [look.to_dict() for look in self.looks],
+            "observations": [observation.to_dict() for observation in self.observations],
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Round:
-        """Read what `to_dict` wrote."""
-        return cls(data["number"], tuple(data["indexes"]), tuple(Observation.from_dict(look) for look in data["looks"]))
+        """Read what `to_dict` wrote, in version 0.1.0 as well."""
+        observations = data["observations"] if "observations" in data else data["looks"]
+        return cls(data["number"], tuple(data["indexes"]), tuple(map(Observation.from_dict, observations)))

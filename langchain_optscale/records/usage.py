@@ -1,4 +1,4 @@
-"""What model calls consume: tokens, by kind where a server tells it, and requests.
+"""What model calls consume: tokens, by kind where a server reports it, and requests.
 
 >>> Usage(100, 20, 1) + Usage(100, 30, 1, output_token_details={"reasoning": 12})
 Usage(input_tokens=200, output_tokens=50, requests=2, output_token_details={'reasoning': 12})
@@ -7,10 +7,12 @@ Usage(input_tokens=200, output_tokens=50, requests=2, output_token_details={'rea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Usage"]
 
@@ -23,7 +25,7 @@ class Usage:
         input_tokens: Prompt tokens, counted once per request even where a request returns several choices.
         output_tokens: Generated tokens, summed over all choices.
         requests: Model requests that were answered.
-        input_token_details: Kinds of prompt tokens, such as "cache_read", where a server tells them; they need not
+        input_token_details: Kinds of prompt tokens, such as "cache_read", where a server reports them; they need not
             add up to all of them.
         output_token_details: Kinds of generated tokens, such as "reasoning", likewise.
     """
@@ -35,7 +37,7 @@ class Usage:
     output_token_details: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __repr__(self) -> str:
-        return f"Usage({', '.join(f'{name}={told!r}' for name, told in self.to_dict().items())})"
+        return f"Usage({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
 
     @property
     def total_tokens(self) -> int:
@@ -51,6 +53,11 @@ class Usage:
             _added(self.output_token_details, other.output_token_details),
         )
 
+    @classmethod
+    def total(cls, usages: Iterable[Usage]) -> Usage:
+        """The sum; nothing for no usage at all."""
+        return reduce(add, usages, cls())
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, with the details that there are; `Usage(**data)` reads it."""
         details = {
@@ -61,7 +68,7 @@ class Usage:
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "requests": self.requests,
-            **{name: told for name, told in details.items() if told},
+            **{name: counts for name, counts in details.items() if counts},
         }
 
 

@@ -1,4 +1,4 @@
-"""Many questions at once, with bounded memory: so many are under way at a time, the next begins when one has ended."""
+"""Many questions with bounded memory: a fixed number is under way at once, the next begins when one has finished."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from langchain_core.runnables.config import (
     get_callback_manager_for_config,
 )
 
+from langchain_optscale.engine.drivers import max_concurrency
 from langchain_optscale.engine.executor import in_thread
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.limits import SharedLimit, at_once
+from langchain_optscale.models.limits import SharedLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
@@ -44,9 +45,9 @@ class Batch:
             under way at once over all questions, and the questions under way with it; without it 16 questions are.
 
     Attributes:
-        at_once: Questions under way at once.
-        line: What the requests of all questions wait for; None without a limit.
-        ended: Set when nobody wants the rest any more.
+        questions_at_once: Questions under way at once.
+        limit: On the requests of all questions; None without one.
+        cancelled: Set when the rest is cancelled.
 
     Raises:
         SettingsError: There is not one config for each input.
@@ -59,11 +60,11 @@ class Batch:
             raise SettingsError(f"a batch needs one config, or one for each input, got {len(self._each)}")
         self._shared = ensure_config(None if isinstance(configs, Sequence) else configs)
         first = self._each[0] if self._each else self._shared
-        limit = at_once(first)
-        self.at_once = limit or _QUESTIONS_AT_ONCE
-        self.line = SharedLimit(limit) if limit else None
-        self.ended = threading.Event()
-        self._wakes: dict[int, Callable[[], None]] = {}
+        limit = max_concurrency(first)
+        self.questions_at_once = limit or _QUESTIONS_AT_ONCE
+        self.limit = SharedLimit(limit) if limit else None
+        self.cancelled = threading.Event()
+        self._callbacks: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
         self._began = time.perf_counter()
         self._done = self._failed = 0
@@ -75,27 +76,27 @@ class Batch:
             config.pop("run_id", None)  # one run cannot stand for several questions
         return config
 
-    def end(self) -> None:
-        """Nobody wants the rest any more: no thread begins another request, and the searches under way end."""
-        self.ended.set()
+    def cancel(self) -> None:
+        """Cancel the rest: no thread begins another request, and the searches under way end."""
+        self.cancelled.set()
         with self._lock:
-            wakes = list(self._wakes.values())
-        for wake in wakes:
-            wake()
+            callbacks = list(self._callbacks.values())
+        for callback in callbacks:
+            callback()
 
     @contextlib.contextmanager
-    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Within the block, `wake` is called when the batch ends; look at `ended` after entering it."""
+    def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Within the block, `callback` is called on `cancel`; check `cancelled` after entering it."""
         with self._lock:
-            self._wakes[id(wake)] = wake
+            self._callbacks[id(callback)] = callback
         try:
             yield
         finally:
             with self._lock:
-                del self._wakes[id(wake)]
+                del self._callbacks[id(callback)]
 
     def count(self, index: int, outcome: object) -> dict[str, Any]:
-        """Count a question that has ended, and say how far the batch is.
+        """Count a finished question and report the batch's progress.
 
         Returns:
             `index` of the question, `done` and `failed` questions so far, `total` (None where it is not known
@@ -121,26 +122,26 @@ def as_completed(
 ) -> Iterator[tuple[int, _Output | Exception]]:
     """Ask each question in a thread; gives index and outcome of each as it ends.
 
-    Leaving the iteration begins nothing more, and ends the searches under way; a request that does not stream ends by
-    itself, unheard.
+    Leaving the iteration begins nothing more, and ends the searches under way; the result of a request that does not
+    stream is dropped.
     """
     finished: queue.SimpleQueue[tuple[int, _Output | BaseException]] = queue.SimpleQueue()
     waiting = enumerate(inputs)
     running, more = 0, True
 
-    def work(index: int, value: _Input) -> None:
+    def run(index: int, value: _Input) -> None:
         try:
             finished.put((index, ask(value, batch.config(index))))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller: in a thread nobody else would hear of it
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             finished.put((index, error))
 
     try:
         while True:
-            while more and running < batch.at_once:
+            while more and running < batch.questions_at_once:
                 item = next(waiting, None)
                 more = item is not None
                 if item is not None:
-                    in_thread(lambda item=item: work(*item))  # type: ignore[misc]
+                    in_thread(lambda item=item: run(*item))  # type: ignore[misc]
                     running += 1
             if not running:
                 return
@@ -154,7 +155,7 @@ def as_completed(
                 raise outcome
             yield index, outcome
     finally:
-        batch.end()
+        batch.cancel()
 
 
 async def aas_completed(
@@ -170,7 +171,7 @@ async def aas_completed(
     running: dict[asyncio.Task[_Output], int] = {}
     more = True
 
-    async def work(index: int, value: _Input) -> _Output:
+    async def run(index: int, value: _Input) -> _Output:
         return await ask(value, batch.config(index))
 
     def outcome_of(task: asyncio.Task[_Output]) -> _Output | Exception:
@@ -184,11 +185,11 @@ async def aas_completed(
 
     try:
         while True:
-            while more and len(running) < batch.at_once:
+            while more and len(running) < batch.questions_at_once:
                 item = next(waiting, None)
                 more = item is not None
                 if item is not None:
-                    task = asyncio.create_task(work(*item))
+                    task = asyncio.create_task(run(*item))
                     running[task] = item[0]
                     task.add_done_callback(finished.put_nowait)
             if not running:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.result import result_metadata
 from langchain_optscale.engine.serialisation import admit
-from langchain_optscale.engine.tracing import children_of, note, streams_to_a_user
+from langchain_optscale.engine.tracing import add_run_metadata, children_of, streams_to_a_user
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.runnables._chat_invocation import CalledChatModel, stream_parent
 from langchain_optscale.runnables._chat_metadata import CALL
@@ -216,7 +216,7 @@ class ChatOptScale(CalledChatModel):
         message = answer_message(result, str(arguments.get("model") or policy_name(self.policy)))
         if parent is not None:
             own = self.callbacks if isinstance(self.callbacks, list) else []
-            note([*parent.handlers, *own], parent.parent_run_id, result_metadata(result))
+            add_run_metadata([*parent.handlers, *own], parent.parent_run_id, result_metadata, result)
             message.id = message.id or f"{LC_ID_PREFIX}-{parent.parent_run_id}-0"
         if self.output_version == "v1" and message.response_metadata.get("output_version") != "v1":
             message.content = cast("Any", message.content_blocks)

@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.result import OptScaleResult, result_metadata
 from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata
-from langchain_optscale.engine.tracing import note
+from langchain_optscale.engine.tracing import add_run_metadata
 from langchain_optscale.models.policy import to_prompt
 from langchain_optscale.runnables.batch import Batch, aas_completed, as_completed
 
@@ -157,9 +157,9 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
 
         def search(_: object, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> OptScaleResult:
             settings = self.for_call(settings_in(config))
-            note(run_manager.handlers, run_manager.run_id, settings_metadata(settings))
+            add_run_metadata(run_manager.handlers, run_manager.run_id, settings_metadata, settings)
             result = run_search(settings, prompt, config, kwargs, batch)
-            note(run_manager.handlers, run_manager.run_id, result_metadata(result))
+            add_run_metadata(run_manager.handlers, run_manager.run_id, result_metadata, result)
             return result
 
         return self._call_with_config(search, question, config)
@@ -177,9 +177,9 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
             _: object, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
         ) -> OptScaleResult:
             settings = self.for_call(settings_in(config))
-            note(run_manager.handlers, run_manager.run_id, settings_metadata(settings))
+            add_run_metadata(run_manager.handlers, run_manager.run_id, settings_metadata, settings)
             result = await arun_search(settings, prompt, config, kwargs, batch)
-            note(run_manager.handlers, run_manager.run_id, result_metadata(result))
+            add_run_metadata(run_manager.handlers, run_manager.run_id, result_metadata, result)
             return result
 
         return await self._acall_with_config(search, question, config)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.records.types import Estimate
-
 if TYPE_CHECKING:
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
-__all__ = ["default_estimator", "known_estimators", "no_scores", "plain"]
+__all__ = ["default_estimator", "known_estimators", "no_scores"]
 
 
 def default_estimator(prior: ScorePrior | None, *, looks_ahead: bool = False) -> Estimator:
@@ -46,8 +44,3 @@ def no_scores() -> ScoreSums:
     from langchain_optscale.stats.estimation import ScoreSums
 
     return ScoreSums()
-
-
-def plain(estimate: Estimate | None) -> Estimate | None:
-    """The numbers of an estimate: a posterior keeps tables that no record needs."""
-    return estimate and Estimate(estimate.mu, estimate.sigma, estimate.method, estimate.n, estimate.at_bound)

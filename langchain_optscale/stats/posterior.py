@@ -70,10 +70,6 @@ class PosteriorEstimate(Estimate):
     def __hash__(self) -> int:
         return hash(self.summary())
 
-    def summary(self) -> Estimate:
-        """The numbers alone, without the posterior."""
-        return Estimate(self.mu, self.sigma, self.method, self.n, self.at_bound)
-
     def prob_next(self, score: float) -> float:
         """P(S >= score | D) of the next score S, in [0, 1]; arguments and errors as for `prob_reach`."""
         return self.prob_reach(score, 1)

@@ -17,15 +17,25 @@ and concurrency: it asks how many candidates to draw, and tells what came of eac
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.types import Decision, Estimate, Failure, Observation, Round, Usage, Verdict
-from langchain_optscale.stats.estimators import default_estimator, no_scores, plain
+from langchain_optscale.records.types import (
+    Decision,
+    Estimate,
+    Failure,
+    Observation,
+    Round,
+    StopReason,
+    Usage,
+    Verdict,
+)
+from langchain_optscale.stats.estimators import default_estimator, no_scores
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples
-from langchain_optscale.stopping.session_json import counts_of, read_form, session_form, usage_of
+from langchain_optscale.stopping.session_json import read_form, session_form, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +43,9 @@ if TYPE_CHECKING:
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
 
 __all__ = ["Session"]
+
+# They forbid further draws; what has been drawn may still be verified where that costs nothing.
+_BUDGETS = frozenset({StopReason.TOKEN_BUDGET, StopReason.COST_BUDGET})
 
 
 class Session:
@@ -77,27 +90,33 @@ class Session:
         self.estimator = estimator or default_estimator(prior, looks_ahead=any(p.looks_ahead for p in stopping.parts()))
         self.prior = prior
         self.max_samples = max_samples
-        cap = MaxSamples(max_samples)
         own = stopping.max_samples
-        # A cap that the rule has already need not be asked for again after every score.
+        # A cap that the rule has already need not be asked again after every score.
+        cap = MaxSamples(max_samples)
         self._rule = stopping if own is not None and own <= max_samples else stopping | cap
+        self.deadlines = self._rule.deadlines
         self.first_round = max(first_round, self._rule.min_samples or 1)
         self.round_size = round_size
+        if estimator is not None or prior is not None:
+            self.estimator((), prior)  # an estimator that does not fit the prior raises here, not in mid-search
+        sums = None if getattr(self.estimator, "reads_scores", False) else no_scores()
+        self.history = self._start = History(max_samples=max_samples, estimator=self.estimator, prior=prior, sums=sums)
+        self.decision = self._first_decision = self._evaluate()
+        self._begin()
+
+    def _begin(self) -> None:
         self._events: list[list[Any]] = []
         self._rounds: list[tuple[tuple[int, ...], list[Observation]]] = []
         self._round_of: dict[int, int] = {}
         self._pending: set[int] = set()
         self._scores: dict[int, float] = {}
-        if estimator is not None or prior is not None:
-            self.estimator((), prior)  # what does not go together says so now, not in mid-search
-        self._known: dict[str, Any] = {
-            "max_samples": max_samples,
-            "estimator": self.estimator,
-            "prior": prior,
-            "sums": no_scores(),
-        }
-        self.history = History(**self._known)
-        self.decision: Decision = self._rule(self.history)
+        self.history, self.decision = self._start, self._first_decision
+
+    def restarted(self) -> Session:
+        """A session for another question under the same settings, which are not checked again."""
+        other = copy(self)
+        other._begin()
+        return other
 
     def ask(self, *, ahead: bool = False) -> int:
         """How many candidates to draw now; 0 while some are pending, and when the search has ended.
@@ -111,11 +130,11 @@ class Session:
         early = bool(self._pending)
         if self.decision.stop or (early and not ahead):
             return 0
-        # What the last decision wished for may have been asked for since.
-        decision = self._rule(self.history) if early else self.decision
-        wish = math.inf if decision.draw is None else max(0 if early else 1, decision.draw)
+        # Candidates that the last decision asked for may have been asked for since.
+        decision = self._evaluate() if early else self.decision
+        wanted = math.inf if decision.draw is None else max(0 if early else 1, decision.draw)
         size = self.round_size if self._rounds else self.first_round
-        count = int(min(size - len(self._pending), wish, self.max_samples - self.history.drawn))
+        count = int(min(size - len(self._pending), wanted, self.max_samples - len(self._round_of)))
         if count < 1:
             return 0
         self._begin_round(count)
@@ -142,7 +161,7 @@ class Session:
         self._round_of.update(dict.fromkeys(indexes, len(self._rounds)))
         self._rounds.append((indexes, []))
         self._pending.update(indexes)
-        self.history = self._history(pending=len(self._pending))
+        self._advance(decide=False, pending=len(self._pending))
 
     def tell(
         self,
@@ -176,25 +195,21 @@ class Session:
         self._pending.discard(index)
         past = self.history
         score = outcome.score if isinstance(outcome, Verdict) else None
-        spent = {"pending": past.pending - 1, **self._spent(tokens, usage, elapsed_s)}
+        changes = self._consumed(tokens, usage, elapsed_s)
         if score is None:
-            self.history = self._history(**spent, failures=past.failures + 1)
+            changes["failures"] = past.failures + 1
         else:
             self._scores[index] = score
-            assert past.sums is not None  # noqa: S101 - set when the session began
-            self.history = self._history(
-                **spent,
-                scores=(*past.scores, score),
-                answers=(*past.answers, answer),
-                sums=past.sums.add(score),
-            )
-        if not self.decision.stop:
-            self.decision = self._rule(self.history)
-        estimate = plain(self.history.__dict__.get("estimate"))
-        self._rounds[self._round_of[index]][1].append(Observation(index, score, estimate, self.decision))
+            changes |= {"scores": (*past.scores, score), "answers": (*past.answers, answer)}
+            if past.sums is not None:
+                changes["sums"] = past.sums.add(score)
+        self._advance(**changes, pending=past.pending - 1)
+        estimate: Estimate | None = self.history.__dict__.get("estimate")  # where a rule asked for it
+        observation = Observation(index, score, estimate and estimate.summary(), self.decision)
+        self._rounds[self._round_of[index]][1].append(observation)
         failure = outcome if isinstance(outcome, Failure) else None
-        told = ["tell", index, score, failure and asdict(failure), answer, tokens, elapsed_s]
-        self._events.append([*told, counts_of(usage)] if usage else told)
+        event = ["tell", index, score, failure, answer, tokens, elapsed_s]
+        self._events.append([*event, dict(usage)] if usage else event)
         return self.decision
 
     def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
@@ -206,19 +221,18 @@ class Session:
             usage: By role, "policy" and "verifier".
             elapsed_s: Seconds since the search began.
         """
-        self.history = self._history(**self._spent(0, usage, elapsed_s))
-        if not self.decision.stop and (self.history.n or self._late):
-            self.decision = self._rule(self.history)
-        self._events.append(["spend", counts_of(usage), elapsed_s])
+        changes = self._consumed(0, usage, elapsed_s)
+        self._advance(decide=bool(self._scores) or self._is_late(changes["elapsed_s"]), **changes)
+        self._events.append(["spend", dict(usage), elapsed_s])
         return self.decision
 
-    def _spent(self, tokens: int, usage: Mapping[str, Usage] | None, elapsed_s: float) -> dict[str, Any]:
+    def _consumed(self, tokens: int, usage: Mapping[str, Usage] | None, elapsed_s: float) -> dict[str, Any]:
         past = self.history
-        sums = dict(past.usage)
+        total = dict(past.usage)
         for role, consumed in (usage or {}).items():
-            sums[role] = sums.get(role, Usage()) + consumed
+            total[role] = total[role] + consumed if role in total else consumed
             tokens += consumed.total_tokens
-        return {"tokens": past.tokens + tokens, "usage": sums, "elapsed_s": max(past.elapsed_s, elapsed_s)}
+        return {"tokens": past.tokens + tokens, "usage": total, "elapsed_s": max(past.elapsed_s, elapsed_s)}
 
     def tick(self, elapsed_s: float) -> Decision:
         """Let time pass without news of a candidate: a deadline may end the search.
@@ -227,9 +241,8 @@ class Session:
             elapsed_s: Seconds since the search began.
         """
         if not self.decision.stop and elapsed_s > self.history.elapsed_s:
-            self.history = self._history(elapsed_s=elapsed_s)
-            if self._late:  # else a budget might end the session before the first score
-                self.decision = self._rule(self.history)
+            # Without a deadline a budget might end the session before the first score.
+            self._advance(decide=self._is_late(elapsed_s), elapsed_s=elapsed_s)
             self._events.append(["tick", elapsed_s])
         return self.decision
 
@@ -260,17 +273,27 @@ class Session:
 
     @property
     def rounds(self) -> tuple[Round, ...]:
-        """The rounds so far, each with what was thought after every candidate of it that was told."""
-        return tuple(Round(number, indexes, tuple(looks)) for number, (indexes, looks) in enumerate(self._rounds))
+        """The rounds so far, each with an observation for every candidate of it whose outcome is known."""
+        return tuple(Round(number, indexes, tuple(seen)) for number, (indexes, seen) in enumerate(self._rounds))
 
     def round_of(self, index: int) -> int:
         """The number of the round in which a candidate was asked for, from 0."""
         return self._round_of[index]
 
     @property
+    def over_budget(self) -> bool:
+        """Whether a token or cost budget has ended the session."""
+        return self.decision.stop and self.decision.reason in _BUDGETS
+
+    def budget_is_spent(self) -> bool:
+        """Whether a token or cost budget would end the session now, were its rule asked before the next outcome."""
+        decision = self._evaluate()
+        return decision.stop and decision.reason in _BUDGETS
+
+    @property
     def next_deadline(self) -> float | None:
         """The next moment, in elapsed seconds, at which `tick` should be called; None where no rule waits for one."""
-        return next((moment for moment in self._rule.deadlines if moment > self.history.elapsed_s), None)
+        return next((moment for moment in self.deadlines if moment > self.history.elapsed_s), None)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: settings and events. `from_dict` replays the events, hence reaches the same decisions.
@@ -316,10 +339,15 @@ class Session:
         else:
             raise InvalidRecordError(f"unknown event {kind!r}")
 
-    @property
-    def _late(self) -> bool:
-        return any(moment <= self.history.elapsed_s for moment in self._rule.deadlines)
+    def _is_late(self, elapsed_s: float) -> bool:
+        return any(moment <= elapsed_s for moment in self.deadlines)
 
-    def _history(self, **changes: Any) -> History:
-        self._known.update(changes)
-        return History(**self._known)
+    def _advance(self, *, decide: bool = True, **changes: Any) -> None:
+        """Go on to the next history, and decide on it unless the session has ended."""
+        self.history = replace(self.history, **changes)
+        if decide and not self.decision.stop:
+            self.decision = self._evaluate()
+
+    def _evaluate(self) -> Decision:
+        """The rule's decision on the history: where a search decides to stop."""
+        return self._rule(self.history)

@@ -1,27 +1,28 @@
-"""The JSON-ready form of a session: its settings, and the events that it is made of."""
+"""The JSON form of a session: its settings and its events."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.types import Usage
+from langchain_optscale.records.types import Failure, Usage
 from langchain_optscale.stats.estimators import known_estimators
 from langchain_optscale.stats.priors import prior_from_dict, prior_to_dict
 from langchain_optscale.stopping import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["counts_of", "read_form", "session_form", "usage_of"]
+__all__ = ["read_form", "session_form", "usage_of"]
 
 _FORMAT = "langchain-optscale/session"
 _VERSION = 1
 
 
 def session_form(settings: Mapping[str, Any], events: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """A session's arguments by name and what it was told, JSON-ready.
+    """A session's arguments by name and its events, JSON-ready.
 
     Raises:
         InvalidRecordError: The prior or the estimator is not one of this package, so that it has no JSON form.
@@ -38,7 +39,7 @@ def session_form(settings: Mapping[str, Any], events: Sequence[Sequence[Any]]) -
         "stopping": settings["stopping"].to_dict(),
         "estimator": {"estimator": type(estimator).__name__, **asdict(estimator)},
         "prior": None if prior is None else prior_to_dict(prior),
-        "events": [list(event) for event in events],
+        "events": [[_item_form(item) for item in event] for event in events],
     }
 
 
@@ -67,9 +68,13 @@ def read_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]
         raise InvalidRecordError(f"the session cannot be read: {error}") from error
 
 
-def counts_of(usage: Mapping[str, Usage] | None) -> dict[str, list[Any]]:
-    """Usage by role as lists: tokens in and out, requests, and kinds of tokens where a server told them."""
-    return {role: _counts(consumed) for role, consumed in (usage or {}).items()}
+def _item_form(item: Any) -> Any:
+    """An event's part, JSON-ready: usage by role as lists of tokens in and out, requests, and kinds of tokens if any."""
+    if isinstance(item, Failure):
+        return asdict(item)
+    if isinstance(item, Mapping):
+        return {role: _counts(consumed) for role, consumed in item.items()}
+    return item
 
 
 def _counts(usage: Usage) -> list[Any]:
@@ -78,5 +83,5 @@ def _counts(usage: Usage) -> list[Any]:
 
 
 def usage_of(counts: Mapping[str, list[Any]]) -> dict[str, Usage]:
-    """Read what `counts_of` wrote."""
+    """Usage by role, as an event has it."""
     return {role: Usage(*numbers) for role, numbers in counts.items()}

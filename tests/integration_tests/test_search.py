@@ -19,7 +19,7 @@ def assert_as_a_bare_session(result, **settings):
     session = Session(settings.pop("stopping"), **settings)
     for round_ in result.rounds:
         assert session.ask() == len(round_.indexes)
-        for look in round_.looks:
+        for look in round_.observations:
             assert session.tell(look.index, result.verdicts[look.index]) == look.decision
     assert (session.ask(), session.best) == (0, result.best.index)
 

@@ -45,7 +45,7 @@ def test_card_shows_and_escapes(result):
     assert card.count("<tr") == 2 + len(result.rounds) + len(result.verdicts) + len(result.failures)
     assert "target 0.9" in card
     for round_ in result.rounds:
-        if (bound := round_.looks[-1].decision.optimal_n) is not None:
+        if (bound := round_.observations[-1].decision.optimal_n) is not None:
             assert f">{bound:,}</td>" in card
 
 

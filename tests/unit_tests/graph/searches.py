@@ -26,4 +26,4 @@ def thread(name="t", **more):
 
 
 def looks_of(result):
-    return [look for one in result.rounds for look in one.looks]
+    return [look for one in result.rounds for look in one.observations]

@@ -143,6 +143,6 @@ def test_the_looks_of_a_round(looks):
 def test_looks_that_are_alike_are_told_once(count):
     look = Observation(0, 0.5, Estimate(0.5, 0.1, "maximum likelihood", 1), Decision(rule="OptimalN", figures={"n": 1}))
     looks = [{**look.to_dict(), "index": index} for index in range(count)]
-    short = short_round({"number": 0, "indexes": list(range(count)), "looks": looks})
+    short = short_round({"number": 0, "indexes": list(range(count)), "observations": looks})
     assert written(short).count("maximum likelihood") == 1
-    assert full_round(short)["looks"] == looks
+    assert full_round(short)["observations"] == looks

@@ -25,7 +25,9 @@ UPDATES = st.lists(
         st.builds(lambda i, t: {"candidates": [drawn(i, t)]}, st.integers(0, 5), st.text(max_size=3)),
         st.builds(lambda i, t: {"candidates": [short_candidate(drawn(i, t))]}, st.integers(0, 5), st.text(max_size=3)),
         st.builds(lambda n, i: {"rounds": [{"number": n, "indexes": [i]}]}, st.integers(0, 3), st.integers(0, 5)),
-        st.builds(lambda n, i: {"rounds": [{"number": n, "looks": [{"index": i}]}]}, st.integers(0, 3), st.integers()),
+        st.builds(
+            lambda n, i: {"rounds": [{"number": n, "observations": [{"index": i}]}]}, st.integers(0, 3), st.integers()
+        ),
         st.builds(lambda k, v: {"search": {k: v}}, st.sampled_from(["id", "fanout"]), st.integers()),
         st.builds(lambda v: {"decision": v}, st.integers()),
     ),
@@ -54,7 +56,7 @@ def record_of(*rounds, name="s"):
     record, index = new_record({"id": name}), 0
     for number, scores in enumerate(rounds):
         indexes = list(range(index, index + len(scores)))
-        record["rounds"].append({"number": number, "indexes": indexes, "looks": []})
+        record["rounds"].append({"number": number, "indexes": indexes, "observations": []})
         for score in scores:
             if score is not None:
                 verdict = {"score": score, "explanation": None, "usage": None, "raw": None}

@@ -166,9 +166,9 @@ def test_a_thread_that_waits_is_sent_home():
         thread.start()
         while not limit.waiting:
             time.sleep(0.001)
-        limit.abandon(object())
+        limit.cancel_waiting(object())
         assert limit.waiting == 1
-        limit.abandon(mine)
+        limit.cancel_waiting(mine)
         thread.join(5)
     assert len(raised) == 1
     assert (limit.taken, limit.waiting) == (0, 0)

@@ -41,7 +41,7 @@ def assert_as_a_bare_session(result, scores, rule, round_size):
     session = Session(rule, max_samples=12, first_round=2, round_size=round_size)
     for round_ in result.rounds:
         assert session.ask() == len(round_.indexes)
-        for look in round_.looks:
+        for look in round_.observations:
             assert look.score == scores[look.index]
             assert session.tell(look.index, Verdict(look.score)) == look.decision
     assert session.ask() == 0
@@ -86,8 +86,8 @@ def test_one_after_another_all_paths_agree(scores, rule):
     )
     state = graph.compile().invoke({"messages": [("human", "q")]})
     as_graph = OptScaleResult.from_dict(state["optscale"])
-    looks = [look for one in first.rounds for look in one.looks]
-    assert [look for one in as_graph.rounds for look in one.looks][: len(looks)] == looks
+    looks = [look for one in first.rounds for look in one.observations]
+    assert [look for one in as_graph.rounds for look in one.observations][: len(looks)] == looks
     assert as_graph.decision == first.decision
 
 

@@ -123,7 +123,7 @@ def test_the_clock_does_not_run_backwards():
 
 def test_looks_tell_what_was_thought_after_each_score():
     session = tell_all(Session(optscale(0.9, 0.95, 16), max_samples=16), [0.5, 0.6, 0.7, 0.65, 0.95] + [0.1] * 11)
-    looks = [look for round_ in session.rounds for look in round_.looks]
+    looks = [look for round_ in session.rounds for look in round_.observations]
     assert [look.score for look in looks] == [0.5, 0.6, 0.7, 0.65, 0.95]
     assert [look.estimate.n for look in looks] == [1, 2, 3, 4, 5]
     assert looks[-1].decision is session.decision
@@ -181,7 +181,7 @@ def test_a_session_with_the_posterior_survives_json():
     back = Session.from_dict(json.loads(json.dumps(session.to_dict())))
     assert back.estimator == session.estimator
     assert back.rounds == session.rounds
-    assert all(type(look.estimate) is Estimate for round_ in session.rounds for look in round_.looks)
+    assert all(type(look.estimate) is Estimate for round_ in session.rounds for look in round_.observations)
 
 
 @given(scores_of_a_search, rules, st.randoms(use_true_random=False), st.integers(1, 8))
