@@ -85,7 +85,7 @@ def run_search(
         InterruptedError: The batch was cancelled.
     """
     search, worker, room = _begin(settings, prompt, config, call_kwargs)
-    executor = Executor(worker, config, *((batch.limit, batch.cancelled) if batch else ()))
+    executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session
     cancelled = {Draw: threading.Event(), Verify: threading.Event()}
     under_way = {Draw: 0, Verify: 0}
@@ -146,7 +146,7 @@ async def arun_search(
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
     search, worker, room = _begin(settings, prompt, config, call_kwargs)
-    executor = Executor(worker, config, batch.limit if batch else None)
+    executor = Executor(worker, batch.limit if batch else None)
     running: dict[asyncio.Task[Done | Raised | Cancelled], Job] = {}
     finished: asyncio.Queue[asyncio.Task[Done | Raised | Cancelled]] = asyncio.Queue()
 
@@ -197,7 +197,7 @@ def _begin(
     Without a limit in the config these are the draws of a round and the verifications of those that have arrived.
     """
     sampler = settings.sampler(call_kwargs)
-    worker = Worker(settings, prompt, sampler, AnswerBook(settings.extract))
+    worker = Worker(settings, prompt, sampler, AnswerBook(settings.extract), config)
     search = Search(settings, sampler, share_verdicts=worker.shares_verdicts, emit_events=has_callbacks(config))
     room = max_concurrency(config) or 2 * max(search.session.round_size, search.session.first_round)
     return search, worker, room
@@ -231,10 +231,10 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def _emit(search: Search, config: RunnableConfig) -> None:
-    for event in search.events():
+    for event in search.events() if search.emit_events else ():
         dispatch_custom_event(event.name, event.data, config=config)
 
 
 async def _aemit(search: Search, config: RunnableConfig) -> None:
-    for event in search.events():
+    for event in search.events() if search.emit_events else ():
         await adispatch_custom_event(event.name, event.data, config=config)

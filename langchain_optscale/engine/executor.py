@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import tenacity
-    from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.engine.jobs import Job
     from langchain_optscale.engine.worker import Worker
@@ -42,7 +41,6 @@ class Executor:
 
     Args:
         worker: Runs one request of a job.
-        config: For the runs of the jobs.
         limit: A limit that all jobs share beside those of their endpoints, such as that of a batch.
         cancelled: Once it is set, no thread begins a request.
     """
@@ -50,12 +48,10 @@ class Executor:
     def __init__(
         self,
         worker: Worker,
-        config: RunnableConfig,
         limit: SharedLimit | None = None,
         cancelled: threading.Event | None = None,
     ) -> None:
         self._worker = worker
-        self._config = config
         self._cancelled = cancelled
         settings = worker.settings
         policy, verifier = settings.limits()
@@ -147,7 +143,7 @@ class Executor:
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(self._timeout_s) as timeout:
-                    value = await self._worker.arun(job, self._config)
+                    value = await self._worker.arun(job)
             except TimeoutError:
                 if timeout.expired():
                     raise self._timed_out() from None
@@ -252,7 +248,7 @@ class Executor:
             began = time.perf_counter()
             token = is_cancelled.set(unwanted)
             try:
-                value = self._worker.run(job, self._config)
+                value = self._worker.run(job)
             finally:
                 is_cancelled.reset(token)
             if abandoned is not None:

@@ -42,6 +42,7 @@ class Search:
 
     Attributes:
         session: Takes the decisions.
+        emit_events: As given.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Search:
         self._settings = settings
         self._sampler = sampler
         self._share_verdicts = share_verdicts
-        self._emit_events = emit_events
+        self.emit_events = emit_events
         self._clock = clock
         self._candidates: dict[int, Candidate] = {}
         self._verdicts: dict[int, Verdict] = {}
@@ -186,7 +187,7 @@ class Search:
             self.elapsed_s,
             unreported_usage=self._unreported_usage,
         )
-        if self._emit_events:
+        if self.emit_events:
             self._event("answer", **result.summary())
         return result
 
@@ -225,7 +226,7 @@ class Search:
         if choice.failure is not None:
             self._tell(index, choice.failure)
             return
-        if self._emit_events:
+        if self.emit_events:
             self._event("candidate", index=index, round=number, text=candidate.text, latency_s=seconds)
         first = self._first_like(candidate)
         if first == index:
@@ -262,7 +263,7 @@ class Search:
         candidate = self._candidates.get(index)
         answer = candidate.answer if candidate else None
         decision = self.session.tell(index, outcome, answer=answer, usage=usage, elapsed_s=self.elapsed_s)
-        if not self._emit_events:
+        if not self.emit_events:
             return  # the estimate that an event reports takes longer than everything else here
         estimate = self.session.estimate if self._verdicts else None
         about = {"index": index, "estimate": estimate and asdict(estimate), "decision": decision.to_dict()}
@@ -272,7 +273,7 @@ class Search:
             self._event("failure", **asdict(outcome), **about)
 
     def _event(self, what: str, **data: Any) -> None:
-        if self._emit_events:
+        if self.emit_events:
             self._events.append(Event(f"optscale:{what}", data))
 
 

@@ -44,11 +44,11 @@ __all__ = [
     "atrace_choices",
     "child_config",
     "children_of",
-    "with_corrected_usage",
     "has_callbacks",
     "planned_children",
     "streams_to_a_user",
     "trace_choices",
+    "with_corrected_usage",
     "with_run_id",
 ]
 

@@ -44,12 +44,22 @@ class Worker:
         prompt: The conversation to answer.
         sampler: Draws the candidates.
         answers: Of the candidates that have arrived; those that are drawn here are added.
+        config: For the runs of the jobs.
     """
 
-    def __init__(self, settings: SearchSettings, prompt: PromptValue, sampler: Sampler, answers: AnswerBook) -> None:
+    def __init__(
+        self,
+        settings: SearchSettings,
+        prompt: PromptValue,
+        sampler: Sampler,
+        answers: AnswerBook,
+        config: RunnableConfig,
+    ) -> None:
         self.settings = settings
         self._sampler = sampler
         self._answers = answers
+        self._config = config
+        self._is_traced = has_callbacks(config)
         self._prompt = prompt
         self._prompt_with_tools = with_tools(prompt, sampler.tools) if sampler.tools else prompt
         self._verifier: Verifier = settings.verifier.for_search(answers)
@@ -73,28 +83,28 @@ class Worker:
         """The policy's own rate limiter, to be asked before each draw."""
         return self._sampler.rate_limiter
 
-    def run(self, job: Job, config: RunnableConfig) -> Any:
+    def run(self, job: Job) -> Any:
         """Run a job and wait for it.
 
         Returns:
             A list of `Choice`, each with its answer, or a `Verdict`.
         """
         if isinstance(job, Draw):
-            return self._read(job.indexes, self._sampler.draw(self._prompt, job.indexes, config))
-        child = self._verify_config(job, config)
-        if has_callbacks(config):
+            return self._read(job.indexes, self._sampler.draw(self._prompt, job.indexes, self._config))
+        child = self._verify_config(job)
+        if self._is_traced:
             return self._traced.invoke(job.candidate, child)
         return self._verify(job.candidate, child)
 
-    async def arun(self, job: Job, config: RunnableConfig) -> Any:
+    async def arun(self, job: Job) -> Any:
         """As `run`, without blocking the event loop."""
         if isinstance(job, Draw):
-            drawn = await self._sampler.adraw(self._prompt, job.indexes, config)
+            drawn = await self._sampler.adraw(self._prompt, job.indexes, self._config)
             if self._answers.extract is None:
                 return self._read(job.indexes, drawn)
             return await asyncio.to_thread(self._read, job.indexes, drawn)  # comparing answers may take seconds
-        child = self._verify_config(job, config)
-        if has_callbacks(config):
+        child = self._verify_config(job)
+        if self._is_traced:
             return await self._traced.ainvoke(job.candidate, child)
         return await self._averify(job.candidate, child)
 
@@ -135,10 +145,10 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the user's function; its error is kept as the failure
             return replace(choice, failure=failure_of("verify", Raised(error, 1)))
 
-    def _verify_config(self, job: Verify, config: RunnableConfig) -> RunnableConfig:
+    def _verify_config(self, job: Verify) -> RunnableConfig:
         index = job.candidate.index
         name = f"optscale:verdict:{index}"
-        child = child_config(config, name, [name], {"verifier": self._verifier_name})
+        child = child_config(self._config, name, [name], {"verifier": self._verifier_name})
         return self._counters.setdefault(index, UsageCounter()).attach(child)
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:

@@ -57,8 +57,8 @@ class Task:
             for entry in self.record["candidates"]:
                 answers.restore(entry["index"], entry["answer"])
         self.sampler = self.engine.sampler(self.record)
-        worker = Worker(settings, self.engine.prompt(state["messages"]), self.sampler, answers)
-        self.executor = Executor(worker, config)
+        worker = Worker(settings, self.engine.prompt(state["messages"]), self.sampler, answers, config)
+        self.executor = Executor(worker)
         self.events = Events(runtime.stream_writer)
         info = runtime.execution_info
         # A verification that was tried in the task before this one has had that try.

@@ -4,6 +4,7 @@ Pure NumPy and SciPy. The truncated normal itself is the module `truncnorm`, use
 """
 
 from langchain_optscale.stats import truncnorm
+from langchain_optscale.stats._evidence import infer_steps
 from langchain_optscale.stats.best_of_n import (
     expected_best,
     expected_gain,
@@ -27,7 +28,6 @@ from langchain_optscale.stats.estimation import (
     ScoreSums,
 )
 from langchain_optscale.stats.posterior import Posterior, PosteriorEstimate
-from langchain_optscale.stats.resolution import infer_steps
 
 __all__ = [
     "Calibration",

@@ -25,11 +25,10 @@ import numpy as np
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._any_shape import AnyShape
-from langchain_optscale.stats._evidence import Evidence
+from langchain_optscale.stats._evidence import Evidence, infer_steps
 from langchain_optscale.stats._scipy import special
 from langchain_optscale.stats._shape_fit import improved_shape, starting_shape
 from langchain_optscale.stats._weak_prior import weak_log_density
-from langchain_optscale.stats.resolution import infer_steps
 
 if TYPE_CHECKING:
     import os

@@ -62,12 +62,12 @@ class History:
     prior: ScorePrior | None = None
     sums: ScoreSums | None = None
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of scored candidates."""
         return len(self.scores)
 
-    @property
+    @cached_property
     def drawn(self) -> int:
         """Number of candidates asked for: scored, failed and pending ones."""
         return len(self.scores) + self.failures + self.pending

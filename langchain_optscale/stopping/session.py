@@ -115,7 +115,7 @@ class Session:
     def restarted(self) -> Session:
         """A session for another question under the same settings, which are not checked again."""
         other = copy(self)
-        other._begin()
+        other._begin()  # noqa: SLF001 - of this class
         return other
 
     def ask(self, *, ahead: bool = False) -> int:

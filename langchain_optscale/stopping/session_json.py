@@ -69,7 +69,7 @@ def read_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]
 
 
 def _item_form(item: Any) -> Any:
-    """An event's part, JSON-ready: usage by role as lists of tokens in and out, requests, and kinds of tokens if any."""
+    """A part of an event, JSON-ready; usage as [input tokens, output tokens, requests, details of both if any]."""
     if isinstance(item, Failure):
         return asdict(item)
     if isinstance(item, Mapping):

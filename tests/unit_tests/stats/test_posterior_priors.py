@@ -7,9 +7,9 @@ import pytest
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.stats import MaximumAPosteriori, expected_calibration_error, truncnorm
+from langchain_optscale.stats._evidence import infer_steps
 from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 from langchain_optscale.stats.posterior import Posterior
-from langchain_optscale.stats.resolution import infer_steps
 
 
 def family(generator, questions=240, scores=21):
