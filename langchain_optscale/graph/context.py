@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
 from typing_extensions import TypedDict
 
@@ -48,7 +48,7 @@ _CHANGEABLE = {
 }
 
 if TYPE_CHECKING:
-    OptScaleContext = dict[str, Any]
+    OptScaleContext: TypeAlias = Any  # its fields are known at run time only
 else:
     OptScaleContext = TypedDict("OptScaleContext", _CHANGEABLE, total=False)
     OptScaleContext.__doc__ = """What one run may change: `graph.invoke(state, context={"target": 0.95})`.

@@ -1,4 +1,4 @@
-"""Time, hedges, rate limiters, and what a search keeps when it ends; on both paths."""
+"""Timeouts, hedges, rate limiters, and what a search keeps when it ends; on both paths."""
 
 import asyncio
 import threading
@@ -19,13 +19,12 @@ from langchain_optscale import (
     OptScale,
     OptScaleResult,
     SettingsError,
-    StopReason,
     Usage,
     Verdict,
     Verifier,
 )
 from langchain_optscale.models.limits import SharedLimit
-from langchain_optscale.stopping import MaxSamples, Price
+from langchain_optscale.stopping import Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
 PATHS = pytest.mark.parametrize("path", ["sync", "async"])
@@ -40,15 +39,23 @@ class SlowOnce(PlainPolicy):
     """The first request of each seed in `slow` takes long, the next ones do not."""
 
     slow: dict[int, float]
-    _seen: set = PrivateAttr(default_factory=set)
+    _asked: set = PrivateAttr(default_factory=set)
+    _finished: list = PrivateAttr(default_factory=list)
+
+    @property
+    def finished(self):
+        """Seeds of the slow requests that have slept to their end."""
+        return self._finished
 
     def _seconds(self, seed):
-        first = seed not in self._seen
-        self._seen.add(seed)
+        first = seed not in self._asked
+        self._asked.add(seed)
         return self.slow.get(seed, 0.0) if first else 0.0
 
     def _generate(self, messages, stop=None, run_manager=None, **kwargs):
-        time.sleep(self._seconds(kwargs["seed"]))
+        if seconds := self._seconds(kwargs["seed"]):
+            time.sleep(seconds)
+            self._finished.append(kwargs["seed"])
         return self._answer(kwargs)
 
     async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
@@ -61,27 +68,27 @@ class SlowOnce(PlainPolicy):
 
 
 @PATHS
-def test_a_stuck_draw_is_given_up_and_repeated(path):
+def test_a_draw_that_times_out_is_retried(path):
     policy = SlowOnce(texts=["0.1", "0.2"], slow={1: 20.0})
     search = OptScale(policy=policy, verifier=read_score, max_samples=2, candidate_timeout_s=0.3)
-    began = time.monotonic()
     result = run(search, path)
     assert sorted(result.scores) == [0.1, 0.2]
-    assert time.monotonic() - began < 5
+    assert policy.finished == []
     assert policy.cancelled == ([1] if path == "async" else [])
 
 
 @PATHS
-def test_a_draw_that_is_always_stuck_is_a_failure_that_says_so(path):
-    policy = PlainPolicy(texts=["0.1", "0.2"], delays={1: 6.0})
-    search = OptScale(policy=policy, verifier=read_score, max_samples=2, candidate_timeout_s=0.5, max_retries=1)
-    result = run(search, path)
-    assert result.failures[1].error == "TimeoutError: no answer within candidate_timeout_s=0.5"
-    assert result.failures[1].attempts == 2
+def test_a_draw_that_always_times_out_is_a_failure(path):
+    policy = PlainPolicy(texts=["0.1"], delays={0: 6.0})
+    search = OptScale(policy=policy, verifier=read_score, max_samples=1, candidate_timeout_s=0.05, max_retries=1)
+    with pytest.raises(AllCandidatesFailed) as caught:
+        run(search, path)
+    assert caught.value.failures[0].error == "TimeoutError: no answer within candidate_timeout_s=0.05"
+    assert caught.value.failures[0].attempts == 2
 
 
 @PATHS
-def test_a_stuck_verifier_is_given_up_too(path):
+def test_a_verification_that_times_out_is_a_failure(path):
     async def averify(prompt, candidate):
         await asyncio.sleep(6.0 if candidate.index else 0.0)
         return 0.5
@@ -104,10 +111,9 @@ def test_a_stuck_verifier_is_given_up_too(path):
 def test_a_slow_draw_is_hedged_and_the_first_answer_counts(path):
     policy = SlowOnce(texts=["0.1", "0.2"], slow={1: 20.0})
     search = OptScale(policy=policy, verifier=read_score, max_samples=2, hedge_after_s=0.2)
-    began = time.monotonic()
     result = run(search, path)
     assert sorted(result.scores) == [0.1, 0.2]
-    assert time.monotonic() - began < 5
+    assert policy.finished == []
     assert policy.cancelled == ([1] if path == "async" else [])
     assert result.candidates[1].latency_s < 1.0
 
@@ -120,7 +126,7 @@ def test_a_quick_draw_is_not_hedged(path):
 
 
 @PATHS
-def test_an_error_before_the_hedge_is_retried_as_ever(path):
+def test_an_error_before_the_hedge_is_retried(path):
     policy = PlainPolicy(texts=["0.1"], errors={0: [ConnectionError("reset")]})
     search = OptScale(policy=policy, verifier=read_score, max_samples=1, hedge_after_s=5.0)
     assert run(search, path).scores == (0.1,)
@@ -166,22 +172,22 @@ def test_the_rate_limiter_is_asked_once_a_request(path, fanout, requests):
 
 
 @PATHS
-def test_waiting_for_the_rate_limiter_is_no_time_of_the_request(path):
+def test_the_timeout_does_not_count_the_wait_for_the_rate_limiter(path):
     policy = ScriptedPolicy(texts=["0.1"], rate_limiter=Counting(0.3))
     search = OptScale(policy=policy, verifier=read_score, max_samples=1, candidate_timeout_s=0.2, max_retries=0)
     assert run(search, path).scores == (0.1,)
 
 
 class Streaming(BaseChatModel):
-    """Says its words one by one; records how many were asked for."""
+    """Streams its words one by one; records those that were read."""
 
     words: list[str]
     pause_s: float = 0.0
-    _said: list = PrivateAttr(default_factory=list)
+    _sent: list = PrivateAttr(default_factory=list)
 
     @property
-    def said(self):
-        return self._said
+    def sent(self):
+        return self._sent
 
     @property
     def _llm_type(self):
@@ -193,7 +199,7 @@ class Streaming(BaseChatModel):
     def _stream(self, messages, stop=None, run_manager=None, **kwargs):
         for word in self.words:
             time.sleep(self.pause_s)
-            self._said.append(word)
+            self._sent.append(word)
             yield ChatGenerationChunk(message=AIMessageChunk(content=word))
 
 
@@ -210,78 +216,15 @@ def test_a_stream_is_closed_when_the_search_ends():
     with pytest.raises(AllCandidatesFailed, match="the time is up"):
         search.invoke("q")
     time.sleep(0.2)
-    said = len(policy.said)
+    sent = len(policy.sent)
     time.sleep(0.3)
-    assert len(policy.said) <= said + 1 < 200
+    assert len(policy.sent) <= sent + 1 < 200
 
 
 @pytest.mark.parametrize("policy", [PlainPolicy(texts=["x"]), RunnableLambda(lambda prompt: "x")])
 def test_eager_needs_a_model_that_streams(policy):
     with pytest.raises(SettingsError, match="cancel='eager' draws by streaming"):
         OptScale(policy=policy, verifier=read_score, cancel="eager")
-
-
-@PATHS
-def test_money_ends_the_search_with_the_best_so_far(path):
-    policy = ScriptedPolicy(texts=["0.1", "0.4", "0.2", "0.3"])
-    search = OptScale(
-        policy=policy,
-        verifier=read_score,
-        cost_budget=60e-6,
-        price={"policy": Price(1, 2)},  # 10 prompt and 5 generated tokens: 20e-6 a candidate
-        round_size=1,
-        fanout="calls",
-    )
-    result = run(search, path)
-    assert (result.stop_reason, result.score) == (StopReason.COST_BUDGET, 0.4)
-    assert len(result.candidates) == 3
-
-
-@PATHS
-def test_what_is_paid_for_is_still_verified_where_that_costs_nothing(path):
-    # 8 choices in one request spend the budget at once: all of them count, and no more are drawn.
-    policy = ScriptedPolicy(texts=["0.1", "0.2"] + ["0.3"] * 7 + ["0.8"])
-    search = OptScale(policy=policy, verifier=read_score, token_budget=45, max_samples=16, round_size=8)
-    result = run(search, path)
-    assert result.stop_reason is StopReason.TOKEN_BUDGET
-    assert len(result.scores) == len(result.candidates) >= 4
-    assert sum(request.get("n", 1) for request in policy.requests) == len(result.candidates)
-
-
-@PATHS
-@pytest.mark.parametrize(
-    ("policy", "config"),
-    [
-        (ScriptedPolicy(texts=["0.1"] * 8, limit=1), {}),
-        (PlainPolicy(texts=["0.1"] * 8, delays={1: 0.5}), {"max_concurrency": 2}),
-    ],
-    ids=["ignores n", "two at once"],
-)
-def test_nothing_is_drawn_once_the_budget_is_spent_though_no_score_is_there_yet(path, policy, config):
-    def slowly(prompt, candidate):
-        time.sleep(1.0)
-        return float(candidate.text)
-
-    policy.requests.clear()
-    search = OptScale(policy=policy, verifier=slowly, token_budget=15, first_round=8)
-    result = run(search, path, config)  # 15 tokens a candidate
-    assert result.stop_reason is StopReason.TOKEN_BUDGET
-    assert len(policy.requests) == (2 if config else 1)
-
-
-class Paid(Verifier):
-    def verify(self, prompt, candidate, config=None):
-        return Verdict(float(candidate.text), usage=Usage(100, 10, 1))
-
-
-@PATHS
-def test_a_verifier_that_costs_is_asked_no_further(path):
-    policy = ScriptedPolicy(texts=["0.1"] * 16)
-    search = OptScale(policy=policy, verifier=Paid(), token_budget=300, first_round=8, max_samples=16)
-    result = run(search, path, {"max_concurrency": 1})
-    assert result.stop_reason is StopReason.TOKEN_BUDGET
-    assert len(result.scores) == 3
-    assert result.total_usage.total_tokens == 8 * 5 + 10 + 3 * 110
 
 
 async def test_a_verdict_that_was_reached_counts_even_if_its_task_was_cancelled():
@@ -329,44 +272,7 @@ def test_the_cause_of_a_broken_connection_is_named_and_long_errors_are_cut():
         OptScale(policy=RunnableLambda(refuse), verifier=read_score, max_samples=1).invoke("q")
 
 
-async def test_overlapping_rounds_do_not_wait_for_stragglers():
-    policy = PlainPolicy(texts=[f"0.{i:02}" for i in range(40)], delays={3: 1.0})
-    search = OptScale(
-        policy=policy, verifier=read_score, stopping=MaxSamples(24), first_round=4, round_size=4, overlap=True
-    )
-    began = time.monotonic()
-    result = await search.ainvoke("q")
-    assert len(result.scores) == 24
-    seconds = {candidate.index: candidate.latency_s for candidate in result.candidates}
-    assert seconds[3] >= 1.0
-    assert list(result.verdicts).index(3) >= 20  # all the others went on meanwhile
-    assert time.monotonic() - began < 4
-    assert [index for one in result.rounds for index in one.indexes] == list(range(24))
-
-
-async def test_a_server_that_takes_fewer_choices_is_asked_for_as_many_as_it_takes():
-    class Refuses(ScriptedPolicy):
-        def _answer(self, kwargs):
-            if kwargs.get("n", 1) > 4:
-                self.requests.append(kwargs)
-                raise BadRequestError
-            return super()._answer(kwargs)
-
-    class BadRequestError(Exception):
-        status_code = 400
-
-    policy = Refuses(texts=[str(i / 100) for i in range(40)])
-    search = OptScale(policy=policy, verifier=read_score, max_samples=16, first_round=16)
-    for _ in range(3):
-        result = await search.ainvoke("q")
-        assert sorted(result.scores) == [i / 100 for i in range(16)]
-    assert [request["n"] for request in policy.requests[:3]] == [16, 8, 8]
-    policy.requests.clear()
-    assert len((await search.ainvoke("q")).scores) == 16  # known by now
-    assert {request["n"] for request in policy.requests} == {4}
-
-
-async def test_one_short_answer_is_no_reason_to_think_less_of_a_server():
+async def test_one_short_response_does_not_lower_the_limit_of_choices():
     policy = ScriptedPolicy(texts=["0.1"], limit=1)
     search = OptScale(policy=policy, verifier=read_score, max_samples=4, first_round=4)
     await search.ainvoke("q")
@@ -446,7 +352,7 @@ def test_a_draw_that_waits_for_the_rate_limiter_is_not_sent_after_the_end():
 
 
 @PATHS
-def test_a_hedge_that_waits_in_line_is_not_sent_after_the_first_answer(path):
+def test_a_hedge_that_waits_for_a_limit_is_not_sent_after_the_first_answer(path):
     policy = SlowPolicy(texts=["0.5"], takes_s=0.4)
     limit = SharedLimit(1)
     search = OptScale(policy=policy, verifier=read_score, max_samples=1, hedge_after_s=0.1, policy_limit=limit)
@@ -469,7 +375,7 @@ def test_an_exit_is_no_failure_of_a_candidate(path, settings, stage):
 
 
 @PATHS
-def test_a_judge_that_fails_is_paid_for(path):
+def test_the_usage_of_a_judge_that_fails_is_recorded(path):
     policy, judge = PlainPolicy(texts=["x"]), PlainPolicy(texts=["no idea"])  # 15 tokens a request
     search = OptScale(
         policy=policy,
@@ -484,7 +390,7 @@ def test_a_judge_that_fails_is_paid_for(path):
 
 
 @PATHS
-def test_a_try_that_failed_half_way_is_paid_for(path):
+def test_the_usage_of_a_failed_attempt_is_recorded(path):
     judge, broken = PlainPolicy(texts=["0.5"]), [ConnectionError("reset")]
 
     def second(message):
@@ -499,7 +405,7 @@ def test_a_try_that_failed_half_way_is_paid_for(path):
     assert OptScaleResult.from_dict(result.to_dict()).usage == result.usage
 
 
-async def test_a_verification_that_is_cancelled_half_way_is_paid_for():
+async def test_the_usage_of_a_cancelled_verification_is_recorded():
     judge, waiting = PlainPolicy(texts=["0.5"]), asyncio.Event()
 
     class TwoQuestions(Verifier):
