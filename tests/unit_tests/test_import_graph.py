@@ -35,7 +35,7 @@ def root_entries(package):
 
 
 def circle_in(package_name):
-    """Modules of which each imports the one before it, the first and the last being the same; None if there are none."""
+    """Modules that import each other in a circle, the first one repeated at the end; None where there is no circle."""
     # An import for the type checker is an import: it says which module knows which.
     graph = grimp.build_graph(package_name, exclude_type_checking_imports=False, cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
