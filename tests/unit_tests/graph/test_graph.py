@@ -184,7 +184,7 @@ def test_context_names_settings_that_exist():
     [
         ({"tarket": 0.5}, "unknown setting 'tarket' in context"),
         ({"target": 5}, "target: Input should be less than or equal to 1"),
-        ({"max_retries": 9}, r"max_retries=9 is more than the graph was built for \(3\)"),
+        ({"max_retries": 9}, r"max_retries=9 is above the 3 of the graph"),
         ({"optscale": 3}, "context field optscale must be a mapping"),
     ],
 )
@@ -404,7 +404,7 @@ async def test_a_library_that_cancels_its_own_task_is_a_failure():
 
     graph, _ = graph_of(SCORES, verifier=treacherous, retry_policy=QUICK, max_samples=2)
     result = result_in(await graph.compile().ainvoke(QUESTION))
-    assert result.failures[0].error == "TimeoutError: cancelled from within"
+    assert result.failures[0].error == "TimeoutError: the request was cancelled by a library that it calls"
 
 
 # Supersteps
@@ -426,7 +426,7 @@ def test_a_limit_that_is_too_small_says_what_to_do_and_loses_nothing(policy):
     graph, model = graph_of(SCORES + [0.1] * 10, policy=policy, stopping=MaxSamples(16), round_size=2)
     compiled = graph.compile(checkpointer=InMemorySaver())
     with pytest.raises(
-        GraphRecursionError, match=r"recursion_limit=9 leaves no room for round [23].*'recursion_limit': 7"
+        GraphRecursionError, match=r"recursion_limit=9 is too small for round [23].*'recursion_limit': 7"
     ):
         compiled.invoke(QUESTION, thread(recursion_limit=9))
     drawn = len(model.requests)
@@ -441,7 +441,7 @@ def test_our_error_always_comes_before_langgraphs(limit):
     try:
         state = graph.compile().invoke(QUESTION, {"recursion_limit": limit})
     except GraphRecursionError as error:
-        assert "leaves no room" in str(error)  # noqa: PT017
+        assert "is too small" in str(error)  # noqa: PT017
         assert limit < 1 + 5 * 3 + 1  # LangGraph counts the start as well
     else:
         assert len(result_in(state).candidates) == 6
@@ -450,7 +450,7 @@ def test_our_error_always_comes_before_langgraphs(limit):
 def test_the_limit_of_a_graph_around_is_respected():
     node = create_optscale_node(policy=PlainPolicy(texts=texts(*SCORES)), verifier=read_score, target=1.0)
     app = StateGraph(MessagesState).add_node("reason", node).add_edge(START, "reason").compile()
-    with pytest.raises(GraphRecursionError, match="recursion_limit=6 leaves no room"):
+    with pytest.raises(GraphRecursionError, match="recursion_limit=6 is too small"):
         app.invoke(QUESTION, {"recursion_limit": 6})
 
 

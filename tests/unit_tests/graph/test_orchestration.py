@@ -184,9 +184,9 @@ def test_a_server_that_takes_fewer_choices_is_asked_for_fewer_from_then_on(path)
     assert sorted(asked[7:]) == [2, 2, 2]
 
 
-def test_overlap_is_refused_in_a_sentence():
-    with pytest.raises(SettingsError, match="overlap has no meaning in a graph"):
+def test_overlap_is_refused():
+    with pytest.raises(SettingsError, match="overlap cannot be used in a graph"):
         graph_of([0.1], overlap=True)
     graph = create_optscale_graph(policy=PlainPolicy(texts=["0.1"]), verifier=read_score)
-    with pytest.raises(SettingsError, match="overlap has no meaning in a graph"):
+    with pytest.raises(SettingsError, match="overlap cannot be used in a graph"):
         graph.compile().invoke(QUESTION, context={"overlap": True})
