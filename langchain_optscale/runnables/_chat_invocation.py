@@ -99,11 +99,11 @@ class CalledChatModel(IdentifiedChatModel):
                     return
                 yield chunk
 
-    def stream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: A002
+    def stream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As for any chat model, in every version of LangChain's events."""
         return super().stream_events(input, config, **_event_arguments(config, kwargs))
 
-    def astream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: A002
+    def astream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As for any chat model, in every version of LangChain's events."""
         return super().astream_events(input, config, **_event_arguments(config, kwargs))
 

@@ -206,7 +206,7 @@ def test_no_review_when_the_target_is_reached():
     assert "__interrupt__" not in graph.compile(checkpointer=InMemorySaver()).invoke(QUESTION, thread())
 
 
-def test_a_rule_of_ones_own_is_judged_by_its_reason():
+def test_a_custom_rule_is_judged_by_its_reason():
     graph, _ = graph_of(SCORES, review=True, stopping=TargetReached(0.99) | MaxSamples(3))
     state = graph.compile(checkpointer=InMemorySaver()).invoke(QUESTION, thread())
     assert state["__interrupt__"][0].value["target"] is None
