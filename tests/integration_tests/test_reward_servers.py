@@ -223,7 +223,7 @@ def test_every_fault_surfaces_as_what_it_is(server, name, path):
     assert "secret" not in str(caught.value)
     assert len(server.requests) == 1  # nothing is retried here
     if name == "429":
-        assert caught.value.response.headers["Retry-After"] == "1"  # for whoever retries
+        assert caught.value.response.headers["Retry-After"] == "1"  # for a retry
     assert verify(verifier, GOOD, path).score == pytest.approx(sigmoid(GOOD_LOGIT))
     verifier.close()
 
@@ -273,7 +273,7 @@ def test_nothing_of_the_environment_is_sent(server, monkeypatch):
 
 
 def test_threads_share_open_connections_and_closing_ends_them():
-    with verifier_server() as server:  # of its own: nobody else's connections are open
+    with verifier_server() as server:  # of its own, without other connections
         with RewardModelVerifier(server.root, "rm") as verifier:
             for _ in range(5):
                 verify(verifier, GOOD)
