@@ -365,7 +365,7 @@ def differences(found, expected, place=""):
 
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
 def test_what_version_0_1_0_wrote_is_read_as_it_was(read, tmp_path):
-    expected = read_json("expected.json")[read.__name__]
+    expected = renamed(read_json("expected.json")[read.__name__])
     assert not differences(json.loads(json.dumps(read(tmp_path))), expected)
 
 
