@@ -147,7 +147,7 @@ def _sockets() -> int:
 
 
 def _memory_kb() -> float:
-    """Resident memory, where the system tells it."""
+    """Resident memory, where the system reports it."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((float(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0.0)

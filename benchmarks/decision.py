@@ -39,7 +39,7 @@ def ours(scores: list[float]) -> list[float]:
 
 
 def papers(scores: list[float]) -> float:
-    """Seconds of one estimate and one N* in the manner of the paper's code, on all 32 scores."""
+    """Seconds of one estimate and one N* as in the paper's code, on all 32 scores."""
     data = np.array(scores)
     began = time.perf_counter()
 

@@ -48,7 +48,7 @@ def pipelined(model: BaseChatModel, *, overlap: bool) -> OptScale:
 
 
 async def by_rounds(model: BaseChatModel, question: str) -> int:
-    """The same session, told of a round when all of it is there; how many candidates it took."""
+    """The same session, with a round's outcomes recorded when all of them are known; how many candidates it took."""
     session = Session(optscale(TARGET, 0.95, CAP, ROUND), max_samples=CAP, first_round=ROUND, round_size=ROUND)
     while session.ask():
         indexes = session.pending

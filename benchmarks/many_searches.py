@@ -94,7 +94,7 @@ async def calling(model: Waiting, number: int) -> list[Any]:
 
 async def held(work: Any) -> float:
     """Bytes that one of 1,000 of them holds while all wait."""
-    # What the first one loads and what is cached for good belongs to no search.
+    # What the first one loads and caches belongs to no search.
     for_warmth = Waiting()
     for_warmth.gate.set()
     await work(for_warmth, 0)

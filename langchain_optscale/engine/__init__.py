@@ -2,5 +2,5 @@
 
 `settings` has the keyword arguments of every entry point, `search` the state machine without input or output, `drivers`
 the two loops that run it, `executor` how one job is tried, `worker` how it is done, `sampler` how candidates are drawn,
-`tracing` what callbacks are told, and `result` the whole record.
+`tracing` what callbacks report, and `result` the whole record.
 """

@@ -100,7 +100,7 @@ def _round(round_: Round, result: SearchRecord) -> tuple[str, ...]:
     scored = sum(one.score is not None for one in round_.observations)
     best = f"{max(scores):.3f}" if scores else "–"
     if not round_.observations:
-        return str(round_.number + 1), f"0 of {len(round_.indexes)}", best, "–", "not heard of"
+        return str(round_.number + 1), f"0 of {len(round_.indexes)}", best, "–", "no outcome"
     last = round_.observations[-1].decision
     if last.reason is not None:
         decision = f"stop: {last.reason.value}"

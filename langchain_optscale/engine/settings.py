@@ -111,14 +111,14 @@ class SearchSettings(BaseModel):
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
             under way all the time. Faster where answers take very different times; more is under way, and cancelled,
             when the search ends.
-        max_retries: Further tries of a request that failed for a passing reason, at least 0.
+        max_retries: Retries of a request that failed for a transient reason, at least 0.
         max_failures: Failed candidates after which the search ends; None never ends it for that.
         token_budget: Tokens of policy and verifier after which the search ends.
         cost_budget: Money for policy and verifier after which the search ends; needs `price`.
         price: A `Price` for both roles, or `{"policy": Price(...), "verifier": Price(...)}`.
         deadline_s: Seconds after which the search ends.
-        candidate_timeout_s: Seconds that one try of drawing or of verifying a candidate may take, without the waiting
-            in line for it; a try that takes longer is given up, and repeated as after any timeout.
+        candidate_timeout_s: Seconds that one attempt to draw or to verify a candidate may take, without the waiting
+            for a limit; one that takes longer is cancelled and retried, as after any timeout.
         hedge_after_s: Seconds after which a draw that has no answer yet is asked for a second time; the first answer
             counts, and the other request is cancelled. None never does that. What a cancelled request has generated
             is paid for, but no server reports it.
@@ -178,7 +178,7 @@ class SearchSettings(BaseModel):
             settings = handler(with_learned(data) if isinstance(data, Mapping) else data)
         except ValidationError as error:
             raise SettingsError(_sentence(error, cls)) from error
-        settings._check_together()  # noqa: SLF001 - our own, seen through pydantic's eyes
+        settings._check_together()  # noqa: SLF001 - our own, typed by pydantic
         return settings
 
     def _check_together(self) -> None:
@@ -295,7 +295,7 @@ def settings_metadata(settings: SearchSettings) -> dict[str, Any]:
 
 
 def _known(settings: type[SearchSettings]) -> list[str]:
-    """Our settings by name: what LangChain's base classes add is not told."""
+    """Our settings by name, without what LangChain's base classes add."""
     ours = {
         name
         for kind in settings.mro()

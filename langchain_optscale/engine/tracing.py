@@ -3,7 +3,7 @@
 Every draw and every verification is a child run of the search's own run, named and tagged
 `optscale:candidate:3` or `optscale:verdict:3`. Tracers see everything. What a losing candidate says, or a judge, is
 not part of the answer: streams to a user (`astream_events`, LangGraph's "messages") show none of the children, only the
-search's custom events, and other handlers hear none of their tokens.
+search's custom events, and other handlers get none of their tokens.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _TOKENS = frozenset({"on_llm_new_token", "on_stream_event"})
 def child_config(
     config: RunnableConfig, name: str, tags: Sequence[str] = (), metadata: Mapping[str, Any] | None = None
 ) -> RunnableConfig:
-    """The config of one draw or verification: named, tagged, and with no tokens for whoever streams to a user.
+    """The config of one draw or verification: named, tagged, and without tokens for streams to a user.
 
     The tag "nostream" says the same to LangGraph's `stream_mode="messages"`.
     """
@@ -82,7 +82,7 @@ def streams_to_a_user(handlers: Iterable[BaseCallbackHandler]) -> bool:
 
 
 def has_callbacks(config: RunnableConfig) -> bool:
-    """Whether anybody listens to what is reported under this config; where nobody does, a run of its own is idle."""
+    """Whether a callback handler is attached under this config."""
     manager = config.get("callbacks")
     return bool(manager.handlers if isinstance(manager, BaseCallbackManager) else manager)
 
@@ -105,7 +105,7 @@ def _without_tokens(handler: BaseCallbackHandler) -> BaseCallbackHandler:
 
 
 class _WithoutTokens(BaseCallbackHandler):
-    """Hands everything on to another handler, except tokens."""
+    """Passes everything to another handler, except tokens."""
 
     def __init__(self, handler: BaseCallbackHandler) -> None:
         self._handler = handler
@@ -142,11 +142,10 @@ def planned_children(config: RunnableConfig) -> BaseCallbackManager:
 
 
 class _CorrectedUsage(BaseCallbackHandler):
-    """Puts a request with several choices right before other handlers see it.
+    """Corrects the usage of a request with several choices before other handlers read it.
 
-    Integrations give each choice the usage of the whole request and none the model's name. Handlers that read the
-    first choice alone would then miss the model, and those that add up the choices would count n times too much.
-    Afterwards the first choice has the request's usage, the others none, and all of them the name.
+    Integrations give each choice the usage of the whole request and none the model's name. Here the first choice gets
+    the request's usage, the others none, and all of them the name.
     """
 
     run_inline = True
@@ -178,7 +177,7 @@ class _CorrectedUsage(BaseCallbackHandler):
 
 
 def with_corrected_usage(callbacks: Any) -> Any:
-    """Callbacks for a request with several choices, whose usage and model name every handler then reads right."""
+    """Callbacks for a request with several choices, with its usage and model name corrected."""
     first = _CorrectedUsage()
     if not isinstance(callbacks, BaseCallbackManager):
         return [first, *(callbacks or [])]

@@ -64,7 +64,7 @@ class Worker:
         self._prompt_with_tools = with_tools(prompt, sampler.tools) if sampler.tools else prompt
         self._verifier: Verifier = settings.verifier.for_search(answers)
         self._verifier_name = settings.verifier.name
-        # Of the verifications under way, by candidate: the verdict once it is reached, and the usage of all tries.
+        # Of the verifications under way, by candidate: the verdict once it is reached, and the usage of all attempts.
         self._verdicts: dict[int, Verdict] = {}
         self._counters: dict[int, UsageCounter] = {}
 

@@ -1,7 +1,7 @@
-"""Drawing by streaming, so that a server stops computing at once when nobody wants the answer any more.
+"""Drawing by streaming, so that a server stops generating at once when the request is cancelled.
 
 Many servers notice that a client has left only when they write to it, so a request that is not streamed goes on to its
-end; llama.cpp's is one of them. What is streamed is put together here and looks like any other answer.
+end; llama.cpp's is one of them. The chunks are joined here into an ordinary response.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("is_cancelled",
 """Set in a thread that streams: once it says so, the stream is closed at its next chunk."""
 
 
-class Abandoned(Exception):  # noqa: N818 - not an error: nobody wants the answer any more
+class Abandoned(Exception):  # noqa: N818 - not an error of the request
     """A stream was closed because the search has ended."""
 
 
 def by_streaming(model: BaseChatModel) -> BaseChatModel | None:
     """A copy of an OpenAI-compatible chat model that streams every request, also one for several choices.
 
-    The copy behaves as if it did not stream: one answer with all choices, no tokens to anybody's callbacks. A request
+    The copy returns one response with all choices, and no tokens reach any callback. A request
     with `response_format` is not streamed, since the client parses it by another way.
 
     Returns:
@@ -49,9 +49,9 @@ def streams(model: BaseChatModel) -> bool:
 
 
 def streamed_message(chunks: Iterator[Any]) -> AIMessage:
-    """One message of its chunks; closes the stream at the next chunk once nobody wants it."""
+    """One message of its chunks; closes the stream at the next chunk once the request is cancelled."""
     whole = None
-    for chunk in _while_wanted(chunks):
+    for chunk in _until_cancelled(chunks):
         whole = chunk if whole is None else whole + chunk
     return _as_message(whole)
 
@@ -70,10 +70,10 @@ def _as_message(whole: Any) -> AIMessage:
     return message
 
 
-def _while_wanted(chunks: Iterator[Any]) -> Iterator[Any]:
-    unwanted = is_cancelled.get()
+def _until_cancelled(chunks: Iterator[Any]) -> Iterator[Any]:
+    cancelled = is_cancelled.get()
     for chunk in chunks:
-        if unwanted is not None and unwanted():
+        if cancelled is not None and cancelled():
             raise Abandoned("the search ended while this answer was being written")
         yield chunk
 
@@ -185,7 +185,7 @@ class _Raw:
         raw = self._completions.with_raw_response.create(**_streaming(arguments))
         completion = _Completion()
         with raw.parse() as stream:
-            for chunk in _while_wanted(stream):
+            for chunk in _until_cancelled(stream):
                 completion.add(chunk)
         return _Answer(raw.headers, raw.http_response, completion.whole())
 

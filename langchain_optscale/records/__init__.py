@@ -1,4 +1,4 @@
-"""What everybody speaks in: candidates, verdicts, failures, estimates, decisions, usage, tool calls.
+"""The records of a search: candidates, verdicts, failures, estimates, decisions, usage, tool calls.
 
 `types` has the frozen dataclasses, `usage` what was consumed, `tool_calls` how a call is written and compared,
 `failures` how an error becomes part of the record.

@@ -21,7 +21,7 @@ _LONGEST_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A job that failed for good.
+    """A job whose attempts have all failed.
 
     Attributes:
         error: The last error.
@@ -38,7 +38,7 @@ def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
     """The failure as the record has it: the error, its notes and what was behind it, shortened where that is long."""
     error, cause = raised.error, raised.error.__cause__
     text = f"{type(error).__name__}: {error}"
-    # "Connection error." alone tells nobody what to do.
+    # "Connection error." alone does not name the cause.
     if cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
     text = "; ".join([text, *map(str, getattr(error, "__notes__", ()))])

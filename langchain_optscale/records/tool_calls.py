@@ -1,4 +1,4 @@
-"""Tool calls as text for whoever judges them, and when two candidates call the same."""
+"""Tool calls as text for a verifier, and as keys that are equal for equal calls."""
 
 from __future__ import annotations
 

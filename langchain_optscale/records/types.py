@@ -1,8 +1,8 @@
-"""The frozen dataclasses that everyone speaks in.
+"""The frozen dataclasses of a search.
 
 A search draws `Candidate`s from the policy; the verifier answers each with a `Verdict` or, where drawing or verifying
 went wrong, a `Failure`. After each of them the session takes a `Decision` from the current `Estimate` of the score
-distribution. `OptScaleResult` (in `results`) keeps all of it.
+distribution. `OptScaleResult` keeps all of it.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class Decision:
     Attributes:
         stop: True where the search should end.
         reason: Why it should end, None while it goes on.
-        draw: How many more candidates the rule would like next; None where it has no wish of its own. 0 when stopping.
+        draw: How many more candidates the rule requests next; None where it leaves that open. 0 when stopping.
         optimal_n: The computed optimal number of candidates in total (the bound's N*), None where no bound was
             computed or no finite N reaches the target.
         rule: The rule that spoke.
@@ -210,8 +210,8 @@ class Decision:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in known.items())
         if self.reason is not None:
             return f"stop: {self.reason.value}" + (f" ({figures})" if figures else "")
-        wish = "more" if self.draw is None else f"{self.draw} more"
-        return f"draw {wish}" + (f" ({figures})" if figures else "")
+        request = "more" if self.draw is None else f"{self.draw} more"
+        return f"draw {request}" + (f" ({figures})" if figures else "")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; the reason stands by its name."""

@@ -124,7 +124,7 @@ class Session:
         The new candidates carry the next free indexes: see `pending` and `asked`.
 
         Args:
-            ahead: Ask also while some are pending, for so many that a round's worth are, so that nobody waits for the
+            ahead: Ask also while some are pending, up to a round's worth, so that drawing does not wait for the
                 last of a round. More candidates may then be under way when the search ends.
         """
         early = bool(self._pending)
@@ -142,16 +142,16 @@ class Session:
         return count
 
     def adopt(self, count: int) -> None:
-        """Take up a round of `count` candidates that was drawn under other settings, whatever would be asked for now.
+        """Begin a round of `count` candidates that were drawn under other settings, whatever would be asked for now.
 
         So that a search can go on under a new target or budget with all that it has. The indexes are the next free
-        ones, as in `ask`; the decision is taken, as ever, when they are told.
+        ones, as in `ask`; the decision is taken when their outcomes are told.
 
         Raises:
             SettingsError: Candidates are pending, or the count is below 1.
         """
         if self._pending or count < 1:
-            raise SettingsError(f"a round of {count} cannot be taken up while {sorted(self._pending)} are pending")
+            raise SettingsError(f"a round of {count} cannot be adopted while {sorted(self._pending)} are pending")
         self._begin_round(count)
         self._events.append(["adopt", count])
 
@@ -173,13 +173,13 @@ class Session:
         usage: Mapping[str, Usage] | None = None,
         elapsed_s: float = 0.0,
     ) -> Decision:
-        """What came of one pending candidate.
+        """Record the outcome of one pending candidate.
 
         Args:
             index: One of `pending`.
             outcome: Its verdict, or why there is none.
             answer: Its canonical answer, where the task has one.
-            tokens: What drawing and verifying it consumed, beyond what `spend` was told.
+            tokens: What drawing and verifying it consumed, beyond what `spend` recorded.
             usage: What it consumed by role, "policy" and "verifier"; in place of `tokens`.
             elapsed_s: Seconds since the search began.
 
@@ -213,7 +213,7 @@ class Session:
         return self.decision
 
     def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
-        """What has been consumed before there is news of a candidate, such as by drawing one that is not verified yet.
+        """Record usage before there is an outcome, such as of a candidate that is drawn but not verified yet.
 
         A budget may end the session by it, though not before the first score: what was drawn is then verified first.
 
@@ -235,7 +235,7 @@ class Session:
         return {"tokens": past.tokens + tokens, "usage": total, "elapsed_s": max(past.elapsed_s, elapsed_s)}
 
     def tick(self, elapsed_s: float) -> Decision:
-        """Let time pass without news of a candidate: a deadline may end the search.
+        """Let time pass without an outcome: a deadline may end the search.
 
         Args:
             elapsed_s: Seconds since the search began.
@@ -268,7 +268,7 @@ class Session:
 
     @property
     def estimate(self) -> Estimate:
-        """The estimated distribution of all scores told so far."""
+        """The estimated distribution of all scores so far."""
         return self.history.estimate
 
     @property
@@ -321,7 +321,7 @@ class Session:
         return session
 
     def _replay(self, kind: str, values: list[Any]) -> None:
-        """Take one recorded event again."""
+        """Apply a recorded event."""
         if kind == "ask":
             if self.ask(ahead="ahead" in values) != values[0]:
                 raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")

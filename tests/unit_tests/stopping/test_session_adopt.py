@@ -43,7 +43,7 @@ def test_it_is_part_of_the_json_form():
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_an_empty_round_is_none(count):
-    with pytest.raises(SettingsError, match="cannot be taken up"):
+    with pytest.raises(SettingsError, match="cannot be adopted"):
         Session(TargetReached(0.9)).adopt(count)
 
 
