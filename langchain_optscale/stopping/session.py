@@ -22,16 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.types import (
-    Decision,
-    Estimate,
-    Failure,
-    Observation,
-    Round,
-    StopReason,
-    Usage,
-    Verdict,
-)
+from langchain_optscale.records.types import Decision, Estimate, Failure, Observation, Round, StopReason, Usage, Verdict
 from langchain_optscale.stats.estimators import default_estimator, no_scores
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples

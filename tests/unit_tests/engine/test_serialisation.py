@@ -136,7 +136,7 @@ def test_a_process_pool_gets_the_model(monkeypatch):
 
 
 def test_a_model_that_cannot_be_pickled_says_why():
-    with pytest.raises(SettingsError, match="read_score has no form as plain data; build the model there"):
+    with pytest.raises(SettingsError, match="read_score has no form as plain data; build the model in"):
         pickle.dumps(ChatOptScale(policy=openai(), verifier=read_score))
     with pytest.raises(SettingsError, match="ScriptedPolicy is not serialisable"):
         pickle.dumps(ChatOptScale(policy=ScriptedPolicy(texts=["a"]), verifier=LengthCheck(at_most=3)))
