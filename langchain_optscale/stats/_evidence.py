@@ -1,4 +1,4 @@
-"""What scores say: their probability under every law that is considered."""
+"""The likelihood of scores under every law that is considered."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from langchain_optscale.stats.resolution import infer_steps
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from langchain_optscale.stats._any_shape import AnyShape
+    from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
     from langchain_optscale.stats._masses import FloatArray
     from langchain_optscale.stats.estimation import Scores
 
-# Steps finer than this are told by sums alone: rounding adds r^2 / 12 to the variance.
+# Steps finer than this enter through sums alone: rounding adds r^2 / 12 to the variance.
 _FINEST_STEPS = 40
 _EMPTY: FloatArray = np.empty(0)
 
@@ -31,7 +31,7 @@ def steps_of(resolution: float) -> int:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Evidence:
-    """Scores, ready to be weighed.
+    """Scores in the form that the likelihoods need.
 
     Attributes:
         n: How many.
@@ -77,15 +77,15 @@ class Evidence:
             return counts[places].astype(np.float64) @ grids.by_step(level, self.steps)[places]
         return self.sums[1:] @ grids.by_sums(level, self.resolution)
 
-    def log_any_shape(self, shape: AnyShape) -> FloatArray | float:
-        """Log probability (density) of the scores under each process of the model of any shape."""
+    def log_dirichlet(self, mixture: DirichletMixture) -> FloatArray | float:
+        """Log probability (density) of the scores under each Dirichlet process."""
         if not self.n or self.values is None:
             return 0.0
         if self.steps:
-            return shape.log_probability(self._counts(), self.steps)
-        return shape.log_density(self.values)
+            return mixture.log_probability(self._counts(), self.steps)
+        return mixture.log_density(self.values)
 
     def _counts(self) -> NDArray[np.intp]:
-        """How often each step was seen, shape (steps + 1,)."""
+        """How often each step occurs, shape (steps + 1,)."""
         assert self.values is not None  # noqa: S101 - sums alone never have steps
         return np.bincount((self.values * self.steps + 0.5).astype(np.intp), minlength=self.steps + 1)

@@ -136,10 +136,12 @@ def priors(tmp_path):
     # Where a prior stands alone it is read by the way it goes in a session's file.
     session = Session.from_dict(read_json("session_fixed_prior_middle.json") | {"events": [], "prior": fixed})
     other = Session.from_dict(read_json("session_learned_prior_middle.json"))
+    written = read_json("empirical_prior.json")
+    written["dirichlet"] = written.pop("any_shape")
     return {
         "fixed": asdict(session.prior),
-        "learned": [learned.mu, learned.mu_std, learned.sigma, learned.sigma_std, learned.any_shape.weight],
-        "equal": [other.prior == learned, plain(learned) == read_json("empirical_prior.json")],
+        "learned": [learned.mu, learned.mu_std, learned.sigma, learned.sigma_std, learned.dirichlet.weight],
+        "equal": [other.prior == learned, plain(learned) == written],
     }
 
 
