@@ -242,7 +242,7 @@ def untrained(pool: Pool, cap: int) -> list[dict[str, Any]]:
     paper = [optscale_0(target, 0.95, min(3 if cap <= 8 else 5, cap)) for target in (0.85, 0.95)]
     methods = [METHODS["answers"](0.9, DEFAULT_SETTING[0], cap), BestOfN(), AdaptiveConsistency(), *paper]
     report = replay(pool.split()[1], methods, permutations=ORDERS, max_samples=cap)
-    kept = ("method", "settings", "accuracy", "accuracy_ci", "samples", "samples_ci", "realised_confidence")
+    kept = ("method", "settings", "accuracy", "accuracy_ci", "samples", "samples_ci", "observed_confidence")
     return [{key: row[key] for key in kept} for row in report.to_dict()]
 
 

@@ -100,7 +100,7 @@ def stopping(
         "oracle_n": float(np.mean(fixed)),
         "drawn": float(np.mean(drawn)),
         "drawn_of_oracle": float(np.mean(drawn) / np.mean(fixed)),
-        "realised": float(np.mean(reached)),
+        "observed": float(np.mean(reached)),
     }
 
 

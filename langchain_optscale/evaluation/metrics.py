@@ -114,7 +114,7 @@ class Report:
             - "accuracy", "samples", "tokens", "rounds": means per question; "tokens" is None where a sample has none;
             - "asked": samples asked for, those included that were under way when the search ended;
             - "reached": share of searches that saw the target, None for a method without one;
-            - "realised_confidence": of the searches that stopped on a promise, the share in which it held; None where
+            - "observed_confidence": of the searches that stopped on a promise, the share in which it held; None where
               none did;
             - each of these with "_ci": its 95 % interval as [low, high], None where the figure is None.
         """
@@ -126,7 +126,7 @@ class Report:
     def table(self) -> str:
         """The rows as a plain text table, with what differs in the settings where methods share a name."""
         form = form_of(self.measure)
-        header = ["method", f"{self.measure} [95 %]", "samples [95 %]", "tokens", "rounds", "reached", "realised"]
+        header = ["method", f"{self.measure} [95 %]", "samples [95 %]", "tokens", "rounds", "reached", "observed"]
         lines = [header]
         for label, row in zip(_labels(self.runs), self._rows, strict=True):
             lines.append(
@@ -137,7 +137,7 @@ class Report:
                     _formatted(row["tokens"], ",.0f"),
                     _formatted(row["rounds"], ".2f"),
                     _formatted(row["reached"], ".1%"),
-                    _formatted(row["realised_confidence"], ".1%"),
+                    _formatted(row["observed_confidence"], ".1%"),
                 ]
             )
         widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -227,9 +227,9 @@ class Report:
             means = dict(zip(FIGURES, runs.values.mean(axis=0).tolist(), strict=True))
             resamples = dict(zip(FIGURES, self._resampled[:, place].T, strict=True))
             promised, kept = means.pop("promised"), means.pop("kept")
-            means["realised_confidence"] = kept / promised if promised else np.nan
+            means["observed_confidence"] = kept / promised if promised else np.nan
             with np.errstate(invalid="ignore"):
-                resamples["realised_confidence"] = resamples["kept"] / resamples["promised"]
+                resamples["observed_confidence"] = resamples["kept"] / resamples["promised"]
             for figure, mean in means.items():
                 unknown = np.isnan(mean)
                 row[figure] = None if unknown else mean

@@ -207,7 +207,7 @@ class _Folds:
     def signal(self, ridge: float) -> float:
         """How surely the numbers of a prefix tell what stopping there is worth, on questions left out.
 
-        At every decision point the predicted and the realised value are centred and multiplied; the products are added
+        At every decision point the predicted and the observed value are centred and multiplied; the products are added
         up by question, and their mean over questions is given in its standard errors: about a standard normal number
         where nothing can be told.
         """
@@ -215,8 +215,8 @@ class _Folds:
         for test, train, designs, columns in self._parts:
             for point, design in enumerate(designs):
                 predicted = columns[point] @ design.regress(train.values[:, point], ridge)
-                realised = self.paths.values[test, point]
-                products[test] += (predicted - predicted.mean()) * (realised - realised.mean())
+                observed = self.paths.values[test, point]
+                products[test] += (predicted - predicted.mean()) * (observed - observed.mean())
         return in_errors(np.bincount(self.paths.groups, weights=products).astype(np.float64))
 
     def gain(self) -> float:
