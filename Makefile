@@ -8,7 +8,8 @@ PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
-	bench_fitted bench_honesty bench_preset bench_selection bench_peers bench_vllm benchmarks docs study help clean
+	bench_fitted bench_honesty bench_preset bench_selection bench_peers bench_vllm benchmarks docs study hooks dist \
+	help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -31,6 +32,8 @@ help:
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make bench_vllm        n = 8 in one request against eight requests, on real vLLM; the table of docs/gpu.md"
 	@echo "make docs              the pictures and diagrams of README and docs"
+	@echo "make hooks             the checks of every commit, as a git hook"
+	@echo "make dist              sdist and wheel in dist/, checked; the wheel is tried in an environment of its own"
 
 $(VENV)/pip.stamp:
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +52,10 @@ $(VENV)/test.stamp: $(VENV)/run.stamp
 
 $(VENV)/lint.stamp: $(VENV)/test.stamp
 	$(PIP) --group lint
+	@touch $@
+
+$(VENV)/release.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(PIP) --group release
 	@touch $@
 
 demo: $(VENV)/run.stamp
@@ -133,5 +140,16 @@ docs: $(VENV)/run.stamp
 	$(BIN)/python -m docs.make_figures
 	$(BIN)/python -m docs.graph_diagram
 
+# The hooks are local ones: they run the tools of $(VENV), which this installs.
+hooks: $(VENV)/lint.stamp
+	$(PIP) --group hooks
+	$(BIN)/pre-commit install
+
+dist: $(VENV)/release.stamp
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	.ci/smoke-test dist/*.whl
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

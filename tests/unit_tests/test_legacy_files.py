@@ -164,6 +164,17 @@ def meaning(rule):
     }
 
 
+# Names that have changed since; a file that is written again has the new ones.
+RENAMED = {'"Hopeless"': '"Futility"', '"HOPELESS"': '"FUTILITY"'}
+
+
+def renamed(data):
+    text = json.dumps(data)
+    for former, name in RENAMED.items():
+        text = text.replace(former, name)
+    return json.loads(text)
+
+
 def rules(tmp_path):
     return {name: meaning(Rule.from_dict(data)) for name, data in read_json("rules.json").items()}
 
@@ -200,7 +211,7 @@ def sessions(tmp_path):
     found = {}
     for path in sorted(LEGACY.glob("session_*.json")):
         session = Session.from_dict(read_json(path.name))
-        found[path.stem] = {"read": state_of(session), "same_form": plain(session) == read_json(path.name)}
+        found[path.stem] = {"read": state_of(session), "same_form": plain(session) == renamed(read_json(path.name))}
         finish(session)
         found[path.stem]["at_the_end"] = state_of(session)
     return found
@@ -221,7 +232,7 @@ def results(tmp_path):
             "failures": {str(index): asdict(failure) for index, failure in result.failures.items()},
             "usage": {role: usage.to_dict() for role, usage in result.usage.items()},
             "rounds": [one.to_dict() for one in result.rounds],
-            "same_form": plain(result) == data,
+            "same_form": plain(result) == renamed(data),
         }
     return found
 
