@@ -256,7 +256,7 @@ class Recording:
         except InvalidRecordError as error:
             raise InvalidRecordError(f"{place}: {error}") from error
         if question.id in recorded:
-            raise InvalidRecordError(f"{place}: id {question.id!r} is on an earlier line already")
+            raise InvalidRecordError(f"{place}: id {question.id!r} stands on an earlier line already")
         self._check(question, data.get(_NOTES), place)
         return question
 
