@@ -220,9 +220,7 @@ class Recording:
     def _continued(self, path: Path) -> dict[str, Question]:
         """Read what an earlier call recorded; afterwards the file ends with a whole line."""
         if path.suffix == ".gz":
-            raise SettingsError(
-                f"{path}: a recording cannot append to a .gz file; choose another name"
-            )
+            raise SettingsError(f"{path}: a recording cannot append to a .gz file; choose another name")
         recorded: dict[str, Question] = {}
         whole, ended = 0, True
         try:

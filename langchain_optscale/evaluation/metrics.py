@@ -1,4 +1,4 @@
-"""What a replay found, in figures: means over questions, their intervals, paired differences, and a table.
+"""The figures of a replay: means over questions, their intervals, paired differences, and a table.
 
 Symbols: Q questions, M methods, B bootstrap resamples. A question's figures are first averaged over its permutations;
 intervals then come from resampling *questions* (a cluster bootstrap), since the permutations of one question are not
@@ -40,8 +40,9 @@ class Runs:
         name: The method's.
         settings: The method's, JSON-ready.
         values: Shape (Q, 8), the columns of `FIGURES`, each averaged over the permutations: accuracy (or score) of the
-            returned sample, samples drawn, samples asked for, tokens drawn, rounds, share that reached the target,
-            share that stopped on a promise, share that stopped on one that held. A column that is unknown is nan.
+            returned sample, samples drawn, samples requested, tokens drawn, rounds, share that reached the target,
+            share that stopped on a claim (target reached, answer right), share whose claim held. Unknown columns are
+            nan.
     """
 
     name: str
@@ -112,10 +113,10 @@ class Report:
 
             - "method", "settings", "questions" (their number);
             - "accuracy", "samples", "tokens", "rounds": means per question; "tokens" is None where a sample has none;
-            - "asked": samples asked for, those included that were under way when the search ended;
-            - "reached": share of searches that saw the target, None for a method without one;
-            - "observed_confidence": of the searches that stopped on a promise, the share in which it held; None where
-              none did;
+            - "asked": requested samples, those in progress when the search ended included;
+            - "reached": share of searches that reached the target, None for a method without one;
+            - "observed_confidence": of the searches that stopped on a claim, the share whose claim held; None without
+              any;
             - each of these with "_ci": its 95 % interval as [low, high], None where the figure is None.
         """
         return [

@@ -1,6 +1,6 @@
-"""Pictures of recorded candidates and of replays; they need matplotlib.
+"""Plots of recorded candidates and of replays; they need matplotlib.
 
-Every function returns a figure that belongs to no window and is readable at 600 pixels: save it with
+Every function returns a figure without a window, readable at 600 pixels: save it with
 `figure.savefig("frontier.png")`. Colours are Okabe and Ito's and a grey, and series differ by their marks as well.
 """
 
@@ -206,7 +206,7 @@ def _draw_frontier(
 
 
 def _draw_legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    # Beside the points and not among them: there is one entry for each method, and no corner is always free.
+    # Outside the axes: there is one entry for each method, and no corner is always free.
     entries: dict[Any, Any] = {}
     for axes in panels:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
