@@ -87,9 +87,7 @@ class Assessment:
         """Warnings before the rule is used, each one sentence."""
         found = []
         if self.refused[0]:
-            found.append(
-                f"the fit was refused on {self.refused[0]:.0%} of the halves; the untrained default took its place there"
-            )
+            found.append(f"the fit was refused on {self.refused[0]:.0%} of the halves, which use the untrained default")
         if len(self.report.questions) < ENOUGH_QUESTIONS:
             found.append(
                 f"{len(self.report.questions)} questions are too few to be sure; record {ENOUGH_QUESTIONS} or more"

@@ -78,7 +78,7 @@ class TailOracle:
 
 @dataclass(frozen=True)
 class CorrectnessOracle:
-    """Draws up to the first right sample and returns it; without one up to the cap, it draws one and stops for futility.
+    """Draws up to the first right sample and returns it; without one up to the cap, it draws only one.
 
     No method is more accurate on the same samples, and none that is as accurate draws fewer.
 

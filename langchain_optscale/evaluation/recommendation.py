@@ -55,8 +55,8 @@ def recommend(
     """Choose settings on recorded candidates.
 
     Where the pool says what is right, a score calibration is fitted first and the target is a probability of being
-    right; during the choice every question is scored by a calibration fitted to other questions. Else the scores stand as
-    they are, and "accuracy" is the mean score of the returned candidate.
+    right; during the choice every question is scored by a calibration fitted to other questions. Else the scores are
+    used as they are, and "accuracy" is the mean score of the returned candidate.
 
     Args:
         pool: With scores, at least four questions of at least two samples.
