@@ -191,11 +191,11 @@ def labelled(pool: Pool, cap: int) -> dict[str, Any]:
             train = [question for question, is_mine in zip(pool, mine, strict=True) if is_mine]
             test = [question for question, is_mine in zip(pool, mine, strict=True) if not is_mine]
             model = fit_labelled(train, start=NEUTRAL)
-            seen, unseen = track(train, model, cap), track(test, model, cap)
-            tested.append(unseen)
+            on_train, on_test = track(train, model, cap), track(test, model, cap)
+            tested.append(on_test)
             for name, (samples, accuracy) in against.items():
-                setting = choose(seen, accuracy[mine])
-                ours = unseen.stopped(*setting)
+                setting = choose(on_train, accuracy[mine])
+                ours = on_test.stopped(*setting)
                 chosen += [setting] if name == "best" else []
                 for label, values in (
                     ("samples", ours[0]),
