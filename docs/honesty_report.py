@@ -75,9 +75,9 @@ PAGE = """# Do the rules keep their confidence?
 
 A rule with a confidence of 95 % should be right in 95 of 100 cases. Here every question's law of scores is known, so
 that this can be counted. Six families of questions: truncated normal laws, as the paper assumes; Beta laws with the
-moments of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; a mixture of right
-and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and 0.95, a
-cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the same
+moments of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; a mixture of
+right and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and 0.95,
+a cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the same
 family, ten scores each.
 
 ## A single analysis
@@ -96,8 +96,8 @@ families. Questions that need more than the cap by the estimate are left out.
 ## The rules
 
 Now the rules themselves, on the questions whose target can be reached: those where an oracle that knows the law fixes
-an N* within the cap. The paper's rule draws to N*, estimated anew after every score, even when the target is reached. Ours is
-`OptimalN(target, alpha) | TargetReached(target)` under `Posterior`: it stops when the target is reached.
+an N* within the cap. The paper's rule draws to N*, estimated anew after every score, even when the target is
+reached. Ours is `OptimalN(target, alpha) | TargetReached(target)` under `Posterior`: it stops when the target is reached.
 
 ![Share of questions that reached the target, against the nominal confidence, for the rules](img/honesty_rules.png)
 
@@ -121,19 +121,20 @@ when the target is reached: {rounds_low:.2f} to {rounds_high:.2f} of N* at alpha
 
 - **The paper's rule** is evaluated after every score and stops the first time that n >= N*. The most optimistic of many
   analyses decides, but each also has more data. Against a bound that is computed once, after three scores, on the
-  same questions, means over the families: at a confidence of 0.95 repeated analyses reached the target in {many}, a single one in {once};
-  for 0.8 it is {many_80} and {once_80}. Here repeated analyses save draws and keep the confidence.
+  same questions, means over the families: at a confidence of 0.95 repeated analyses reached the
+  target in {many}, a single one in {once}; for 0.8 it is {many_80} and {once_80}.
+  Here repeated analyses save draws and keep the confidence.
   Both exceed their confidence, since these are the questions whose target can be reached, and a plug-in bound errs by
   a factor in both directions.
-- **`OptimalN | TargetReached` under the posterior**: an interim analysis can only request more draws. The confidence is a
-  lower bound.
+- **`OptimalN | TargetReached` under the posterior**: an interim analysis can only request more draws. The confidence
+  is a lower bound.
 - **`Futility`** stops when the probability of reaching the target within the cap is below its own, and is evaluated
   after every score. Of the questions stopped for futility, so many would have reached the target within the cap:
 
 {futility}
 
-  A single analysis of a calibrated posterior would lose at most its probability. With repeated ones it may be more where
-  few questions are stopped: those with a pessimistic estimate at some moment. It was at most
+  A single analysis of a calibrated posterior would lose at most its probability. With repeated ones it may be more
+  where few questions are stopped: those with a pessimistic estimate at some moment. It was at most
   {worst_futility:.1f} times the probability, and less than it in most families.
 
 ## What calibration does

@@ -1,4 +1,4 @@
-"""Priors at the nodes of a grid, and the weak one that stands where none is given.
+"""Priors at the nodes of a grid, and the weak default.
 
 The weak prior has mu ~ normal(0.75, 0.35) and log sigma ~ normal(log 0.15, 0.8). Its Dirichlet-process component is
 uniform except near 0 and 1, where verifiers' scores pile up. `benchmarks/predictive.py` measures it.
@@ -46,7 +46,7 @@ class BeliefPrior(ScorePrior, Hashable, Protocol):
 
 
 def believed(prior: ScorePrior) -> tuple[BeliefPrior | Peaks, float]:
-    """A prior in hashable form, and how many scores it is worth: a sharp one needs a finer grid.
+    """A prior in hashable form, and its equivalent number of scores, since a sharp one needs a finer grid.
 
     Raises:
         SettingsError: Its numbers are not finite, or its deviations not positive.
@@ -92,6 +92,6 @@ def at_nodes(prior: Believed, level: int, dirichlet_weight: float) -> tuple[Floa
 
 @lru_cache(maxsize=32)
 def by_sums(prior: Believed, level: int, dirichlet_weight: float, resolution: float) -> FloatArray:
-    """What the log posterior multiplies with (1, n, sum x, sum x^2), shape (4, nodes)."""
+    """Coefficients of (1, n, sum x, sum x^2) in the log posterior, shape (4, nodes)."""
     log_prior, _ = at_nodes(prior, level, dirichlet_weight)
     return np.vstack([log_prior, grids.by_sums(level, resolution)])

@@ -1,6 +1,6 @@
 r"""The posterior over the law of a question's scores, and what it predicts.
 
-Symbols: D = x_1 .. x_n the scores seen, f(x; mu, sigma) the truncated normal of `truncnorm`, p(mu, sigma) the prior,
+Symbols: D = x_1 .. x_n the observed scores, f(x; mu, sigma) the truncated normal of `truncnorm`, p(mu, sigma) the prior,
 F the CDF of the next scores' law, E[ | D] the posterior mean. The posterior is
 
     p(mu, sigma | D) ~ p(mu, sigma) prod_i P(x_i | mu, sigma)
@@ -11,8 +11,8 @@ x_i: integral of f from x_i - r/2 to x_i + r/2, cut to [0, 1]. It is summed over
 A second component is mixed in: Dirichlet processes (`_dirichlet_mixture`), since scores of right and wrong candidates
 have two peaks. Bayes' rule weights the two components by how well each predicted D.
 
-Plugging a point estimate into the bound of the paper (OptScale, arXiv 2506.22376) ignores how little a few scores say.
-The posterior predictive E[F(s)^k | D] does not.
+A point estimate in the bound of the paper (OptScale, arXiv 2506.22376) ignores the uncertainty after a few scores. The
+posterior predictive E[F(s)^k | D] does not.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class Posterior:
         Args:
             scores: The scores, each in [0, 1]. Their sums alone suffice too, but show neither steps nor a second
                 peak, so that only the truncated normal on a continuous scale is used.
-            prior: What is believed beforehand, None for the weak default.
+            prior: The prior, None for the weak default.
 
         Returns:
             The estimate with its posterior predictive.

@@ -1,4 +1,4 @@
-"""In what steps a verifier scores, told from the scores themselves."""
+"""The steps in which a verifier scores, inferred from the scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["infer_steps"]
 
-# A score this close to a step is on it: floating point and a judge's JSON leave traces of about 1e-9.
+# A score this close to a step is on it: floating point and JSON leave errors of about 1e-9.
 _TOLERANCE = 1e-6
 _FINE, _COARSE = 20, 10
 # Under steps of 0.05, so many distinct values would all be multiples of 0.1 by chance in about one case of 32.
@@ -17,7 +17,7 @@ _DISTINCT_FOR_COARSE = 5
 
 
 def infer_steps(scores: Sequence[float]) -> int:
-    """How many steps the scale from 0 to 1 has, as far as the scores betray it; 0 for a continuous scale.
+    """The number of steps of the scale from 0 to 1, inferred from scores; 0 for a continuous scale.
 
     Conservative: steps of 0.05 are assumed where every score is a multiple of it and at least one is neither 0 nor 1,
     since these two are also the ends of a continuous scale. Steps of 0.1 need five distinct values besides.
