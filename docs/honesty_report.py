@@ -76,9 +76,9 @@ PAGE = """# Do the rules keep their confidence?
 A rule with a confidence of 95 % should be right in 95 of 100 cases. Here every question's law of scores is known, so
 that this can be counted. Six families of questions: truncated normal laws, as the paper assumes; Beta laws with the
 moments of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; a mixture of
-right and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and 0.95,
-a cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the same
-family, ten scores each.
+right and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and
+0.95, a cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the
+same family, ten scores each.
 
 ## A single analysis
 
@@ -97,7 +97,8 @@ families. Questions that need more than the cap by the estimate are left out.
 
 Now the rules themselves, on the questions whose target can be reached: those where an oracle that knows the law fixes
 an N* within the cap. The paper's rule draws to N*, estimated anew after every score, even when the target is
-reached. Ours is `OptimalN(target, alpha) | TargetReached(target)` under `Posterior`: it stops when the target is reached.
+reached. Ours is `OptimalN(target, alpha) | TargetReached(target)` under `Posterior`: it stops when the
+target is reached.
 
 ![Share of questions that reached the target, against the nominal confidence, for the rules](img/honesty_rules.png)
 

@@ -79,7 +79,6 @@ class Recommendation:
             labels), "attained" and "warnings".
         """
         best_of_n, expected, _ = self.report.to_dict()
-        paired = self.report.paired(1, 0)
         return {
             "pool": self.report.pool,
             "goal": self.goal,
@@ -87,10 +86,7 @@ class Recommendation:
             "measure": self.report.measure,
             "expected": expected,
             "best_of_n": best_of_n,
-            "difference": {
-                name: {"mean": paired.differences[name], "ci": list(paired.intervals[name])}
-                for name in ("accuracy", "samples")
-            },
+            "difference": self.report.paired(1, 0).to_dict(),
             "verifier": self._verifier(),
             "attained": self.attained,
             "warnings": list(self.warnings),

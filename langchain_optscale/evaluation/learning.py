@@ -57,15 +57,11 @@ class Assessment:
         rows = self.report.to_dict()
         for row, share in zip(rows[-len(self.refused) :], self.refused, strict=True):
             row["refused"] = share
-        paired = self.report.paired(len(rows) - len(self.refused), 0)
         return {
             "pool": self.report.pool,
             "measure": self.report.measure,
             "rows": rows,
-            "difference": {
-                name: {"mean": paired.differences[name], "ci": list(paired.intervals[name])}
-                for name in ("accuracy", "samples")
-            },
+            "difference": self.report.paired(len(rows) - len(self.refused), 0).to_dict(),
         }
 
     def text(self) -> str:

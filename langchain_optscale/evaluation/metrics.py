@@ -70,6 +70,12 @@ class PairedDifference:
     differences: Mapping[str, float]
     intervals: Mapping[str, Interval]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Accuracy and samples, each with "mean" and "ci", JSON-ready."""
+        return {
+            name: {"mean": self.differences[name], "ci": list(self.intervals[name])} for name in ("accuracy", "samples")
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Report:

@@ -1,7 +1,8 @@
 """Fixed grids on which the posterior of (mu, sigma) is summed, and the truncated normal at their nodes.
 
 The region is sigma in [0.015, 1] and -4 sigma <= mu <= 1 + 4 sigma. Further out the law on [0, 1] is an exponential
-that a smaller sigma gives as well, and scores do not resolve a smaller sigma than 0.015. In the region the mass Z of [0, 1] is at least 3e-5, so that plain differences of Phi keep eleven digits.
+that a smaller sigma gives as well, and scores do not resolve a smaller sigma than 0.015. In the region the mass Z of
+[0, 1] is at least 3e-5, so that plain differences of Phi keep eleven digits.
 
 A posterior of n scores is about sigma / sqrt(n) wide in mu and 1 / sqrt(2 n) in log sigma. The trapezoid rule needs a
 step below 1.4 of these widths for four digits, so there is one grid for every fourfold n. The rule's ends carry

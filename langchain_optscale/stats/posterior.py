@@ -1,7 +1,7 @@
 r"""The posterior over the law of a question's scores, and what it predicts.
 
-Symbols: D = x_1 .. x_n the observed scores, f(x; mu, sigma) the truncated normal of `truncnorm`, p(mu, sigma) the prior,
-F the CDF of the next scores' law, E[ | D] the posterior mean. The posterior is
+Symbols: D = x_1 .. x_n the observed scores, f(x; mu, sigma) the truncated normal of `truncnorm`, p(mu, sigma) the
+prior, F the CDF of the next scores' law, E[ | D] the posterior mean. The posterior is
 
     p(mu, sigma | D) ~ p(mu, sigma) prod_i P(x_i | mu, sigma)
 
