@@ -118,19 +118,6 @@ class VerifierConformance:
         good, bad = (self._averify(candidate).score for candidate in candidates[:2])
         assert [verdict.score for verdict in asyncio.run(together())] == [good, bad] * 8
 
-    def test_a_batch_gives_what_single_verifications_give(self) -> None:
-        """In the order of the candidates."""
-        if not self.deterministic:
-            return
-        verifier, prompt = self.make_verifier(), self.prompt()
-        candidates = [self.bad_candidate(), self.good_candidate(), self.bad_candidate()]
-        batches = [asyncio.run(verifier.averify_batch(prompt, candidates))]
-        if self.synchronous:
-            batches.append(verifier.verify_batch(prompt, candidates))
-        bad, good = (self._averify(candidate).score for candidate in candidates[:2])
-        for batch in batches:
-            assert [outcome.score for outcome in batch if isinstance(outcome, Verdict)] == [bad, good, bad]
-
     def test_a_config_is_accepted(self) -> None:
         """The driver always hands one over."""
         config: Any = {"tags": ["conformance"], "callbacks": [], "metadata": {"optscale": "conformance"}}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.verifiers.reward_model.logistic import Logistic
 
-__all__ = ["Aggregate", "aggregated", "read_row", "read_rows", "read_steps", "read_usage"]
+__all__ = ["Aggregate", "aggregated", "only_row", "read_row", "read_steps", "read_usage"]
 
 Aggregate = Literal["mean", "min", "last", "product"]
 """How the scores of the steps become the score of the answer."""
@@ -25,21 +25,19 @@ _ROUNDING = 1e-6
 _FIELDS = {"classify": "probs", "pooling": "data", "prm": "data", "score": "score"}
 
 
-def read_rows(reply: Mapping[str, Any], count: int) -> list[Mapping[str, Any]]:
-    """The rows of an answer in the order of what was sent.
+def only_row(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row of the one candidate that was sent.
 
     Raises:
-        InvalidReplyError: There is not exactly one row for each.
+        InvalidReplyError: There is not exactly one row, or its index is not 0.
     """
     rows = reply.get("data")
-    if not isinstance(rows, list) or len(rows) != count or not all(isinstance(row, Mapping) for row in rows):
+    if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], Mapping):
         got = len(rows) if isinstance(rows, list) else "no"
-        raise InvalidReplyError(f"the server answered with {got} rows for {count} candidates")
-    numbers = [row.get("index", place) for place, row in enumerate(rows)]
-    by_index = {number: row for number, row in zip(numbers, rows, strict=True) if isinstance(number, int)}
-    if by_index.keys() != set(range(count)):
-        raise InvalidReplyError(f"the server numbered its rows {_shown(numbers)} for {count} candidates")
-    return [by_index[place] for place in range(count)]
+        raise InvalidReplyError(f"the server answered with {got} rows for 1 candidate")
+    if (index := rows[0].get("index", 0)) != 0:
+        raise InvalidReplyError(f"the server answered with row {index!r} for 1 candidate, expected row 0")
+    return rows[0]
 
 
 def read_row(row: Mapping[str, Any], kind: str, positive: int, logistic: Logistic | None) -> tuple[float, float]:
