@@ -116,7 +116,7 @@ def test_it_works_within_other_verifiers(wrap):
 
 
 def test_its_scores_cannot_be_cached():
-    with pytest.raises(SettingsError, match="looks at the other candidates"):
+    with pytest.raises(SettingsError, match="compares the candidates"):
         search(["4"], verifier=CachedVerifier(EnsembleVerifier([AgreementVerifier(), lambda prompt, candidate: 1.0])))
 
 
