@@ -1,5 +1,5 @@
 # ruff: noqa: S101
-"""A test class for verifiers of your own.
+"""A test class for your own verifiers.
 
 Example:
     ```python
@@ -57,11 +57,10 @@ def make_candidate(text: str, index: int = 0, **response_metadata: Any) -> Candi
 
 
 class VerifierConformance:
-    """What every verifier must fulfil, as test methods; subclass it in a test module.
+    """Tests that every verifier must pass; subclass it in a test module.
 
-    pytest collects them, but any runner that calls the methods will do: nothing here imports it.
-
-    Override `make_verifier`, `good_candidate` and `bad_candidate`, and `prompt` where the question matters.
+    Override `make_verifier`, `good_candidate` and `bad_candidate`, and `prompt` where the question matters. The class
+    does not import pytest.
 
     Attributes:
         deterministic: False where the same candidate may get another score the second time.
