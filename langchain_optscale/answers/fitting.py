@@ -37,7 +37,7 @@ _LIMIT = 7.0
 # The separation is not negative; the quadrature bounds the firmness.
 _BOUNDS = {1: (-4.0, 5.0), 4: (0.0, _LIMIT)}
 # Further iterations move the constants in directions in which the probabilities hardly change.
-_MAX_ITERATIONS, _TOLERANCE = 60, 1e-6
+_ITERATIONS, _TOLERANCE = 60, 1e-6
 
 
 def fit_labelled(
@@ -132,8 +132,9 @@ def fit_constants(
         return value, gradient
 
     bounds = [_BOUNDS.get(place, (-_LIMIT, _LIMIT)) for place in range(GRADIENT_SIZE)]
-    options = {"maxiter": _MAX_ITERATIONS, "ftol": _TOLERANCE}
-    found = optimize.minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    found = optimize.minimize(
+        loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ITERATIONS, "ftol": _TOLERANCE}
+    )
     return from_vector(found.x, start.calibration)
 
 

@@ -27,7 +27,7 @@ _DECIMAL = rf"(?P<number>{_PLAIN}{_SCIENTIFIC})"
 _LATEX_FRACTION = (
     rf"\\[dtc]?frac(?:\{{ ?(?P<over>{_SIGN}?{_PLAIN}) ?\}}\{{ ?(?P<under>{_PLAIN}) ?\}}|(?P<top>\d)(?P<bottom>\d))"
 )
-# The whole part of a mixed number stands only where a fraction follows.
+# The whole part of a mixed number needs a fraction after it.
 _WHOLE = r"(?P<whole>\d{1,9}+)(?: (?=\d{1,9}+ ?[/⁄] ?\d)| ?(?=\\[dtc]?frac))"
 _FRACTION = rf"(?:{_WHOLE})?(?:{_LATEX_FRACTION}|{_DECIMAL}(?: ?[/⁄] ?(?P<divisor>{_PLAIN}))?)"
 # Neither in the middle of a word or a version (x2, v1.2.3), nor with the minus of a difference or a range (10-5).

@@ -86,18 +86,17 @@ class RegexCheck(Verifier):
 class NumberCheck(Verifier):
     """1 where the last number in the text is the right one.
 
-    It is right where |number - value| <= tolerance = max(rel_tol * |value|, abs_tol). Otherwise the score is
-    0 or, with `graded`, exp(-(|number - value| - tolerance) / |value|), with 1 in place of |value| where that
-    is 0. A text without a number scores 0. The verdict's `raw` is the number; numbers are read as
-    `text.last_number` says, and compared as floats.
+    It is right where |number - value| <= tolerance = max(rel_tol * |value|, abs_tol). Otherwise the score is 0 or, with
+    `graded`, exp(-(|number - value| - tolerance) / |value|), with 1 instead of |value| where that is 0. A text without
+    a number scores 0. Numbers are parsed by `text.last_number` and compared as floats; `raw` is the last number.
 
     Attributes:
         value: The right number.
         rel_tol: Tolerance relative to `value`, >= 0.
         abs_tol: Absolute tolerance, >= 0.
         graded: Whether a wrong number is scored by its distance.
-        percent: Whether "45 %" reads as 0.45; otherwise as 45.
-        fractions: Whether "3/4" reads as 0.75; otherwise its last number is 4.
+        percent: Whether "45 %" is 0.45; otherwise it is 45.
+        fractions: Whether "3/4" is 0.75; otherwise its last number is 4.
 
     Raises:
         SettingsError: The value or a tolerance is not a finite number, or a tolerance is negative.
