@@ -43,7 +43,7 @@ def to_verdict(value: Any) -> Verdict:
         return Verdict(number)
     if isinstance(value, BaseMessage):
         raise InvalidScoreError(
-            f"the verifier returned an {type(value).__name__} instead of a score: end the chain with a "
+            f"the verifier answered with an {type(value).__name__} instead of a score: end the chain with a "
             "parser, such as | StrOutputParser() | (lambda text: float(text))"
         )
     if isinstance(value, Mapping):
@@ -56,7 +56,7 @@ def to_verdict(value: Any) -> Verdict:
     text = value if score is None else score
     if isinstance(text, str):
         raise InvalidScoreError(
-            f"the verifier returned the text {reprlib.repr(text)} instead of a score: parse it in the "
+            f"the verifier answered with the text {reprlib.repr(text)} instead of a score: parse it in the "
             "chain, such as | (lambda text: float(text))"
         )
     raise InvalidScoreError(f"a verifier must return a score in [0, 1], not {kind(text)}")

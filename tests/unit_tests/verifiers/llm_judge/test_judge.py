@@ -141,7 +141,7 @@ class TestAuto:
         assert judge.verify(PROMPT, GOOD).raw["method"] == judge.method_in_use == "logprobs"
         assert not caplog.records
 
-    def test_steps_down_once_says_so_and_remembers(self, caplog):
+    def test_falls_back_once_with_a_warning_and_keeps_the_method(self, caplog):
         model = LogprobsJudge(reply=structured)  # offers log-probabilities and gives none
         judge = LLMJudge(model)
         verdict = judge.verify(PROMPT, GOOD)
@@ -163,7 +163,7 @@ class TestAuto:
         assert judge.method_in_use == "text"
         assert "logprobs or structured" in caplog.text
 
-    def test_a_request_that_every_method_rejects_settles_nothing(self):
+    def test_no_method_is_adopted_where_all_are_rejected(self):
         model = LogprobsJudge(reply=lambda messages: RejectedError("too long"))
         judge = LLMJudge(model)
         with pytest.raises(RejectedError):
@@ -171,7 +171,7 @@ class TestAuto:
         assert len(model.seen) == 3
         assert judge.method_in_use is None
 
-    def test_other_errors_settle_nothing_and_are_raised(self):
+    def test_other_errors_are_raised_and_no_method_is_adopted(self):
         model = LogprobsJudge(reply=lambda messages: ConnectionError("gone"))
         judge = LLMJudge(model)
         with pytest.raises(ConnectionError):
@@ -198,7 +198,7 @@ class TestAuto:
         assert LLMJudge(PlainJudge(reply=by_text(grade_of)).with_retry()).verify(PROMPT, GOOD).score == 0.9
 
     @pytest.mark.parametrize("path", ["sync", "async"])
-    def test_one_finds_out_while_the_others_wait(self, path):
+    def test_one_caller_detects_the_method_while_the_others_wait(self, path):
         model = LogprobsJudge(reply=structured, delay=0.05)
         judge = LLMJudge(model)
         candidates = [make_candidate(f"Paris {number}") for number in range(6)]

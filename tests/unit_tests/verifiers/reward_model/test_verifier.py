@@ -44,7 +44,7 @@ def test_settings_out_of_range(settings, sentence):
     assert "sk-password99" not in str(caught.value)
 
 
-def test_repr_says_what_matters_and_no_secret():
+def test_repr_has_the_settings_and_no_secret():
     verifier = RewardModelVerifier(f"{URL}/v1/", "rm", api_key="sk-very-secret", from_logits=Logistic(1.0, 2.0))
     assert repr(verifier) == (
         "RewardModelVerifier('http://localhost:8000', 'rm', kind='classify', "
@@ -134,7 +134,7 @@ def test_values_that_are_none(values):
             read_row(row, "classify", -1, None)
 
 
-def test_logits_that_nobody_announced():
+def test_logits_without_from_logits_are_refused():
     with pytest.raises(InvalidReplyError, match="from_logits"):
         read_row({"probs": [-3.2853]}, "classify", -1, None)
     with pytest.raises(InvalidReplyError, match=r"no.* index 3"):
@@ -169,6 +169,6 @@ def test_aggregation():
 @pytest.mark.parametrize(
     "usage", [None, {}, {"prompt_tokens": None}, {"prompt_tokens": "7"}, {"prompt_tokens": -1}, []]
 )
-def test_usage_that_is_not_told(usage):
+def test_usage_that_is_not_reported(usage):
     assert read_usage({"usage": usage}) == Usage(requests=1)
     assert read_usage({"usage": {"prompt_tokens": 37, "completion_tokens": 0}}) == Usage(37, 0, 1)
