@@ -1,12 +1,12 @@
-"""How often an agent succeeds, and for how many tokens: bare, with fixed best-of-8 at each step, and with ours.
+"""How often an agent succeeds, and with how many tokens: bare, with fixed best-of-8 a step, and with OptScale.
 
     python -m benchmarks.agent_testbed --episodes 500 --seed 2
 
-The agents are LangChain's own (`create_agent`), the policy an OpenAI-compatible server on loopback that errs with known
+The agents are LangChain's own (`create_agent`), the policy an OpenAI-compatible server on loopback with known error
 probabilities, see `agent_world`. Prints one JSON document. "policy_tokens" is what the server counted: with
 `--fanout calls` each candidate is a request with a prompt of its own, as at providers without `n`; with `--fanout n` a
 round is one request whose prompt is counted once. "policy_tokens_by_calls" is the former for the same candidates,
-whatever the fan-out. The settings were chosen with seed 1.
+independent of the fan-out. The settings were chosen with seed 1.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Spent:
 
 @dataclass
 class PolicyServer:
-    """A running policy: where, and what it was asked for so far."""
+    """A running policy: its address and usage."""
 
     base_url: str
     spent: Spent
@@ -117,7 +117,7 @@ def policy_server(seed: int) -> Iterator[PolicyServer]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Stays quiet."""
+            """Log nothing."""
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
@@ -179,7 +179,7 @@ def middleware_of(method: str, seed: int, fanout: str) -> list[Any]:
         return []
     if method == "best_of_8":
         return [OptScaleMiddleware(verifier=grader(seed), stopping=MaxSamples(8), first_round=8, fanout=fanout)]
-    # A step that goes well at once costs one candidate, and another try two more, since a prompt is long.
+    # A step whose first candidate is good costs one candidate, any other two more, since a prompt is long.
     return [OptScaleMiddleware(verifier=grader(seed), target=0.85, first_round=1, round_size=2, fanout=fanout)]
 
 

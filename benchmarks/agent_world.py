@@ -1,13 +1,13 @@
 """A help desk in which an agent works: customers, orders, five tools, and cases with one right way to solve them.
 
-A case names a customer and a wish. Solving it takes two to five calls of the right tool with the right arguments, most
-of which only an earlier call can tell, and then an answer. Reading wrongly costs a call; a wrong refund or message
+A case names a customer and a request. Solving it takes two to five calls of the right tool with the right arguments,
+most of which are results of earlier calls, and then an answer. A wrong read costs a call; a wrong refund or message
 cannot be undone. Everything follows from the number of the case.
 
 The policy errs with known probabilities: at each step of a case it is right with probability 0.9, 0.6 or 0.2, and else
 takes a wrong tool, a wrong argument, leaves an argument out, or stops too early. The verifier grades a step by how near
-it is to the right one, with noise, and now and then (`MISJUDGED`) says anything at all. Candidate i of a step is the
-same whoever asks for it, and so is its score.
+it is to the right one, with noise, and sometimes (`MISJUDGED`) at random. Candidate i of a step and its score depend on
+nothing else.
 """
 
 from __future__ import annotations
@@ -99,20 +99,20 @@ def case_of(number: int) -> Case:
     get = Call("get_order", {"order_id": order})
     refund = Call("refund_order", {"order_id": order, "amount": about["amount"]})
 
-    def tell(topic: str) -> Call:
+    def message(topic: str) -> Call:
         return Call("send_message", {"customer_id": customer, "topic": topic})
 
-    wishes: list[tuple[str, tuple[Call, ...], str]] = [
+    requests: list[tuple[str, tuple[Call, ...], str]] = [
         (f"What is the state of the {about['item']}?", (find, listing, get), str(about["state"])),
         (
             f"Refund the {about['item']} and send a message about the refund.",
-            (find, listing, get, refund, tell("refund")),
+            (find, listing, get, refund, message("refund")),
             "done",
         ),
-        ("Send a message about the holidays.", (find, tell("holidays")), "done"),
+        ("Send a message about the holidays.", (find, message("holidays")), "done"),
     ]
-    wish, plan, answer = chance.choice(wishes)
-    return Case(number, f"Case {number} of {name}: {wish}", plan, answer, name, customer, orders)
+    request, plan, answer = chance.choice(requests)
+    return Case(number, f"Case {number} of {name}: {request}", plan, answer, name, customer, orders)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""How much a search of the graph stores, superstep by superstep: 32 candidates in rounds of 8.
+"""The bytes that a search of the graph stores, superstep by superstep: 32 candidates in rounds of 8.
 
 Everything is read back from the database itself: checkpoints, channel values, metadata and the writes of tasks. The
 messages' own bytes are those of the candidates' messages, each serialised once by the same serializer. SQLite in a

@@ -1,8 +1,7 @@
-"""What the graph costs over `OptScale.ainvoke`, in CPU time: 32 candidates in rounds of 8, without a checkpointer.
+"""The graph's CPU time compared with `OptScale.ainvoke`: 32 candidates in rounds of 8, without a checkpointer.
 
-The policy answers at once and out of memory, so that nothing hides the overhead: a real request costs milliseconds of
-CPU on top, on both sides alike. Both run alternately in one process, so that their ratio does not depend on how busy
-the machine is.
+The policy answers at once from memory, so that nothing hides the overhead; a real request adds milliseconds of CPU time
+to both. Both run alternately in one process, so that their ratio does not depend on the load of the machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A chat model that answers at once, for benchmarks of everything around it."""
+"""A chat model that answers at once, for benchmarks of overhead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDS = ("the", "river", "runs", "over", "old", "stones", "and", "under", "a", 
 
 
 class InstantPolicy(BaseChatModel):
-    """Answers with a score of its own at the head and `length` characters of text, as its seed says."""
+    """Answers with a score and `length` characters of text, by its seed."""
 
     length: int = 40
     seed: int | None = None
@@ -65,5 +65,5 @@ class InstantPolicy(BaseChatModel):
 
 
 def score_of(prompt: Any, candidate: Any) -> float:
-    """The score that a candidate says of itself."""
+    """The score that a candidate's text begins with."""
     return float(candidate.text.split()[0])

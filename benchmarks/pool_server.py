@@ -2,11 +2,11 @@
 
 A request whose last user message contains a recorded question gets that question's samples in the order in which they
 were drawn. The API key names the run: every run starts each question at its first sample, and is counted on its own.
-The text of a choice is made up; it says which sample it stands for, so that whoever gets it back can look up the
-recorded score, answer and correctness. A request that asks for a rating of such a text gets the recorded score.
+The text of a choice names its sample, so that the recorded score, answer and correctness can be looked up. A request
+that asks for a rating of such a text gets the recorded score.
 
 Time can be simulated: a reply takes as long as its longest sample has tokens, at `seconds_per_token`, and a client that
-hangs up earlier has spent the tokens until then.
+disconnects earlier has spent the tokens until then.
 
     pool = RecordedPool(read_pool("pool.jsonl"))
     with serve(pool, seconds_per_token=1e-4) as server:
@@ -46,7 +46,7 @@ _CHARACTERS_PER_TOKEN = 4
 _DSPY_END = "[[ ## completed ## ]]"
 
 
-class _Refusal(Exception):  # noqa: N818 - not an error of ours but an answer to the client
+class _Refusal(Exception):  # noqa: N818 - an answer to the client
     """An HTTP status with its reason."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -62,9 +62,9 @@ class Spent:
         requests: Chat completions, ratings among them, refusals too.
         ratings: Requests that asked for a rating.
         refused: Requests that were answered with an error.
-        samples: Recorded samples handed out, one a choice.
-        abandoned: Samples among them whose client hung up before the reply.
-        completion_tokens: Recorded tokens of the samples, of abandoned ones those until the client hung up; and a
+        samples: Recorded samples returned, one a choice.
+        abandoned: Samples among them whose client disconnected before the reply.
+        completion_tokens: Recorded tokens of the samples, of abandoned ones those until the client disconnected; and a
             token for four characters of each rating.
         prompt_tokens: A token for four characters of all messages, which is an estimate, and the recorded tokens of
             samples that they quote; counted once a request, however many choices it has.
@@ -117,7 +117,7 @@ class PoolServer:
             return replace(self._spent.get(run, Spent()))
 
     def _complete(self, run: str, payload: dict[str, Any], connection: socket.socket) -> dict[str, Any] | None:
-        """The completion, None where the client hung up while it was in the making."""
+        """The completion; None where the client disconnected first."""
         with self._changed:
             self._under_way += 1
             spent = self._spent.setdefault(run, Spent())
@@ -218,7 +218,7 @@ def _formatted(text: str, messages: Sequence[tuple[str, str]]) -> str:
 
 
 def _wait(connection: socket.socket, seconds: float) -> float:
-    """Wait before the answer; the part of the time after which the client hung up, 1 where it did not."""
+    """Wait before the answer; the fraction of the time until the client disconnected, 1 where it did not."""
     began = time.monotonic()
     watched = [connection]
     while (left := began + seconds - time.monotonic()) > 0:
@@ -226,7 +226,7 @@ def _wait(connection: socket.socket, seconds: float) -> float:
         if readable:
             with contextlib.suppress(ConnectionError):
                 if connection.recv(1, socket.MSG_PEEK):
-                    watched = []  # a further request on the same connection: its turn comes
+                    watched = []  # a further request on the same connection
                     continue
             return (time.monotonic() - began) / seconds
     return 1.0
@@ -261,7 +261,7 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that resets its connection has hung up, which is its right."""
+        """Ignore clients that reset their connection."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -2,8 +2,8 @@
 
 `python -m benchmarks.vllm_fanout` serves a tiny model by vLLM's CPU build, once with and once without prefix caching,
 and measures on both, in one run, for a short and a long prompt. `--url` measures your own server instead. Every figure
-is a median; each measurement has a prompt of its own, so that no manner profits from the prefix that another has left
-in the cache. All answers have the same length.
+is a median; each measurement has a prompt of its own, so that no mode finds another one's prefix in the cache.
+All answers have the same length.
 
 `--write` puts the table into docs/gpu.md.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
 
 N = 8
-MANNERS = ("one request", "eight, one after another", "eight at once")
+MODES = ("one request", "eight, one after another", "eight at once")
 PAGE = Path(__file__).parents[1] / "docs" / "gpu.md"
 BEGIN, END = "<!-- fanout: make bench_vllm writes this table -->", "<!-- end of fanout -->"
 SHORT, LONG = "short", "long"
@@ -44,30 +44,30 @@ WORDS = {SHORT: 8, LONG: 600}
 
 
 async def measure(policy: ChatOpenAI, repeats: int, tokens: int, numbers: itertools.count[int]) -> list[dict[str, Any]]:
-    """Candidates per second of each manner, for each prompt."""
+    """Candidates per second of each mode, for each prompt."""
     rows = []
     for prompt, words in WORDS.items():
-        seconds: dict[str, list[float]] = {manner: [] for manner in MANNERS}
+        seconds: dict[str, list[float]] = {mode: [] for mode in MODES}
         length = 0
-        # The first round warms up and is not counted; afterwards no manner is always the first of a round.
+        # The first round warms up and is not counted; afterwards no mode is always the first of a round.
         for repeat in range(-1, repeats):
-            order = MANNERS[repeat % len(MANNERS) :] + MANNERS[: repeat % len(MANNERS)]
-            for manner in order:
+            order = MODES[repeat % len(MODES) :] + MODES[: repeat % len(MODES)]
+            for mode in order:
                 question: list[BaseMessage] = [HumanMessage(f"{next(numbers)} " + "word " * words)]
                 began = time.perf_counter()
-                length = await DRAW[manner](policy, question, tokens)
+                length = await DRAW[mode](policy, question, tokens)
                 if repeat >= 0:
-                    seconds[manner].append(time.perf_counter() - began)
-        rates = {manner: N / statistics.median(seconds[manner]) for manner in MANNERS}
+                    seconds[mode].append(time.perf_counter() - began)
+        rates = {mode: N / statistics.median(seconds[mode]) for mode in MODES}
         rows += [
             {
                 "prompt": prompt,
                 "prompt_tokens": length,
-                "manner": manner,
-                "candidates_per_s": rates[manner],
-                "times_one_after_another": rates[manner] / rates[MANNERS[1]],
+                "mode": mode,
+                "candidates_per_s": rates[mode],
+                "times_one_after_another": rates[mode] / rates[MODES[1]],
             }
-            for manner in MANNERS
+            for mode in MODES
         ]
     return rows
 
@@ -96,12 +96,12 @@ async def _at_once(policy: ChatOpenAI, question: list[BaseMessage], tokens: int)
 
 
 DRAW: dict[str, Callable[[ChatOpenAI, list[BaseMessage], int], Awaitable[int]]] = dict(
-    zip(MANNERS, (_one_request, _one_after_another, _at_once), strict=True)
+    zip(MODES, (_one_request, _one_after_another, _at_once), strict=True)
 )
 
 
 def run(url: str, model: str | None, key: str | None, repeats: int, tokens: int) -> tuple[str, list[dict[str, Any]]]:
-    """Measure one server; the version of vLLM that it says it is, and the rows."""
+    """Measure one server; its version of vLLM, and the rows."""
     policy = vllm_policy(url, model, api_key=key, max_tokens=tokens, extra_body={"ignore_eos": True})
     root = str(policy.openai_api_base).removesuffix("/v1")
     try:
@@ -115,8 +115,8 @@ def run(url: str, model: str | None, key: str | None, repeats: int, tokens: int)
 def table(figures: dict[str, Any]) -> str:
     """The figures as a table in Markdown."""
     lines = [
-        "| Prefix caching | Prompt | " + " | ".join(MANNERS) + " |",
-        "|---|---|" + "---:|" * len(MANNERS),
+        "| Prefix caching | Prompt | " + " | ".join(MODES) + " |",
+        "|---|---|" + "---:|" * len(MODES),
     ]
     rows = figures["rows"]
     for caching, prompt in dict.fromkeys((row["prefix_caching"], row["prompt"]) for row in rows):

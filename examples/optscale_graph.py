@@ -1,8 +1,8 @@
 """A graph for `langgraph dev` and LangGraph Studio, see `langgraph.json`.
 
-It answers in one short sentence. Without further ado it draws from the small embedded model, which it serves on this
-machine when the first question comes; with OPTSCALE_POLICY_URL and OPTSCALE_POLICY_MODEL, from any server that speaks
-OpenAI's protocol (its key, if it wants one, in OPTSCALE_POLICY_API_KEY).
+It answers in one short sentence. By default it draws from the small embedded model, which it serves on this machine at
+the first question; with OPTSCALE_POLICY_URL and OPTSCALE_POLICY_MODEL, from any OpenAI-compatible server (its key, if
+needed, in OPTSCALE_POLICY_API_KEY).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _served() -> Runnable[Any, Any]:
 
 
 def embedded_model() -> Runnable[Any, Any]:
-    """The embedded model, served once for all who ask for it at the same time; the server ends with this process."""
+    """The embedded model, served once for all threads; the server ends with this process."""
     with _STARTING:
         return _served()
 
@@ -38,7 +38,7 @@ def draw(prompt: Any) -> Any:
 
 
 async def adraw(prompt: Any) -> Any:
-    """The same without blocking the event loop, not even while the server starts."""
+    """As `draw`, without blocking the event loop while the server starts."""
     model = await asyncio.to_thread(embedded_model)
     return await model.ainvoke(prompt)
 

@@ -1,7 +1,7 @@
 """Answer questions by an adaptive search over two vLLM servers.
 
 `python app.py QUESTION...` answers each question; without one it reads them from standard input, a line each. The
-servers stand in POLICY_URL and VERIFIER_URL, several of a kind separated by commas; their keys in
+servers are in POLICY_URL and VERIFIER_URL, several of a kind separated by commas; their keys in
 OPTSCALE_POLICY_API_KEY and OPTSCALE_VERIFIER_API_KEY.
 """
 
@@ -30,7 +30,7 @@ def build() -> ChatOptScale:
 
 
 async def answer(questions: list[str]) -> int:
-    """Answer the questions, several at a time, and say what each took; how many have no answer."""
+    """Answer the questions, several at a time, and print figures for each; the number without an answer."""
     messages = await build().abatch(questions, {"max_concurrency": 8}, return_exceptions=True)
     unanswered = 0
     for question, message in zip(questions, messages, strict=True):

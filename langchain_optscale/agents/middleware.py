@@ -30,47 +30,45 @@ if TYPE_CHECKING:
 
 __all__ = ["OptScaleMiddleware", "OptScaleState"]
 
-# Whether these fit can only be said of the agent's own model.
-_OF_THE_MODEL = frozenset({"seed", "fanout"})
+# Settings that can only be checked against the agent's own model.
+_MODEL_SETTINGS = frozenset({"seed", "fanout"})
 
 
 class OptScaleState(AgentState[Any]):
-    """The agent's state with what its searches have spent.
+    """The agent's state with the token usage of its searches.
 
     Attributes:
-        optscale_tokens: Tokens of policy and verifier since the run began; neither input nor output of the agent.
+        optscale_tokens: Tokens of policy and verifier since the run began; a private field of the state.
     """
 
     optscale_tokens: NotRequired[Annotated[int, PrivateStateAttr, operator.add]]
 
 
 class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
-    """Draws adaptive candidates of an agent's next step, scores them, and lets the agent go on with the best.
+    """Searches adaptively for the best next step of an agent.
 
-    A candidate is what the model would do next: a final answer, or tool calls. Only the chosen one enters the
-    conversation; nothing is executed for the others. The chosen message carries the search under
-    `response_metadata["optscale"]`, as one of `ChatOptScale` does.
+    A candidate is the model's next message: a final answer, or tool calls. Only the chosen one enters the conversation
+    and is executed. It has the figures of the search under `response_metadata["optscale"]`, as with `ChatOptScale`.
 
-    For the step the request's model is replaced by one that searches behind it. So the agent binds tools, structured
-    output and model settings as ever, candidates share a prefill where the model takes `n`, and other middleware sees
-    a single model call that takes longer and costs more. Middleware before this one in the list (outside) wraps the
-    whole search: a retry searches again, a fallback searches with the other model. Middleware after it (inside) sees
-    the searching model: a retry there searches again, too, while a fallback, or whatever else replaces the model,
-    draws one plain answer.
+    For the step the request's model is replaced by one that searches. The agent binds tools, structured output and
+    model settings as usual, candidates share a prefill where the model accepts `n`, and other middleware sees a single
+    model call. Middleware before this one in the list (outside) wraps the whole search: a retry searches again, a
+    fallback searches with the other model. Middleware after it (inside) sees the searching model: a retry searches
+    again too, while a fallback, or anything else that replaces the model, draws one plain answer.
 
-    Each step is a node that a checkpointer keeps, so a run that is interrupted after it, as by human review of tool
-    calls, goes on from the chosen step and draws nothing again.
+    Each step is a node of the graph: after an interrupt, as for human review of tool calls, a run with a checkpointer
+    continues from the chosen step and draws nothing again.
 
     Args:
         verifier: Scores a step: a `Verifier`, a chat model (it becomes a `ToolCallJudge`), a Runnable, or a function
-            `(prompt, candidate) -> float`. Verifiers of tool calls learn the tools on offer from the step itself.
-        when: Which steps are searched: "always"; "final_answers" or "tool_calls", told by the first candidate, which is
-            drawn anyway and counts as the search's first; a number: those whose first candidate scores below it; a
-            function `(request)`, or `(request, first_message)` that is asked after the first candidate.
-        run_token_budget: Tokens of policy and verifier that a run of the agent may spend before its steps are no longer
-            searched; it then goes on with plain model calls. None sets no such budget.
-        **settings: Those of `SearchSettings` but the policy, such as `target`, `max_samples` and `stopping`; they hold
-            for each step. `config={"configurable": {...}}` of a run changes them for that run.
+            `(prompt, candidate) -> float`. Verifiers of tool calls read the offered tools from the step.
+        when: Which steps are searched: "always"; "final_answers" or "tool_calls", by the first candidate, which is also
+            the search's first; a number: those whose first candidate scores below it; a function `(request)`, or
+            `(request, first_message)`, which is called after the first candidate.
+        run_token_budget: Tokens of policy and verifier that a run of the agent may spend on searches; afterwards it
+            continues with plain model calls. None sets no such budget.
+        **settings: Those of `SearchSettings` but the policy, such as `target`, `max_samples` and `stopping`, for each
+            step. `config={"configurable": {...}}` of a run changes them for that run.
 
     Raises:
         SettingsError: A setting is unknown, out of range or contradicts another.
@@ -103,12 +101,12 @@ class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
         self.run_token_budget = run_token_budget
         judge = ToolCallJudge(verifier) if is_chat_model(verifier) else verifier
         stand_in = FakeListChatModel(responses=[""])
-        known = {name: value for name, value in settings.items() if name not in _OF_THE_MODEL}
+        known = {name: value for name, value in settings.items() if name not in _MODEL_SETTINGS}
         checked = ChatOptScale(policy=stand_in, verifier=judge, **known)
         self._settings = {**settings, "verifier": checked.verifier}
 
     def before_agent(self, state: OptScaleState, runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """A run begins with its whole budget; one that is resumed does not pass here again."""
+        """Reset the spent tokens when a run begins; a resumed run keeps them."""
         return None if self.run_token_budget is None else {"optscale_tokens": Overwrite(0)}
 
     async def abefore_agent(self, state: OptScaleState, runtime: Runtime[Any]) -> dict[str, Any] | None:
@@ -118,28 +116,28 @@ class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
-        """Have the agent call a model that searches, where the step is to be searched.
+        """Replace the model by one that searches, where the step is to be searched.
 
         Raises:
             AllCandidatesFailed: No candidate of the step could be scored.
             SettingsError: The settings do not fit the agent's model.
         """
         step = self._step(request)
-        return self._counted(handler(request if step is None else request.override(model=step)), step)
+        return self._with_usage(handler(request if step is None else request.override(model=step)), step)
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """As `wrap_model_call`, without blocking the event loop."""
         step = self._step(request)
-        return self._counted(await handler(request if step is None else request.override(model=step)), step)
+        return self._with_usage(await handler(request if step is None else request.override(model=step)), step)
 
     def _step(self, request: ModelRequest[Any]) -> StepModel | None:
-        """The model that searches this step; None where a plain call will do."""
+        """The model that searches this step; None for a plain call."""
         if isinstance(request.model, ChatOptScale):
             raise SettingsError(
-                "the agent's model is a ChatOptScale, which searches by itself; give create_agent its policy, or leave "
-                "OptScaleMiddleware out"
+                "the agent's model is a ChatOptScale, which searches by itself; pass its policy to create_agent, or "
+                "leave OptScaleMiddleware out"
             )
         left = None
         if self.run_token_budget is not None:
@@ -157,7 +155,7 @@ class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
             metadata=internal_call_metadata(),
         )
 
-    def _counted(
+    def _with_usage(
         self, response: ModelResponse[Any], step: StepModel | None
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         if self.run_token_budget is None:
@@ -168,6 +166,6 @@ class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
 
 
 def _reported(response: ModelResponse[Any]) -> int:
-    """What a plain call says that it has cost."""
+    """The tokens that a plain call reports."""
     messages = [message for message in response.result if isinstance(message, AIMessage)]
     return sum(message.usage_metadata["total_tokens"] for message in messages if message.usage_metadata)

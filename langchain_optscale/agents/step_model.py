@@ -1,4 +1,4 @@
-"""The model of one agent step: it searches behind the agent's own binding of tools, and shows one message."""
+"""The model of one agent step: it searches, and returns one message."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ from langchain_optscale.verifiers import Verifier
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.callbacks import (
-        BaseCallbackManager,
-    )
+    from langchain_core.callbacks import BaseCallbackManager
     from langchain_core.callbacks.manager import BaseRunManager
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.prompt_values import PromptValue
@@ -61,7 +59,7 @@ _OF_THE_SEARCH = frozenset(
 
 
 class StepSettings(SearchSettings):
-    """Settings of the search for one step, which may begin with a candidate that has been drawn already."""
+    """Settings of the search for one step, which may begin with a candidate that is drawn already."""
 
     _first: Choice | None = PrivateAttr(default=None)
     _good_enough: float | None = PrivateAttr(default=None)
@@ -79,7 +77,7 @@ class StepSettings(SearchSettings):
 
         Args:
             settings: Those of the agent's steps.
-            first: Candidate 0, where it has been drawn.
+            first: Candidate 0, where it is drawn already.
             good_enough: A score of candidate 0 that ends the search.
             most_tokens: What is left of the run's budget.
         """
@@ -93,18 +91,18 @@ class StepSettings(SearchSettings):
         return made
 
     def rule(self) -> Rule:
-        """The stopping rule, which a good first candidate satisfies."""
+        """The stopping rule, which a good first candidate satisfies as well."""
         own = super().rule()
         return own if self._good_enough is None else FirstIsGood(self._good_enough) | own
 
     def sampler(self, call_kwargs: Mapping[str, Any] | None = None) -> Sampler:
-        """What draws the candidates, from the second one on where the first is known."""
+        """The sampler, from the second candidate on where the first is known."""
         sampler = super().sampler(call_kwargs)
         return sampler if self._first is None else cast("Sampler", _Continued(sampler, self._first))
 
 
 class _Continued:
-    """A drawer that has candidate 0 at hand."""
+    """A sampler whose candidate 0 is known."""
 
     def __init__(self, sampler: Sampler, first: Choice) -> None:
         self._sampler = sampler
@@ -125,7 +123,7 @@ class _Continued:
 
 
 class _Unscored(Verifier):
-    """Stands where a candidate is only looked at; its score is read by nobody."""
+    """The verifier where a candidate is drawn without a score."""
 
     def __init__(self, policy_kwargs: Mapping[str, Any]) -> None:
         self._policy_kwargs = policy_kwargs
@@ -146,10 +144,10 @@ class _Unscored(Verifier):
 
 
 class StepModel(ChatOptScale):
-    """The agent's own model, searched for one step of the agent.
+    """The agent's model for one step, with a search behind it.
 
-    The agent binds tools, structured output and settings to it as to the model itself. It then draws candidates from
-    the model, and answers with the best as one message; the agent's streams see nothing of the others.
+    The agent binds tools, structured output and settings to it as to its own model. Only the best candidate appears in
+    the agent's streams.
     """
 
     _gate: Gate | None = PrivateAttr(default=None)
@@ -157,7 +155,7 @@ class StepModel(ChatOptScale):
     _most_tokens: int | None = PrivateAttr(default=None)
     _metadata: dict[str, Any] = PrivateAttr(default_factory=dict)
     _spent: list[Usage] = PrivateAttr(default_factory=list)
-    _noting: Any = PrivateAttr(default_factory=threading.Lock)
+    _usage_lock: Any = PrivateAttr(default_factory=threading.Lock)
 
     @classmethod
     def of(
@@ -176,7 +174,7 @@ class StepModel(ChatOptScale):
             gate: Decides from the first candidate whether to search.
             good_enough: A score of the first candidate that ends the search.
             most_tokens: What is left of the run's budget.
-            metadata: Goes to every run below this model's own.
+            metadata: For every child run.
         """
         model = cls(**settings)
         model._gate, model._good_enough, model._most_tokens = gate, good_enough, most_tokens
@@ -185,13 +183,13 @@ class StepModel(ChatOptScale):
 
     @property
     def model_name(self) -> str:
-        """The policy's name, by which an agent decides how it asks a model for structured output."""
+        """The policy's name, by which an agent chooses the method for structured output."""
         return policy_name(self.policy)
 
     @property
     def spent(self) -> Usage | None:
-        """What the searches of this step have consumed so far; None where there was none."""
-        with self._noting:
+        """The usage of this step's searches so far; None where there was no search."""
+        with self._usage_lock:
             return reduce(add, self._spent) if self._spent else None
 
     def _arguments(
@@ -206,17 +204,17 @@ class StepModel(ChatOptScale):
     ) -> AIMessage:
         parent, settings, config, arguments = self._arguments(kwargs, stop, run)
         prompt = ChatPromptValue(messages=messages)
-        look: OptScaleResult | None = None
+        first: OptScaleResult | None = None
         try:
             if self._gate is not None:
-                look = run_search(self._look(settings), prompt, config, arguments)
-                if not self._gate.opens(look.message):
-                    return self._taken(look, parent)
-            result = run_search(self._settings(settings, look), prompt, config, arguments)
+                first = run_search(self._first_settings(settings), prompt, config, arguments)
+                if not self._gate.opens(first.message):
+                    return self._unsearched(first, parent)
+            result = run_search(self._step_settings(settings, first), prompt, config, arguments)
         except AllCandidatesFailed as error:
-            self._note(_usage_of(error))
+            self._add_usage(_usage_of(error))
             raise
-        self._note(result.total_usage)
+        self._add_usage(result.total_usage)
         return self._answer(result, arguments, parent)
 
     async def _asearch(
@@ -224,47 +222,45 @@ class StepModel(ChatOptScale):
     ) -> AIMessage:
         parent, settings, config, arguments = self._arguments(kwargs, stop, run)
         prompt = ChatPromptValue(messages=messages)
-        look: OptScaleResult | None = None
+        first: OptScaleResult | None = None
         try:
             if self._gate is not None:
-                look = await arun_search(self._look(settings), prompt, config, arguments)
-                if not self._gate.opens(look.message):
-                    return self._taken(look, parent)
-            result = await arun_search(self._settings(settings, look), prompt, config, arguments)
+                first = await arun_search(self._first_settings(settings), prompt, config, arguments)
+                if not self._gate.opens(first.message):
+                    return self._unsearched(first, parent)
+            result = await arun_search(self._step_settings(settings, first), prompt, config, arguments)
         except AllCandidatesFailed as error:
-            self._note(_usage_of(error))
+            self._add_usage(_usage_of(error))
             raise
-        self._note(result.total_usage)
+        self._add_usage(result.total_usage)
         return self._answer(result, arguments, parent)
 
-    def _look(self, settings: SearchSettings) -> SearchSettings:
-        """What draws the first candidate alone, with the search's own retries, and scores nothing."""
+    def _first_settings(self, settings: SearchSettings) -> SearchSettings:
+        """The settings that draw the first candidate alone, unscored, with the search's own retries."""
         drawing = {name: value for name, value in _given(settings).items() if name not in _OF_THE_SEARCH}
         return SearchSettings(**drawing, verifier=_Unscored(settings.verifier.policy_kwargs), max_samples=1)
 
-    def _settings(self, settings: SearchSettings, look: OptScaleResult | None) -> SearchSettings:
-        first = None if look is None else Choice(look.message, look.best.usage)
-        return StepSettings.of(settings, first=first, good_enough=self._good_enough, most_tokens=self._most_tokens)
+    def _step_settings(self, settings: SearchSettings, first: OptScaleResult | None) -> SearchSettings:
+        choice = None if first is None else Choice(first.message, first.best.usage)
+        return StepSettings.of(settings, first=choice, good_enough=self._good_enough, most_tokens=self._most_tokens)
 
-    def _taken(self, look: OptScaleResult, parent: BaseCallbackManager | None) -> AIMessage:
-        """The first candidate as it came: nothing was searched, so there are no figures to tell."""
-        self._note(look.total_usage)
-        message = look.message
+    def _unsearched(self, first: OptScaleResult, parent: BaseCallbackManager | None) -> AIMessage:
+        """The first candidate as it came, without figures of a search."""
+        self._add_usage(first.total_usage)
+        message = first.message
         if message.id is None and parent is not None:
             return message.model_copy(update={"id": f"{LC_ID_PREFIX}-{parent.parent_run_id}-0"})
         return message
 
-    def _note(self, usage: Usage) -> None:
-        with self._noting:
+    def _add_usage(self, usage: Usage) -> None:
+        with self._usage_lock:
             self._spent.append(usage)
 
 
 def _given(settings: SearchSettings) -> dict[str, Any]:
-    """The settings that somebody chose, by name."""
     names = SearchSettings.model_fields.keys() & settings.model_fields_set
     return {name: getattr(settings, name) for name in names}
 
 
 def _usage_of(error: AllCandidatesFailed) -> Usage:
-    """What the candidates cost that were drawn in vain."""
     return reduce(add, (candidate.usage for candidate in error.candidates), Usage())

@@ -42,7 +42,7 @@ Level = Literal["low", "medium", "high"]
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard a question is worked on.
+    """The search settings of one effort level.
 
     Attributes:
         target: The score in [0, 1] that the best candidate should reach.
@@ -56,7 +56,7 @@ class Effort:
 
 
 class Question(BaseModel):
-    """What the agent fills in."""
+    """The tool's arguments."""
 
     question: str = Field(min_length=1, description="The question, complete in itself.")
     context: str | None = Field(default=None, description="Facts, texts or constraints that the answer depends on.")
@@ -99,12 +99,11 @@ class OptScaleTool(BaseTool):
         run_manager: CallbackManagerForToolRun | None = None,
     ) -> tuple[str, OptScaleResult]:
         try:
-            call = self._config(effort, config)
-            result = self.search.invoke(_asked(question, context), call)
+            result = self.search.invoke(_with_context(question, context), self._config(effort, config))
         except GraphBubbleUp:
             raise
         except Exception as error:
-            raise self._told(error) from error
+            raise self._tool_error(error) from error
         return self._content(result, effort), result
 
     async def _arun(
@@ -117,12 +116,11 @@ class OptScaleTool(BaseTool):
         run_manager: AsyncCallbackManagerForToolRun | None = None,
     ) -> tuple[str, OptScaleResult]:
         try:
-            call = self._config(effort, config)
-            result = await self.search.ainvoke(_asked(question, context), call)
+            result = await self.search.ainvoke(_with_context(question, context), self._config(effort, config))
         except GraphBubbleUp:
             raise
         except Exception as error:
-            raise self._told(error) from error
+            raise self._tool_error(error) from error
         return self._content(result, effort), result
 
     def changes(self, effort: Level) -> dict[str, Any]:
@@ -142,33 +140,33 @@ class OptScaleTool(BaseTool):
             if left <= 0:
                 raise SettingsError(f"the budget of {self.total_token_budget:,} tokens is spent; answer without it")
             changes["token_budget"] = min(left, self.search.token_budget or left)
-        # What is changed for the agent's run counts in here as well, except for what the effort says.
+        # Settings changed for the agent's run apply here too, except those of the effort.
         return merge_configs(config, {"configurable": changes})
 
     def _content(self, result: OptScaleResult, effort: Level) -> str:
         with self._counting:
             self._spent += result.total_usage.total_tokens
-        return f"{result.text.strip()}\n\n{self._line(result, effort)}"
+        return f"{result.text.strip()}\n\n{self._summary(result, effort)}"
 
-    def _line(self, result: OptScaleResult, effort: Level) -> str:
+    def _summary(self, result: OptScaleResult, effort: Level) -> str:
         chosen = self.efforts[effort]
-        said = [f"score {result.score:.2f}"]
+        parts = [f"score {result.score:.2f}"]
         if self.search.stopping is None:
-            said.append(f"target {chosen.target:.2f} {_confidence(result, chosen.target)}")
-        said.append(f"{len(result.candidates)} of at most {chosen.max_samples} candidates")
-        said.append(result.stop_reason.value)
+            parts.append(f"target {chosen.target:.2f} {_confidence(result, chosen.target)}")
+        parts.append(f"{len(result.candidates)} of at most {chosen.max_samples} candidates")
+        parts.append(result.stop_reason.value)
         spent = result.total_usage.total_tokens
         if self.total_token_budget is not None:
             left = max(0, self.total_token_budget - self.spent_tokens)
-            said.append(f"budget left: {left:,} of {self.total_token_budget:,} tokens")
+            parts.append(f"budget left: {left:,} of {self.total_token_budget:,} tokens")
         elif self.search.token_budget is not None:
             left = max(0, self.search.token_budget - spent)
-            said.append(f"budget left: {left:,} of {self.search.token_budget:,} tokens of this call")
+            parts.append(f"budget left: {left:,} of {self.search.token_budget:,} tokens of this call")
         else:
-            said.append(f"budget left: {chosen.max_samples - len(result.candidates)} candidates")
-        return f"[{self.name}: {'; '.join(said)}]"
+            parts.append(f"budget left: {chosen.max_samples - len(result.candidates)} candidates")
+        return f"[{self.name}: {'; '.join(parts)}]"
 
-    def _told(self, error: Exception) -> ToolException:
+    def _tool_error(self, error: Exception) -> ToolException:
         if isinstance(error, AllCandidatesFailed):
             with self._counting:
                 self._spent += sum(candidate.usage.total_tokens for candidate in error.candidates)
@@ -187,25 +185,24 @@ def create_optscale_tool(
     total_token_budget: int | None = None,
     **settings: Any,
 ) -> OptScaleTool:
-    """A tool to which an agent hands a hard question, and which answers with the best of adaptively many candidates.
+    """A tool that answers a hard question with the best of adaptively many candidates.
 
-    The agent fills in a question, and where it likes a context and an effort. It gets the answer and one line with the
-    score, the confidence that was reached and the budget that is left, so that it can react. The artifact of the tool
-    message is the whole `OptScaleResult`; in a message that comes from a checkpoint it is its JSON form, which
-    `OptScaleResult.from_dict` reads. What goes wrong comes back as a tool message with the status "error"; nothing
-    is raised into the agent.
+    The agent passes a question and optionally a context and an effort. It gets the answer and one line with the score,
+    the confidence and the remaining budget. The artifact of the tool message is the `OptScaleResult`, in a message from
+    a checkpoint its JSON form, which `OptScaleResult.from_dict` reads. An error becomes a tool message with the status
+    "error"; nothing is raised into the agent.
 
     Args:
         policy: Draws the candidates: a chat model, or a chain that answers a question.
         verifier: Scores them: anything that `OptScale` accepts.
-        name: What the agent calls the tool.
+        name: The tool's name.
         description: Tells the agent what the tool is for.
         efforts: Settings by effort. By default "medium" is as `target`, `confidence` and `max_samples` say; "low" takes
             0.9 of the target, a confidence of 0.8 at most and a quarter of the candidates; "high" halves the distance
             of target and confidence to 1 and takes twice the candidates.
-        total_token_budget: Tokens of policy and verifier that all calls of this tool may spend together, in whatever
-            thread or run; afterwards the tool answers with an error. Calls at the same time each get what is left when
-            they begin. None sets no such budget.
+        total_token_budget: Tokens of policy and verifier for all calls of this tool together, over all threads and
+            runs; afterwards the tool answers with an error. Concurrent calls each get what is left when they begin.
+            None sets no such budget.
         **settings: All other settings of `SearchSettings`; `token_budget` is for each call.
 
     Raises:
@@ -230,7 +227,7 @@ def create_optscale_tool(
         args_schema=Question,
         response_format="content_and_artifact",
         handle_tool_error=True,
-        handle_validation_error=_what_is_wrong,
+        handle_validation_error=_validation_message,
         search=search,
         efforts=known,
         total_token_budget=total_token_budget,
@@ -250,18 +247,17 @@ def _efforts(search: OptScale) -> dict[Level, Effort]:
     }
 
 
-def _what_is_wrong(error: Any) -> str:
-    """A bad argument in one sentence, for the agent to correct."""
+def _validation_message(error: Any) -> str:
     faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
     return f"the arguments do not fit: {'; '.join(faults)}"
 
 
-def _asked(question: str, context: str | None) -> LanguageModelInput:
+def _with_context(question: str, context: str | None) -> LanguageModelInput:
     return question if not context or not context.strip() else f"{question}\n\nContext:\n{context}"
 
 
 def _confidence(result: OptScaleResult, target: float) -> str:
-    """Whether the target was reached, or how probably as many candidates as these would reach it."""
+    """Whether the target was reached, or the probability that as many candidates reach it."""
     if result.score >= target:
         return "reached (confidence 1.00)"
     estimate, n = result.estimate, len(result.verdicts)

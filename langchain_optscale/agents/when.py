@@ -28,7 +28,7 @@ _NAMED = ("always", "final_answers", "tool_calls")
 
 @dataclass(frozen=True)
 class FirstIsGood(Rule):
-    """Stop after the first candidate where its score is at or above the threshold; later ones do not matter.
+    """Stop after the first candidate where its score is at or above the threshold; later scores are ignored.
 
     Args:
         threshold: A score in [0, 1].
@@ -37,7 +37,7 @@ class FirstIsGood(Rule):
     threshold: float
 
     def __call__(self, history: History) -> Decision:
-        """Whether the first score is enough."""
+        """Whether the first score reaches the threshold."""
         good = bool(history.scores) and history.scores[0] >= self.threshold
         known = {"first": history.scores[0]} if history.scores else {}
         return self._decision(StopReason.TARGET_REACHED, {**known, "threshold": self.threshold}, stop=good)
@@ -48,7 +48,7 @@ class When:
     """Which steps of an agent are searched.
 
     Attributes:
-        wish: "always"; "final_answers", steps whose first candidate calls no tool; "tool_calls", steps whose first
+        condition: "always"; "final_answers", steps whose first candidate calls no tool; "tool_calls", steps whose first
             candidate calls one; a number in (0, 1], steps whose first candidate scores below it; or a function of the
             `ModelRequest`, or of the request and the first candidate's message, that says whether to search.
 
@@ -56,25 +56,22 @@ class When:
         SettingsError: It is none of these.
     """
 
-    wish: Any = "always"
+    condition: Any = "always"
 
     def __post_init__(self) -> None:
-        wish = self.wish
-        if isinstance(wish, str):
-            if wish not in _NAMED:
-                raise SettingsError(f"when must be one of {', '.join(_NAMED)}, a score or a function, got {wish!r}")
-        elif callable(wish):
-            if self._arguments() not in (1, 2) or inspect.iscoroutinefunction(wish):
+        condition = self.condition
+        if callable(condition):
+            if self._arguments() not in (1, 2) or inspect.iscoroutinefunction(condition):
                 raise SettingsError("when must be a plain function of (request) or (request, first message)")
-        elif not is_finite(wish) or isinstance(wish, bool) or not 0 < wish <= 1:
+        elif condition not in _NAMED and not (is_finite(condition) and 0 < condition <= 1):
             raise SettingsError(
-                f"when must be one of {', '.join(_NAMED)}, a score in (0, 1] or a function, got {wish!r}"
+                f"when must be one of {', '.join(_NAMED)}, a score in (0, 1] or a function, got {condition!r}"
             )
 
     def _arguments(self) -> int:
-        """How many arguments the function takes; 0 where it cannot be told."""
+        """How many arguments the function takes; 0 where its signature cannot be read."""
         try:
-            parameters = inspect.signature(self.wish).parameters.values()
+            parameters = inspect.signature(self.condition).parameters.values()
         except (TypeError, ValueError):
             return 0
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -82,23 +79,23 @@ class When:
 
     @property
     def threshold(self) -> float | None:
-        """The score below which the first candidate has a step searched; None where that is not asked."""
-        return None if isinstance(self.wish, str) or callable(self.wish) else float(self.wish)
+        """The score of the first candidate below which a step is searched; None for other conditions."""
+        return None if isinstance(self.condition, str) or callable(self.condition) else float(self.condition)
 
     def gate(self, request: Any) -> Gate | bool:
-        """Whether to search the step, or who can tell from its first candidate.
+        """Whether to search the step, or the gate that decides by its first candidate.
 
         Args:
             request: LangChain's `ModelRequest`.
         """
-        wish = self.wish
-        if callable(wish):
-            return Gate(lambda first: bool(wish(request, first))) if self._arguments() == 2 else bool(wish(request))
-        if wish not in ("final_answers", "tool_calls"):
+        when = self.condition
+        if callable(when):
+            return Gate(lambda first: bool(when(request, first))) if self._arguments() == 2 else bool(when(request))
+        if when not in ("final_answers", "tool_calls"):
             return True
         known = {_name(tool) for tool in request.tools}
         structured = request.response_format is not None
-        return Gate(lambda first: _is_final(first, known, structured=structured) == (wish == "final_answers"))
+        return Gate(lambda first: _is_final(first, known, structured=structured) == (when == "final_answers"))
 
 
 @dataclass(frozen=True)
@@ -117,6 +114,6 @@ def _name(tool: Any) -> Any:
 
 
 def _is_final(message: AIMessage, known: Collection[Any], *, structured: bool) -> bool:
-    """Whether a step ends the agent's run: structured output, too, may come as the call of a tool that is none."""
+    """Whether a step ends the agent's run: without a tool call, or with structured output sent as a tool call."""
     names = [call["name"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
     return not names or (structured and not set(names) & set(known))

@@ -1,1 +1,1 @@
-"""Model servers: the embedded local model, vLLM, and the doctor that examines them."""
+"""Model servers: the embedded local model, vLLM, and the doctor that checks them."""

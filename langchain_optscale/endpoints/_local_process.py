@@ -1,7 +1,7 @@
-"""The parent's end of the embedded model server: start the child process, talk to it, end it for certain.
+"""The parent's side of the embedded model server: start, query and end the child process.
 
-`_local_server.py` is the child's end. The two share a pipe: its write end is held here and says, by staying
-open, that the parent lives.
+`_local_server.py` is the child's side. The parent holds the write end of the child's standard input; the child exits
+when it is closed.
 """
 
 from __future__ import annotations
@@ -34,27 +34,17 @@ _GRACE_S = 2.0
 _LOG_TAIL_BYTES = 2000
 _LOG_TAIL_LINES = 8
 
-# All that the child may see of the environment: enough to find its interpreter, its libraries and a scratch
-# directory, and none of the keys and tokens that live there too.
+# The child's environment: what its interpreter and libraries need, without the keys and tokens of the parent's.
 _CHILD_ENVIRONMENT = frozenset(
-    {
-        "PATH",
-        "HOME",
-        "LANG",
-        "LC_ALL",
-        "LD_LIBRARY_PATH",
-        "DYLD_LIBRARY_PATH",
-        "TMPDIR",
-        "CUDA_VISIBLE_DEVICES",
-    }
+    {"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "CUDA_VISIBLE_DEVICES"}
 )
 
 
 class ServerProcess:
-    """A child process that serves one model; it is running, if not yet ready, once constructed.
+    """A child process that serves one model; it starts when constructed.
 
     Args:
-        settings: What `_local_server.py` is to be told.
+        settings: The argument of `_local_server.py`.
 
     Attributes:
         pid: Process id of the child.
@@ -75,7 +65,7 @@ class ServerProcess:
                 stderr=self._log,
                 env=environment,
                 bufsize=0,
-                # Ctrl-C in a terminal reaches the whole process group; the parent is to say when it ends.
+                # Ctrl-C in a terminal reaches the whole process group; only the parent may end the child.
                 start_new_session=True,
             )
             resources.callback(_end, self._child)
@@ -93,17 +83,14 @@ class ServerProcess:
         return self._child.poll() is None
 
     def wait_until_ready(self, timeout_s: float) -> None:
-        """Wait until the server answers.
-
-        Args:
-            timeout_s: The longest wait, in seconds.
+        """Wait until the server answers, for at most `timeout_s` seconds.
 
         Raises:
-            LocalServerError: If the child dies first, or is not ready in time.
+            LocalServerError: The child has died, or is not ready in time.
         """
         deadline = time.monotonic() + timeout_s
         announced: SimpleQueue[bytes] = SimpleQueue()
-        # A thread, because a read from a pipe cannot be given a time limit on every system.
+        # In a thread, because a read from a pipe has no timeout on some systems.
         threading.Thread(target=_read_line, args=(self._child.stdout, announced), daemon=True).start()
         with contextlib.suppress(Empty):
             self.address = announced.get(timeout=timeout_s).decode().strip().removeprefix("http://")
@@ -113,7 +100,7 @@ class ServerProcess:
                     self._child.wait(timeout=_GRACE_S)
         while time.monotonic() < deadline:
             if not self.alive:
-                raise LocalServerError(f"the local model server did not start {self._last_words()}")
+                raise LocalServerError(f"the local model server did not start {self._exit_message()}")
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if _get(self.address, "/health")[0] == http.HTTPStatus.OK:
                     return
@@ -121,16 +108,10 @@ class ServerProcess:
         raise LocalServerError(f"the local model server was not ready within {timeout_s:g} s")
 
     def get(self, path: str) -> bytes:
-        """Ask the server over HTTP.
-
-        Args:
-            path: What to ask for, such as `"/slots"`.
-
-        Returns:
-            The body of the answer.
+        """The body of the server's response to a path such as `"/slots"`.
 
         Raises:
-            LocalServerError: If the server has been ended, has died, or does not answer with status 200.
+            LocalServerError: The server is closed, has died, or does not answer with status 200.
         """
         self.check()
         try:
@@ -143,16 +124,16 @@ class ServerProcess:
         return body
 
     def check(self) -> None:
-        """Make sure that the server can be used.
+        """Check that the server runs.
 
         Raises:
-            LocalServerError: If it has been ended, or has died; then with the end of what it logged.
+            LocalServerError: The server is closed, or has died; then with the end of its log.
         """
         with self._lock:
             if self._ended:
                 raise LocalServerError("the local model server has been closed")
             if not self.alive:
-                raise LocalServerError(f"the local model server died {self._last_words()}")
+                raise LocalServerError(f"the local model server died {self._exit_message()}")
 
     def end(self) -> None:
         """End the child and wait until it is gone; ending it again does nothing."""
@@ -161,7 +142,7 @@ class ServerProcess:
             self._resources.close()
             atexit.unregister(self.end)
 
-    def _last_words(self) -> str:
+    def _exit_message(self) -> str:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
         lines = [line.strip() for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
         tail = " | ".join(lines[-_LOG_TAIL_LINES:]) or "it left no message"
@@ -174,7 +155,7 @@ def _read_line(stream: IO[bytes], lines: SimpleQueue[bytes]) -> None:
 
 
 def _get(address: str, path: str) -> tuple[int, bytes]:
-    # http.client, because it asks no proxy.
+    # http.client uses no proxy.
     with contextlib.closing(http.client.HTTPConnection(address, timeout=_ANSWER_TIMEOUT_S)) as connection:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -184,9 +165,9 @@ def _get(address: str, path: str) -> tuple[int, bytes]:
 def _end(child: subprocess.Popen[bytes]) -> None:
     if child.stdin is not None:
         child.stdin.close()
-    for harder in (None, child.terminate, child.kill):
-        if harder is not None:
-            harder()
+    for signal in (None, child.terminate, child.kill):
+        if signal is not None:
+            signal()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(timeout=_GRACE_S)
             return

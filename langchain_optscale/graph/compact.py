@@ -27,29 +27,29 @@ __all__ = [
     "short_verdict",
 ]
 
-# The fields of a message that says nothing.
+# The fields of an empty message.
 _MESSAGE: dict[str, Any] = message_to_dict(AIMessage(""))["data"]
 _VERDICT: dict[str, Any] = {name: value for name, value in Verdict(0.0).to_dict().items() if name != "score"}
 
 
 def short_candidate(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """`Candidate.to_dict` without what `full_candidate` knows by itself."""
+    """`Candidate.to_dict` without what `full_candidate` restores."""
     data: Mapping[str, Any] = entry["message"]["data"]
-    said = {name: value for name, value in data.items() if name not in _MESSAGE or value != _MESSAGE[name]}
+    explicit = {name: value for name, value in data.items() if name not in _MESSAGE or value != _MESSAGE[name]}
     stated = _stated(data)
-    # Kinds of tokens are written as they are, since what lacks them may be a full form as well.
+    # Token details are always written: a full form may lack them too.
     usage = {name: value for name, value in entry["usage"].items() if value != stated.get(name)}
-    short = {**entry, "message": {**entry["message"], "data": said}, "usage": usage or None}
+    short = {**entry, "message": {**entry["message"], "data": explicit}, "usage": usage or None}
     return {name: value for name, value in short.items() if value is not None}
 
 
 def full_candidate(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """`Candidate.to_dict` again."""
+    """The inverse of `short_candidate`."""
     data: Mapping[str, Any] = entry["message"]["data"]
-    # Copies, lest what is done to one record be done to all.
-    unsaid = {name: copy(value) for name, value in _MESSAGE.items() if name not in data}
+    # Copies, so that records share no mutable default.
+    omitted = {name: copy(value) for name, value in _MESSAGE.items() if name not in data}
     usage = {**_stated(data), **entry.get("usage", {})}
-    message = {**entry["message"], "data": {**unsaid, **data}}
+    message = {**entry["message"], "data": {**omitted, **data}}
     return {"answer": None, **entry, "message": message, "usage": usage}
 
 
@@ -59,7 +59,7 @@ def short_verdict(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def full_verdict(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """`Verdict.to_dict` again."""
+    """The inverse of `short_verdict`."""
     return {**_VERDICT, **entry}
 
 
@@ -75,30 +75,25 @@ def full_round(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stated(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The usage of a request for this one message, as the message's own data state it, without kinds of tokens."""
-    said = message.get("usage_metadata") or {}
-    return Usage(said.get("input_tokens", 0), said.get("output_tokens", 0), requests=1).to_dict()
+    """The usage of a request for this one message by its own `usage_metadata`, without token details."""
+    usage = message.get("usage_metadata") or {}
+    return Usage(usage.get("input_tokens", 0), usage.get("output_tokens", 0), requests=1).to_dict()
 
 
 def _table(rows: list[Any]) -> Any:
-    """Columns instead of rows.
-
-    Returns:
-        A mapping of columns where all rows are mappings of the same keys; else a list of the rows, or of one value
-        where all rows are that value.
-    """
+    """Columns where all rows are mappings of the same keys; else the rows, or one of them where all are equal."""
     first, kinds = rows[0], set(map(type, rows))
     if kinds == {dict}:
         keys = first.keys()
         if all(row.keys() == keys for row in rows):
             return {name: _table([row[name] for row in rows]) for name in first}
-    # Not by == alone, to which 1, 1.0 and True are the same; nor for lists, whose items might be of such kinds.
+    # Types are compared too, since 1 == 1.0 == True; lists are left alone, since their items may differ so.
     same = len(kinds) == 1 and not isinstance(first, list | dict) and rows.count(first) == len(rows)
     return [first] if same else rows
 
 
 def _rows(table: Any, count: int) -> list[Any]:
-    """The rows of `_table` again, as many as there were."""
+    """The inverse of `_table` for `count` rows."""
     if isinstance(table, dict):
         rows = zip(*(_rows(column, count) for column in table.values()), strict=True)
         return [dict(zip(table, row, strict=True)) for row in rows] if table else [{} for _ in range(count)]

@@ -1,8 +1,8 @@
-"""Settings of one run: LangGraph's `context`, the config, what the thread remembers, and what a person said.
+"""Settings of one run: LangGraph's `context`, the config, what the thread stores, and what a reviewer changed.
 
 Later ones win: the settings that the graph was built with, those that the thread began with, `config["configurable"]`,
-`context`, and last what a person answered in `review`. Numbers, words and stopping rules are remembered by the thread,
-so that a resumed run goes on as it began; models, functions and priors never enter the state and must be given again.
+`context`, and last the changes made in `review`. The thread stores numbers, strings and stopping rules, so that a
+resumed run continues as it began; models, functions and priors never enter the state and must be given again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.sampler import Sampler
 
-__all__ = ["Engine", "Engines", "OptScaleContext", "changes_of", "memorable"]
+__all__ = ["OptScaleContext", "RunSettings", "SettingsCache", "changes_of", "storable"]
 
-_ENGINES_KEPT = 32
+_CACHE_SIZE = 32
 
 
 class OptScaleContext(TypedDict, total=False):
@@ -65,23 +65,23 @@ class OptScaleContext(TypedDict, total=False):
     fanout: Literal["auto", "n", "calls"]
 
 
-class Engine:
-    """The settings of a run, made sure of. Safe to share between tasks and threads."""
+class RunSettings:
+    """The checked settings of a run. Safe to share between tasks and threads."""
 
     def __init__(self, settings: SearchSettings, changes: Mapping[str, Any]) -> None:
         self.settings = settings
         if settings.overlap:
             raise SettingsError(
-                "overlap has no meaning in a graph, where a round's superstep ends when all its tasks have ended; "
+                "overlap cannot be used in a graph, where a round's superstep ends when all its tasks have ended; "
                 "leave it out, or search with OptScale"
             )
-        self._sampler = settings.sampler()  # says now what does not fit the policy
+        self._sampler = settings.sampler()  # raises now if a setting does not fit the policy
         self._prompt: tuple[Any, PromptValue] | None = None
-        # Kept as long as the engine, since the engine is found again by the identity of these values.
+        # Kept alive, since the cache finds this object by the identity of these values.
         self.changes = dict(changes)
 
     def sampler(self, record: Mapping[str, Any]) -> Sampler:
-        """What draws for a search, asking for no more choices at once than its policy's server turned out to take."""
+        """The sampler of a search, limited to as many choices a request as its policy's server accepted."""
         return self._sampler.renewed(record["search"].get("choices"))
 
     def prompt(self, messages: Sequence[BaseMessage]) -> PromptValue:
@@ -92,8 +92,8 @@ class Engine:
         return known[1]
 
 
-class Engines:
-    """Engines by what their runs change, so that a run does not check its settings again for every task.
+class SettingsCache:
+    """Checked settings by what runs change, so that a run does not check its settings again for every task.
 
     Args:
         settings: What the graph was built with.
@@ -103,12 +103,12 @@ class Engines:
     def __init__(self, settings: SearchSettings, max_attempts: int) -> None:
         self.settings = settings
         self._max_attempts = max_attempts
-        self._known: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
+        self._known: OrderedDict[tuple[Any, ...], RunSettings] = OrderedDict()
         self._lock = threading.Lock()
         self.get({})
 
-    def get(self, changes: Mapping[str, Any]) -> Engine:
-        """The engine for these changes.
+    def get(self, changes: Mapping[str, Any]) -> RunSettings:
+        """The settings with these changes.
 
         Raises:
             SettingsError: A change is unknown, out of range, or contradicts another setting.
@@ -124,15 +124,15 @@ class Engines:
         settings = self.settings.for_call(changes)
         if "max_retries" in changes and settings.max_retries >= self._max_attempts:
             raise SettingsError(
-                f"max_retries={settings.max_retries} is more than the graph was built for "
-                f"({self._max_attempts - 1}); a run can lower it, to raise it build the graph with it"
+                f"max_retries={settings.max_retries} is above the {self._max_attempts - 1} of the graph; a run can "
+                "only lower it, so build the graph with the larger number"
             )
-        engine = Engine(settings, changes)
+        checked = RunSettings(settings, changes)
         with self._lock:
-            self._known[key] = engine
-            while len(self._known) > _ENGINES_KEPT:
+            self._known[key] = checked
+            while len(self._known) > _CACHE_SIZE:
                 self._known.popitem(last=False)
-        return engine
+        return checked
 
 
 def changes_of(
@@ -144,7 +144,7 @@ def changes_of(
         record: The search so far.
         config: The run's config, whose "configurable" may change settings.
         runtime: LangGraph's runtime, whose context may change settings and models.
-        new: Whether a search begins, which owes nothing to the one before it.
+        new: Whether a new search begins, to which nothing stored applies.
 
     Raises:
         SettingsError: The context has an unknown setting, or lacks a model that the search was begun with.
@@ -155,15 +155,18 @@ def changes_of(
     search = record.get("search", {})
     if missing := sorted(set(search.get("given", ())) - now.keys()):
         raise SettingsError(
-            f"this search was begun with {' and '.join(missing)} of its own, which no checkpoint keeps; "
-            "give the same again through context= (or the config) to go on"
+            f"this search began with its own {' and '.join(missing)}, which no checkpoint stores; "
+            "give the same again through context= (or the config) to resume it"
         )
-    remembered = {name: _recalled(value) for name, value in search.get("settings", {}).items()}
-    return {**remembered, **now, **search.get("review", {})}
+    stored = {
+        name: Rule.from_dict(value) if isinstance(value, dict) else value
+        for name, value in search.get("settings", {}).items()
+    }
+    return {**stored, **now, **search.get("review", {})}
 
 
-def memorable(changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What of these changes the thread remembers, JSON-ready, and the names of those that it cannot."""
+def storable(changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The changes that the thread stores, JSON-ready, and the names of those that must be given again."""
     plain: dict[str, Any] = {}
     given: list[str] = []
     for name, value in changes.items():
@@ -174,10 +177,6 @@ def memorable(changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         else:
             given.append(name)
     return plain, sorted(given)
-
-
-def _recalled(value: Any) -> Any:
-    return Rule.from_dict(value) if isinstance(value, dict) else value
 
 
 def _of_context(runtime: Runtime[Any]) -> dict[str, Any]:
@@ -191,7 +190,7 @@ def _of_context(runtime: Runtime[Any]) -> dict[str, Any]:
         return _checked(own)
     if not isinstance(context, Mapping):
         return {}
-    # Below another graph the context is that graph's, whose other keys are not ours to judge.
+    # A subgraph gets its parent's context, which may have other keys.
     info = runtime.execution_info
     if info is not None and "|" in info.checkpoint_ns:
         return {name: value for name, value in context.items() if name in SearchSettings.model_fields}

@@ -1,7 +1,7 @@
 """The conversation in the state: LangGraph's `add_messages`, in a channel that stores each message once.
 
-An ordinary channel stands as a whole in every checkpoint that a `SqliteSaver` writes, and a search writes three for a
-round. A `DeltaChannel` stores what was added, and merges it anew whenever the thread is read.
+A `SqliteSaver` writes the whole value of an ordinary channel with every checkpoint, three times a round. A
+`DeltaChannel` stores only what was added, and merges it whenever the thread is read.
 """
 
 import hashlib
@@ -17,23 +17,22 @@ from langgraph.graph.message import add_messages
 
 __all__ = ["Conversation", "fingerprint", "merge_messages"]
 
-# Of identifiers that are made here.
-_NAMES = uuid.UUID("6b0f5a0e-0f5c-5a5b-9f2e-6d1f6a1c7d54")
+_ID_NAMESPACE = uuid.UUID("6b0f5a0e-0f5c-5a5b-9f2e-6d1f6a1c7d54")
 _ROLES = ("human", "user", "ai", "assistant", "system", "developer")
-# The whole conversation is stored once for so many updates; reading a thread merges no more of them.
-_UPDATES_MERGED = 10
+# The whole conversation is stored once every so many updates; reading a thread merges at most as many.
+_SNAPSHOT_EVERY = 10
 
 
 def merge_messages(messages: Sequence[BaseMessage], updates: Iterable[Any]) -> list[BaseMessage]:
     """The conversation with some updates, each added by `add_messages`.
 
-    A message that came without an identifier is given the same one whenever its update is merged: it follows from the
-    message and its place. So two batches give the same as both in one, which `DeltaChannel` demands.
+    A message without an identifier gets one that follows from the message and its position, so that merging in two
+    batches gives the same as merging at once, which `DeltaChannel` requires.
 
     Args:
         messages: The conversation so far.
         updates: What tasks wrote, each as `add_messages` takes it: a message or a list of them, in any of LangChain's
-            forms. A list that might as well be a pair of a role and what it says is read as that pair.
+            forms. A list that could be a pair of a role and its content is read as that pair.
     """
     merged = list(messages)
     for update in updates:
@@ -48,24 +47,24 @@ def merge_messages(messages: Sequence[BaseMessage], updates: Iterable[Any]) -> l
 
 
 def fingerprint(messages: Sequence[BaseMessage]) -> str:
-    """A short name for a conversation, so that a thread knows whether its record belongs to the present question."""
-    said = [
+    """A hash of a conversation, which tells whether the record of a thread belongs to the present question."""
+    content = [
         (message.type, message.content, getattr(message, "tool_calls", None), getattr(message, "tool_call_id", None))
         for message in messages
     ]
-    return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b(json.dumps(content, default=str).encode(), digest_size=12).hexdigest()
 
 
 def _is_pair(update: list[Any]) -> bool:
-    """Whether this is `("human", "text")`, as a checkpointer reads it back that knows no tuples."""
+    """Whether this is `("human", "text")`, which a checkpointer without tuples reads back as a list."""
     return len(update) == 2 and update[0] in _ROLES and isinstance(update[1], str | list)
 
 
 def _identifier(message: BaseMessage, place: int, taken: Container[str | None]) -> str:
-    said = fingerprint([message])
-    # Where messages were removed the place may have been another equal message's.
-    names = (str(uuid.uuid5(_NAMES, f"{number} {said}")) for number in count(place))
+    content = fingerprint([message])
+    # After a removal an equal message may already have this position's identifier.
+    names = (str(uuid.uuid5(_ID_NAMESPACE, f"{number} {content}")) for number in count(place))
     return next(name for name in names if name not in taken)
 
 
-Conversation: TypeAlias = Annotated[list[AnyMessage], DeltaChannel(merge_messages, snapshot_frequency=_UPDATES_MERGED)]
+Conversation: TypeAlias = Annotated[list[AnyMessage], DeltaChannel(merge_messages, snapshot_frequency=_SNAPSHOT_EVERY)]

@@ -1,6 +1,6 @@
-"""What the graph says of itself while it runs: typed events for `stream_mode="custom"`, every one of them JSON-ready.
+"""Typed, JSON-ready events of a running search for `stream_mode="custom"`.
 
-A task that was finished before a crash is not run again after it, so its events are not repeated on resuming.
+A task that finished before a crash is not run again on resuming, so its events are not repeated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class RoundStartedEvent(TypedDict):
-    """A round was asked for: these candidates are drawn now."""
+    """A round began: these candidates are being drawn."""
 
     type: Literal["round_started"]
     round: int
@@ -55,7 +55,7 @@ class VerdictEvent(TypedDict):
 
 
 class FailureEvent(TypedDict):
-    """A candidate could not be drawn or not be verified, after all retries."""
+    """A candidate could not be drawn or verified, after all retries."""
 
     type: Literal["failure"]
     index: int
@@ -65,7 +65,7 @@ class FailureEvent(TypedDict):
 
 
 class EstimateEvent(TypedDict):
-    """What is thought of the score distribution after a round; `mu` and `sigma` are of the untruncated normal."""
+    """The estimated score distribution after a round; `mu` and `sigma` are those of the untruncated normal."""
 
     type: Literal["estimate"]
     n: int
@@ -76,7 +76,7 @@ class EstimateEvent(TypedDict):
 
 
 class DecisionEvent(TypedDict):
-    """Whether the search goes on after a round, and why."""
+    """Whether the search stops after a round, and why (`explanation`, in words)."""
 
     type: Literal["decision"]
     stop: bool
@@ -85,7 +85,7 @@ class DecisionEvent(TypedDict):
     optimal_n: int | None
     rule: str
     figures: dict[str, float]
-    sentence: str
+    explanation: str
 
 
 class AnswerEvent(TypedDict):
@@ -107,81 +107,49 @@ class Events:
     """Writes events to the stream of one node's run.
 
     Args:
-        write: LangGraph's stream writer; it does nothing where nobody asked for custom events.
+        write: LangGraph's stream writer; it does nothing where no caller asked for custom events.
     """
 
     def __init__(self, write: Callable[[Any], None]) -> None:
-        self._write: Callable[[GraphEvent], None] = write
+        self._write = write
 
     def round_started(self, number: int, indexes: list[int]) -> None:
-        """Say which candidates are drawn now."""
-        self._write({"type": "round_started", "round": number, "indexes": indexes})
+        """A round begins with these candidates."""
+        self._write(RoundStartedEvent(type="round_started", round=number, indexes=indexes))
 
     def candidate(self, candidate: Candidate) -> None:
-        """Say what was drawn."""
-        self._write(
-            {
-                "type": "candidate",
-                "index": candidate.index,
-                "round": candidate.round,
-                "text": candidate.text,
-                "answer": candidate.answer,
-                "latency_s": candidate.latency_s,
-            }
-        )
+        """A candidate was drawn."""
+        self._write({"type": "candidate", **_fields(CandidateEvent, candidate)})
 
     def verdict(self, index: int, verdict: Verdict) -> None:
-        """Say how it was scored."""
-        self._write({"type": "verdict", "index": index, "score": verdict.score, "explanation": verdict.explanation})
+        """A candidate was scored."""
+        self._write(VerdictEvent(type="verdict", index=index, score=verdict.score, explanation=verdict.explanation))
 
     def failure(self, index: int, failure: Failure) -> None:
-        """Say what went wrong with it."""
-        self._write(
-            {
-                "type": "failure",
-                "index": index,
-                "stage": failure.stage,
-                "error": failure.error,
-                "attempts": failure.attempts,
-            }
-        )
+        """A candidate failed."""
+        self._write({"type": "failure", **_fields(FailureEvent, failure, index=index)})
 
     def estimate(self, estimate: Estimate, best: float) -> None:
-        """Say what is thought of the scores."""
-        self._write(
-            {
-                "type": "estimate",
-                "n": estimate.n,
-                "best": best,
-                "mu": estimate.mu,
-                "sigma": estimate.sigma,
-                "method": estimate.method,
-            }
-        )
+        """The score distribution was estimated."""
+        self._write({"type": "estimate", **_fields(EstimateEvent, estimate, best=best)})
 
     def decision(self, decision: Decision) -> None:
-        """Say what follows from them."""
-        self._write(
-            {
-                "type": "decision",
-                "stop": decision.stop,
-                "reason": decision.reason and decision.reason.name,
-                "draw": decision.draw,
-                "optimal_n": decision.optimal_n,
-                "rule": decision.rule,
-                "figures": dict(decision.figures),
-                "sentence": str(decision),
-            }
-        )
+        """The stopping rule decided."""
+        changed = {
+            "reason": decision.reason and decision.reason.name,
+            "figures": dict(decision.figures),
+            "explanation": str(decision),
+        }
+        self._write({"type": "decision", **_fields(DecisionEvent, decision, **changed)})
 
     def answer(self, result: OptScaleResult) -> None:
-        """Say which candidate was chosen."""
-        self._write(
-            {
-                "type": "answer",
-                "index": result.best.index,
-                "score": result.score,
-                "text": result.text,
-                "summary": result.summary(),
-            }
-        )
+        """The search has chosen a candidate."""
+        index, summary = result.best.index, result.summary()
+        self._write(AnswerEvent(type="answer", index=index, score=result.score, text=result.text, summary=summary))
+
+
+def _fields(kind: type, source: object, **given: Any) -> dict[str, Any]:
+    """An event's data: what is given, and the attributes of `source` that have the names of its other keys."""
+    return {
+        name: given[name] if name in given else getattr(source, name) for name in kind.__annotations__ if name != "type"
+    }

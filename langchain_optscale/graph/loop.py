@@ -1,4 +1,4 @@
-"""The steps that decide: begin a round, decide after it, ask a person, answer. None of them waits for anything."""
+"""The nodes and edges without I/O: begin a round, decide after it, request a review, answer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from langgraph.types import Command, Overwrite
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.compact import short_candidate, short_round
-from langchain_optscale.graph.context import changes_of, memorable
+from langchain_optscale.graph.context import changes_of, storable
 from langchain_optscale.graph.conversation import fingerprint
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.replay import Replays, corrected, missing_in, result_of
-from langchain_optscale.graph.review import ask_person, falls_short
+from langchain_optscale.graph.replay import SessionCache, corrected, missing_in, result_of
+from langchain_optscale.graph.review import missed_target, request_review
 from langchain_optscale.graph.state import candidates_in, merge_record, new_record
 from langchain_optscale.graph.tasks import send
 from langchain_optscale.models.policy import policy_name
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
-    from langchain_optscale.graph.context import Engine, Engines
+    from langchain_optscale.graph.context import RunSettings, SettingsCache
+    from langchain_optscale.graph.replay import ReplayedSession
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.stopping.session import Session
 
 __all__ = ["Loop", "supersteps"]
 
-# ask, draw, candidate, another candidate task where a verification failed, decide
+# ask, draw, candidate, a second candidate task where a verification failed, decide
 _STEPS_OF_A_ROUND = 5
-# What `decide` leaves in the record.
+# Written by `decide`.
 _DECIDED = ("decision", "estimate")
 
 
@@ -47,88 +47,88 @@ def supersteps(settings: SearchSettings) -> int:
     """The most supersteps that a search under these settings takes: every later round may be of one candidate."""
     session = settings.session()
     later = max(0, session.max_samples - session.first_round)
-    # A server that takes fewer choices at once than a round has is asked for half as many, until it does.
+    # A server that rejects a request for several choices is asked for half as many each time.
     largest = min(max(session.first_round, session.round_size), settings.sampler().max_choices)
     smaller = max(0, largest.bit_length() - 2)
     return _STEPS_OF_A_ROUND * (1 + later) + smaller + 3
 
 
 class Loop:
-    """The deciding steps of one graph; each takes the state and says what to write and where to go.
+    """The nodes and edges of one graph that compute the next step from the state.
 
     Args:
-        engines: Settings by what a run changes.
-        retries: How tasks are tried and timed.
-        review: Whether a person is asked when a search ends below its target.
+        settings: The checked settings of runs.
+        retries: Attempts and timeouts of tasks.
+        review: Whether a search that ends below its target is reviewed.
     """
 
-    def __init__(self, engines: Engines, retries: Retries, *, review: bool) -> None:
-        self._engines = engines
+    def __init__(self, settings: SettingsCache, retries: Retries, *, review: bool) -> None:
+        self._settings = settings
         self._retries = retries
         self._review = review
-        self._replays = Replays()
+        self._sessions = SessionCache()
 
-    def takes_long(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
-        """Whether a step may have answers to compare, which may take seconds."""
+    def is_slow(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
+        """Whether a step may compare answers, which may take seconds."""
         changes = changes_of({}, config, runtime, new=True)
-        return changes.get("extract", self._engines.settings.extract) is not None
+        return changes.get("extract", self._settings.settings.extract) is not None
+
+    def _run(self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> RunSettings:
+        return self._settings.get(changes_of(record, config, runtime))
 
     def ask(
-        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> dict[str, Any]:
-        """Begin the search if the question is new, and its next round unless one is not complete."""
+        """Begin a search where the question is new, and a round where none is incomplete."""
         messages: Sequence[BaseMessage] = state.get("messages") or ()
         if not messages:
-            raise SettingsError("messages is empty: give the conversation that is to be answered")
-        if self._retries.timeout is not None and not waits:
-            raise SettingsError("timeout= can only end what is awaited: run this graph by ainvoke or astream")
+            raise SettingsError("messages is empty; give the conversation to answer")
+        if self._retries.timeout is not None and not is_async:
+            raise SettingsError("timeout= needs the async path; run this graph by ainvoke or astream")
         record: dict[str, Any] = state.get("optscale") or {}
         new = not record or "best" in record or record["search"]["question"] != fingerprint(messages)
         changes = changes_of(record, config, runtime, new=new)
-        engine = self._engines.get(changes)
+        run = self._settings.get(changes)
         if self._review and (info := runtime.execution_info) is not None and info.thread_id is None:
-            raise SettingsError("review=True needs a checkpointer, which keeps the search while a person thinks")
+            raise SettingsError("review=True needs a checkpointer; compile the graph with one and pass a thread_id")
         update: dict[str, Any] = {}
         if new:
-            engine.settings.sampler()  # an LLM cache may have been set since the graph was built
-            plain, given = memorable(changes)
+            run.settings.sampler()  # checks again: an LLM cache may have been set since the graph was built
+            plain, given = storable(changes)
             record = new_record(
                 {"id": uuid.uuid4().hex, "question": fingerprint(messages), "settings": plain, "given": given}
             )
         else:
-            update |= _remember(record, config, runtime)
-        session = self._replays.session(engine, record)
+            update |= _settings_update(record, config, runtime)
+        session = self._sessions.replay(run, record).session
         if not missing_in(record) and not session.decision.stop:
-            self._check_room(state, config, engine, record)
+            self._check_recursion_limit(state, config, run, record)
             session.ask()
             indexes = list(session.pending)
             number = session.round_of(indexes[0])
             update["rounds"] = [{"number": number, "indexes": indexes}]
             Events(runtime.stream_writer).round_started(number, indexes)
-        # A search that begins replaces the one before it in the thread, whatever that was.
+        # A new search replaces the thread's previous record.
         return {"optscale": Overwrite(merge_record(record, [update])) if new else update}
 
     def dispatch(
-        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> str | list[Send]:
-        """Where `ask` leads: a task for every candidate that is lacking, or on to `decide` where none is.
-
-        Where the policy gives several choices in one request, a task for every request.
-        """
+        """The edge after `ask`: tasks for the missing candidates or their requests, or `decide`."""
         record = state["optscale"]
         indexes = missing_in(record)
         if not indexes:
             return "decide"
-        engine = self._engines.get(changes_of(record, config, runtime))
+        run = self._run(record, config, runtime)
         left_s = None
-        # Only what is awaited can be ended when the time is up; threads are waited for, and the search ends then.
-        if waits and engine.settings.rule().deadlines:
-            session = self._replays.session(engine, record)
+        # A thread cannot be cancelled at the deadline: on the sync path the search ends after the round.
+        if is_async and run.settings.rule().deadlines:
+            session = self._sessions.replay(run, record).session
             deadline = session.next_deadline
             left_s = None if deadline is None else deadline - session.history.elapsed_s
         drawn = candidates_in(record)
         undrawn = [index for index in indexes if index not in drawn]
-        requests = engine.sampler(record).requests(undrawn)
+        requests = run.sampler(record).requests(undrawn)
         ones = [index for index in indexes if index in drawn] + [one[0] for one in requests if len(one) == 1]
         return [
             *(send("draw", {"indexes": list(many)}, left_s) for many in requests if len(many) > 1),
@@ -136,31 +136,30 @@ class Loop:
         ]
 
     def decide(
-        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> dict[str, Any]:
-        """Tell the session what became of the round, once all of it is known; what follows says `route`."""
+        """Pass a complete round to the session, and write its estimate and decision."""
         record = state["optscale"]
         if missing_in(record):
             return {}
-        engine = self._engines.get(changes_of(record, config, runtime))
-        told = self._replays.told(engine, record)
-        session = told.session
+        replay = self._sessions.replay(self._run(record, config, runtime), record)
+        session = replay.session
         events = Events(runtime.stream_writer)
-        update: dict[str, Any] = {"decision": session.decision.to_dict(), **_remember(record, config, runtime)}
+        update: dict[str, Any] = {"decision": session.decision.to_dict(), **_settings_update(record, config, runtime)}
         if session.history.n:
             events.estimate(session.estimate, session.history.best)
             update["estimate"] = session.estimate.to_dict()
-        if canonical := corrected(record, told):
+        if canonical := corrected(record, replay):
             update["candidates"] = [short_candidate(entry) for entry in canonical]
         events.decision(session.decision)
         return {"optscale": update}
 
     def route(
-        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> str | list[str]:
-        """Where `decide` leads: on, to the end, or nowhere while candidates of the round are still on their way.
+        """The edge after `decide`: nowhere while the round is incomplete.
 
-        An edge that reads the state, so that a thread whose state was edited goes on from there.
+        It reads the state, so that a thread whose state was edited continues from there.
         """
         record = state["optscale"]
         if missing_in(record):
@@ -170,71 +169,67 @@ class Loop:
         return "review" if self._review else "answer"
 
     def review(
-        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> Command[Any]:
-        """Ask a person, unless the target was reached, and go on with what they said."""
+        """Request a review, unless the target was reached, and continue with the changed settings."""
         record = state["optscale"]
         changes = changes_of(record, config, runtime)
-        engine = self._engines.get(changes)
-        session = self._replays.session(engine, record)
-        if not falls_short(engine.settings, session):
+        replay = self._sessions.replay(self._settings.get(changes), record)
+        if not missed_target(replay.run.settings, replay.session):
             return Command(goto="answer")
 
-        def changed(wish: Mapping[str, Any]) -> tuple[Engine, Session]:
-            other = self._engines.get({**changes, **wish})
-            return other, self._replays.session(other, record)
+        def changed(review: Mapping[str, Any]) -> ReplayedSession:
+            return self._sessions.replay(self._settings.get({**changes, **review}), record)
 
-        def objection(wish: Mapping[str, Any]) -> str | None:
+        def objection(review: Mapping[str, Any]) -> str | None:
             try:
-                other, session = changed(wish)
+                other = changed(review)
             except SettingsError as error:
                 return str(error)
-            if session.decision.stop and falls_short(other.settings, session):
-                return f"with that the search would end all the same: {session.decision}"
+            if other.session.decision.stop and missed_target(other.run.settings, other.session):
+                return f"with these settings the search would end at once: {other.session.decision}"
             return None
 
-        wish = ask_person(engine.settings, session, record, objection)
-        if not wish:
+        review = request_review(replay.run.settings, replay.session, record, objection)
+        if not review:
             return Command(goto="answer")
-        _, session = changed(wish)
-        said = {"search": {"review": {**record["search"].get("review", {}), **wish}}}
-        return Command(update={"optscale": said}, goto="answer" if session.decision.stop else "ask")
+        update = {"search": {"review": {**record["search"].get("review", {}), **review}}}
+        return Command(update={"optscale": update}, goto="answer" if changed(review).session.decision.stop else "ask")
 
     def answer(
-        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, waits: bool
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> dict[str, Any]:
         """Choose, append the chosen message to the conversation, and complete the record."""
         record = state["optscale"]
-        engine = self._engines.get(changes_of(record, config, runtime))
-        told = self._replays.told(engine, record, keep=False)
-        result = result_of(engine, record, told)
+        run = self._run(record, config, runtime)
+        result = result_of(record, self._sessions.replay(run, record, keep=False))
         Events(runtime.stream_writer).answer(result)
-        # What was drawn, how it was scored and what was decided is in the record already.
+        # The record has the candidates, their outcomes and the decision already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()
         known = {"candidates", "verdicts", "failures", *(name for name in _DECIDED if rest[name] == record.get(name))}
         update = {name: rest[name] for name in rest.keys() - known}
         update["rounds"] = [short_round(entry) for entry in update["rounds"]]
-        return {"messages": [_message(result, engine, state["messages"])], "optscale": update}
+        return {"messages": [_message(result, run, state["messages"])], "optscale": update}
 
-    def _check_room(
-        self, state: Mapping[str, Any], config: RunnableConfig, engine: Engine, record: Mapping[str, Any]
+    def _check_recursion_limit(
+        self, state: Mapping[str, Any], config: RunnableConfig, run: RunSettings, record: Mapping[str, Any]
     ) -> None:
-        by_n = engine.sampler(record).max_choices > 1
+        by_n = run.sampler(record).max_choices > 1
         # this step, candidate (after draw), decide, answer (after review)
         needed = 4 + by_n + self._review
         if state["remaining_steps"] < needed:
-            enough = supersteps(engine.settings)
+            enough = supersteps(run.settings)
             raise GraphRecursionError(
-                f"recursion_limit={config.get('recursion_limit')} leaves no room for round {len(record['rounds']) + 1} "
+                f"recursion_limit={config.get('recursion_limit')} is too small for round {len(record['rounds']) + 1} "
                 f"of this search; pass config={{'recursion_limit': {enough}}}, which is enough for all "
-                f"{engine.settings.session().max_samples} candidates. With a checkpointer, invoke(None, config) goes "
-                "on from here"
+                f"{run.settings.session().max_samples} candidates. With a checkpointer, invoke(None, config) resumes "
+                "the search"
             )
 
 
-def _remember(record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> dict[str, Any]:
-    """What this run changes, for the thread to remember; nothing where it knows that already."""
-    plain, given = memorable(changes_of({}, config, runtime, new=True))
+def _settings_update(record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> dict[str, Any]:
+    """The update with this run's changed settings; empty where the thread has them already."""
+    plain, given = storable(changes_of({}, config, runtime, new=True))
     search = record["search"]
     settings = {**search.get("settings", {}), **plain}
     names = sorted({*search.get("given", ()), *given})
@@ -243,10 +238,10 @@ def _remember(record: Mapping[str, Any], config: RunnableConfig, runtime: Runtim
     return {"search": {"settings": settings, "given": names}}
 
 
-def _message(result: OptScaleResult, engine: Engine, messages: Sequence[BaseMessage]) -> AIMessage:
+def _message(result: OptScaleResult, run: RunSettings, messages: Sequence[BaseMessage]) -> AIMessage:
     """The chosen message, as `ChatOptScale` returns it."""
-    message = answer_message(result, policy_name(engine.settings.policy))
-    # add_messages would replace a message of the same id, which a careless server may give twice.
+    message = answer_message(result, policy_name(run.settings.policy))
+    # add_messages would replace a message of the same id, and some servers repeat ids.
     if message.id in {other.id for other in messages}:
         message.id = None
     return message

@@ -1,8 +1,8 @@
-"""From the record in the state to the `Session` that decides, and to the result.
+"""The `Session` and the result that follow from the record in the state.
 
-A session is not stored: it follows from the rounds and what became of their candidates. It is told of them round by
-round, and within a round in the order of indexes, whatever order they finished in, so that a resumed search decides
-as an uninterrupted one. A session that this process still has is told only what is new.
+A session is not stored. Outcomes are passed to it round by round, and within a round in the order of indexes, whatever
+order they finished in, so that a resumed search decides as an uninterrupted one. A session that this process still has
+is passed only the new ones.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.result import build_result
-from langchain_optscale.graph.state import candidates_in, failures_in, seconds_in, verdicts_in
+from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.graph.context import Engine
+    from langchain_optscale.graph.context import RunSettings
     from langchain_optscale.stopping.session import Session
 
-__all__ = ["Replays", "Told", "corrected", "missing_in", "result_of"]
+__all__ = ["ReplayedSession", "SessionCache", "corrected", "missing_in", "result_of"]
 
-_SESSIONS_KEPT = 256
+_CACHE_SIZE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class _Fact:
-    """What a session is told of one candidate: what its request consumed, and what came of it."""
+class _Outcome:
+    """One candidate's outcome, and the usage of its draw."""
 
     index: int
     outcome: Verdict | Failure
@@ -41,87 +41,80 @@ class _Fact:
 
 
 @dataclass(slots=True)
-class Told:
-    """A session, with the answers of the candidates that it was told of.
+class ReplayedSession:
+    """A session and what was passed to it.
 
     Attributes:
-        engine: The settings that it decides under.
-        session: Decides.
-        answers: Read in the order of telling, so that equal answers are the same string whatever came first.
-        facts: What it was told.
+        run: The settings that it decides under.
+        session: The session.
+        answers: Read in the order of indexes, so that equal answers are the same string whatever came first.
+        outcomes: What was passed to the session.
     """
 
-    engine: Engine
+    run: RunSettings
     session: Session
     answers: AnswerBook
-    facts: list[_Fact]
+    outcomes: list[_Outcome]
 
-    def tell(self, fact: _Fact, candidate: Mapping[str, Any] | None) -> None:
-        """Tell the session what became of a candidate, and what that has consumed."""
-        if fact.drawn.total_tokens:
-            self.session.spend({"policy": fact.drawn})
-        usage = fact.outcome.usage if isinstance(fact.outcome, Verdict) else None
+    def record(self, outcome: _Outcome, candidate: Mapping[str, Any] | None) -> None:
+        """Pass a candidate's outcome and usage to the session."""
+        if outcome.drawn.total_tokens:
+            self.session.spend({"policy": outcome.drawn})
+        usage = outcome.outcome.usage if isinstance(outcome.outcome, Verdict) else None
         self.session.tell(
-            fact.index,
-            fact.outcome,
+            outcome.index,
+            outcome.outcome,
             answer=self._read(candidate),
             usage={"verifier": usage} if usage else None,
-            elapsed_s=fact.elapsed_s,
+            elapsed_s=outcome.elapsed_s,
         )
 
     def _read(self, entry: Mapping[str, Any] | None) -> str | None:
         if entry is None or self.answers.extract is None:
             return None
         candidate = Candidate.from_dict(entry)
-        # Where the extractor raises, the candidate has failed for it.
+        # A candidate whose extractor raises has a failure in the record.
         with contextlib.suppress(Exception):
             return self.answers.read(candidate.index, candidate.text, candidate.message)
         return None
 
 
-class Replays:
-    """The sessions of the searches that are under way, as far as this process knows them.
-
-    Only a shortcut: a session that is not here is told everything from the record, and decides the same.
-    """
+class SessionCache:
+    """The sessions of running searches; one that is not here is rebuilt from the record, and decides the same."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Told] = OrderedDict()
+        self._kept: OrderedDict[str, ReplayedSession] = OrderedDict()
         self._lock = threading.Lock()
 
-    def session(self, engine: Engine, record: Mapping[str, Any], *, keep: bool = True) -> Session:
-        """The session after everything in the record, see `told`."""
-        return self.told(engine, record, keep=keep).session
-
-    def told(self, engine: Engine, record: Mapping[str, Any], *, keep: bool = True) -> Told:
-        """Session and answers after everything in the record; of the last round only if all of it is told.
+    def replay(self, run: RunSettings, record: Mapping[str, Any], *, keep: bool = True) -> ReplayedSession:
+        """The session after all complete rounds of the record.
 
         Args:
-            engine: The settings to decide under.
+            run: The settings to decide under.
             record: The search so far.
-            keep: Whether the search goes on, so that its session is of use again.
+            keep: Whether the search continues, so that its session is needed again.
         """
         name = record["search"]["id"]
-        facts = _facts(record)
+        outcomes = _outcomes(record)
         sizes = [len(entry["indexes"]) for entry in record["rounds"]]
-        # Taken out while in use: should a thread be run twice at once, each run has a session of its own.
+        # Taken out while in use: two runs of the same thread at once each have their own session.
         with self._lock:
             kept = self._kept.pop(name, None)
-        if kept is None or kept.engine is not engine or not _leads_to(kept, facts, sizes):
-            kept = Told(engine, engine.settings.session(), AnswerBook(engine.settings.extract), [])
-        session, told = kept.session, len(kept.facts)
+        if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
+            kept = ReplayedSession(run, run.settings.session(), AnswerBook(run.settings.extract), [])
+        session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):
             if position >= len(session.rounds):
                 session.adopt(sizes[position])
-            while told < len(facts) and facts[told].index in entry["indexes"]:
-                kept.tell(facts[told], drawn.get(facts[told].index))
-                told += 1
-        kept.facts = facts
+            while recorded < len(outcomes) and outcomes[recorded].index in entry["indexes"]:
+                kept.record(outcomes[recorded], drawn.get(outcomes[recorded].index))
+                recorded += 1
+        kept.outcomes = outcomes
         if keep:
             with self._lock:
                 self._kept[name] = kept
-                while len(self._kept) > _SESSIONS_KEPT:
+                while len(self._kept) > _CACHE_SIZE:
                     self._kept.popitem(last=False)
         return kept
 
@@ -134,12 +127,12 @@ def missing_in(record: Mapping[str, Any]) -> list[int]:
     return [index for index in record["rounds"][-1]["indexes"] if index not in known]
 
 
-def corrected(record: Mapping[str, Any], told: Told) -> list[dict[str, Any]]:
-    """Candidates of the record whose answer is the same as an earlier one's and was read as another string.
+def corrected(record: Mapping[str, Any], replay: ReplayedSession) -> list[dict[str, Any]]:
+    """The candidates whose answer equals an earlier one's and is another string in the record.
 
-    The tasks of a round do not know of each other's answers.
+    The tasks of a round do not see each other's answers.
     """
-    answers = told.answers.answers
+    answers = replay.answers.answers
     return [
         {**entry, "answer": answers[entry["index"]]}
         for entry in record.get("candidates", ())
@@ -147,45 +140,41 @@ def corrected(record: Mapping[str, Any], told: Told) -> list[dict[str, Any]]:
     ]
 
 
-def result_of(engine: Engine, record: Mapping[str, Any], told: Told) -> OptScaleResult:
-    """The result of a search that is over.
+def result_of(record: Mapping[str, Any], replay: ReplayedSession) -> OptScaleResult:
+    """The result of a finished search.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
         SettingsError: `select` returned something that is not a scored candidate.
     """
-    entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, told)}
+    entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
     drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
-    verdicts, failures, session = verdicts_in(record), failures_in(record), told.session
-    return build_result(engine.settings, session, drawn, verdicts, failures, session.history.elapsed_s)
+    verdicts, failures, session = verdicts_in(record), failures_in(record), replay.session
+    return build_result(replay.run.settings, session, drawn, verdicts, failures, session.history.elapsed_s)
 
 
-def _facts(record: Mapping[str, Any]) -> list[_Fact]:
-    """What the session is to be told, in order. The last round counts only when nothing of it is missing.
+def _outcomes(record: Mapping[str, Any]) -> list[_Outcome]:
+    """The outcomes of all complete rounds, in order.
 
-    Time is that of the search itself: a round takes as long as the longest of its candidates. So a search that waited
-    for a person or for a crashed process to come back has not spent its deadline.
+    Time is that of the search itself: a round takes as long as its slowest candidate. A search that waited for a
+    review or for a crashed process has not used up its deadline.
     """
-    drawn, verdicts, failures, seconds = (
-        candidates_in(record),
-        verdicts_in(record),
-        failures_in(record),
-        seconds_in(record),
-    )
-    facts: list[_Fact] = []
+    drawn, verdicts, failures = candidates_in(record), verdicts_in(record), failures_in(record)
+    seconds: dict[int, float] = dict(record.get("seconds", ()))
+    outcomes: list[_Outcome] = []
     began = 0.0
     complete = record["rounds"][:-1] if missing_in(record) else record["rounds"]
     for entry in complete:
         spent = _by_request(entry["indexes"], drawn)
         for index in entry["indexes"]:
             outcome = verdicts.get(index) or failures[index]
-            facts.append(_Fact(index, outcome, spent[index], began + seconds.get(index, 0.0)))
-        began = max((fact.elapsed_s for fact in facts), default=0.0)
-    return facts
+            outcomes.append(_Outcome(index, outcome, spent[index], began + seconds.get(index, 0.0)))
+        began = max((outcome.elapsed_s for outcome in outcomes), default=0.0)
+    return outcomes
 
 
 def _by_request(indexes: Sequence[int], drawn: Mapping[int, Mapping[str, Any]]) -> dict[int, Usage]:
-    """What was drawn in one request has been spent with its first choice, at which the request itself is counted."""
+    """The usage of each request, at its first choice, which also counts the request itself."""
     spent = dict.fromkeys(indexes, Usage())
     first = None
     for index in indexes:
@@ -196,7 +185,7 @@ def _by_request(indexes: Sequence[int], drawn: Mapping[int, Mapping[str, Any]]) 
     return spent
 
 
-def _leads_to(kept: Told, facts: list[_Fact], sizes: list[int]) -> bool:
-    """Whether the session that was kept has heard the beginning of these facts, and nothing else."""
+def _is_prefix(kept: ReplayedSession, outcomes: list[_Outcome], sizes: list[int]) -> bool:
+    """Whether the session was passed the beginning of these outcomes, and nothing else."""
     rounds = [len(one.indexes) for one in kept.session.rounds]
-    return rounds == sizes[: len(rounds)] and kept.facts == facts[: len(kept.facts)]
+    return rounds == sizes[: len(rounds)] and kept.outcomes == outcomes[: len(kept.outcomes)]

@@ -23,12 +23,12 @@ _LONGEST_WAIT_S = 20.0
 
 
 class Retries:
-    """How often a task of `draw` or `candidate` is tried, and how long one try may take.
+    """Number and timeout of the attempts at a task of `draw` or `candidate`.
 
     Args:
         settings: What the graph is built with; `max_retries` counts where no policy is given.
-        policy: A retry policy of the caller's own.
-        timeout: Limit of one try: seconds, or a policy.
+        policy: The caller's own retry policy.
+        timeout: Limit of one attempt: seconds, or a policy.
 
     Raises:
         SettingsError: Both `policy` and `max_retries` are given, or the timeout is not above 0.
@@ -41,7 +41,7 @@ class Retries:
         timeout: float | timedelta | TimeoutPolicy | None = None,
     ) -> None:
         if policy is not None and "max_retries" in settings.model_fields_set:
-            raise SettingsError("max_retries and retry_policy say the same thing; give one of them")
+            raise SettingsError("max_retries and retry_policy exclude each other; give one of them")
         try:
             self.timeout = TimeoutPolicy.coerce(timeout)
         except (TypeError, ValueError) as error:
@@ -55,19 +55,19 @@ class Retries:
             jitter=True,
             retry_on=is_transient,
         )
-        self.policy = self._policy._replace(retry_on=self.wants)
+        self.policy = self._policy._replace(retry_on=self.is_retryable)
 
     @property
     def max_attempts(self) -> int:
-        """The most tries of any task."""
+        """The most attempts at any task."""
         return self._policy.max_attempts
 
-    def attempts(self, settings: SearchSettings) -> int:
-        """The most tries under the settings of one run, which may lower `max_retries`."""
+    def max_attempts_for(self, settings: SearchSettings) -> int:
+        """The most attempts under the settings of one run, which may lower `max_retries`."""
         return self.max_attempts if self._own else min(self.max_attempts, settings.max_retries + 1)
 
-    def wants(self, error: BaseException) -> bool:
-        """Whether an error is worth another try; a try that took longer than `timeout` is."""
+    def is_retryable(self, error: BaseException) -> bool:
+        """Whether the task may be tried again after this error; after `timeout` it may."""
         if isinstance(error, NodeTimeoutError) and not self._own:
             return True
         retry_on: Any = self._policy.retry_on

@@ -1,4 +1,4 @@
-"""A person's say when a search has ended without reaching the target."""
+"""Human review of a search that ended below its target."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.stopping.session import Session
 
-__all__ = ["ask_person", "falls_short"]
+__all__ = ["missed_target", "request_review"]
 
-# What a person may change, all of it plain numbers; the rest belongs to whoever wrote the program.
-_CHANGEABLE = ("target", "confidence", "max_samples", "token_budget", "cost_budget", "deadline_s")
-# Ends that met the goal of a rule of the caller's own, whose target, if it has one, only the rule knows.
-_MET = frozenset({StopReason.TARGET_REACHED, StopReason.ANSWER_CONFIDENT})
+# What a reviewer may change: plain numbers only.
+_REVIEWABLE = ("target", "confidence", "max_samples", "token_budget", "cost_budget", "deadline_s")
+# How a caller's own rule, whose target is not known here, ends a search that met it.
+_TARGET_MET = frozenset({StopReason.TARGET_REACHED, StopReason.ANSWER_CONFIDENT})
 
 
-def falls_short(settings: SearchSettings, session: Session) -> bool:
-    """Whether a search that has ended did so below its target; under a rule of one's own, by the rule's reason."""
+def missed_target(settings: SearchSettings, session: Session) -> bool:
+    """Whether a finished search is below its target; under a rule of the caller's own, by the rule's reason."""
     if settings.stopping is None:
         return session.history.best < settings.target
-    return session.decision.reason not in _MET
+    return session.decision.reason not in _TARGET_MET
 
 
-def ask_person(
+def request_review(
     settings: SearchSettings,
     session: Session,
     record: Mapping[str, Any],
     objection: Callable[[Mapping[str, Any]], str | None],
 ) -> dict[str, Any]:
-    """Interrupt the run until a person has decided; asks again, saying why, after an answer that leads nowhere.
+    """Interrupt the run until a reviewer has decided; asks again, with the reason, after an unusable answer.
 
     Args:
-        settings: What the search ran with.
-        session: The search that has ended.
-        record: The same as the state has it.
-        objection: Says in a sentence why changed settings will not do, None where they will.
+        settings: The settings of the search.
+        session: The finished session.
+        record: Its record in the state.
+        objection: Why changed settings cannot be used, in one sentence; None where they can.
 
     Returns:
-        The settings that the person changed; empty where the best candidate is accepted.
+        The settings that the reviewer changed; empty where the best candidate is accepted.
     """
     problem: str | None = None
     while True:
@@ -84,16 +84,16 @@ def _question(
             "tokens": session.history.tokens,
             "seconds": session.history.elapsed_s,
         },
-        "answers": ["accept", *({name: f"a new {name}"} for name in _CHANGEABLE)],
+        "answers": ["accept", *({name: f"a new {name}"} for name in _REVIEWABLE)],
     }
 
 
 def _changes(answer: Any) -> dict[str, Any]:
     if answer == "accept" or answer == {"accept": True}:
         return {}
-    if isinstance(answer, dict) and answer and answer.keys() <= set(_CHANGEABLE):
+    if isinstance(answer, dict) and answer and answer.keys() <= set(_REVIEWABLE):
         return dict(answer)
     raise SettingsError(
-        f"answer 'accept', or with new values for some of {', '.join(_CHANGEABLE)}, such as "
+        f"answer 'accept', or with new values for some of {', '.join(_REVIEWABLE)}, such as "
         f"{{'max_samples': 32}}; got {answer!r}"
     )

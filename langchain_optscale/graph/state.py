@@ -1,9 +1,8 @@
-"""The graph's state, and how the results of tasks come together in it.
+"""The graph's state, and how the results of tasks are merged into it.
 
-The state has two channels of weight: `messages`, the conversation, and `optscale`, the record of the search. The
-record is plain JSON-ready data; every message and every score stands in it once. Both are kept in a `DeltaChannel`: a
-checkpoint stores what a task added and not the whole again, so that the size of a thread grows linearly with the
-number of candidates. When the search is over the record is complete, and `OptScaleResult.from_dict` reads it.
+The two main channels are `messages`, the conversation, and `optscale`, the record of the search: JSON-ready data with
+every message and every score once. Both are a `DeltaChannel`: a checkpoint stores only what a task added, so that the
+size of a thread grows linearly with the number of candidates. `OptScaleResult.from_dict` reads the finished record.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +25,6 @@ __all__ = [
     "failures_in",
     "merge_record",
     "new_record",
-    "seconds_in",
     "verdicts_in",
 ]
 
@@ -35,18 +33,17 @@ class SearchRecord(TypedDict, total=False):
     """What `optscale` holds.
 
     Attributes:
-        search: What the search was begun with: its `id`, the `question` (a fingerprint of the conversation), the
-            `settings` that this run changed, those that a person changed in `review`, the names of settings that are
-            objects and must be `given` again on resuming, and the most `choices` in one request, where
-            the policy's server turned out to take fewer than were asked for.
+        search: The search's `id`, the `question` (a fingerprint of the conversation), the `settings` that runs
+            changed, those that were changed in `review`, the names of settings that are objects and must be `given`
+            again on resuming, and the most `choices` a request, where the policy's server accepts fewer than asked for.
         rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `looks`.
         candidates: `Candidate.to_dict` of everything that was drawn, by index.
         verdicts: Pairs of an index and its verdict.
         failures: Pairs of an index and its failure.
         seconds: Pairs of an index and the seconds that its draw and verification took.
-        decision: What was decided after the last complete round.
-        estimate: What was thought of the score distribution then.
-        best: Index of the chosen candidate, once the search is over; then also `format`, `version`, `usage` and
+        decision: The decision after the last complete round.
+        estimate: The estimated score distribution at that time.
+        best: Index of the chosen candidate, once the search has ended; then also `format`, `version`, `usage` and
             `duration_s`, as in `OptScaleResult.to_dict`.
     """
 
@@ -70,7 +67,7 @@ def _first(pair: Sequence[Any]) -> int:
     return index
 
 
-# Lists that tasks add to, by what an entry is known, and what it comes to beside an earlier one of the same name.
+# Lists that tasks add to: the key of an entry, and how it is merged with an earlier entry of the same key.
 _LISTS: dict[str, tuple[Callable[[Any], int], Callable[[Any, Any], Any]]] = {
     "rounds": (lambda entry: entry["number"], lambda before, entry: {"looks": [], **before, **full_round(entry)}),
     "candidates": (lambda entry: entry["index"], lambda before, entry: full_candidate(entry)),
@@ -83,19 +80,19 @@ _LISTS: dict[str, tuple[Callable[[Any], int], Callable[[Any, Any], Any]]] = {
 def merge_record(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The record with the updates of some tasks, in whatever order those finished.
 
-    Lists are kept in the order of indexes, an entry that is there already is replaced, and `search` and what is said of
-    a round are merged key by key; of two `choices` the smaller counts. What was written in short (see `compact`) is
-    written out. Two batches give the same as both in one, which `DeltaChannel` demands.
+    Lists stay in the order of indexes; an existing entry is replaced; `search` and rounds are merged key by key, with
+    the smaller of two `choices`. Compact forms (see `compact`) are expanded. Merging in two batches gives the same as
+    merging at once, which `DeltaChannel` requires.
     """
     merged = dict(record)
     lists: dict[str, dict[int, Any]] = {}
     for update in updates:
         for key, value in update.items():
             if key in _LISTS:
-                known_by, beside = _LISTS[key]
-                entries = lists.setdefault(key, {known_by(entry): entry for entry in merged.get(key, ())})
+                key_of, merge = _LISTS[key]
+                entries = lists.setdefault(key, {key_of(entry): entry for entry in merged.get(key, ())})
                 for entry in value:
-                    entries[known_by(entry)] = beside(entries.get(known_by(entry), {}), entry)
+                    entries[key_of(entry)] = merge(entries.get(key_of(entry), {}), entry)
             elif key == "search":
                 before = merged.get(key, {})
                 merged[key] = {**before, **value}
@@ -109,13 +106,13 @@ def merge_record(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]
 
 
 class OptScaleInput(TypedDict):
-    """What the graph takes: a conversation."""
+    """The graph's input: a conversation."""
 
     messages: Conversation
 
 
 class OptScaleOutput(TypedDict):
-    """What the graph gives: the conversation with the chosen message at its end, and the record of the search."""
+    """The graph's output: the conversation with the chosen message at its end, and the record of the search."""
 
     messages: Conversation
     optscale: dict[str, Any]
@@ -130,12 +127,12 @@ class OptScaleState(TypedDict):
 
 
 def new_record(search: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of a search that begins."""
+    """The record of a new search."""
     return {"search": dict(search), **{name: [] for name in _LISTS}}
 
 
 def candidates_in(record: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """What was drawn, by index, as `Candidate.from_dict` reads it."""
+    """The candidates by index, as `Candidate.from_dict` reads them."""
     return {entry["index"]: entry for entry in record.get("candidates", ())}
 
 
@@ -150,8 +147,3 @@ def verdicts_in(record: Mapping[str, Any]) -> dict[int, Verdict]:
 def failures_in(record: Mapping[str, Any]) -> dict[int, Failure]:
     """The failures, by index."""
     return {index: Failure(**entry) for index, entry in record.get("failures", ())}
-
-
-def seconds_in(record: Mapping[str, Any]) -> dict[int, float]:
-    """Seconds of draw and verification together, by index."""
-    return dict(record.get("seconds", ()))

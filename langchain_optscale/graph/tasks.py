@@ -1,4 +1,4 @@
-"""What one task of `draw` or `candidate` knows, and how tasks are sent on their way."""
+"""The inputs of one task of `draw` or `candidate`, and how tasks are sent."""
 
 from __future__ import annotations
 
@@ -20,88 +20,78 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.engine.jobs import Choice
-    from langchain_optscale.graph.context import Engine, Engines
+    from langchain_optscale.graph.context import RunSettings, SettingsCache
     from langchain_optscale.graph.retries import Retries
     from langchain_optscale.records.types import Candidate, Failure
 
 __all__ = ["Task", "read_state", "runtime_of", "send"]
 
-# The key under which LangGraph gives a task the means to read channels, as its own ToolNode uses it: the task of a
-# `Send` sees only what was sent, and sending the conversation with every draw would store it once for each.
+# LangGraph's key for the function that reads channels, which its own ToolNode uses: the task of a `Send` gets only
+# what was sent, and a conversation sent with every draw would be stored as often.
 _READ = "__pregel_read"
-# Likewise the runtime: LangGraph's `get_runtime` knows it in nodes, but not in the edges that follow them.
+# LangGraph's key for the runtime: its `get_runtime` works in nodes, but not in the edges that follow them.
 _RUNTIME = "__pregel_runtime"
 
 
 class Task:
-    """What one task of `draw` or `candidate` knows: the state, the settings, and how often it was tried."""
+    """One task of `draw` or `candidate`: its arguments, the state, the settings and the number of the attempt."""
 
     def __init__(
-        self,
-        words: Mapping[str, Any],
-        config: RunnableConfig,
-        engines: Engines,
-        retries: Retries,
+        self, arguments: Mapping[str, Any], config: RunnableConfig, settings: SettingsCache, retries: Retries
     ) -> None:
         runtime = runtime_of(config)
-        self.words = words
+        self.arguments = arguments
         self.config = config
         state = read_state(config, "messages", "optscale")
         self.record: Mapping[str, Any] = state["optscale"]
-        self.engine: Engine = engines.get(changes_of(self.record, config, runtime))
-        settings = self.engine.settings
-        answers = AnswerBook(settings.extract)
-        if settings.extract is not None:
+        run: RunSettings = settings.get(changes_of(self.record, config, runtime))
+        answers = AnswerBook(run.settings.extract)
+        if run.settings.extract is not None:
             for entry in self.record["candidates"]:
                 answers.restore(entry["index"], entry["answer"])
-        self.sampler = self.engine.sampler(self.record)
-        self._work = Worker(settings, self.engine.prompt(state["messages"]), self.sampler, answers)
-        self.attempts = Executor(self._work, config)
+        self.sampler = run.sampler(self.record)
+        self._worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers)
+        self.executor = Executor(self._worker, config)
         self.events = Events(runtime.stream_writer)
         info = runtime.execution_info
-        # A verification that was tried in the task before this one has had that try.
-        self.attempt: int = (info.node_attempt if info else 1) + words.get("tried", 0)
-        # Of the first attempt, so that pauses before a retry count as well.
+        # The attempts at a verification in the task before this one count as well.
+        self.attempt: int = (info.node_attempt if info else 1) + arguments.get("tried", 0)
+        self._max_attempts = retries.max_attempts_for(run.settings)
+        # The start of the first attempt, so that pauses before a retry count.
         self._began: float = (info and info.node_first_attempt_time) or time.time()
-        self.late = False
+        self.timed_out = False
         self._retries = retries
 
-    def round_of(self, index: int) -> int:
-        """The round in which a candidate was asked for."""
-        number: int = next(entry["number"] for entry in self.record["rounds"] if index in entry["indexes"])
-        return number
-
     @property
-    def spent_s(self) -> float:
-        """Seconds since the task was first tried."""
+    def elapsed_s(self) -> float:
+        """Seconds since the first attempt began."""
         return max(0.0, time.time() - self._began)
 
     @property
     def left_s(self) -> float | None:
         """Seconds until the search's deadline, None where it has none."""
-        return None if "left_s" not in self.words else self.words["left_s"] - self.spent_s
+        return None if "left_s" not in self.arguments else self.arguments["left_s"] - self.elapsed_s
 
     def send(self, index: int) -> Send:
-        """The task for one candidate, which may take what this one leaves of the deadline, if there is one."""
+        """The task for one candidate, with the time that is left until the deadline."""
         return send("candidate", {"index": index}, self.left_s)
 
-    def worth_another_try(self, error: BaseException) -> bool:
-        """Whether LangGraph's retry policy should have this error and run the task again."""
-        return (
-            not self.late and self._retries.wants(error) and self.attempt < self._retries.attempts(self.engine.settings)
-        )
+    def should_retry(self, error: BaseException) -> bool:
+        """Whether this error should be raised, so that LangGraph's retry policy runs the task again."""
+        return not self.timed_out and self._retries.is_retryable(error) and self.attempt < self._max_attempts
 
-    def receive(self, index: int, drawn: Choice, seconds: float) -> tuple[Candidate, Failure | None]:
-        """The candidate that was drawn, and why it cannot be verified, if it cannot."""
-        candidate, failed = self._work.receive(
-            index, drawn, round_number=self.round_of(index), seconds=seconds, attempts=self.attempt
+    def receive(self, index: int, choice: Choice, seconds: float) -> tuple[Candidate, Failure | None]:
+        """The candidate of a choice, and the failure where it cannot be verified."""
+        number = next(entry["number"] for entry in self.record["rounds"] if index in entry["indexes"])
+        candidate, failed = self._worker.receive(
+            index, choice, round_number=number, seconds=seconds, attempts=self.attempt
         )
         if failed is None:
             self.events.candidate(candidate)
         return candidate, failed
 
     def send_requests(self, indexes: Sequence[int]) -> list[Send]:
-        """Tasks for candidates that are to be drawn, as many in one request as the policy's server takes."""
+        """The tasks that draw these candidates, as many a request as the policy's server accepts."""
         return [
             self.send(one[0]) if len(one) == 1 else send("draw", {"indexes": list(one)}, self.left_s)
             for one in self.sampler.requests(indexes)
@@ -114,12 +104,12 @@ def read_state(config: RunnableConfig, *channels: str) -> dict[str, Any]:
     return state
 
 
-def send(node: str, words: Mapping[str, Any], left_s: float | None) -> Send:
-    """A task for a node, with the seconds that it may take, where the search has a deadline."""
-    return Send(node, {**words} if left_s is None else {**words, "left_s": left_s})
+def send(node: str, arguments: Mapping[str, Any], left_s: float | None) -> Send:
+    """A task for a node, with the seconds until the search's deadline, if it has one."""
+    return Send(node, {**arguments} if left_s is None else {**arguments, "left_s": left_s})
 
 
 def runtime_of(config: RunnableConfig) -> Runtime[Any]:
-    """LangGraph's runtime, in nodes and in the edges that follow them alike."""
+    """LangGraph's runtime, for nodes and edges."""
     runtime: Runtime[Any] = config["configurable"].get(_RUNTIME) or Runtime()
     return runtime

@@ -1,10 +1,10 @@
-"""How `ChatOptScale` is called: settings of one call, and streams that know the run which they belong to."""
+"""How `ChatOptScale` is called: the settings of one call, and the run that a stream belongs to."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables.config import (
     ensure_config,
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["CalledChatModel", "stream_parent"]
 
 stream_parent: ContextVar[BaseCallbackManager | None] = ContextVar("optscale_parent", default=None)
-"""The run whose stream is being made: LangChain does not tell `_stream` which it is."""
+"""The run whose stream is being made, which LangChain does not pass to `_stream`."""
 
 
 class CalledChatModel(IdentifiedChatModel):
-    """The ways to call the model; what it then does is the subclass's."""
+    """The public methods that call the model."""
 
     def invoke(
         self,
@@ -64,7 +64,7 @@ class CalledChatModel(IdentifiedChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        """The chosen message in chunks, once it is chosen; until then, progress comes as custom events."""
+        """The chosen message in chunks after the search; during it, progress as custom events."""
         config = with_run_id(ensure_config(config), get_callback_manager_for_config)
         chunks = super().stream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
         while True:
@@ -99,27 +99,15 @@ class CalledChatModel(IdentifiedChatModel):
                     return
                 yield chunk
 
-    def stream_events(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2", "v3"] = "v2",
-        **kwargs: Any,
-    ) -> Any:
+    def stream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As for any chat model, in every version of LangChain's events."""
-        # Version 3 does not pass through `invoke`, so the settings of the call are read here.
-        call = for_this_call(ensure_config(config)) if version == "v3" else {}
-        return super().stream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
+        return super().stream_events(input, config, **_event_arguments(config, kwargs))
 
-    def astream_events(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2", "v3"] = "v2",
-        **kwargs: Any,
-    ) -> Any:
+    def astream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As for any chat model, in every version of LangChain's events."""
-        call = for_this_call(ensure_config(config)) if version == "v3" else {}
-        return super().astream_events(input, config, version=cast("Any", version), **{**call, **kwargs})
+        return super().astream_events(input, config, **_event_arguments(config, kwargs))
+
+
+def _event_arguments(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    # Version 3 does not call `invoke`, so the settings of the call are read here.
+    return {**for_this_call(ensure_config(config)), **kwargs} if kwargs.get("version") == "v3" else kwargs

@@ -1,7 +1,4 @@
-"""What LangChain asks about a chat model apart from calling it.
-
-Who it is in traces, in caches and in serialised form, and how long a text is for it.
-"""
+"""The chat model's identity in traces, caches and serialised form, and its token counts."""
 
 from __future__ import annotations
 
@@ -26,14 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CALL", "IdentifiedChatModel", "for_this_call"]
 
-# The keyword argument that carries what a call changes; see `ChatOptScale.invoke`.
+# The keyword argument with the settings that a call changes; see `ChatOptScale.invoke`.
 CALL = "optscale_call"
-# What every LangChain chat model takes; handed to the policy with each draw.
+# The standard settings of LangChain chat models; passed to the policy with each draw.
 _STANDARD = ("temperature", "max_tokens", "timeout", "stop")
 
 
 class IdentifiedChatModel(SearchSettings, BaseChatModel):
-    """The settings of a chat model that searches, and all that follows from them alone."""
+    """The settings of a chat model that searches, and what follows from them alone."""
 
     temperature: float | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=1)
@@ -76,26 +73,26 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
         return model.profile if model else None
 
     def get_token_ids(self, text: str) -> list[int]:
-        """The tokens of a text as the policy counts them, so that `trim_messages(token_counter=model)` is right."""
+        """The tokens of a text by the policy's tokenizer."""
         counter = self._counter()
         return super().get_token_ids(text) if counter is None else counter.get_token_ids(text)
 
     def get_num_tokens(self, text: str) -> int:
-        """How many tokens a text has for the policy."""
+        """The number of tokens of a text by the policy's tokenizer."""
         counter = self._counter()
         return super().get_num_tokens(text) if counter is None else counter.get_num_tokens(text)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None, **kwargs: Any
     ) -> int:
-        """How many tokens a conversation has for the policy; arguments beyond LangChain's own are the policy's."""
+        """The number of tokens of a conversation by the policy's tokenizer; `kwargs` are the policy's."""
         counter = self._counter()
         if counter is None:
             return super().get_num_tokens_from_messages(messages, tools, **kwargs)
         return counter.get_num_tokens_from_messages(messages, **({"tools": tools} if tools else {}), **kwargs)
 
     def _counter(self) -> BaseChatModel | None:
-        """The chat model that counts tokens; None where there is none, or this model has a tokenizer of its own."""
+        """The chat model that counts tokens; None without one, or with a `custom_get_token_ids`."""
         return None if self.custom_get_token_ids is not None else unwrap(self.policy)[0]
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -106,27 +103,27 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
         return cast("LangSmithParams", {**params, **settings_metadata(settings)})
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """What tells this model from another in a cache: everything that is set, however it was set."""
+        """The model's part of a cache key: everything that is set."""
         parts = {name: identity(getattr(self, name)) for name in self.model_fields_set & _own_fields()}
         call = {key: value for key, value in kwargs.items() if key != "stream"}
         return str([self._llm_type, sorted(parts.items()), sorted(call.items()), stop])
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Yes, where its parts are: see `to_json`."""
+        """True; see `to_json` for parts that are not serialisable."""
         return True
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """The start of the serialised name, which does not change when the class moves to another module."""
+        """The start of the serialised name, independent of the class's module."""
         return ["langchain_optscale"]
 
     def to_json(self) -> Any:
-        """The form that LangChain's `dumpd` and `load` use, with secrets named and not told.
+        """The form for LangChain's `dumpd` and `load`, with the names of secrets instead of their values.
 
         Returns:
-            A constructor, where every part has such a form; else LangChain's mark for what has none. Functions have
-            none, neither as a verifier nor elsewhere.
+            A constructor where every part has such a form, else LangChain's "not_implemented". Functions have no such
+            form.
         """
         given = self.model_fields_set & type(self).model_fields.keys()
         try:
@@ -140,7 +137,7 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
         return {"lc": 1, "type": "constructor", "id": self.lc_id(), "kwargs": kwargs}
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """By its serialised form, so that no secret is in a pickle; the process that reads it needs them itself.
+        """Pickle the serialised form, which has no secrets; the reading process needs them in its environment.
 
         Raises:
             SettingsError: A part has no serialised form.
@@ -150,17 +147,14 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
                 to_spec(getattr(self, name))
         except NoJSONForm as error:
             raise SettingsError(
-                f"this ChatOptScale cannot be sent to another process: {error}; build the model there, for instance in "
+                f"this ChatOptScale cannot be pickled: {error}; build the model in the other process, for instance in "
                 "the initializer of the process pool"
             ) from None
         return _revive, (dumps(self),)
 
 
 class _ConfiguredModel(RunnableConfigurableFields):  # type: ignore[type-arg]  # pydantic would build [Any, Any] anew
-    """Makes the model of a call from what is set, where LangChain would set every default too.
-
-    A default that is set counts as given, and contradicts others that are given.
-    """
+    """Builds a call's model from the settings that were given; LangChain would pass every default as given, too."""
 
     def _prepare(self, config: RunnableConfig | None = None) -> tuple[Any, RunnableConfig]:
         given = self.default.model_copy()
@@ -181,7 +175,7 @@ def _own_fields() -> frozenset[str]:
 
 
 def for_this_call(config: RunnableConfig) -> dict[str, Any]:
-    """What `BaseChatModel` does not hand on from a call's config, as one keyword argument, hence in the cache key."""
+    """What `BaseChatModel` drops from a call's config, as one keyword argument, hence part of the cache key."""
     call: dict[str, Any] = {}
     if changes := settings_in(config):
         call["settings"] = changes

@@ -49,14 +49,14 @@ class ChatOptScale(CalledChatModel):
 
     - `usage_metadata`: the tokens of the whole search, policy and verifier together;
     - `response_metadata["model_name"]`: "optscale/" and the policy's name;
-    - `response_metadata["optscale"]`: the search in a few figures, see `OptScaleResult.summary`.
+    - `response_metadata["optscale"]`: the figures of the search, see `OptScaleResult.summary`.
 
     Attributes:
-        temperature: Given to the policy with every draw; None leaves the policy's own.
+        temperature: Passed to the policy with every draw; None keeps the policy's own.
         max_tokens: The most tokens of one candidate, likewise.
         timeout: Seconds that one request of the policy may take, likewise.
         stop: Words at which a candidate ends, likewise.
-        streaming: Whether `invoke`, too, shows the chosen message to callbacks chunk by chunk.
+        streaming: Whether `invoke`, too, streams the chosen message to callbacks.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
@@ -71,7 +71,7 @@ class ChatOptScale(CalledChatModel):
     model_config = ConfigDict(extra="forbid")
 
     def sampler(self, call_kwargs: Mapping[str, Any] | None = None) -> Sampler:
-        """What draws the candidates of one search, with the standard settings of this model."""
+        """The sampler of one search, with the standard settings of this model."""
         return super().sampler({**self.standard(), **(call_kwargs or {})})
 
     # --- tools and structure ---
@@ -83,13 +83,13 @@ class ChatOptScale(CalledChatModel):
         tool_choice: str | dict[str, Any] | bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Offer tools to the policy, in the policy's own form; candidates may then be tool calls.
+        """Bind tools to the policy, in the policy's own form; candidates may then be tool calls.
 
         Candidates that call the same tools with the same arguments are verified once. A verifier reads calls as
         `tool_calls.render_calls` writes them; the chosen message carries its calls untouched.
 
         Raises:
-            NotImplementedError: The policy takes no tools.
+            NotImplementedError: The policy does not support tools.
         """
         model, _, _ = unwrap(self.policy)
         if model is None or type(model).bind_tools is BaseChatModel.bind_tools:
@@ -98,7 +98,7 @@ class ChatOptScale(CalledChatModel):
         bound, arguments, configs = unwrap(model.bind_tools(tools, **choice, **kwargs))
         if bound is not model:
             raise NotImplementedError(
-                f"{policy_name(self.policy)} does not bind tools as arguments; give the model with its tools bound as "
+                f"{policy_name(self.policy)} does not bind tools as arguments; pass the model with its tools bound as "
                 "the policy"
             )
         binding = self.bind(**arguments)
@@ -109,7 +109,7 @@ class ChatOptScale(CalledChatModel):
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, Any]:
-        """Candidates of one structure: those that do not parse are failures, the best valid one wins.
+        """A search over structured candidates: those that do not parse are failures, the best valid one wins.
 
         Args:
             schema: A pydantic class, a TypedDict or a JSON schema.
@@ -119,14 +119,14 @@ class ChatOptScale(CalledChatModel):
             **kwargs: Passed on to the policy, such as `method` and `strict`.
 
         Returns:
-            A Runnable. It is a search of its own and not a chat model that is parsed: a trace shows an `OptScale`.
+            A Runnable that searches and parses; a trace shows an `OptScale`, not a chat model.
 
         Raises:
             NotImplementedError: The policy has no structured output.
         """
         return structured_search(self, schema, include_raw, self.standard(), **kwargs)
 
-    # --- what LangChain asks of a chat model ---
+    # --- the interface of BaseChatModel ---
 
     def _generate(
         self,
@@ -174,21 +174,20 @@ class ChatOptScale(CalledChatModel):
             yield chunk
 
     def _should_stream(self, *, run_manager: Any = None, **kwargs: Any) -> bool:
-        # Within `invoke`, LangChain would call `_stream` without the run; `_generate` has it, and shows its chunks.
+        # Within `invoke`, LangChain would call `_stream` without the run; `_generate` has the run, and streams itself.
         return run_manager is None and super()._should_stream(run_manager=run_manager, **kwargs)
 
     def _shows(self, run: BaseRunManager, kwargs: dict[str, Any]) -> bool:
-        """Whether `invoke` shows the chosen message in chunks to callbacks."""
-        wished = self.streaming or kwargs.get("stream") or streams_to_a_user(run.handlers)
-        return bool(wished) and not self._streaming_disabled(**kwargs)
+        """Whether `invoke` streams the chosen message to callbacks."""
+        wanted = self.streaming or kwargs.get("stream") or streams_to_a_user(run.handlers)
+        return bool(wanted) and not self._streaming_disabled(**kwargs)
 
     def _search(
         self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
     ) -> AIMessage:
         parent, settings, config, arguments = self._arguments(kwargs, stop, run)
-        return self._answer(
-            run_search(settings, ChatPromptValue(messages=messages), config, arguments), arguments, parent
-        )
+        result = run_search(settings, ChatPromptValue(messages=messages), config, arguments)
+        return self._answer(result, arguments, parent)
 
     async def _asearch(
         self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]

@@ -1,4 +1,4 @@
-"""The message that leaves a search: the policy's own, with what was spent and why it was chosen; whole or in chunks."""
+"""The answer of a search: the policy's message with usage and figures, whole or in chunks."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def answer_message(result: OptScaleResult, policy: str) -> AIMessage:
         policy: The name of the policy's model.
 
     Returns:
-        A copy; content, tool calls and identifier are the policy's own. `usage_metadata` is what the whole search
-        spent, `response_metadata["model_name"]` is "optscale/" and the policy's name, and
-        `response_metadata["optscale"]` is `OptScaleResult.summary`.
+        A copy with the policy's content, tool calls and identifier. `usage_metadata` is that of the whole search,
+        `response_metadata["model_name"]` is "optscale/" and the policy's name, and `response_metadata["optscale"]` is
+        `OptScaleResult.summary`.
     """
     message = with_usage(result.message, result.total_usage)
     message.response_metadata = {
@@ -47,7 +47,7 @@ def answer_message(result: OptScaleResult, policy: str) -> AIMessage:
 
 
 def with_usage(message: AIMessage, spent: Usage) -> AIMessage:
-    """A copy of a message that says what was spent on it."""
+    """A copy of a message with this `usage_metadata`."""
     usage = UsageMetadata(
         input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
     )
@@ -59,10 +59,10 @@ def with_usage(message: AIMessage, spent: Usage) -> AIMessage:
 
 
 def message_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
-    """A finished message as a stream: chunks whose sum is the message.
+    """Chunks that add up to a message.
 
-    Text comes word by word, other content block by block, tool calls one by one. Usage and metadata come once, with
-    the last chunk, as they do from a model that streams.
+    Text comes word by word, other content block by block, tool calls one by one; usage and metadata come with the last
+    chunk.
 
     Yields:
         At least one chunk; the last one has `chunk_position="last"`.
@@ -73,7 +73,7 @@ def message_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
         ['Paris, ', 'of ', 'course.', '']
     """
     standard = message.response_metadata.get("output_version") == "v1"
-    # Said of every chunk, or LangChain would put their tool calls among their blocks a second time.
+    # On every chunk, or LangChain would add their tool calls to their blocks a second time.
     metadata = {"output_version": "v1"} if standard else {}
     for fields in _standard_parts(message) if standard else _parts(message):
         yield AIMessageChunk(id=message.id, response_metadata=dict(metadata), **fields)
@@ -89,7 +89,7 @@ def message_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
 
 
 def generation_chunks(message: AIMessage) -> Iterator[ChatGenerationChunk]:
-    """The chunks of a message in the form that LangChain's callbacks take."""
+    """The chunks of a message for LangChain's callbacks."""
     for chunk in message_chunks(message):
         yield ChatGenerationChunk(message=chunk)
 
@@ -107,7 +107,7 @@ def _parts(message: AIMessage) -> Iterator[dict[str, Any]]:
 
 
 def _standard_parts(message: AIMessage) -> Iterator[dict[str, Any]]:
-    """As `_parts` for content in LangChain's standard blocks, which are joined by their "index"."""
+    """As `_parts` for LangChain's standard content blocks, which are merged by their "index"."""
     calls = 0
     for index, block in enumerate(message.content_blocks):
         if block["type"] == "text":

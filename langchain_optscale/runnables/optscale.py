@@ -1,4 +1,4 @@
-"""`OptScale`: adaptive best-of-N as a Runnable that returns the whole record."""
+"""`OptScale`: adaptive best-of-N as a Runnable that returns the whole result."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["OptScale"]
 
 
 class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScaleResult]):
-    """Draws candidates until the computed optimal N, and returns the best with everything that led to it.
+    """Draws candidates until the computed optimal N, and returns the best with the record of the search.
 
-    Takes the settings of `SearchSettings` as keyword arguments. Any of them but the models can be changed for one
-    call: `invoke(question, {"configurable": {"max_samples": 4}})`.
+    Takes the settings of `SearchSettings` as keyword arguments. All but the models can be changed for one call:
+    `invoke(question, {"configurable": {"max_samples": 4}})`.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
@@ -54,8 +54,8 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
 
         Args:
             input: A question, a prompt value or a list of messages.
-            config: As for any Runnable; "configurable" may change settings, "max_concurrency" limits what is under
-                way at once.
+            config: As for any Runnable; "configurable" may change settings, "max_concurrency" limits concurrent
+                requests.
             **kwargs: Passed on to the policy.
 
         Raises:
@@ -85,10 +85,10 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
 
         Args:
             inputs: The questions.
-            config: One for all, or one for each. "max_concurrency" limits the requests under way at once over all
-                questions, and with them the questions; without it 16 questions are under way at once. Callbacks get
-                the event "optscale:progress" after every question: `index`, `done`, `failed`, `total`, `elapsed_s`.
-            return_exceptions: Put what went wrong with a question in its place, instead of raising the first.
+            config: One for all, or one for each. "max_concurrency" limits concurrent requests over all questions, and
+                with them the questions; without it 16 questions run at once. Callbacks get the event
+                "optscale:progress" after every question: `index`, `done`, `failed`, `total`, `elapsed_s`.
+            return_exceptions: Return a question's exception in its place, instead of raising the first.
             **kwargs: Passed on to the policy.
 
         Returns:
@@ -118,10 +118,10 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> Iterator[tuple[int, OptScaleResult | Exception]]:
-        """As `batch`, but gives each result as soon as it is there, with the index of its question.
+        """As `batch`, but yields each result as soon as it is there, with the index of its question.
 
-        The questions are read as they are needed and no result is kept, so that the memory does not grow with their
-        number. Leaving the iteration begins nothing more.
+        Questions are read as needed and no result is kept, so that memory does not grow with their number. Closing the
+        iterator starts no further question.
         """
         batch = Batch(inputs, config)
 

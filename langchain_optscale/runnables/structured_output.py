@@ -1,9 +1,9 @@
 """`with_structured_output`: every candidate is parsed before it is verified, and the best valid one wins.
 
-A candidate that does not parse is a `Failure` with the validation error; no verifier is asked about it. Parsing is
-the policy's own, as its `with_structured_output` sets it up, and more exact in three points: a candidate that was cut
-off at the token limit has not parsed, however its beginning reads; a schema given as a dict or a TypedDict is checked
-where `jsonschema` is installed; and one invalid choice among several of a request costs itself alone.
+A candidate that does not parse is a `Failure` with the validation error and is not verified. Candidates are parsed as
+the policy's `with_structured_output` does, with three differences: a candidate cut off at the token limit does not
+parse; a schema given as a dict or a TypedDict is checked where `jsonschema` is installed; and an invalid choice does
+not fail the other choices of its request.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ __all__ = ["InvalidStructureError", "ParsedVerifier", "structured_search"]
 
 
 class InvalidStructureError(OptScaleError, ValueError):
-    """A candidate does not have the structure that was asked for."""
+    """A candidate does not have the requested structure."""
 
 
 def structured_search(
     settings: SearchSettings, schema: Any, include_raw: bool, standard: Mapping[str, Any], **kwargs: Any
 ) -> Runnable[LanguageModelInput, Any]:
-    """A search whose candidates are answers of one structure.
+    """A search whose candidates have one structure.
 
     Args:
-        settings: What to search with.
-        schema: A pydantic class, a TypedDict, a JSON schema, or whatever else the policy takes.
-        include_raw: Whether to answer with "raw", "parsed" and "parsing_error" instead of the parsed answer alone.
-        standard: Arguments of the policy, such as `temperature`, where they are set.
+        settings: The settings of the search.
+        schema: A pydantic class, a TypedDict, a JSON schema, or anything else that the policy accepts.
+        include_raw: Whether to return "raw", "parsed" and "parsing_error" instead of the parsed answer alone.
+        standard: Arguments of the policy that are set, such as `temperature`.
         **kwargs: Passed on to the policy's `with_structured_output`, such as `method` and `strict`.
 
     Returns:
-        A Runnable that takes what a chat model takes.
+        A Runnable with the input of a chat model.
 
     Raises:
-        NotImplementedError: The policy has no structured output, or one of a form that is not known here.
+        NotImplementedError: The policy has no structured output, or one of an unknown form.
     """
     model, bound, configs = unwrap(settings.policy)
     if model is None:
@@ -76,13 +76,9 @@ def structured_search(
         if plain is not None:
             parse = partial(_parse, parser=plain, check=None, tools=bool(kwargs.get("tools")))
     given = {name: getattr(settings, name) for name in SearchSettings.model_fields.keys() & settings.model_fields_set}
-    search = OptScale(
-        **{
-            **given,
-            "policy": RunnableBinding(bound=inner, kwargs=arguments, config=merge_configs(*configs, *own_configs)),
-            "verifier": ParsedVerifier(parse, settings.verifier),
-        }
-    )
+    given["policy"] = RunnableBinding(bound=inner, kwargs=arguments, config=merge_configs(*configs, *own_configs))
+    given["verifier"] = ParsedVerifier(parse, settings.verifier)
+    search = OptScale(**given)
     name = policy_name(settings.policy)
     if not include_raw:
         return search | RunnableLambda(partial(_parsed, parse), name="parsed")
@@ -90,10 +86,10 @@ def structured_search(
 
 
 class ParsedVerifier(Verifier):
-    """Asks another verifier about candidates that parse; for the others it raises what parsing says.
+    """Passes candidates that parse to another verifier; for the others it raises the parser's error.
 
     Args:
-        parse: Gets a message and a config; gives what the message says in the asked structure, or raises.
+        parse: Returns the parsed message, given a message and a config, or raises.
         verifier: The other verifier.
     """
 
@@ -111,26 +107,26 @@ class ParsedVerifier(Verifier):
 
     @property
     def policy_kwargs(self) -> Mapping[str, Any]:
-        """What the other verifier needs of the policy."""
+        """Those of the other verifier."""
         return self.verifier.policy_kwargs
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Parse, then verify.
 
         Raises:
-            Exception: The candidate does not parse; or whatever the other verifier raises.
+            Exception: The candidate does not parse, or the other verifier raises.
         """
         self.parse(candidate.message, config)
         return self.verifier.verify(prompt, candidate, config)
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """As `verify`; parsing is quick and done here and now."""
+        """As `verify`; parsing is quick and done on the event loop."""
         self.parse(candidate.message, config)
         return await self.verifier.averify(prompt, candidate, config)
 
 
 def _halves(asked: Runnable[Any, Any], policy: str) -> tuple[Runnable[Any, Any], Runnable[Any, Any]]:
-    """The model and the parser of what LangChain's integrations build for `include_raw=True`."""
+    """The model and the parser of the chain that LangChain's integrations build for `include_raw=True`."""
     if isinstance(asked, RunnableSequence) and isinstance(asked.first, RunnableParallel):
         steps = asked.first.steps__
         if steps.keys() == {"raw"}:
@@ -160,14 +156,14 @@ def _parse(
     if answer["parsing_error"] is not None:
         raise answer["parsing_error"]
     if answer["parsed"] is None and not (tools and message.tool_calls):
-        raise EmptyCandidateError("the policy answered without the structure that was asked for")
+        raise EmptyCandidateError("the policy answered without the requested structure")
     if check is not None and answer["parsed"] is not None:
         check(answer["parsed"])
     return answer["parsed"]
 
 
 def _check(schema: Any) -> Callable[[Any], None] | None:
-    """Checks data against a schema that LangChain itself does not check; None where there is nothing to check with."""
+    """A check against a schema that LangChain itself does not check; None without `jsonschema`."""
     try:
         from langchain_optscale.verifiers.checks.json_check import _json_schema_validator
 
@@ -192,8 +188,8 @@ def _check(schema: Any) -> Callable[[Any], None] | None:
 def _raises_for_the_whole_request(model: BaseChatModel, arguments: Mapping[str, Any]) -> bool:
     """Whether this is langchain-openai on chat completions.
 
-    Its client validates `response_format` while it reads the response, and raises for all choices if one of them is
-    cut off or invalid. As part of the request's body the server sees the same, and the client does not.
+    Its client validates `response_format`, and raises for all choices if one of them is cut off or invalid; in the
+    request's body the client does not see it.
     """
     fields = type(model).model_fields
     openai = "extra_body" in fields and hasattr(model, "root_client") and not getattr(model, "use_responses_api", None)
@@ -203,7 +199,7 @@ def _raises_for_the_whole_request(model: BaseChatModel, arguments: Mapping[str, 
 def _in_the_body(
     model: BaseChatModel, arguments: Mapping[str, Any], *, strict: bool
 ) -> tuple[dict[str, Any], Callable[[AIMessage], Any] | None]:
-    """The arguments with the format in the body; and a parser of ours where the client would have parsed."""
+    """The arguments with the format in the body, and a parser where the client would have parsed."""
     rest = dict(arguments)
     wanted = rest.pop("response_format")
     plain: Callable[[AIMessage], Any] | None = None
@@ -249,7 +245,7 @@ async def _araw(
 
 
 def _nothing_parsed(error: AllCandidatesFailed) -> dict[str, Any]:
-    """LangChain's manner: with `include_raw` an answer that does not parse is told, not raised."""
+    """The answer where no candidate parses: as in LangChain, `include_raw` reports the error instead of raising it."""
     if not error.candidates:
         raise error
     spent = sum((candidate.usage for candidate in error.candidates), Usage())

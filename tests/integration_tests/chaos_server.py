@@ -10,7 +10,7 @@ request's seed and the number of the choice.
         server.met["stall"]     # how many requests stalled
         server.connections      # how many connections are open now
 
-`served_apart` runs it in a process of its own, so that its work does not count as that of whoever asks.
+`served_apart` runs it in a process of its own, so that its CPU time does not count as the client's.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class ChaosServer:
     transports: set[asyncio.Transport] = field(default_factory=set, repr=False)
 
     def asked(self, payload: dict[str, Any]) -> Asked:
-        """The request as the server looks at it."""
+        """A request."""
         key = hashlib.blake2b(json.dumps(payload, sort_keys=True).encode(), digest_size=16).digest()
         repeat = self._seen[key]
         self._seen[key] += 1
@@ -382,7 +382,7 @@ def chaos_server(**settings: Any) -> Iterator[ChaosServer]:
     Args:
         **settings: Fields of `ChaosServer`: `answer(asked, choice)` gives a text, a dict (sent as JSON) or an `Answer`;
             `rate` is the share of requests that meet one of `faults`; `delay(asked)` gives seconds before the answer;
-            `token_s` is what each token takes; `keep=False` forgets the payloads.
+            `token_s` is what each token takes; `keep=False` discards the payloads.
     """
     server = ChaosServer(**settings)
     loop = asyncio.new_event_loop()

@@ -80,9 +80,9 @@ async def arun(server, store, thread, given, fanout, durability):
         finish((await compiled.aget_state(config)).values)
 
 
-def main(server, store, thread, how, manner, fanout, durability="sync"):
+def main(server, store, thread, how, path, fanout, durability="sync"):
     given = QUESTION if how == "begin" else None
-    if manner == "sync":
+    if path == "sync":
         run(server, store, thread, given, fanout, durability)
     else:
         asyncio.run(arun(server, store, thread, given, fanout, durability))

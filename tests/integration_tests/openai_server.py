@@ -2,8 +2,8 @@
 
 It understands nothing. What it answers follows from the request alone: a forced or an obvious tool is called with
 arguments that fit its schema, a response format is filled in, and everything else gets a short text. Its streaming
-follows the wire format of the real service, usage in the last chunk included. It tells kinds of tokens as well: what
-it has read before, what it has heard, and what it has thought where it was told to think.
+follows the wire format of the real service, usage in the last chunk included. It reports token details as well:
+cached, audio and reasoning tokens.
 """
 
 from __future__ import annotations
@@ -174,18 +174,18 @@ def _usage(payload: dict[str, Any], messages: list[dict[str, Any]], *, known: bo
         if isinstance(message.get("content"), list)
         for part in message["content"]
     ]
-    heard = sum(len(json.dumps(part)) // 4 for part in parts if part.get("type") == "input_audio")
+    audio = sum(len(json.dumps(part)) // 4 for part in parts if part.get("type") == "input_audio")
     thought = 7 * len(messages) if payload.get("reasoning_effort") else 0
     output = sum(map(_tokens, messages)) + thought
-    cached = prompt - heard if known else 0
+    cached = prompt - audio if known else 0
     return {
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
         "prompt_tokens_details": {
             "cached_tokens": cached,
-            "cache_write_tokens": prompt - heard - cached,
-            "audio_tokens": heard,
+            "cache_write_tokens": prompt - audio - cached,
+            "audio_tokens": audio,
         },
         "completion_tokens_details": {"reasoning_tokens": thought},
     }

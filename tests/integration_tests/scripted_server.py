@@ -1,4 +1,4 @@
-"""An OpenAI-compatible chat server on loopback that answers as it is told, faults included."""
+"""An OpenAI-compatible chat server on loopback with scripted answers, faults included."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def author(payload: dict[str, Any], number: int) -> dict[str, Any] | None:
     asked = payload["messages"][-1]
     text = asked["content"] if isinstance(asked["content"], str) else json.dumps(asked["content"])
     if payload["model"] == "broken" or "boom" in text:
-        raise ConnectionAbortedError("the server gives up")
+        raise ConnectionAbortedError("the server closed the connection")
     place = (payload.get("seed") or 0) + number
     if asked["role"] == "tool":
         return {"content": "It is sunny." if place == RIGHT else f"No idea {place}."}
@@ -176,7 +176,7 @@ def test_structured_output_of_the_agent(service: Service) -> None:
 
 
 def test_structured_output_is_asked_for_as_of_the_bare_model(service: Service) -> None:
-    # What the model's name alone tells: gpt-4.1 takes a JSON schema.
+    # By its name: gpt-4.1 supports JSON schemas.
     asked = []
     for middleware in ([], [searched(max_samples=1, first_round=1)]):
         agent = create_agent(policy(service, "gpt-4.1"), response_format=Report, middleware=middleware)

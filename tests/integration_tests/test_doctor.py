@@ -10,13 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from langchain_optscale.endpoints.doctor import examine
+from langchain_optscale.endpoints.doctor import Report, diagnose
 from langchain_optscale.endpoints.doctor.verifier import LESSONS
 from langchain_optscale.endpoints.vllm import discover
 from langchain_optscale.errors import EndpointError, SettingsError
 from tests.integration_tests.scripted_server import Reply, scripted_server
 
 pytest.importorskip("langchain_openai")
+
+
+def examine(*urls, **settings):
+    return Report(tuple(diagnose(*urls, **settings)))
+
 
 KEY = "sk-doctor-0123456789"
 MODELS = json.dumps({"object": "list", "data": [{"id": "m", "object": "model", "max_model_len": 64}]})
@@ -234,7 +239,7 @@ def test_an_empty_answer(reason, status):
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
 def test_a_model_that_thinks_for_longer_than_it_is_examined(field):
-    """Its thoughts stand in a field of their own; by them one sees whether choices, seeds and the like are given."""
+    """Its reasoning is in a field of its own, which shows whether choices, seeds and the like are supported."""
 
     def script(number, payload):
         reply = json.loads(good_policy(number, payload).body)
@@ -305,7 +310,7 @@ def test_the_table_is_written_while_it_is_made():
 def test_cancellation(running, status, monkeypatch):
     from langchain_optscale.endpoints.doctor import policy
 
-    monkeypatch.setattr(policy, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(policy, "_CANCEL_WAIT_S", 0.5)
     left = list(running)
 
     def metrics(path, key):
@@ -365,7 +370,7 @@ def test_a_process_reward_model_that_is_none():
         report = examine(verifier_urls=[server.base_url], verifier_kind="prm")
         well = examine(verifier_urls=[server.base_url], verifier_kind="pooling")
     assert statuses(report)["kind"] == "failed"
-    assert "good for 'classify'" in next(check.detail for check in report.checks if check.name == "kind")
+    assert "of kind 'classify'" in next(check.detail for check in report.checks if check.name == "kind")
     assert well.healthy
 
 

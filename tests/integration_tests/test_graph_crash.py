@@ -49,9 +49,9 @@ class Models:
         return Reply([f"candidate {index}" for index in indexes], delay_s=60.0 if held else 0.0)
 
 
-def child(server, store, thread, how, manner, fanout, durability):
+def child(server, store, thread, how, path, fanout, durability):
     command = [sys.executable, "-W", "error::UserWarning", "-m", "tests.integration_tests.graph_child"]
-    arguments = [server.base_url, store, thread, how, manner, fanout, durability]
+    arguments = [server.base_url, store, thread, how, path, fanout, durability]
     environment = {**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(  # noqa: S603 - our own command
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -91,7 +91,7 @@ def comparable(state):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """By fanout, the state at the end of a run that nobody killed."""
+    """By fanout, the state at the end of a run that was not killed."""
     states = {}
     for fanout, _ in CASES:
         store = str(tmp_path_factory.mktemp("whole") / "t.sqlite")
@@ -105,15 +105,15 @@ CASES = [("calls", "policy"), ("n", "judge")]
 
 
 @pytest.mark.parametrize("store_kind", ["sqlite", "postgres"])
-@pytest.mark.parametrize("manner", ["sync", "async"])
+@pytest.mark.parametrize("path", ["sync", "async"])
 @pytest.mark.parametrize(("fanout", "hold"), CASES)
-def test_killed_in_the_middle_of_a_round(store_kind, manner, fanout, hold, tmp_path, request, uninterrupted):
+def test_killed_in_the_middle_of_a_round(store_kind, path, fanout, hold, tmp_path, request, uninterrupted):
     store = str(tmp_path / "t.sqlite") if store_kind == "sqlite" else request.getfixturevalue("postgres_url")
     durability = "sync" if fanout == "calls" else "async"
     thread = str(uuid.uuid4())
     models = Models(hold)
     with scripted_server(models) as server:
-        doomed = child(server, store, thread, "begin", manner, fanout, durability)
+        doomed = child(server, store, thread, "begin", path, fanout, durability)
         try:
             verdicts = set()
             for line in doomed.stdout:
@@ -135,7 +135,7 @@ def test_killed_in_the_middle_of_a_round(store_kind, manner, fanout, hold, tmp_p
         before_drawn, before_judged = list(models.drawn), list(models.judged)
         models.hold = None
 
-        events, state = to_the_end(child(server, store, thread, "resume", manner, fanout, durability))
+        events, state = to_the_end(child(server, store, thread, "resume", path, fanout, durability))
         again_drawn, again_judged = models.drawn[len(before_drawn) :], models.judged[len(before_judged) :]
 
     assert sorted(before_judged) == sorted(SCORED | (HELD if hold == "judge" else set()))

@@ -124,7 +124,7 @@ def test_follows_the_field_markers_that_dspy_asks_for(client):
 
 def test_a_reply_takes_its_longest_sample_and_a_client_that_hangs_up_paid_until_then():
     with serve(RecordedPool(POOL), seconds_per_token=0.02) as server:
-        with openai.OpenAI(base_url=server.base_url, api_key="patient", max_retries=0) as client:
+        with openai.OpenAI(base_url=server.base_url, api_key="waiting", max_retries=0) as client:
             began = time.monotonic()
             ask(client, SUMS.prompt, n=3)
             assert time.monotonic() - began >= 30 * 0.02
@@ -136,8 +136,8 @@ def test_a_reply_takes_its_longest_sample_and_a_client_that_hangs_up_paid_until_
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(head.encode() + body)
             time.sleep(0.1)
-        patient, hasty = server.spent("patient"), server.spent("hasty")
-    assert (patient.samples, patient.abandoned, patient.completion_tokens) == (3, 0, 60)
+        waiting, hasty = server.spent("waiting"), server.spent("hasty")
+    assert (waiting.samples, waiting.abandoned, waiting.completion_tokens) == (3, 0, 60)
     assert (hasty.samples, hasty.abandoned) == (3, 3)
     assert 0 < hasty.completion_tokens < 60
 

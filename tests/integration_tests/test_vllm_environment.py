@@ -23,8 +23,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path
 
 
-def told(capsys):
-    """What was said: nothing on standard output, one sentence on the other."""
+def output(capsys):
+    """Standard error, with nothing on standard output."""
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("vLLM cannot be installed here: ")
@@ -35,17 +35,17 @@ def told(capsys):
 def test_another_machine(cache, monkeypatch, capsys):
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert environment.main() == 0
-    assert "for Linux x86_64, and this is Linux aarch64; its tests are left out" in told(capsys)
+    assert "for Linux x86_64, and this is Linux aarch64; its tests are left out" in output(capsys)
     monkeypatch.setenv(environment.REQUIRED, "1")
     assert environment.main() == 1
-    assert "left out" not in told(capsys)
+    assert "left out" not in output(capsys)
 
 
 @pytest.mark.parametrize(("limit", "what"), [("_DISK_GB", "on the disk of"), ("_MEMORY_GB", "GB of memory")])
 def test_too_small_a_machine(cache, monkeypatch, capsys, limit, what):
     monkeypatch.setattr(environment, limit, 10**9)
     assert environment.main() == 0
-    assert what in told(capsys)
+    assert what in output(capsys)
 
 
 def test_too_slow_a_net(cache, monkeypatch, capsys):
@@ -53,13 +53,13 @@ def test_too_slow_a_net(cache, monkeypatch, capsys):
     monkeypatch.setattr(environment, "_PATIENCE_S", 0.0)
     monkeypatch.setenv("PIP_PROXY", "http://127.0.0.1:9")
     assert environment.main() == 0
-    assert "pip was not done after 0 minutes" in told(capsys)
+    assert "pip was not done after 0 minutes" in output(capsys)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(platform.machine() != "x86_64" or platform.system() != "Linux", reason="refused for another reason")
 def test_no_way_to_the_packages(tmp_path):
-    """As the Makefile calls it, with a proxy that nobody has behind it; nothing of the attempt is left."""
+    """As the Makefile calls it, with a proxy where no server listens; no file is left."""
     done = subprocess.run(
         [
             sys.executable,

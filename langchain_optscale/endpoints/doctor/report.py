@@ -1,4 +1,4 @@
-"""What an examination found, and how it is run: check after check, each with a hint where it failed."""
+"""The checks of an examination: how they run, and their report with hints."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Examination", "Finding", "Report", "Status", "Task", "describe", "lines"]
 
 Status = Literal["ok", "warning", "failed", "skipped"]
-"""A check that failed is a warning where the search can do without, and skipped where it could not be made."""
+"""A failed check is a "warning" where a search does not need it; "skipped" could not be made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was tried.
+    """One check of a server.
 
     Attributes:
-        subject: Which server, such as "policy http://localhost:8000".
-        name: What was tried.
-        status: How it went.
-        detail: What was seen.
-        hint: What to do about it; None where it went well.
-        seconds: How long it took.
+        subject: The server, such as "policy http://localhost:8000".
+        name: The check.
+        status: Its outcome.
+        detail: What was found.
+        hint: What to do about it; None where nothing is to do.
+        seconds: The duration.
     """
 
     subject: str
@@ -45,13 +45,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that was tried."""
+    """All checks."""
 
     checks: tuple[Check, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing failed that a search needs."""
+        """Whether no check failed that a search needs."""
         return all(check.status != "failed" for check in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Report:
 
 
 def lines(checks: Iterable[Check]) -> Iterator[str]:
-    """The lines of the table, each as soon as its check is there.
+    """The lines of the table, each as soon as its check is done.
 
     Example:
         >>> check = Check("policy http://localhost:8000", "reachable", "ok", "answers", None, 0.1)
@@ -83,13 +83,13 @@ def lines(checks: Iterable[Check]) -> Iterator[str]:
             yield f"  {'':<8} {'':<14} -> {check.hint}"
 
 
-class Finding(Exception):  # noqa: N818 - what a check found; not an error of the program
-    """What a check found wrong.
+class Finding(Exception):  # noqa: N818 - a finding is not an error of the program
+    """A problem that a check found.
 
     Args:
-        detail: What was seen.
+        detail: What was found.
         hint: What to do about it.
-        status: None takes what the check's importance asks for.
+        status: None takes "failed" for a required check, else "warning".
     """
 
     def __init__(self, detail: str, hint: str, status: Status | None = None) -> None:
@@ -101,7 +101,7 @@ class Finding(Exception):  # noqa: N818 - what a check found; not an error of th
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One check to make: its name (that of a method), whether a search needs it, and which check it needs itself."""
+    """A check to make: its name (that of a method), whether a search requires it, and the check that it needs."""
 
     name: str
     required: bool = True
@@ -109,40 +109,31 @@ class Task:
 
 
 class Examination:
-    """Examines one server; a method for each check returns what was seen, or raises a `Finding`.
+    """Examines one server; the method of a check returns what it found, or raises a `Finding`.
 
     Args:
-        role: "policy" or "verifier".
         url: The server's URL, with or without `/v1`.
-        model: The model to ask for; None takes the only one that is served.
+        model: The model; None takes the only one that is served.
         api_key: The server's key.
-        key_variable: The environment variable that the key should be in.
-        timeout_s: How long one answer may take, in seconds.
+        timeout_s: The timeout of one request, in seconds.
     """
 
+    role: ClassVar[str]
+    key_variable: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]] = ()
 
-    def __init__(
-        self,
-        role: str,
-        url: str,
-        model: str | None,
-        api_key: SecretStr | str | None,
-        key_variable: str,
-        timeout_s: float,
-    ) -> None:
+    def __init__(self, url: str, model: str | None, api_key: SecretStr | str | None, timeout_s: float) -> None:
         self.root = server_root(url)
-        self.subject = f"{role} {self.root}"
+        self.subject = f"{self.role} {self.root}"
         self.model = model
         self.max_length: int | None = None
         self.api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self.timeout_s = timeout_s
         self.client = connect(self.root, api_key, timeout_s)
-        self._key_variable = key_variable
         self._listed: dict[str, int | None] | openai.APIStatusError | SettingsError
 
     def run(self) -> Iterator[Check]:
-        """Make one check after another; what needs one that failed is skipped."""
+        """Make one check after another; a check that needs a failed one is skipped."""
         failed: set[str] = set()
         for task in self.tasks:
             if task.needs in failed:
@@ -163,20 +154,20 @@ class Examination:
         except Finding as finding:
             status = finding.status or ("failed" if task.required else "warning")
             detail, hint = finding.detail, finding.hint
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what the check found
+        except Exception as error:  # noqa: BLE001 - any error is the check's finding
             status = "failed" if task.required else "warning"
             detail, hint = describe(error)
         seconds = time.perf_counter() - began
         return Check(self.subject, task.name, status, self._clean(detail), hint and self._clean(hint), seconds)
 
     def _clean(self, text: str) -> str:
-        """One line, without the key, which a server may repeat in its complaint."""
+        """One line without the key, which a server may repeat in its error message."""
         text = " ".join(text.split())
         secret = self.api_key.get_secret_value() if self.api_key else ""
         return text.replace(secret, "***") if secret else text
 
     def reachable(self) -> str:
-        """Anything answers at the URL."""
+        """A server answers at the URL."""
         try:
             self._listed = models_at(self.client)
         except (openai.APIStatusError, SettingsError) as error:
@@ -184,15 +175,15 @@ class Examination:
         return "answers"
 
     def authorised(self) -> str:
-        """The server takes the key."""
+        """The server accepts the key."""
         given = "with the key" if self.api_key else "without a key"
         if isinstance(self._listed, openai.APIStatusError) and self._listed.status_code in {401, 403}:
-            hint = f"put the server's --api-key into ${self._key_variable}"
+            hint = f"put the server's --api-key into ${self.key_variable}"
             raise Finding(f"rejected {given} (status {self._listed.status_code})", hint)
         return given
 
     def served(self) -> str:
-        """The model is there."""
+        """The model is served."""
         if isinstance(self._listed, Exception):
             raise self._listed
         try:
@@ -203,9 +194,9 @@ class Examination:
 
 
 def describe(error: Exception) -> tuple[str, str]:
-    """What an error means, and what to do about it."""
+    """An error's meaning, and what to do about it."""
     if isinstance(error, openai.APITimeoutError):
-        return "no answer in time", "the server is overloaded or stuck: look at its log, or raise --timeout"
+        return "no answer in time", "the server is overloaded or stuck: read its log, or raise --timeout"
     if isinstance(error, openai.APIConnectionError):
         why = str(error.__cause__ or error)
         hint = (
@@ -215,7 +206,7 @@ def describe(error: Exception) -> tuple[str, str]:
         )
         return f"cannot be reached: {why}", hint
     if isinstance(error, openai.APIStatusError):
-        hint = "read the server's log" if error.status_code >= 500 else "the server does not take such a request"
+        hint = "read the server's log" if error.status_code >= 500 else "the server rejects such a request"
         return complaint(error), hint
     if isinstance(error, SettingsError | EndpointError):
         return str(error), "check the URL and the settings"

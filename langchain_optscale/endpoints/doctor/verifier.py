@@ -1,4 +1,4 @@
-"""Whether a server can score candidates, found by scoring right and wrong answers."""
+"""Checks of a verifier's server: it scores right and wrong answers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from langchain_optscale.errors import InvalidReplyError
 from langchain_optscale.records.types import Candidate
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from langchain_optscale.endpoints.vllm.verifier import Kind
 
 __all__ = ["LESSONS", "VerifierExamination"]
@@ -33,20 +31,14 @@ LESSONS: tuple[tuple[str, str, str], ...] = (
     ("Is 9 a prime number?", "No: 9 = 3 * 3, so it is not prime.", "Yes: 9 has no divisors, so it is prime."),
     ("What is half of 90?", "Half of 90 is 90 / 2 = 45.", "Half of 90 is 90 / 2 = 50."),
 )
-"""Questions that every verifier should be able to judge, each with a right answer and a wrong one."""
+"""Questions that every verifier should be able to judge, each with a right and a wrong answer."""
 
 
 class VerifierExamination(Examination):
-    """Examines a server as the verifier of a search.
+    """Examines a server as the verifier of a search; `kind` is how it gives scores, see `vllm_verifier`."""
 
-    Args:
-        url: The server's URL, with or without `/v1`.
-        model: The model to ask for; None takes the only one that is served.
-        kind: How its scores are asked for; "auto" finds out.
-        api_key: The server's key.
-        timeout_s: How long one answer may take, in seconds.
-    """
-
+    role = "verifier"
+    key_variable = VERIFIER_KEY
     tasks: ClassVar[tuple[Task, ...]] = (
         Task("reachable"),
         Task("authorised", needs="reachable"),
@@ -56,20 +48,13 @@ class VerifierExamination(Examination):
         Task("judgement", needs="range"),
     )
 
-    def __init__(
-        self,
-        url: str,
-        model: str | None = None,
-        kind: Kind = "auto",
-        api_key: SecretStr | str | None = None,
-        timeout_s: float = 60.0,
-    ) -> None:
-        super().__init__("verifier", url, model, api_key, VERIFIER_KEY, timeout_s)
+    def __init__(self, *server: Any, kind: Kind) -> None:
+        super().__init__(*server)
         self._kind = kind
         self._scores: list[tuple[float, float]] = []
 
     def kind(self) -> str:
-        """It is a verifier of some kind, and of which."""
+        """It is a verifier of a known kind."""
         found = find_task(self.client, self.model or "")
         if found is None:
             raise Finding(
@@ -78,16 +63,16 @@ class VerifierExamination(Examination):
             )
         if self._kind == "auto":
             self._kind = "judge" if found == "generate" else found
-        # An outcome reward model is asked by one of several routes; text and steps have one each.
+        # An outcome reward model has several routes, judges and process reward models one each.
         elif any((self._kind == kind) != (found == task) for kind, task in (("judge", "generate"), ("prm", "prm"))):
             raise Finding(
-                f"asked for kind {self._kind!r}, but the server is good for {found!r}",
+                f"asked for kind {self._kind!r}, but the server is of kind {found!r}",
                 "leave the kind out, or serve the model with the right --runner: pooling for reward models",
             )
         return self._kind
 
     def range(self) -> str:
-        """Scores are numbers in [0, 1], and not always the same."""
+        """Scores are numbers in [0, 1], and not all equal."""
         key: Any = self.api_key or "not-needed"
         verifier = vllm_verifier(self.root, self.model, kind=self._kind, api_key=key, timeout_s=self.timeout_s)
 
@@ -100,14 +85,14 @@ class VerifierExamination(Examination):
         except InvalidReplyError as error:
             if self._kind != "judge":
                 raise
-            hint = "a judge has to fill in a form: take a larger model, or a reward model"
+            hint = "a judge has to grade in a fixed form: take a larger model, or a reward model"
             raise Finding(str(error), hint) from error
         scores = [score for pair in self._scores for score in pair]
         low, high = min(scores), max(scores)
         if low == high:
             raise Finding(
                 f"all {len(scores)} answers, right and wrong, have the score {low:.4g}",
-                "nothing can be chosen by equal scores: is this the right model, and the right kind?",
+                "equal scores cannot select a candidate: is this the right model, and the right kind?",
             )
         return f"{len(scores)} scores from {low:.4g} to {high:.4g}"
 

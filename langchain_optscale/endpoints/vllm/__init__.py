@@ -1,4 +1,4 @@
-"""Policy and verifier on vLLM servers of your own, one or many of each.
+"""Policy and verifier on your own vLLM servers, one or many of each.
 
     from langchain_optscale import ChatOptScale
     from langchain_optscale.endpoints.vllm import vllm_policy, vllm_verifier
@@ -8,7 +8,7 @@
         verifier=vllm_verifier("http://localhost:8001/v1"),
     )
 
-`docs/gpu.md` has the commands that serve them, `optscale doctor` checks them as a user would.
+`docs/gpu.md` has the commands that serve them; `optscale doctor` checks the servers.
 """
 
 from __future__ import annotations

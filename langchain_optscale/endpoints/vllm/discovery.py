@@ -1,7 +1,7 @@
-"""What a server serves: the model's name, its maximum length, and what it can be asked for.
+"""What a server serves: the model's name, its maximum length, and its task.
 
-The name and the length stand in `/v1/models`; the task shows itself by asking, since the routes of a pooling server
-depend on the model, and the shape of the answer tells an outcome reward model from a process reward model.
+Name and length are in `/v1/models`. The task is found by small requests, since the routes of a pooling server depend on
+the model, and the shape of the answer distinguishes outcome and process reward models.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 Task = Literal["generate", "classify", "prm", "pooling", "score"]
-"""What a server can be asked for: text, or one of the kinds of `vllm_verifier`."""
+"""A server's task: generating text, or one of the kinds of `vllm_verifier`."""
 
 POLICY_KEY = "OPTSCALE_POLICY_API_KEY"
 """The environment variable with the policy's key."""
@@ -49,8 +49,8 @@ VERIFIER_KEY = "OPTSCALE_VERIFIER_API_KEY"
 STEP_MARK = "<extra_0>"
 """Where Qwen2.5-Math-PRM scores a step."""
 
-# So many characters of a server's complaint are told.
-_WORDS = 300
+# The longest excerpt of a server's error message, in characters.
+_LONGEST_MESSAGE = 300
 
 _PROBE = [{"role": "user", "content": "What is 1 + 1?"}, {"role": "assistant", "content": f"2{STEP_MARK}"}]
 
@@ -61,8 +61,8 @@ class Served:
 
     Attributes:
         model: The name by which requests ask for it.
-        max_length: Tokens that prompt and answer may have together; None where the server does not say.
-        task: What it can be asked for; None where it answers to nothing that is known here.
+        max_length: The most tokens of prompt and answer together; None where the server does not say.
+        task: The server's task; None where it has no known one.
     """
 
     model: str
@@ -80,13 +80,10 @@ def discover(
     """Ask a server what it serves.
 
     Args:
-        base_url: The server's URL, with or without `/v1`; of several, the first that answers is asked.
+        base_url: The server's URL, with or without `/v1`; of several, the first that answers is used.
         model: Which of its models, where it serves several.
         api_key: The key of its `--api-key`.
-        timeout_s: How long one answer may take, in seconds.
-
-    Returns:
-        The model's name, its maximum length and its task.
+        timeout_s: The timeout of one request, in seconds.
 
     Raises:
         SettingsError: The server does not serve the model, or serves several and none was named.
@@ -105,11 +102,7 @@ def discover(
 
 @contextlib.contextmanager
 def reaching(where: str) -> Iterator[None]:
-    """Say in one sentence of ours, with the URL, why a server could not be asked.
-
-    Raises:
-        EndpointError: The server cannot be reached, rejects the key or fails.
-    """
+    """Turn errors of the SDK into an `EndpointError` that names the URL."""
     try:
         yield
     except openai.APIConnectionError as error:
@@ -123,20 +116,22 @@ def reaching(where: str) -> Iterator[None]:
 
 
 def complaint(error: openai.APIStatusError) -> str:
-    """The status and the server's own words, if there are any.
+    """The status and the server's own message, if there is one.
 
-    vLLM words the faults of a request, of a key and of a route in three forms; what stands before it may write plain
-    text. The SDK reads the first form only.
+    vLLM reports errors of requests, keys and routes in three forms, a proxy perhaps in plain text; the SDK reads the
+    first form only.
     """
-    said: Any = error.body
+    body: Any = error.body
     for key in ("error", "message", "detail"):
-        said = said.get(key, said) if isinstance(said, dict) else said
-    words = " ".join(said.split()) if isinstance(said, str) and not said.lstrip().startswith("<") else ""
-    return f"status {error.status_code}" + (f": {shorten(words, _WORDS, placeholder=' …')}" if words else "")
+        body = body.get(key, body) if isinstance(body, dict) else body
+    message = " ".join(body.split()) if isinstance(body, str) and not body.lstrip().startswith("<") else ""
+    return f"status {error.status_code}" + (
+        f": {shorten(message, _LONGEST_MESSAGE, placeholder=' …')}" if message else ""
+    )
 
 
 def connect(base_url: str | Sequence[str], api_key: SecretStr | str | None, timeout_s: float = 30.0) -> openai.OpenAI:
-    """A client that does not retry, for a server or for several equal ones."""
+    """A client without retries, for one server or several equal ones."""
     replicas = Replicas(base_url)
     sync_client, _ = replica_clients(replicas)
     return openai.OpenAI(
@@ -149,9 +144,7 @@ def connect(base_url: str | Sequence[str], api_key: SecretStr | str | None, time
 
 
 def api_key_of(api_key: SecretStr | str | None) -> SecretStr:
-    """The key as a secret; a placeholder where there is none, since the SDK insists on one.
-
-    Nothing is read from `OPENAI_API_KEY`: that key is for OpenAI.
+    """The key as a secret; a placeholder where there is none, so that the SDK does not read `OPENAI_API_KEY`.
 
     Raises:
         SettingsError: No HTTP header can carry the key.
@@ -163,7 +156,7 @@ def models_at(client: openai.OpenAI) -> dict[str, int | None]:
     """The models that a server lists, with their maximum lengths.
 
     Raises:
-        SettingsError: What answers there is no OpenAI-compatible server.
+        SettingsError: The server is not OpenAI-compatible.
     """
     try:
         listed: Any = client.get("/models", cast_to=object)
@@ -179,7 +172,7 @@ def choose(models: dict[str, int | None], model: str | None, where: str) -> tupl
     """The named model, or the only one.
 
     Raises:
-        SettingsError: There is no such model, or more than one and no name.
+        SettingsError: There is no such model, or several and no name.
     """
     names = ", ".join(models) or "none"
     if model is None and len(models) != 1:
@@ -191,7 +184,7 @@ def choose(models: dict[str, int | None], model: str | None, where: str) -> tupl
 
 
 def find_task(client: openai.OpenAI, model: str) -> Task | None:
-    """What a model can be asked for, found by asking for very little.
+    """A model's task, found by minimal requests.
 
     Raises:
         openai.OpenAIError: The server cannot be reached, rejects the key, or fails.
@@ -210,7 +203,7 @@ def find_task(client: openai.OpenAI, model: str) -> Task | None:
 
 
 def _post(client: openai.OpenAI, route: str, body: dict[str, Any]) -> Any:
-    """The answer of a route at the server's root; None where there is no such route or it does not take this."""
+    """The response of a route at the server's root; None where the route is missing or rejects the request."""
     root = str(client.base_url).rstrip("/").removesuffix("/v1")
     try:
         return client.post(f"{root}{route}", body=body, cast_to=object)
@@ -225,7 +218,7 @@ def _post(client: openai.OpenAI, route: str, body: dict[str, Any]) -> Any:
 
 
 def _pooled(answer: Any) -> Literal["one", "several", "steps"] | None:
-    """How many numbers a pooling answer has: one, a few, a row of two for each step, or none of these."""
+    """The shape of a pooling response: one number, several, or a row of two for each step; None for any other."""
     try:
         pooled = answer["data"][0]["data"]
         if isinstance(pooled[0], list):

@@ -1,4 +1,4 @@
-"""A chat model that is set up for drawing candidates from vLLM."""
+"""A chat model for drawing candidates from vLLM."""
 
 from __future__ import annotations
 
@@ -35,31 +35,27 @@ def vllm_policy(
 ) -> ChatOpenAI:
     """A chat model over one vLLM server, or over several that serve the same model.
 
-    - A round is one request: its `n` choices share what vLLM has read of the prompt (by prefix caching, which is on
-      unless it was switched off).
-    - The model does not retry: the search does, for passing errors only. Used outside of a search, give it
-      LangChain's own `.with_retry()`.
-    - Of several servers the least busy one gets the request; where one is gone, another takes its requests over at
-      once, and it is asked again after a rest. See `Replicas`.
+    - A round is one request, whose `n` choices share the prompt's prefill (by vLLM's prefix caching, on by default).
+    - The model does not retry: the search does, for transient errors only. Outside of a search, use LangChain's
+      `.with_retry()`.
+    - Of several servers the least busy one gets the request; where one fails, another takes over at once, and the
+      failed one is tried again after a cooldown. See `Replicas`.
     - Choice i of a request with seed s is drawn with s + i. The search spaces the seeds of its requests accordingly;
-      if you send requests of your own, keep their seeds at least `n` apart, or candidates repeat.
-    - The proxies of the environment are not used.
+      keep the seeds of your own requests at least `n` apart, or candidates repeat.
+    - The environment's proxies are not used.
 
     Args:
         base_url: The server's URL, or several, with or without `/v1` at the end.
-        model: The model's name. None asks the server, at once, for the only one that it serves.
-        api_key: The key of the server's `--api-key`; None takes that of `$OPTSCALE_POLICY_API_KEY`, if there is one.
+        model: The model's name. None asks the server now for the only one that it serves.
+        api_key: The key of the server's `--api-key`; None reads `$OPTSCALE_POLICY_API_KEY`.
         temperature: Sampling temperature, above 0 where several candidates are drawn.
-        max_tokens: The longest answer, in tokens; None leaves it to the model's length.
-        logprobs: Whether answers carry the log-probability of each token; a number from 1 to 20 asks for as many
-            alternatives as well.
-        timeout_s: How long one request may take, in seconds. A round of long answers on a busy server takes minutes.
-        extra_body: What vLLM takes beyond OpenAI's parameters, such as `{"top_k": 20, "min_p": 0.05}` or
+        max_tokens: The longest answer, in tokens; None allows the model's maximum length.
+        logprobs: Whether answers have the log-probability of each token; a number from 1 to 20 adds as many
+            alternatives.
+        timeout_s: The timeout of one request, in seconds. A round of long answers on a busy server takes minutes.
+        extra_body: vLLM's parameters beyond OpenAI's, such as `{"top_k": 20, "min_p": 0.05}` or
             `{"chat_template_kwargs": {"enable_thinking": False}}`. vLLM ignores names that it does not know.
         **kwargs: Further arguments of `ChatOpenAI`, which take precedence.
-
-    Returns:
-        The chat model.
 
     Raises:
         SettingsError: A setting is out of range, or the server does not serve such a model.

@@ -1,10 +1,10 @@
-"""Which of several equal servers takes the next request.
+"""Load balancing: which of several equal servers gets the next request.
 
-The least busy one that is well. A server that failed rests for a while, twice as long after each failure in a row; then
-one request tries it again, and the others follow once it has answered. When all rest, the one that has rested longest
-is asked all the same: nothing is refused here.
+The least busy healthy one. A failed server gets no requests during a cooldown, which doubles with each failure in a
+row; then one request probes it, and the others follow once it has answered. When all cool down, the one whose cooldown
+ends first is used: no request is refused here.
 
-What is known of a server is known once in a process, whichever models, searches, threads and event loops use it.
+The state of a server is shared by all models, searches, threads and event loops of the process.
 """
 
 from __future__ import annotations
@@ -24,45 +24,45 @@ if TYPE_CHECKING:
 
 __all__ = ["Lease", "Replica", "ReplicaState", "Replicas", "server_root"]
 
-_FIRST_REST_S = 1.0
-_LONGEST_REST_S = 30.0
+_FIRST_COOLDOWN_S = 1.0
+_LONGEST_COOLDOWN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaState:
-    """One server at one moment.
+    """The state of one server.
 
     Attributes:
         url: The server's root.
-        pending: Candidates, or other answers, that it was asked for and has not given yet.
-        failures: Failures in a row; 0 where the server is well.
-        rests_s: Seconds until it is tried again; 0 where that may be now.
+        pending: Answers (choices of all requests) that it has not returned yet.
+        failures: Failures in a row; 0 where the server is healthy.
+        cooldown_s: Seconds until it is tried again; 0 where that may be now.
     """
 
     url: str
     pending: int
     failures: int
-    rests_s: float
+    cooldown_s: float
 
 
 class Replica:
-    """What this process knows of one server; only `Replicas` changes it, under its lock."""
+    """The mutable state of one server; only `Replicas` changes it, under the module's lock."""
 
-    __slots__ = ("__weakref__", "failed_at", "failures", "last_taken", "pending", "probed", "rests_until", "root")
+    __slots__ = ("__weakref__", "cooldown_until", "failed_at", "failures", "last_taken", "pending", "probed", "root")
 
     def __init__(self, root: str) -> None:
         self.root = root
         self.pending = 0
         self.failures = 0
         self.failed_at = float("-inf")
-        self.rests_until = float("-inf")
+        self.cooldown_until = float("-inf")
         self.probed = False
         self.last_taken = 0
 
 
 @dataclass(slots=True)
 class Lease:
-    """One request's hold on a replica; it ends once, however often it is told to."""
+    """One request's hold on a replica; ending it again does nothing."""
 
     replica: Replica
     weight: int
@@ -77,11 +77,11 @@ _takings = 0
 
 
 class Replicas:
-    """Servers that serve the same model, in any number.
+    """Servers of the same model.
 
     Args:
-        urls: The URL of one server or of several, with or without `/v1` at their end.
-        clock: Seconds that never go back.
+        urls: The URL of one server or of several, with or without `/v1` at the end.
+        clock: A monotonic clock in seconds.
 
     Raises:
         SettingsError: There is no URL, one occurs twice, or one is not a plain http or https URL.
@@ -99,7 +99,7 @@ class Replicas:
     """
 
     def __init__(self, urls: str | Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
-        # A URL from an environment variable that is not set is None, and is answered as any other that is no URL.
+        # An unset environment variable gives None, which is reported as any other wrong URL.
         several: Iterable[Any] = [urls] if isinstance(urls, str) or not isinstance(urls, Iterable) else urls
         roots = [server_root(url) for url in several]
         if not roots:
@@ -118,42 +118,39 @@ class Replicas:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The roots of the servers, in the order in which they were given."""
+        """The roots of the servers, in the given order."""
         return tuple(replica.root for replica in self._replicas)
 
     def states(self) -> list[ReplicaState]:
-        """How the servers are at this moment."""
+        """The current states of the servers."""
         now = self._clock()
         with _lock:
             return [
                 ReplicaState(
-                    one.root, one.pending, one.failures, max(0.0, one.rests_until - now) if one.failures else 0
+                    one.root, one.pending, one.failures, max(0.0, one.cooldown_until - now) if one.failures else 0
                 )
                 for one in self._replicas
             ]
 
     def take(self, weight: int = 1, avoid: Collection[str] = ()) -> Lease:
-        """Choose a server for a request, and count the request among its pending ones.
+        """Choose a server for a request; end the lease by `fail` or `release`.
 
         Args:
             weight: How many answers the request asks for.
-            avoid: Roots that this request has tried already; at least one must be left.
-
-        Returns:
-            The lease, to be ended by `fail` or `release`.
+            avoid: Roots that this request has tried; at least one must be left.
         """
         global _takings
         with _lock:
             now = self._clock()
             free = [replica for replica in self._replicas if replica.root not in avoid]
-            due = [r for r in free if r.failures and now >= r.rests_until and not r.probed]
-            well = [r for r in free if not r.failures]
+            due = [r for r in free if r.failures and now >= r.cooldown_until and not r.probed]
+            healthy = [r for r in free if not r.failures]
             if due:
-                chosen = min(due, key=lambda r: r.rests_until)
-            elif well:
-                chosen = min(well, key=lambda r: (r.pending, r.last_taken))
+                chosen = min(due, key=lambda r: r.cooldown_until)
+            elif healthy:
+                chosen = min(healthy, key=lambda r: (r.pending, r.last_taken))
             else:
-                chosen = min(free, key=lambda r: (r.rests_until, r.pending))
+                chosen = min(free, key=lambda r: (r.cooldown_until, r.pending))
             _takings += 1
             chosen.last_taken = _takings
             chosen.pending += weight
@@ -162,30 +159,30 @@ class Replicas:
             return Lease(chosen, weight, now, probe)
 
     def answered(self, lease: Lease) -> None:
-        """The server has begun to answer: it is well, though the request is still pending."""
+        """Mark the server as healthy, since it has begun to answer; the request is still pending."""
         with _lock:
-            # An answer to what was asked before the failure says nothing of the time after it.
+            # An answer to a request from before the failure does not show that the server has recovered.
             if not lease.ended and lease.began >= lease.replica.failed_at:
                 lease.replica.failures = 0
 
-    def fail(self, lease: Lease, rest_s: float | None = None) -> None:
-        """The server did not answer, or said that it cannot: it rests.
+    def fail(self, lease: Lease, cooldown_s: float | None = None) -> None:
+        """End the lease and start a cooldown: the server did not answer, or refused.
 
         Args:
-            lease: What it was asked.
-            rest_s: For how many seconds, where the server has said so.
+            lease: The failed request's lease.
+            cooldown_s: The cooldown that the server asks for, in seconds.
         """
         with _lock:
             replica, now = lease.replica, self._clock()
-            # All that was under way when a server died fails at once; that is one failure.
+            # Requests that fail together, since their server died, count as one failure.
             if self._end(lease) and (lease.began >= replica.failed_at or not replica.failures):
                 replica.failures += 1
                 replica.failed_at = now
-                own = _FIRST_REST_S * 2 ** min(replica.failures - 1, 10)
-                replica.rests_until = now + min(own if rest_s is None else rest_s, _LONGEST_REST_S)
+                own = _FIRST_COOLDOWN_S * 2 ** min(replica.failures - 1, 10)
+                replica.cooldown_until = now + min(own if cooldown_s is None else cooldown_s, _LONGEST_COOLDOWN_S)
 
     def release(self, lease: Lease) -> None:
-        """The request is over, answered or given up."""
+        """End the lease of a request that was answered or cancelled."""
         with _lock:
             self._end(lease)
 
@@ -215,11 +212,12 @@ def server_root(url: str) -> str:
     parts = urlsplit(url.strip())
     if parts.username or parts.password:
         raise SettingsError("a server's URL must not carry a user or a password: pass the key as api_key")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise SettingsError(f"a server's URL must be such as http://localhost:8000/v1, got {url!r}")
     try:
-        parts.port  # noqa: B018 - it is parsed when it is asked for
-    except ValueError as error:
-        raise SettingsError(f"a server's URL must be such as http://localhost:8000/v1, got {url!r}") from error
+        parts.port  # noqa: B018 - parsed when read
+        valid = parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment
+    except ValueError:
+        valid = False
+    if not valid:
+        raise SettingsError(f"a server's URL must be such as http://localhost:8000/v1, got {url!r}")
     path = parts.path.rstrip("/").removesuffix("/v1")
     return urlunsplit((parts.scheme, parts.netloc.lower(), path, "", ""))

@@ -1,13 +1,11 @@
 """HTTP transports that send every request to the least busy of several equal servers.
 
-They stand below the OpenAI client, so that one chat model, or one verifier, with its sync, async and streaming calls
-has all the servers behind it. A request that found no server, or whose connection broke before the answer began, goes
-to the next one at once: drawing and scoring leave nothing behind that could be done twice. Once an answer has begun, an
-error is the caller's, whose retry then comes by here again.
+They work below the OpenAI client, for sync, async and streaming calls. A request that reaches no server, or whose
+connection breaks before the answer begins, goes to the next one at once; drawing and scoring have no side effects. Once
+an answer has begun, an error is raised to the caller, whose retry is balanced again.
 
-The proxies that the environment names are not used. Connections are closed after each answer: beside the generation of
-an answer a handshake costs nothing, and a server that closes an idle connection the moment it is used again, or a
-connection that belongs to another event loop, cannot get in the way.
+The environment's proxies are not used. Connections are closed after each answer: a handshake is cheap beside generating
+an answer, and no request meets a connection that the server just closed or that belongs to another event loop.
 """
 
 from __future__ import annotations
@@ -31,21 +29,21 @@ if TYPE_CHECKING:
 
     from langchain_optscale.endpoints.vllm.replicas import Lease, Replicas
 else:
-    # The SDK's own client says which library it speaks: httpx until version 2, httpx2 since version 3.
+    # The SDK's client shows which library it uses: httpx until version 2, httpx2 since version 3.
     httpx = import_module(
         next(kind.__module__ for kind in openai.DefaultHttpxClient.__mro__ if kind.__name__ == "Client").split(".")[0]
     )
 
 __all__ = ["AsyncReplicaTransport", "ReplicaTransport", "replica_clients", "timeout"]
 
-# The server has no room, or is not up yet, or the router before it finds none: another one may do.
-_ELSEWHERE = frozenset({429, 502, 503, 504})
-# Errors that are not the server's.
-_OURS = (httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+# The server is full or not ready, or its router found none: another server may answer.
+_FAILOVER_STATUS = frozenset({429, 502, 503, 504})
+# Errors of the client.
+_CLIENT_ERRORS = (httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
 
-class _Way:
-    """One request's way through the replicas, without any I/O."""
+class _Failover:
+    """The replicas that one request tries, without I/O."""
 
     def __init__(self, replicas: Replicas, request: httpx.Request, body: bytes) -> None:
         self._replicas = replicas
@@ -56,7 +54,6 @@ class _Way:
         self._lease: Lease
 
     def next(self) -> httpx.Request:
-        """The request, addressed to the next server."""
         self._lease = self._replicas.take(self._weight, self._tried)
         root = self._lease.replica.root
         self._tried.add(root)
@@ -70,21 +67,21 @@ class _Way:
             self._request.method, url, headers=headers, content=self._body, extensions=self._request.extensions
         )
 
-    def raised(self, error: BaseException) -> bool:
-        """Take note of an error before the answer; whether to go on to another server."""
-        if not isinstance(error, Exception) or isinstance(error, _OURS):
+    def on_error(self, error: BaseException) -> bool:
+        """Record an error before the answer; whether to try another server."""
+        if not isinstance(error, Exception) or isinstance(error, _CLIENT_ERRORS):
             self._replicas.release(self._lease)
             return False
         self._replicas.fail(self._lease)
-        # Who has waited for the whole of the timeout does not want to wait once more.
+        # After a full timeout the caller should not wait for another one.
         waited = isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout)
         return not waited and self._others_left
 
-    def refused(self, response: httpx.Response) -> bool:
-        """Take note of a status; whether to go on to another server."""
-        elsewhere = response.status_code in _ELSEWHERE
+    def on_response(self, response: httpx.Response) -> bool:
+        """Record a status; whether to try another server."""
+        elsewhere = response.status_code in _FAILOVER_STATUS
         if elsewhere or response.status_code >= 500:
-            # A server that fails quickly would otherwise be the least busy one for ever.
+            # A server that fails quickly would otherwise stay the least busy one.
             self._replicas.fail(self._lease, _seconds(response.headers.get("Retry-After")))
         else:
             self._replicas.answered(self._lease)
@@ -94,60 +91,60 @@ class _Way:
     def _others_left(self) -> bool:
         return len(self._tried) < len(self._replicas)
 
-    def broken(self) -> None:
-        """The connection broke within the answer."""
+    def on_break(self) -> None:
+        """Record that the connection broke within the answer."""
         self._replicas.fail(self._lease)
 
-    def over(self) -> None:
-        """The answer was read to its end, or as far as the caller wanted."""
+    def on_end(self) -> None:
+        """Record that the caller has read the answer or closed it."""
         self._replicas.release(self._lease)
 
 
-class _Answer(httpx.SyncByteStream):
+class _TrackedStream(httpx.SyncByteStream):
     """An answer whose request counts as pending until it is read or closed."""
 
-    def __init__(self, stream: Any, way: _Way) -> None:
+    def __init__(self, stream: Any, route: _Failover) -> None:
         self._stream = stream
-        self._way = way
+        self._route = route
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._stream
         except Exception:
-            self._way.broken()
+            self._route.on_break()
             raise
-        self._way.over()
+        self._route.on_end()
 
     def close(self) -> None:
         try:
             self._stream.close()
         finally:
-            self._way.over()
+            self._route.on_end()
 
 
-class _AsyncAnswer(httpx.AsyncByteStream):
-    def __init__(self, stream: Any, way: _Way) -> None:
+class _AsyncTrackedStream(httpx.AsyncByteStream):
+    def __init__(self, stream: Any, route: _Failover) -> None:
         self._stream = stream
-        self._way = way
+        self._route = route
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for part in self._stream:
                 yield part
         except Exception:
-            self._way.broken()
+            self._route.on_break()
             raise
-        self._way.over()
+        self._route.on_end()
 
     async def aclose(self) -> None:
         try:
             await self._stream.aclose()
         finally:
-            self._way.over()
+            self._route.on_end()
 
 
 class ReplicaTransport(httpx.BaseTransport):
-    """Sends each request to the least busy server, and on to the next where there is no answer.
+    """Sends each request to the least busy server, and to the next one where there is no answer.
 
     Args:
         replicas: The servers; the client's base URL must be that of the first.
@@ -161,23 +158,23 @@ class ReplicaTransport(httpx.BaseTransport):
         """Send the request.
 
         Raises:
-            httpx.TransportError: No server that was tried has answered.
+            httpx.TransportError: No server has answered.
         """
-        way = _Way(self._replicas, request, request.read())
+        route = _Failover(self._replicas, request, request.read())
         while True:
             try:
-                response: httpx.Response = self._inner.handle_request(way.next())
+                response: httpx.Response = self._inner.handle_request(route.next())
             except BaseException as error:
-                if way.raised(error):
+                if route.on_error(error):
                     continue
                 raise
-            if not way.refused(response):
-                response.stream = _Answer(response.stream, way)
+            if not route.on_response(response):
+                response.stream = _TrackedStream(response.stream, route)
                 return response
             response.close()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         self._inner.close()
 
 
@@ -191,26 +188,26 @@ class AsyncReplicaTransport(httpx.AsyncBaseTransport):
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
         self._lock = threading.Lock()
-        # A connection pool belongs to the loop that it was first used in.
+        # A connection pool belongs to the event loop of its first use.
         self._inner_of: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request.
 
         Raises:
-            httpx.TransportError: No server that was tried has answered.
+            httpx.TransportError: No server has answered.
         """
-        way = _Way(self._replicas, request, await request.aread())
+        route = _Failover(self._replicas, request, await request.aread())
         inner = self._inner()
         while True:
             try:
-                response: httpx.Response = await inner.handle_async_request(way.next())
+                response: httpx.Response = await inner.handle_async_request(route.next())
             except BaseException as error:
-                if way.raised(error):
+                if route.on_error(error):
                     continue
                 raise
-            if not way.refused(response):
-                response.stream = _AsyncAnswer(response.stream, way)
+            if not route.on_response(response):
+                response.stream = _AsyncTrackedStream(response.stream, route)
                 return response
             await response.aclose()
 
@@ -222,7 +219,7 @@ class AsyncReplicaTransport(httpx.AsyncBaseTransport):
             return self._inner_of[loop]
 
     async def aclose(self) -> None:
-        """Close what is open in this event loop."""
+        """Close the connections of this event loop."""
         with self._lock:
             inner = self._inner_of.pop(asyncio.get_running_loop(), None)
         if inner is not None:
@@ -230,12 +227,12 @@ class AsyncReplicaTransport(httpx.AsyncBaseTransport):
 
 
 def replica_clients(replicas: Replicas) -> tuple[httpx.Client, httpx.AsyncClient]:
-    """A sync and an async client for the OpenAI SDK, and for whatever is built on it, such as `ChatOpenAI`.
+    """A sync and an async client for the OpenAI SDK and for clients built on it, such as `ChatOpenAI`.
 
     Args:
         replicas: The servers; give the SDK the URL of the first as its base URL.
     """
-    # Following a redirect would carry the key to wherever a server points.
+    # A followed redirect would send the key to another server.
     return (
         openai.DefaultHttpxClient(transport=ReplicaTransport(replicas), follow_redirects=False),
         openai.DefaultAsyncHttpxClient(transport=AsyncReplicaTransport(replicas), follow_redirects=False),
@@ -243,7 +240,7 @@ def replica_clients(replicas: Replicas) -> tuple[httpx.Client, httpx.AsyncClient
 
 
 def _inner(kind: Any) -> Any:
-    # How much is under way at once is the search's part; a pool with a limit of its own would only hide a queue.
+    # The search limits concurrency; a limit of the pool would hide a queue.
     return kind(trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
 
 
@@ -259,14 +256,14 @@ def _seconds(retry_after: str | None) -> float | None:
     try:
         return max(0.0, float(retry_after)) if retry_after else None
     except ValueError:
-        return None  # a date: rest as after any failure
+        return None  # a date: the default cooldown
 
 
 def timeout(seconds: float) -> httpx.Timeout:
-    """So long for an answer, and at most 5 seconds for a connection: a host that is gone costs no more.
+    """The timeout of a request, with at most 5 seconds for the connection.
 
     Raises:
-        SettingsError: It is no number of seconds above 0.
+        SettingsError: `seconds` is not above 0.
     """
     if not is_finite(seconds) or seconds <= 0:
         raise SettingsError(f"timeout_s must be a number of seconds above 0, not {seconds!r}")

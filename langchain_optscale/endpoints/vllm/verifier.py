@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "vllm_verifier"]
 
 Kind = Literal["auto", "judge", "classify", "pooling", "score", "prm"]
-"""How a server is asked for scores: `judge` by a chat; an outcome reward model by `classify`, `pooling` or `score`; a
-process reward model by `prm`. `auto` finds out."""
+"""How a server gives scores: `judge` by a chat; an outcome reward model by `classify`, `pooling` or `score`; a process
+reward model by `prm`. `auto` asks the server."""
 
 
 def vllm_verifier(
@@ -36,22 +36,19 @@ def vllm_verifier(
     max_tokens: int = 1024,
     **kwargs: Any,
 ) -> Verifier:
-    """A verifier over one vLLM server, or over several that serve the same model.
+    """An `LLMJudge` or a `RewardModelVerifier` over one vLLM server, or over several that serve the same model.
 
     Replicas, retries and proxies are as for `vllm_policy`.
 
     Args:
         base_url: The server's URL, or several, with or without `/v1` at the end.
-        model: The model's name. None asks the server, at once, for the only one that it serves.
-        kind: How the server is asked for scores. "auto" asks the server, at once, and finds out.
-        api_key: The key of the server's `--api-key`; None takes that of `$OPTSCALE_VERIFIER_API_KEY`, if there is one.
-        timeout_s: How long one verification may take, in seconds.
-        max_tokens: The longest reply of a judge, in tokens; a judge that thinks before it grades needs more. Without a
-            bound a small model may go on to the end of its context. A reply that is cut off is no grade.
+        model: The model's name. None asks the server now for the only one that it serves.
+        kind: How the server gives scores. "auto" asks the server now.
+        api_key: The key of the server's `--api-key`; None reads `$OPTSCALE_VERIFIER_API_KEY`.
+        timeout_s: The timeout of one verification, in seconds.
+        max_tokens: The longest reply of a judge, in tokens; a reasoning judge needs more. A reply that is cut off is a
+            failure.
         **kwargs: Further arguments of `LLMJudge` for a judge, of `RewardModelVerifier` for a reward model.
-
-    Returns:
-        An `LLMJudge` or a `RewardModelVerifier`.
 
     Raises:
         SettingsError: The kind is unknown, or the server serves no such model or nothing that gives scores.

@@ -56,4 +56,4 @@ def test_the_servers_are_mixed_up(pair):
     )
     assert done.returncode == 1
     assert "failed   answer" in done.stdout
-    assert "the server is good for 'classify'" in done.stdout
+    assert "the server is of kind 'classify'" in done.stdout

@@ -132,7 +132,7 @@ def test_what_the_page_says_of_values_is_so(facts):
     named = set(re.findall(r"--quantization (\w+)", text))
     assert named
     assert named <= set(facts["quantizations"])
-    assert f"({facts['memory_share']} unless told otherwise)" in text
+    assert f"({facts['memory_share']} by default)" in text
 
 
 def test_this_version_serves_the_models(facts):

@@ -168,7 +168,7 @@ async def test_cancelling_a_search_frees_the_slots(server):
         await task
     await auntil(lambda: idle(server))
     assert await asyncio.to_thread(stands_still, server)
-    # Idle because it was told to stop, not because all was written.
+    # Idle because it was cancelled, not because it had finished.
     assert server.metric("vllm:generation_tokens_total") - before < 16 * 3500
 
 

@@ -39,7 +39,7 @@ def test_chat_optscale(pair, path):
     assert message.usage_metadata["total_tokens"] == sum(
         one["input_tokens"] + one["output_tokens"] for one in spent.values()
     )
-    # What a thread has asked for when the search ends comes to its end by itself, unheard.
+    # What a thread has asked for when the search ends ends by itself, and is ignored.
     deadline = time.monotonic() + (10 if path == "sync" else 0)
     while any(state.pending for state in Replicas(roots).states()) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The tool: what an agent gets back, what it may ask for, what it costs, and what it hears when things go wrong."""
+"""The tool: what an agent gets back, what it may ask for, what it costs, and how it reports errors."""
 
 import asyncio
 import re
@@ -104,7 +104,7 @@ def test_bad_settings_are_one_sentence_at_once(settings, words):
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])
-async def test_errors_are_told_not_raised(path):
+async def test_errors_are_returned_not_raised(path):
     def broken(prompt, candidate):
         raise RuntimeError("the scale fell down")
 
@@ -116,13 +116,13 @@ async def test_errors_are_told_not_raised(path):
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])
-async def test_wrong_arguments_are_told_not_raised(path):
+async def test_wrong_arguments_are_returned_not_raised(path):
     message = await used(tool(), path, effort="heroic")
     assert message.status == "error"
     assert message.content == "the arguments do not fit: effort: Input should be 'low', 'medium' or 'high'"
 
 
-def test_errors_of_the_users_own_functions_are_told_too():
+def test_errors_of_user_functions_are_returned_too():
     one = tool(select=lambda scored, scores: 1 / 0)
     message = one.invoke(call(one))
     assert message.status == "error"
@@ -171,7 +171,7 @@ async def test_a_cancelled_call_cancels_its_requests():
     assert policy.cancelled == [0]
 
 
-async def test_nothing_of_the_inside_is_streamed():
+async def test_candidates_are_not_streamed():
     one = tool()
     events = [event async for event in one.astream_events({"question": "Why?"}, version="v2")]
     assert not [event for event in events if event["event"].startswith("on_chat_model")]
@@ -183,7 +183,7 @@ def test_the_answer_is_that_of_the_search_itself():
     assert one.invoke(call(one)).artifact.scores == search.invoke("Why?").scores
 
 
-def test_a_handler_of_ones_own():
+def test_a_custom_handler():
     def broken(prompt, candidate):
         raise RuntimeError("no")
 

@@ -20,8 +20,8 @@ def request(response_format=None):
     return SimpleNamespace(tools=[SimpleNamespace(name="search"), {"name": "web"}], response_format=response_format)
 
 
-def opens(wish, message, asked=None):
-    return When(wish).gate(asked or request()).opens(message)
+def opens(condition, message, asked=None):
+    return When(condition).gate(asked or request()).opens(message)
 
 
 class TestRule(RuleConformance):
@@ -29,7 +29,7 @@ class TestRule(RuleConformance):
         return FirstIsGood(0.7)
 
 
-def test_named_wishes():
+def test_named_conditions():
     assert When("always").gate(request()) is True
     assert [opens("final_answers", message) for message in (FINAL, STEP)] == [True, False]
     assert [opens("tool_calls", message) for message in (FINAL, STEP)] == [False, True]
@@ -54,10 +54,12 @@ def test_functions_of_the_request_and_of_the_first_message():
     assert opens(lambda asked, first: "4" in first.content, FINAL)
 
 
-@pytest.mark.parametrize("wish", ["sometimes", 0, 1.5, True, None, float("nan"), lambda: True, lambda a, b, c: True])
-def test_other_wishes_are_refused(wish):
+@pytest.mark.parametrize(
+    "condition", ["sometimes", 0, 1.5, True, None, float("nan"), lambda: True, lambda a, b, c: True]
+)
+def test_other_conditions_are_refused(condition):
     with pytest.raises(SettingsError, match="when must be"):
-        OptScaleMiddleware(verifier=read_score, when=wish)
+        OptScaleMiddleware(verifier=read_score, when=condition)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def idle_server() -> local.LocalServer:
 
 @pytest.fixture
 def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Pretends that xllamacpp is there, and records what a child would have been told."""
+    """Pretends that xllamacpp is there, and records the settings of the child."""
     started: list[dict[str, Any]] = []
 
     class Process(IdleProcess):
@@ -103,7 +103,7 @@ def test_model_path_that_does_not_exist(nothing_starts: list[dict[str, Any]], tm
     assert nothing_starts == []
 
 
-def test_model_path_that_is_no_model(nothing_starts: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_model_path_that_is_not_a_model(nothing_starts: list[dict[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"PK\x03\x04")
     with pytest.raises(SettingsError, match=r"model\.gguf' is not a GGUF file"):
         local.serve(tmp_path / "model.gguf")
@@ -129,7 +129,7 @@ def test_model_path_may_be_relative(
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(None, 1), (1, 1), (2, 1), (4, 3), (64, 8)])
-def test_one_core_is_left_to_others(
+def test_one_core_is_left_free(
     nothing_starts: list[dict[str, Any]],
     gguf: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -141,5 +141,5 @@ def test_one_core_is_left_to_others(
     assert nothing_starts[0]["threads"] == threads
 
 
-def test_busy_slots_counts_those_that_compute(idle_server: local.LocalServer) -> None:
+def test_busy_slots_counts_computing_slots(idle_server: local.LocalServer) -> None:
     assert idle_server.busy_slots() == 2

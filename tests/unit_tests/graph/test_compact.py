@@ -104,7 +104,7 @@ def test_a_candidate_of_another_kind():
     assert written(full_candidate(short_candidate(entry))) == written(entry)
 
 
-def test_an_ordinary_candidate_is_written_without_what_goes_without_saying():
+def test_an_ordinary_candidate_is_written_without_defaults():
     message = AIMessage("so", usage_metadata={"input_tokens": 8, "output_tokens": 2, "total_tokens": 10})
     short = short_candidate(Candidate(3, message, 1, Usage(8, 2, 1), 0.5).to_dict())
     assert short == {
@@ -115,7 +115,7 @@ def test_an_ordinary_candidate_is_written_without_what_goes_without_saying():
     }
 
 
-def test_what_is_done_to_one_record_is_not_done_to_another():
+def test_records_share_no_mutable_defaults():
     short = short_candidate(Candidate(0, AIMessage("so"), 0).to_dict())
     full_candidate(short)["message"]["data"]["tool_calls"].append(CALL)
     assert full_candidate(short)["message"]["data"]["tool_calls"] == []

@@ -56,7 +56,7 @@ def test_every_form_of_a_question_is_read_back_as_it_was_asked(said, durability)
 
 @pytest.mark.parametrize("wrong", [3, [("nobody", "hello")], [RemoveMessage(id="never said")]])
 @pytest.mark.parametrize("turns", [0, 1])
-def test_what_is_no_message_does_no_harm_to_the_thread(wrong, turns):
+def test_invalid_messages_do_not_harm_the_thread(wrong, turns):
     graph, _ = graph_of([0.2, 0.95])
     compiled = graph.compile(checkpointer=InMemorySaver())
     for _ in range(turns):

@@ -115,7 +115,7 @@ class SlowOnce(PlainPolicy):
 
 @PATHS
 @pytest.mark.parametrize("settings", [{"candidate_timeout_s": 0.5}, {"hedge_after_s": 0.5, "max_retries": 0}])
-def test_a_stuck_draw_is_given_up_or_raced(path, settings):
+def test_a_stuck_draw_times_out_or_is_hedged(path, settings):
     graph, _ = graph_of([0.1, 0.2], policy=SlowOnce, max_samples=2, **settings)
     began = time.monotonic()
     result = invoke(graph, path)
@@ -132,7 +132,7 @@ def test_a_draw_that_stays_stuck_says_which_limit_it_was(path):
 
 
 @PATHS
-def test_a_budget_of_money_ends_the_search(path):
+def test_a_cost_budget_ends_the_search(path):
     # 10 tokens in and 5 out for each candidate: 20 units of money.
     graph, _ = graph_of(
         [0.1, 0.2, 0.3, 0.4, 0.5], first_round=1, round_size=1, price=Price(1e6, 2e6), cost_budget=60.0, target=0.99
@@ -142,7 +142,7 @@ def test_a_budget_of_money_ends_the_search(path):
     assert len(result.candidates) == 3
 
 
-def test_a_person_may_raise_the_budget_of_money():
+def test_a_review_may_raise_the_cost_budget():
     graph, _ = graph_of(
         [0.1, 0.2, 0.3, 0.95, 0.5],
         first_round=1,
@@ -184,9 +184,9 @@ def test_a_server_that_takes_fewer_choices_is_asked_for_fewer_from_then_on(path)
     assert sorted(asked[7:]) == [2, 2, 2]
 
 
-def test_overlap_is_refused_in_a_sentence():
-    with pytest.raises(SettingsError, match="overlap has no meaning in a graph"):
+def test_overlap_is_refused():
+    with pytest.raises(SettingsError, match="overlap cannot be used in a graph"):
         graph_of([0.1], overlap=True)
     graph = create_optscale_graph(policy=PlainPolicy(texts=["0.1"]), verifier=read_score)
-    with pytest.raises(SettingsError, match="overlap has no meaning in a graph"):
+    with pytest.raises(SettingsError, match="overlap cannot be used in a graph"):
         graph.compile().invoke(QUESTION, context={"overlap": True})

@@ -28,7 +28,7 @@ BROKEN = st.sets(st.integers(0, 23), max_size=4)
 
 
 def expected(policy, scores, broken, settings):
-    """The search one candidate at a time, which is the order in which the graph tells of them."""
+    """The search one candidate at a time, which is the order in which the graph records them."""
     model = policy(texts=texts(*scores), errors=errors(broken))
     search = OptScale(policy=model, verifier=read_score, **settings)
     try:
@@ -52,8 +52,8 @@ def agree(ours, theirs):
         return
     assert ours.decision == theirs.decision
     assert [one.indexes for one in ours.rounds] == [one.indexes for one in theirs.rounds]
-    heard = looks_of(theirs)
-    assert looks_of(ours)[: len(heard)] == heard
+    observed = looks_of(theirs)
+    assert looks_of(ours)[: len(observed)] == observed
     # The rest of the last round was paid for, so the best of it counts; it can only be better.
     assert ours.score >= theirs.score
 

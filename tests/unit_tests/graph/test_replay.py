@@ -6,8 +6,8 @@ from langchain_core.messages import AIMessage
 
 from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.graph.compact import short_candidate
-from langchain_optscale.graph.context import Engines
-from langchain_optscale.graph.replay import Replays, missing_in
+from langchain_optscale.graph.context import SettingsCache
+from langchain_optscale.graph.replay import SessionCache, missing_in
 from langchain_optscale.graph.state import merge_record, new_record
 from langchain_optscale.records.types import Candidate
 from tests.unit_tests.fakes import PlainPolicy, read_score
@@ -64,42 +64,42 @@ def record_of(*rounds, name="s"):
     return record
 
 
-def engine(**settings):
+def run_settings(**settings):
     built = SearchSettings(policy=PlainPolicy(texts=["0"]), verifier=read_score, **settings)
-    return Engines(built, 4).get({})
+    return SettingsCache(built, 4).get({})
 
 
-def test_a_kept_session_hears_only_what_is_new():
-    replays, ours = Replays(), engine(max_samples=8)
-    first = replays.session(ours, record_of([0.1, 0.2]))
-    assert replays.session(ours, record_of([0.1, 0.2], [0.3, 0.4])) is first
+def test_a_kept_session_is_passed_only_new_outcomes():
+    sessions, ours = SessionCache(), run_settings(max_samples=8)
+    first = sessions.replay(ours, record_of([0.1, 0.2])).session
+    assert sessions.replay(ours, record_of([0.1, 0.2], [0.3, 0.4])).session is first
     assert list(first.scores.values()) == [0.1, 0.2, 0.3, 0.4]
     assert first.history.elapsed_s == 1.0
 
 
-def test_a_session_that_heard_something_else_is_not_used():
-    replays, ours = Replays(), engine(max_samples=8)
-    kept = replays.session(ours, record_of([0.1, 0.2], [0.3]))
+def test_a_session_with_other_outcomes_is_not_used():
+    sessions, ours = SessionCache(), run_settings(max_samples=8)
+    kept = sessions.replay(ours, record_of([0.1, 0.2], [0.3])).session
     for other in (record_of([0.1, 0.2], [0.5]), record_of([0.1, 0.2]), record_of([0.1], [0.2, 0.3])):
-        session = replays.session(ours, other)
+        session = sessions.replay(ours, other).session
         assert session is not kept
         assert list(session.scores.values()) == [pair[1]["score"] for pair in other["verdicts"]]
-    under_other_settings = replays.session(engine(max_samples=3), record_of([0.1, 0.2], [0.5]))
+    under_other_settings = sessions.replay(run_settings(max_samples=3), record_of([0.1, 0.2], [0.5])).session
     assert under_other_settings.max_samples == 3
 
 
-def test_a_round_is_told_when_it_is_complete():
-    replays, ours = Replays(), engine()
+def test_a_round_is_recorded_when_it_is_complete():
+    sessions, ours = SessionCache(), run_settings()
     record = record_of([0.1, 0.2], [0.3, None, 0.95])
-    session = replays.session(ours, record)
+    session = sessions.replay(ours, record).session
     assert list(session.scores) == [0, 1]
     assert session.pending == (2, 3, 4)
     assert missing_in(record) == [3]
 
 
-def test_sessions_of_searches_that_nobody_finishes_are_forgotten():
-    replays, ours = Replays(), engine()
+def test_sessions_of_unfinished_searches_are_discarded():
+    sessions, ours = SessionCache(), run_settings()
     for number in range(400):
-        replays.session(ours, record_of([0.1], name=str(number)))
-    assert len(replays._kept) == 256
-    assert "399" in replays._kept
+        sessions.replay(ours, record_of([0.1], name=str(number)))
+    assert len(sessions._kept) == 256
+    assert "399" in sessions._kept

@@ -91,7 +91,7 @@ class Stalled(InMemorySaver):
 
 @pytest.mark.parametrize("takes", range(1, 12))
 def test_a_process_that_dies_before_its_checkpoints_are_written_loses_only_those(takes):
-    """Under `durability="async"` nobody waits for a checkpoint: tasks of later rounds may run before it is stored."""
+    """Under `durability="async"` LangGraph does not wait for checkpoints: later tasks may run before one is stored."""
     saver = Stalled(takes)
     graph, model = graph_of(SCORES, round_size=3)
     whole = graph.compile(checkpointer=saver).invoke(QUESTION, thread())

@@ -1,4 +1,4 @@
-"""What a listener hears, in every stream mode."""
+"""The events in every stream mode."""
 
 import json
 from typing import get_args, get_type_hints
@@ -26,7 +26,7 @@ def fits(event):
 
 
 @pytest.mark.parametrize("policy", [PlainPolicy, ScriptedPolicy])
-async def test_events_are_typed_and_tell_the_whole_story(policy):
+async def test_events_are_typed_and_complete(policy):
     graph, _ = graph_of(SCORES, policy=policy, round_size=2)
     events = [event async for event in graph.compile().astream(QUESTION, stream_mode="custom")]
     for event in events:
@@ -48,7 +48,7 @@ async def test_events_are_typed_and_tell_the_whole_story(policy):
     assert sorted(drawn) == sorted(scored) == [0, 1, 2, 3]
 
 
-def test_failures_are_heard_of():
+def test_failures_are_events():
     graph, _ = graph_of(SCORES, policy_settings={"errors": {0: [ValueError("no")]}}, max_samples=2)
     events = list(graph.compile().stream(QUESTION, stream_mode="custom"))
     (failure,) = [event for event in events if event["type"] == "failure"]
@@ -66,21 +66,21 @@ def test_messages_show_only_the_final_answer(policy):
             return Verdict(float(candidate.text))
 
     graph, _ = graph_of(SCORES, policy=policy, round_size=2, verifier=Judged())
-    heard = list(graph.compile().stream(QUESTION, stream_mode="messages"))
-    assert [message.text for message, _ in heard] == ["0.95"]
-    assert heard[0][1]["langgraph_node"] == "answer"
+    parts = list(graph.compile().stream(QUESTION, stream_mode="messages"))
+    assert [message.text for message, _ in parts] == ["0.95"]
+    assert parts[0][1]["langgraph_node"] == "answer"
 
 
 async def test_messages_of_a_node_in_another_graph():
     node = create_optscale_node(policy=PlainPolicy(texts=texts(*SCORES)), verifier=read_score, round_size=2)
     app = StateGraph(MessagesState).add_node("reason", node).add_edge(START, "reason").compile()
-    heard = [part async for part in app.astream(QUESTION, stream_mode="messages", subgraphs=True)]
-    assert [message.text for _, (message, _) in heard] == ["0.95"]
+    parts = [part async for part in app.astream(QUESTION, stream_mode="messages", subgraphs=True)]
+    assert [message.text for _, (message, _) in parts] == ["0.95"]
     custom = [part async for part in app.astream(QUESTION, stream_mode="custom", subgraphs=True)]
     assert [event["type"] for _, event in custom][-1] == "answer"
 
 
-def test_updates_say_what_each_step_did():
+def test_updates_of_each_step():
     graph, _ = graph_of(SCORES, round_size=2)
     updates = list(graph.compile().stream(QUESTION, stream_mode="updates"))
     nodes = [name for update in updates for name in update]

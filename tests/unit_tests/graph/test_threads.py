@@ -104,7 +104,7 @@ def test_fork_by_editing_the_state(node):
     assert (result.score, len(result.candidates), result.stop_reason) == (0.55, 5, StopReason.TARGET_REACHED)
 
 
-def test_the_thread_remembers_the_settings_of_the_run():
+def test_the_thread_stores_the_settings_of_the_run():
     rule = TargetReached(0.6) | MaxSamples(9)
     graph, _ = graph_of(SCORES, round_size=2)
     saver = strict_saver()
@@ -116,13 +116,13 @@ def test_the_thread_remembers_the_settings_of_the_run():
     assert result_in(state).candidates[0].text == "0.4"  # the seed too
 
 
-def test_what_no_checkpoint_keeps_must_be_given_again():
+def test_settings_that_no_checkpoint_stores_must_be_given_again():
     graph, _ = graph_of(SCORES, round_size=2)
     saver = strict_saver()
     context = {"policy": PlainPolicy(texts=texts(0.3, 0.4, 0.95, 0.1)), "prior": FixedPrior(0.5, 0.2)}
     graph.compile(checkpointer=saver, interrupt_after=["decide"]).invoke(QUESTION, thread(), context=context)
     compiled = graph.compile(checkpointer=saver)
-    with pytest.raises(SettingsError, match="begun with policy and prior of its own, which no checkpoint keeps"):
+    with pytest.raises(SettingsError, match="began with its own policy and prior, which no checkpoint stores"):
         compiled.invoke(None, thread())
     assert result_in(compiled.invoke(None, thread(), context=context)).text == "0.95"
 
@@ -138,7 +138,7 @@ def ended(**settings):
     return compiled, model, asked.value
 
 
-def test_the_question_says_what_one_needs_to_know():
+def test_the_question_has_the_state_of_the_search():
     _, _, asked = ended()
     assert json.loads(json.dumps(asked)) == asked
     assert asked["reason"] == "MAX_SAMPLES"
@@ -157,7 +157,7 @@ def test_accepting_the_best(answer):
 
 
 @pytest.mark.parametrize("policy", [PlainPolicy, ScriptedPolicy])
-def test_raising_the_budget_goes_on_with_what_there_is(policy):
+def test_raising_the_budget_keeps_the_candidates(policy):
     compiled, model, _ = ended(policy=policy)
     state = compiled.invoke(Command(resume={"max_samples": 12}), thread())
     result = result_in(state)
@@ -191,22 +191,22 @@ def test_asked_again_when_it_is_still_not_reached():
         ("yes", "answer 'accept', or with new values for some of target"),
         ({"policy": "x"}, "answer 'accept'"),
         ({"target": 3}, "target: Input should be less than or equal to 1"),
-        ({"target": 0.95}, "with that the search would end all the same: stop: the largest allowed number"),
+        ({"target": 0.95}, "with these settings the search would end at once: stop: the largest allowed number"),
     ],
 )
-def test_an_answer_that_leads_nowhere_is_asked_for_again(answer, problem):
+def test_an_unusable_answer_is_asked_for_again(answer, problem):
     compiled, _, _ = ended()
     (asked,) = compiled.invoke(Command(resume=answer), thread())["__interrupt__"]
     assert asked.value["problem"].startswith(problem)
     assert compiled.invoke(Command(resume="accept"), thread())["messages"][-1].text == "0.55"
 
 
-def test_nobody_is_asked_when_the_target_is_reached():
+def test_no_review_when_the_target_is_reached():
     graph, _ = graph_of(SCORES, review=True, target=0.4)
     assert "__interrupt__" not in graph.compile(checkpointer=InMemorySaver()).invoke(QUESTION, thread())
 
 
-def test_a_rule_of_ones_own_is_judged_by_its_reason():
+def test_a_custom_rule_is_judged_by_its_reason():
     graph, _ = graph_of(SCORES, review=True, stopping=TargetReached(0.99) | MaxSamples(3))
     state = graph.compile(checkpointer=InMemorySaver()).invoke(QUESTION, thread())
     assert state["__interrupt__"][0].value["target"] is None

@@ -138,7 +138,7 @@ async def test_cancelling_the_search_cancels_everything():
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_max_concurrency_limits_what_is_under_way():
+async def test_max_concurrency_limits_requests():
     now, most = 0, 0
 
     async def verify(prompt, candidate):
@@ -225,7 +225,7 @@ def test_when_nothing_could_be_scored_every_cause_is_named():
     assert all(cause in str(caught.value) for cause in ("could not convert", "neither text", "key rejected"))
 
 
-def test_max_failures_ends_a_hopeless_search():
+def test_max_failures_ends_a_failing_search():
     policy = ScriptedPolicy(texts=["x"])
     runnable = OptScale(policy=policy, verifier=read_score, max_failures=2, max_samples=16, round_size=2)
     with pytest.raises(AllCandidatesFailed, match="too many candidates failed"):
@@ -280,7 +280,7 @@ def test_a_failing_extractor_is_a_failure():
         OptScale(policy=policy, verifier=read_score, extract=lambda text: {}[text], max_samples=1).invoke("q")
 
 
-def test_select_may_be_ones_own():
+def test_a_custom_selection():
     policy = ScriptedPolicy(texts=["0.5", "0.6", "0.4"])
     shortest = OptScale(
         policy=policy,
@@ -373,7 +373,7 @@ def test_a_trace_shows_candidates_and_verdicts_under_the_search(path):
     assert decision["reason"] == "TARGET_REACHED"
 
 
-def test_a_search_that_fails_still_tells_what_happened():
+def test_a_failed_search_still_has_a_trace():
     recorder = Recorder()
     with pytest.raises(AllCandidatesFailed):
         OptScale(policy=ScriptedPolicy(texts=["x"]), verifier=read_score, max_samples=2).invoke(

@@ -68,10 +68,10 @@ def test_a_lease_ends_once(clock):
     assert replicas.states()[0].failures == 1
 
 
-def test_a_server_that_failed_rests_then_one_request_tries_it(clock):
+def test_a_failed_server_cools_down_then_one_request_probes_it(clock):
     replicas = some(2, clock)
     replicas.fail(replicas.take())
-    assert replicas.states()[0].rests_s == 1.0
+    assert replicas.states()[0].cooldown_s == 1.0
     assert [taken(replicas)[0] for _ in range(3)] == [1, 1, 1]
     clock.now += 1.0
     index, probe = taken(replicas)
@@ -82,19 +82,19 @@ def test_a_server_that_failed_rests_then_one_request_tries_it(clock):
     assert taken(replicas)[0] == 0
 
 
-def test_a_probe_that_fails_doubles_the_rest_up_to_half_a_minute(clock):
+def test_a_failed_probe_doubles_the_cooldown_up_to_half_a_minute(clock):
     replicas = some(2, clock)
     rests = []
     for _ in range(8):
         index, lease = taken(replicas)
         assert index == 0
         replicas.fail(lease)
-        rests.append(replicas.states()[0].rests_s)
+        rests.append(replicas.states()[0].cooldown_s)
         clock.now += rests[-1]
     assert rests == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
-def test_a_probe_that_was_given_up_lets_the_next_one_try(clock):
+def test_a_cancelled_probe_lets_the_next_request_probe(clock):
     replicas = some(2, clock)
     replicas.fail(replicas.take())
     clock.now += 1
@@ -102,7 +102,7 @@ def test_a_probe_that_was_given_up_lets_the_next_one_try(clock):
     assert taken(replicas)[0] == 0
 
 
-def test_what_fails_together_is_one_failure(clock):
+def test_simultaneous_failures_count_once(clock):
     replicas = some(1, clock)
     leases = [replicas.take() for _ in range(50)]
     clock.now += 5
@@ -111,7 +111,7 @@ def test_what_fails_together_is_one_failure(clock):
         clock.now += 0.001
     state = replicas.states()[0]
     assert (state.failures, state.pending) == (1, 0)
-    assert state.rests_s <= 1.0
+    assert state.cooldown_s <= 1.0
 
 
 def test_an_answer_from_before_the_failure_is_no_recovery(clock):
@@ -123,13 +123,13 @@ def test_an_answer_from_before_the_failure_is_no_recovery(clock):
     assert replicas.states()[0].failures == 1
 
 
-def test_the_server_says_how_long_to_wait(clock):
+def test_the_server_sets_the_cooldown(clock):
     replicas = some(1, clock)
     replicas.fail(replicas.take(), 7.0)
-    assert replicas.states()[0].rests_s == 7.0
+    assert replicas.states()[0].cooldown_s == 7.0
 
 
-def test_when_all_rest_the_one_that_is_up_first_is_asked(clock):
+def test_when_all_cool_down_the_first_to_end_is_used(clock):
     replicas = some(2, clock)
     replicas.fail(replicas.take(), 9.0)
     replicas.fail(replicas.take(), 3.0)

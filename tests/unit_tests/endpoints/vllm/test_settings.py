@@ -47,7 +47,7 @@ def test_keys_come_from_the_argument_or_our_own_variable(monkeypatch):
     assert key_of(vllm_policy(URL, "m", api_key=KEY)) == KEY
 
 
-def test_the_key_is_nowhere_to_be_seen(monkeypatch):
+def test_the_key_is_not_shown(monkeypatch):
     monkeypatch.setenv("OPTSCALE_VERIFIER_API_KEY", KEY)
     policy = vllm_policy(URL, "m", api_key=KEY)
     verifiers = [vllm_verifier(URL, "m", kind=kind) for kind in ("judge", "classify", "pooling", "score", "prm")]
@@ -80,7 +80,7 @@ def test_settings_out_of_range(settings):
         vllm_policy(URL, "m", **settings)
 
 
-def test_a_judge_does_not_go_on_for_ever():
+def test_a_judge_has_a_token_limit():
     judge = vllm_verifier(URL, "m", kind="judge", max_tokens=50)._asker._model
     assert (judge.max_tokens, judge.temperature, judge.max_retries) == (50, 0.0, 0)
     assert vllm_verifier(URL, "m", kind="judge")._asker._model.max_tokens == 1024
