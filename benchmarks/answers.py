@@ -191,11 +191,11 @@ def labelled(pool: Pool, cap: int) -> dict[str, Any]:
             train = [question for question, is_mine in zip(pool, mine, strict=True) if is_mine]
             test = [question for question, is_mine in zip(pool, mine, strict=True) if not is_mine]
             model = fit_labelled(train, start=NEUTRAL)
-            seen, unseen = track(train, model, cap), track(test, model, cap)
-            tested.append(unseen)
+            on_train, on_test = track(train, model, cap), track(test, model, cap)
+            tested.append(on_test)
             for name, (samples, accuracy) in against.items():
-                setting = choose(seen, accuracy[mine])
-                ours = unseen.stopped(*setting)
+                setting = choose(on_train, accuracy[mine])
+                ours = on_test.stopped(*setting)
                 chosen += [setting] if name == "best" else []
                 for label, values in (
                     ("samples", ours[0]),
@@ -242,7 +242,7 @@ def untrained(pool: Pool, cap: int) -> list[dict[str, Any]]:
     paper = [optscale_0(target, 0.95, min(3 if cap <= 8 else 5, cap)) for target in (0.85, 0.95)]
     methods = [METHODS["answers"](0.9, DEFAULT_SETTING[0], cap), BestOfN(), AdaptiveConsistency(), *paper]
     report = replay(pool.split()[1], methods, permutations=ORDERS, max_samples=cap)
-    kept = ("method", "settings", "accuracy", "accuracy_ci", "samples", "samples_ci", "realised_confidence")
+    kept = ("method", "settings", "accuracy", "accuracy_ci", "samples", "samples_ci", "observed_confidence")
     return [{key: row[key] for key in kept} for row in report.to_dict()]
 
 

@@ -4,7 +4,7 @@ The score is the policy's own confidence, and beyond a few candidates the most c
 calibration is fitted to one half of the questions and reported on the other, both ways and for several splits: how far
 scores are from the share that is right, before and after; how accurate best-of-N is; and where a rule stops that asks a
 candidate to be worth its price. On calibrated scores a price is one in accuracy. The prior of the calibrated runs is
-learned from the same half's calibrated scores. The candidates' answers are left out, since the default looks at them
+learned from the same half's calibrated scores. The candidates' answers are left out, since the default reads them
 too: here scores alone have to end the search. Prints one JSON document.
 """
 

@@ -99,9 +99,9 @@ def _chosen_of(make: Callable[..., SessionMethod], cap: int) -> dict[str, Method
     return {f"target {t}, confidence {c}": make(cap, t, c) for t, c in grid}
 
 
-def _hopeless(_: Pool, __: int) -> dict[str, Method]:
+def _futility(_: Pool, __: int) -> dict[str, Method]:
     grid = itertools.product(TARGETS, (0.01, 0.02, 0.05, 0.1))
-    return {f"target {t}, below {p}": _one_by_one(TargetReached(t) | Futility(t, p), "hopeless") for t, p in grid}
+    return {f"target {t}, below {p}": _one_by_one(TargetReached(t) | Futility(t, p), "futility") for t, p in grid}
 
 
 def _gain(_: Pool, __: int) -> dict[str, Method]:
@@ -150,16 +150,16 @@ PRESETS: dict[str, Callable[[Pool, int], Mapping[str, Method]]] = {
     "scores alone": lambda _, cap: {"default": _default(cap)},
     "scores alone, settings chosen": lambda _, cap: _chosen_of(_default, cap),
     "reached, or bound of the posterior": _posterior_bound,
-    "reached, or hopeless": _hopeless,
+    "reached, or futile": _futility,
     "reached, or no gain": _gain,
-    "reached, or hopeless and no gain": lambda _, __: _both(TARGETS, (0.02, 0.05, 0.1, 0.3), (0.005, 0.01, 0.015)),
-    "reached, or hopeless and no gain, learned prior": lambda other, _: _both(
+    "reached, or futile and no gain": lambda _, __: _both(TARGETS, (0.02, 0.05, 0.1, 0.3), (0.005, 0.01, 0.015)),
+    "reached, or futile and no gain, learned prior": lambda other, _: _both(
         TARGETS, (0.02, 0.05, 0.1, 0.3), (0.002, 0.005, 0.01, 0.015), _learned(other)
     ),
     "reached, or no gain, learned prior": _gain_learned,
-    "hopeless and no gain: 0.9, 0.05, 0.01": lambda _, __: _both((0.9,), (0.05,), (0.01,)),
-    "hopeless and no gain: 0.95, 0.05, 0.01": lambda _, __: _both((0.95,), (0.05,), (0.01,)),
-    "hopeless and no gain: 0.9, 0.05, 0.01, learned prior": lambda other, _: _both(
+    "futile and no gain: 0.9, 0.05, 0.01": lambda _, __: _both((0.9,), (0.05,), (0.01,)),
+    "futile and no gain: 0.95, 0.05, 0.01": lambda _, __: _both((0.95,), (0.05,), (0.01,)),
+    "futile and no gain: 0.9, 0.05, 0.01, learned prior": lambda other, _: _both(
         (0.9,), (0.05,), (0.01,), _learned(other)
     ),
 }

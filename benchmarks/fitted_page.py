@@ -43,9 +43,9 @@ def written(page: str, figures: Mapping[str, Any]) -> str:
 
 def _saving(rows: Sequence[Mapping[str, Any]], means: Mapping[str, Any]) -> list[str]:
     lines = [
-        "| pool (questions, cap) | labels | best-of-N | majority or best-of-N, the lower | learned | its share of the "
-        "samples | accuracy against the reference | frontier's share at parity | default | learned less default at "
-        "equal samples |",
+        "| pool (questions, cap) | labels | best-of-N | majority or best-of-N, the lower | learned | its share of "
+        "the samples | accuracy against the reference | frontier's share at equal accuracy | default | "
+        "learned less default at equal samples |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:

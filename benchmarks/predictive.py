@@ -4,7 +4,7 @@ Families of questions, each with its own law of scores, and recorded pools: ours
 One half of a family's questions fits the empirical prior, the other half is predicted, once under that prior and once
 under the weak one. Every prediction P(target reached within the next k scores | first n scores) is compared with what
 happened. Then `OptimalN(target, confidence) | TargetReached(target)` is played on the same questions, with and without
-giving up hopeless ones, against an oracle that knows each question's law and fixes N* in advance. Prints one JSON
+stopping for futility, against an oracle that knows each question's law and fixes N* in advance. Prints one JSON
 document.
 """
 
@@ -73,7 +73,7 @@ def honesty(parts: list[tuple[FloatArray, EmpiricalPrior | None]]) -> dict[str, 
 
 
 def stopping(
-    scores: FloatArray, prior: EmpiricalPrior | None, target: float, *, round_size: int, give_up: float
+    scores: FloatArray, prior: EmpiricalPrior | None, target: float, *, round_size: int, futility: float
 ) -> dict[str, float]:
     """Rounds of as many scores as the posterior asks for, until the target is reached or the cap, or hope is lost.
 
@@ -89,7 +89,7 @@ def stopping(
         n = min(2, round_size)
         while row[:n].max() < target and n < CAP:
             estimate = Posterior()(row[:n].tolist(), prior)
-            if estimate.prob_reach(target, CAP - n) < give_up:
+            if estimate.prob_reach(target, CAP - n) < futility:
                 break
             n += min(estimate.least_k(target, CONFIDENCE, CAP - n) or CAP, round_size, CAP - n)
         fixed.append(oracle)
@@ -100,7 +100,7 @@ def stopping(
         "oracle_n": float(np.mean(fixed)),
         "drawn": float(np.mean(drawn)),
         "drawn_of_oracle": float(np.mean(drawn) / np.mean(fixed)),
-        "realised": float(np.mean(reached)),
+        "observed": float(np.mean(reached)),
     }
 
 
@@ -121,12 +121,12 @@ def main() -> None:
         figures[name] = {"honesty": {label: honesty(part) for label, part in parts.items()}}
         if name in FAMILIES:
             figures[name]["stopping"] = {
-                f"{label}, target {target}, rounds of {size}, give up below {give_up}": stopping(
-                    rest, given, target, round_size=size, give_up=give_up
+                f"{label}, target {target}, rounds of {size}, futility below {futility}": stopping(
+                    rest, given, target, round_size=size, futility=futility
                 )
                 for label, given in (("empirical prior", prior), ("weak prior", None))
                 for target in (0.9, 0.95)
-                for size, give_up in ((1, 0.0), (8, 0.0), (8, 0.05))
+                for size, futility in ((1, 0.0), (8, 0.0), (8, 0.05))
             }
     print(json.dumps(figures, indent=1))
 

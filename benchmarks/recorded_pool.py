@@ -69,7 +69,7 @@ class RecordedPool:
 def sample_text(question: Question, index: int) -> str:
     """What stands for sample `index` in a reply; `RecordedPool.sample_in` and `answer_in` read it."""
     answer = question.samples[index].answer
-    # A sample that was cut off before its answer must not look as if it agreed with others on an empty one.
+    # A sample that was cut off before its answer must not count as agreeing with others on an empty one.
     told = f"The answer is: {answer}" if answer else "There is no answer."
     return f"<sample {index} of {question.id}>\n{told}"
 

@@ -1,9 +1,9 @@
 """How fast recorded candidates are replayed through the real session: 1,000 questions of 64 samples, one method.
 
 The targets are out of reach, so that every question is drawn to the cap: the slowest case. `posterior` has
-`OptimalN | TargetReached` and `posterior, every rule` all rules that ask the posterior something; both are given for
+`OptimalN | TargetReached` and `posterior, every rule` all rules that use the posterior; both are given for
 10,000 questions as well, at the same speed. `optscale, answers` has candidates with one of 30 answers, of which none is
-frequent: there the default weighs the answers after every candidate, and gives up before the cap.
+frequent: there the default weighs the answers after every candidate, and stops for futility before the cap.
 """
 
 from __future__ import annotations

@@ -98,9 +98,9 @@ def verdict(lead: Mapping[str, Any]) -> str:
     if low > 0:
         return f"the best score beats plain majority by {points}"
     if low == high == 0:
-        return "the two choose alike"
+        return "both choose the same candidates"
     side = "below" if lead["difference"] < 0 else "above"
-    return f"not told apart: the best score is {side} plain majority by {points}"
+    return f"not significant: the best score is {side} plain majority by {points}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from langchain_optscale.evaluation.frontier import parity_in
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_optscale.evaluation.families import Family
+    from docs.method_grids import MethodGrid
     from langchain_optscale.evaluation.frontier import Parity
     from langchain_optscale.evaluation.metrics import Report
     from langchain_optscale.evaluation.pools import Pool
@@ -38,7 +38,7 @@ class Measured:
 
     pool: Pool
     about: str
-    families: Sequence[Family]
+    families: Sequence[MethodGrid]
     reports: Mapping[str, Report]
     methods: Report
 

@@ -1,4 +1,4 @@
-"""The study behind `docs/honesty.md`: promises of stopping rules against what happens, by simulation.
+"""The study behind `docs/honesty.md`: the confidence of stopping rules against observed shares, by simulation.
 
     python -m docs.honesty        or: make study
 
@@ -49,12 +49,12 @@ CHANCES = (0.01, 0.05, 0.1)
 
 @dataclass(frozen=True)
 class Row:
-    """What a method promised and kept in one family, for one confidence.
+    """The nominal confidence of a method and its observed share in one family.
 
     Attributes:
         family: The questions.
         method: The rule.
-        alpha: What it promised.
+        alpha: The nominal confidence.
         questions: On how many questions and targets.
         kept: The share of them on which the target was reached.
         drawn: Mean scores drawn.
@@ -129,7 +129,7 @@ def rules(posterior: Remembering, likelihood: Remembering, learned: EmpiricalPri
 
 
 def play(played: Questions) -> tuple[list[Row], list[dict[str, Any]]]:
-    """All rules on one family; and what giving up does to the promise of `Futility`."""
+    """All rules on one family; and the errors of `Futility`."""
     found: dict[tuple[str, float], list[tuple[float, bool, float]]] = {}
     lost: dict[float, list[tuple[bool, bool]]] = {}
     for number, scores in enumerate(played.scores.tolist()):
@@ -146,31 +146,31 @@ def play(played: Questions) -> tuple[list[Row], list[dict[str, Any]]]:
                 drawn = outcome.asked if "rounds" in name else outcome.drawn
                 found.setdefault((name, alpha), []).append((drawn, bool(outcome.reached), oracle))
             once = max(FIRST_LOOK, _plugged_in(tuple(scores[:FIRST_LOOK]), target, alpha) or CAP)
-            found.setdefault(("the paper's bound, one look", alpha), []).append(
+            found.setdefault(("the paper's bound, computed once", alpha), []).append(
                 (once, max(scores[:once]) >= target, oracle)
             )
         for target, chance in itertools.product(TARGETS, CHANCES):
             rule = TargetReached(target) | Futility(target, chance)
-            outcome = SessionMethod(rule, "hopeless", posterior, played.learned, round_size=1).run(task, CAP)
+            outcome = SessionMethod(rule, "futility", posterior, played.learned, round_size=1).run(task, CAP)
             gave_up = not outcome.reached and outcome.drawn < CAP
             lost.setdefault(chance, []).append((gave_up, gave_up and max(scores[outcome.drawn :]) >= target))
     rows = []
     for (name, alpha), each in found.items():
         drawn, kept, oracle = np.array(each, dtype=np.float64).mean(axis=0).tolist()
         rows.append(Row(played.family, name, alpha, len(each), kept, drawn, oracle))
-    given_up = [
+    stopped = [
         {
             "family": played.family,
             "chance": chance,
-            "given up": float(np.mean([up for up, _ in each])),
+            "stopped": float(np.mean([up for up, _ in each])),
             "wrongly": float(sum(wrong for _, wrong in each) / max(sum(up for up, _ in each), 1)),
         }
         for chance, each in lost.items()
     ]
-    return rows, given_up
+    return rows, stopped
 
 
-def one_look(played: Questions) -> list[Row]:
+def single_analysis(played: Questions) -> list[Row]:
     """After three scores: how many more draws reach the target with confidence alpha, and whether so many do."""
     rows = []
     estimates: dict[str, Callable[[list[float], float, float], int | None]] = {
@@ -199,19 +199,19 @@ def _plugged_in(scores: tuple[float, ...], target: float, alpha: float) -> int |
 
 def main() -> None:
     """Simulate, draw and write."""
-    rows, looks, given_up = [], [], []
+    rows, single, stopped = [], [], []
     for family in SHOWN:
         played = questions(family, seed=0)
         kept, lost = play(played)
         rows += kept
-        given_up += lost
-        looks += one_look(played)
+        stopped += lost
+        single += single_analysis(played)
         sys.stderr.write(f"{family}: done\n")
     (HERE / "img").mkdir(exist_ok=True)
-    draw(rows, looks, HERE / "img")
+    draw(rows, single, HERE / "img")
     calibration = measure()
     draw_calibration(calibration, HERE / "img")
-    page = write(rows, looks, given_up, calibration, cap=CAP, questions=QUESTIONS // 2)
+    page = write(rows, single, stopped, calibration, cap=CAP, questions=QUESTIONS // 2)
     (HERE / "honesty.md").write_text(page, encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 STYLES = {
     "the paper's rule": ("#D55E00", "s", "-"),
     "plug-in": ("#D55E00", "s", "-"),
-    "the paper's bound, one look": ("#E69F00", "D", "--"),
+    "the paper's bound, computed once": ("#E69F00", "D", "--"),
     "posterior, weak prior": ("#56B4E9", "v", "--"),
     "ours, one by one": ("#0072B2", "o", "-"),
     "posterior, learned prior": ("#0072B2", "o", "-"),
@@ -26,11 +26,11 @@ STYLES = {
 SIZE, DPI = (6.0, 4.6), 150
 
 
-def draw(rows: Sequence[Row], looks: Sequence[Row], folder: Path) -> None:
+def draw(rows: Sequence[Row], single: Sequence[Row], folder: Path) -> None:
     """Write the three pictures."""
-    _panels(looks, "kept", "share that reached the target", folder / "honesty_look.png")
+    _panels(single, "kept", "share that reached the target", folder / "honesty_single.png")
     _panels(rows, "kept", "share that reached the target", folder / "honesty_rules.png")
-    by_rule = [row for row in rows if row.method != "the paper's bound, one look"]
+    by_rule = [row for row in rows if row.method != "the paper's bound, computed once"]
     _panels(by_rule, "ratio", "scores drawn / the oracle's N*", folder / "honesty_cost.png")
 
 
@@ -43,7 +43,7 @@ def _panels(rows: Sequence[Row], figure: str, label: str, path: Path) -> None:
     panels = picture.subplots(2, 3, sharex=True, sharey=True).ravel()
     for axes, family in zip(panels, families, strict=True):
         if figure == "kept":
-            axes.plot(places, alphas, color="#666666", linewidth=1.0, linestyle=(0, (1, 1)), label="as promised")
+            axes.plot(places, alphas, color="#666666", linewidth=1.0, linestyle=(0, (1, 1)), label="nominal")
         else:
             axes.axhline(1.0, color="#666666", linewidth=1.0, linestyle=(0, (1, 1)), label="as many as the oracle")
         for method in methods:
@@ -62,44 +62,45 @@ def _panels(rows: Sequence[Row], figure: str, label: str, path: Path) -> None:
         ticks = [0.25, 0.5, 1, 2, 4]
         panels[0].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         panels[0].minorticks_off()
-    picture.supxlabel("promised confidence", fontsize=9)
+    picture.supxlabel("nominal confidence", fontsize=9)
     picture.supylabel(label, fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
     picture.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     picture.savefig(path, dpi=DPI)
 
 
-PAGE = """# How honest the promises are
+PAGE = """# Do the rules keep their confidence?
 
 *Written by `python -m docs.honesty` (or `make study`), figures and all. Nothing is tuned on these simulations.*
 
-A rule that says "95 % sure" should be right in 95 of 100 cases. Here every question's law of scores is known, so that
-this can be counted. Six families of questions: truncated normal laws, as the paper assumes; Beta laws with the moments
-of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; a mixture of right
-and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and 0.95, a
-cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the same
-family, ten scores each.
+A rule with a confidence of 95 % should be right in 95 of 100 cases. Here every question's law of scores is known, so
+that this can be counted. Six families of questions: truncated normal laws, as the paper assumes; Beta laws with the
+moments of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; a mixture of
+right and wrong candidates with a peak each; and judges who answer in steps of 0.05 or 0.1. Targets of 0.8, 0.9 and
+0.95, a cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of the
+same family, ten scores each.
 
-## One look
+## A single analysis
 
 After three scores: how many *more* draws reach the target with confidence alpha? Draw as many, and count. The plug-in
-estimate ignores how little three scores say, and reaches the target less often than it promises. The posterior
-predictive averages over every law that the scores leave plausible.
+estimate ignores the uncertainty after three scores, and reaches the target less often than its confidence. The
+posterior predictive averages over every law that the scores leave plausible.
 
-![Share of questions that reached the target, against the promised confidence, for one look](img/honesty_look.png)
+![Share of questions that reached the target, against the nominal confidence, in one analysis](img/honesty_single.png)
 
-{looks}
+{single}
 
-Shortfall: the promise less what was kept, where that is positive; mean and worst over the six families. Questions that
-need more than the cap by the estimate are left out, since there nothing is promised.
+Shortfall: the nominal confidence less the observed share, where that is positive; mean and worst over the six
+families. Questions that need more than the cap by the estimate are left out.
 
 ## The rules
 
 Now the rules themselves, on the questions whose target can be reached: those where an oracle that knows the law fixes
-an N* within the cap. The paper's rule draws to N*, estimated anew after every score, whatever it has seen. Ours is
-`OptimalN(target, alpha) | TargetReached(target)` under `Posterior`: it stops when the target is there.
+an N* within the cap. The paper's rule draws to N*, estimated anew after every score, even when the target is
+reached. Ours is `OptimalN(target, alpha) | TargetReached(target)` under `Posterior`: it stops when the
+target is reached.
 
-![Share of questions that reached the target, against the promised confidence, for the rules](img/honesty_rules.png)
+![Share of questions that reached the target, against the nominal confidence, for the rules](img/honesty_rules.png)
 
 ![Scores drawn, as a multiple of the oracle's N*](img/honesty_cost.png)
 
@@ -107,33 +108,35 @@ Confidence 0.95, by family; "drawn" is the mean number of scores:
 
 {rules}
 
-Our rule kept its promise in every family and at every alpha, by {margin:.3f} at least. Drawn one by one it takes
+Our rule exceeded its confidence in every family and at every alpha, by {margin:.3f} at least. Drawn one by one it takes
 {low:.2f} to {high:.2f} of the oracle's N* at alpha = 0.95, and {worst:.2f} at worst, at alpha = 0.8 in the family
-"{where}", where N* itself is {short:.1f}. It beats the oracle since the oracle fixes N* in advance, and pays for
-the confidence even when the first candidate has the target.
+"{where}", where N* itself is {short:.1f}. It needs fewer than the oracle, which fixes N* in advance
+and draws it even when the first candidate has the target.
 
-What the posterior does *not* do here: it never ends the search by itself. While the target has not been reached at
-least one more candidate is needed, so the rule goes on to the target or to the cap, and one by one every prior gives
-the same search. The posterior sizes the rounds. Rounds of up to 8 save waiting and cost candidates that are under way
-when the target arrives: {rounds_low:.2f} to {rounds_high:.2f} of N* at alpha = 0.95.
+The posterior never ends the search by itself here. While the target has not been reached at
+least one more candidate is needed, so the rule continues to the target or to the cap, and one by one every prior gives
+the same search. The posterior sizes the rounds. Rounds of up to 8 save waiting and cost candidates that are in progress
+when the target is reached: {rounds_low:.2f} to {rounds_high:.2f} of N* at alpha = 0.95.
 
-## What repeated looks do
+## Repeated interim analyses
 
-- **The paper's rule** looks after every score and stops the first time that n >= N*. Of many looks the most hopeful
-  one decides, but each also knows more. Against a bound that is computed once, after three scores, and trusted, on the
-  same questions, means over the families: for a promise of 0.95 many looks kept {many}, one look {once};
-  for 0.8 it is {many_80} and {once_80}. Here the looks save draws and break no promise.
-  Both keep more than they promise, since these are the questions whose target can be reached, and a plug-in bound errs
-  by a factor to both sides: what is promised is not what is kept.
-- **`OptimalN | TargetReached` under the posterior**: a look can only ask for more. The promise is a lower bound.
-- **`Futility`** gives up when the chance of reaching the target within the cap is below its probability, and looks
-  after every score. Of the questions that were given up, so many would have reached the target within the cap:
+- **The paper's rule** is evaluated after every score and stops the first time that n >= N*. The most optimistic of many
+  analyses decides, but each also has more data. Against a bound that is computed once, after three scores, on the
+  same questions, means over the families: at a confidence of 0.95 repeated analyses reached the
+  target in {many}, a single one in {once}; for 0.8 it is {many_80} and {once_80}.
+  Here repeated analyses save draws and keep the confidence.
+  Both exceed their confidence, since these are the questions whose target can be reached, and a plug-in bound errs by
+  a factor in both directions.
+- **`OptimalN | TargetReached` under the posterior**: an interim analysis can only request more draws. The confidence
+  is a lower bound.
+- **`Futility`** stops when the probability of reaching the target within the cap is below its own, and is evaluated
+  after every score. Of the questions stopped for futility, so many would have reached the target within the cap:
 
-{hopeless}
+{futility}
 
-  One look of an honest posterior would lose at most its probability. With many looks it may be more where few
-  questions are given up: these are the ones whose evidence happened to look bad for a moment. It was at most
-  {worst_hopeless:.1f} times the probability, and less than it in most families.
+  A single analysis of a calibrated posterior would lose at most its probability. With repeated ones it may be more
+  where few questions are stopped: those with a pessimistic estimate at some moment. It was at most
+  {worst_futility:.1f} times the probability, and less than it in most families.
 
 ## What calibration does
 
@@ -159,8 +162,8 @@ calibration was fitted to. The accuracies differ by little more than the noise o
 
 def write(
     rows: Sequence[Row],
-    looks: Sequence[Row],
-    given_up: Sequence[dict[str, Any]],
+    single: Sequence[Row],
+    stopped: Sequence[dict[str, Any]],
     calibration: dict[str, Any],
     *,
     cap: int,
@@ -175,9 +178,9 @@ def write(
     return PAGE.format(
         cap=cap,
         questions=questions,
-        looks=_table_of_looks(looks),
+        single=_table_of_single_analyses(single),
         rules=_table_of_rules(rows, families),
-        hopeless=_table_of_hopeless(given_up, families),
+        futility=_table_of_futility(stopped, families),
         margin=min(row.kept - row.alpha for row in ours),
         low=min(row.ratio for row in at_95),
         high=max(row.ratio for row in at_95),
@@ -187,10 +190,10 @@ def write(
         rounds_low=min(rounds),
         rounds_high=max(rounds),
         many=_means(rows, "the paper's rule", 0.95),
-        once=_means(rows, "the paper's bound, one look", 0.95),
+        once=_means(rows, "the paper's bound, computed once", 0.95),
         many_80=_means(rows, "the paper's rule", 0.8),
-        once_80=_means(rows, "the paper's bound, one look", 0.8),
-        worst_hopeless=max(row["wrongly"] / row["chance"] for row in given_up),
+        once_80=_means(rows, "the paper's bound, computed once", 0.8),
+        worst_futility=max(row["wrongly"] / row["chance"] for row in stopped),
         peak=max(_best_of(calibration), key=lambda point: point[1])[0],
         ece_raw=calibration["raw: calibration error"]["ece"],
         ece_isotonic=calibration["isotonic: calibration error"]["ece"],
@@ -269,11 +272,13 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
-def _table_of_looks(looks: Sequence[Row]) -> str:
-    alphas = sorted({row.alpha for row in looks})
+def _table_of_single_analyses(single: Sequence[Row]) -> str:
+    alphas = sorted({row.alpha for row in single})
     lines = []
-    for method in dict.fromkeys(row.method for row in looks):
-        short = {a: [max(a - row.kept, 0.0) for row in looks if (row.method, row.alpha) == (method, a)] for a in alphas}
+    for method in dict.fromkeys(row.method for row in single):
+        short = {
+            a: [max(a - row.kept, 0.0) for row in single if (row.method, row.alpha) == (method, a)] for a in alphas
+        }
         lines.append([method, *(f"{np.mean(short[a]):.3f} / {max(short[a]):.3f}" for a in alphas)])
     return _table(["shortfall, mean / worst", *(f"alpha {a:g}" for a in alphas)], lines)
 
@@ -285,15 +290,15 @@ def _table_of_rules(rows: Sequence[Row], families: Sequence[str]) -> str:
         paper, ours, rounds = (known[m] for m in ("the paper's rule", "ours, one by one", "ours, rounds of up to 8"))
         cells = [f"{row.drawn:.1f} ({row.ratio:.2f} N*), {row.kept:.3f}" for row in (paper, ours, rounds)]
         lines.append([family, f"{paper.questions}", f"{paper.oracle:.1f}", *cells])
-    head = ["family", "questions by targets", "oracle's N*", "the paper's rule: drawn, kept"]
+    head = ["family", "questions by targets", "oracle's N*", "the paper's rule: drawn, reached"]
     return _table([*head, "ours, one by one", "ours, rounds of up to 8 (asked for)"], lines)
 
 
-def _table_of_hopeless(given_up: Sequence[dict[str, Any]], families: Sequence[str]) -> str:
-    chances = sorted({row["chance"] for row in given_up})
-    known = {(row["family"], row["chance"]): row for row in given_up}
+def _table_of_futility(stopped: Sequence[dict[str, Any]], families: Sequence[str]) -> str:
+    chances = sorted({row["chance"] for row in stopped})
+    known = {(row["family"], row["chance"]): row for row in stopped}
     lines = [
-        [family, *(f"{known[family, p]['wrongly']:.1%} of {known[family, p]['given up']:.1%}" for p in chances)]
+        [family, *(f"{known[family, p]['wrongly']:.1%} of {known[family, p]['stopped']:.1%}" for p in chances)]
         for family in families
     ]
-    return _table(["wrongly given up, of all given up", *(f"below {p:g}" for p in chances)], lines)
+    return _table(["wrongly stopped, of all stopped for futility", *(f"below {p:g}" for p in chances)], lines)

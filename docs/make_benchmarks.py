@@ -12,17 +12,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from docs.benchmark_plots import plot_difficulty, plot_optimal_n
 from docs.benchmarks_report import Measured, made_on, method_table, parity_table, summary, untouched, why
+from docs.method_grids import method_grids
 from langchain_optscale.evaluation.baselines import BestOfN
 from langchain_optscale.evaluation.catalogue import catalogue
-from langchain_optscale.evaluation.families import families
-from langchain_optscale.evaluation.plots import (
-    plot_difficulty,
-    plot_frontier,
-    plot_optimal_n,
-    plot_reliability,
-    plot_scores,
-)
+from langchain_optscale.evaluation.plots import plot_frontier, plot_reliability, plot_scores
 from langchain_optscale.evaluation.pools import read_pool
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.evaluation.verifier_quality import discrimination, fit_calibration
@@ -62,7 +57,7 @@ def pools() -> tuple[list[tuple[Pool, str]], list[str]]:
 
 def measured(pool: Pool, about: str) -> Measured:
     """Replay every setting of every family."""
-    tried = families(pool)
+    tried = method_grids(pool)
     reports = {}
     for family in tried:
         sys.stderr.write(f"  {family.name}: {len(family.grid)} settings\n")

@@ -1,10 +1,8 @@
-"""Answers: finding them in candidates, telling which are the same, and choosing a candidate by them.
+"""Answers: extraction from candidates, equivalence, and the selection of a candidate.
 
-`extraction` and `structured` have the extractors, `catalogue` their names; `equivalence` says when two answers are the
-same, and `book` keeps the answers of one search. `selection` chooses the candidate to return.
-
-`AnswerPosterior` says how probable it is that each answer seen so far is right, `AnswerModel` holds the constants of
-the law behind it, and `fit_labelled` and `fit_unlabelled` learn them from recorded candidates.
+`extraction` and `structured` have the extractors, `catalogue` their names; `equivalence` compares answers, `book` keeps
+those of one search, and `selection` chooses the candidate to return. `AnswerPosterior` is the probability of each
+answer given the candidates so far, under an `AnswerModel`, which `fit_labelled` and `fit_unlabelled` fit.
 """
 
 from __future__ import annotations
@@ -76,7 +74,7 @@ __all__ = [
     "select_posterior",
 ]
 
-# NumPy and SciPy stand behind these, and the stopping rules import this package where nothing is computed yet.
+# Imported on first use, since these need NumPy and SciPy.
 _LATER = {
     "AnswerPosterior": "posterior",
     "fit_labelled": "fitting",

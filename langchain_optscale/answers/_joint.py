@@ -1,6 +1,6 @@
 r"""The joint probability of hypotheses and data, for many histories at once, and its gradient.
 
-Symbols: P histories (rows); K distinct answers at most, candidates without an answer standing as wrong answers of their
+Symbols: P histories (rows); K distinct answers at most, where a candidate without an answer has a wrong answer of its
 own; H = K + 1 hypotheses, the last one that none is right; G nodes of the quadrature over p. Up to terms that all
 hypotheses share, with w_l = 1 / (answer_std^2 + candidate_std^2 / c_l) the precision of an answer's mean logit, y_l
 that mean less the centre, v = 1 / question_std^2 and mu_g = slope (2 p_g - 1):
@@ -35,7 +35,7 @@ FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 _NODES = 32
-# Of the central differences by which nodes and weights are differentiated.
+# Step of the central differences of nodes and weights.
 _STEP = 1e-4
 
 GRADIENT_SIZE = 10
@@ -47,7 +47,7 @@ class Histories:
     """Sufficient statistics of P histories.
 
     Attributes:
-        counts: Shape (P, H), candidates of each answer; the last column is 0, and 0 pads.
+        counts: Shape (P, H), candidates of each answer; the last column and padding are 0.
         sums: Shape (P, H), the sum of their logits.
         silent: Shape (P, H), True where the column is a single candidate without an answer.
     """
@@ -58,7 +58,7 @@ class Histories:
 
 
 def to_vector(model: AnswerModel) -> FloatArray:
-    """The constants of a model on scales without bounds, but for the separation, the fifth, which is at least 0."""
+    """The constants on unbounded scales, except for the separation (index 4), which is >= 0."""
     return np.array(
         [
             special.logit(model.right),
@@ -76,7 +76,7 @@ def to_vector(model: AnswerModel) -> FloatArray:
 
 
 def from_vector(vector: FloatArray, calibration: Calibration | None) -> AnswerModel:
-    """The model of a vector as `to_vector` makes it."""
+    """The inverse of `to_vector`."""
     positive = np.exp(vector)
     return AnswerModel(
         right=float(special.expit(vector[0])),
@@ -144,8 +144,8 @@ class Joint:
     def __init__(self, model: AnswerModel, data: Histories) -> None:
         self.model = model
         counts = data.counts
-        seen = counts > 0
-        answered = seen & ~data.silent
+        observed = counts > 0
+        answered = observed & ~data.silent
         self._safe = np.maximum(counts, 1.0)
         self._right = counts * answered
         self._total, votes = counts.sum(1), self._right.sum(1)
@@ -157,8 +157,8 @@ class Joint:
         structure += math.lgamma(kappa) - special.gammaln(kappa + self._wrong)
         structure -= self._right * math.log1p(-model.silence)
 
-        self._w = seen / (model.answer_std**2 + model.candidate_std**2 / self._safe)
-        self._y = seen * (data.sums / self._safe - model.centre)
+        self._w = observed / (model.answer_std**2 + model.candidate_std**2 / self._safe)
+        self._y = observed * (data.sums / self._safe - model.centre)
         self._v = model.question_std**-2.0
         self._precision = self._w.sum(1) + self._v
         rule = _quadrature(model.right, model.firmness)
@@ -196,19 +196,19 @@ class Joint:
         return mean, np.maximum(self.nodes @ self._p**2 - mean**2, 1e-12)
 
     def log_truth(self, truth: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """Log probability that the model gave to what was true, and its gradient.
+        """Log probability of the truth under the model, and its gradient.
 
         Args:
-            truth: Shape (P, H), True for every right answer seen, or for the last column where there is none.
+            truth: Shape (P, H), True for every observed right answer, or for the last column where there is none.
 
         Returns:
             Shape (P,), and shape (P, 10) with respect to the vector of `to_vector`.
         """
         model, v = self.model, self._v
-        told = np.where(truth, self.log_posterior, -np.inf)
-        value = _log_sum(told)
+        of_truth = np.where(truth, self.log_posterior, -np.inf)
+        value = _log_sum(of_truth)
         # Gradients of A_h count by how much more probable the truth makes h.
-        weight = np.exp(told - value[:, None]) - np.exp(self.log_posterior)
+        weight = np.exp(of_truth - value[:, None]) - np.exp(self.log_posterior)
         by_node = weight[:, :, None] * self.nodes
         by_u = by_node * self._u
         u_1, u_2 = by_u.sum(2), (by_u * self._u).sum(2)
@@ -217,7 +217,7 @@ class Joint:
         kappa, delta = model.concentration, model.separation
         slots = kappa * (special.digamma(kappa) - special.digamma(kappa + self._wrong))
         gradient = np.empty((len(value), GRADIENT_SIZE))
-        # Nodes move with the Beta law, and with them the chances of the candidates and the expected u.
+        # The nodes depend on the Beta parameters, and the candidates' probabilities and E[u] on the nodes.
         at_node, right_at_node = by_node.sum(1), (by_node * self._right[:, :, None]).sum(1)
         wrong_at_node, gap_at_node = self._total[:, None] * at_node - right_at_node, by_gap.sum(1)
         for axis in (0, 1):
@@ -232,7 +232,7 @@ class Joint:
             (6, self._w**2, model.answer_std**2),
             (7, self._w**2 / self._safe, model.candidate_std**2),
         ):
-            # The squared distances of all y_l, separation taken off where h is right, from u.
+            # Squared distances of all y_l, less the separation where h is right, from u.
             cross = (squares * self._y).sum(1)[:, None] - squares * delta
             apart = weight * squares * delta * (delta - 2.0 * self._y) - 2.0 * u_1 * cross
             gradient[:, place] = scale * (apart + u_2 * squares.sum(1)[:, None]).sum(1)

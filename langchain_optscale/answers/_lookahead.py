@@ -1,24 +1,23 @@
-r"""By how much P(the leading answer is right) is expected to rise by k more candidates: a sum over what may come.
+r"""The expected increase of P(the leading answer is right) by k more candidates, as a sum over all outcomes.
 
-The answers are reduced to the leader L, the runner-up C and *new* answers; the remaining old answers count as new ones.
-What k candidates bring is then (r_L, r_C, f_1 >= f_2 >= ...): how many of them repeat L, how many C, and the sizes of
-the groups in which the others agree. All outcomes for k in {1, 2, 4, 8} are listed once, with the number of sequences
-that lead to each. With (x)_r the rising factorial, p given a hypothesis taken as Beta(alpha, beta) of its mean and
-variance, q = 1 - silence, N_h = (kappa + m_h) / q and R_h = N_h less the old counts of L and C that are wrong under h:
+The answers are reduced to the leader L, the runner-up C and *new* answers; all other old answers count as new ones. The
+outcome of k candidates is then (r_L, r_C, f_1 >= f_2 >= ...): how many repeat L, how many C, and the sizes of the
+groups of equal new answers. The outcomes for k in {1, 2, 4, 8} are enumerated once, with their numbers of sequences.
+With (x)_r the rising factorial, p given a hypothesis approximated by Beta(alpha, beta) of its mean and variance,
+q = 1 - silence, N_h = (kappa + m_h) / q and R_h = N_h less the old counts of L and C that are wrong under h:
 
     P(outcome, h = L)   ~ P(L)   (alpha)_(r_L) (beta)_(k - r_L) / (alpha + beta)_k
                           * (c_C)_(r_C) R^g prod (f_i - 1)! / (N)_(k - r_L)
     P(outcome, h = f_i) ~ P(new) (alpha)_(f_i) (beta)_(k - f_i) / (alpha + beta)_k
                           * (c_L)_(r_L) (c_C)_(r_C) R^(g - 1) prod_(l != i) (f_l - 1)! / (N)_(k - f_i)
 
-with g groups, and P(new) the probability that neither L nor C is right. Wrong candidates without an answer agree with
-nobody, as new answers that never return. The first group's score is one of four cells, whose probabilities if right and
-if wrong are those of two normals `new_answer_signal` apart. These are the probabilities of a partition of all that can
-happen, so they sum to 1, and
+with g groups, and P(new) the probability that neither L nor C is right. Wrong candidates without an answer count as new
+answers that never recur. The first group's score is one of four cells, with the probabilities of two normals that are
+`new_answer_signal` apart. The outcomes partition the sample space, so the probabilities sum to 1, and
 
     E[P(leader) after k] = sum_outcomes max_h P(outcome, h)  >=  P(L)
 
-Further scores of L and C are not looked ahead at: their answers were scored already, and hearing it again tells little.
+Further scores of L and C are left out, since second scores of an answer add little.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ if TYPE_CHECKING:
 __all__ = ["AHEAD", "Reduced", "expected_leader", "reduce"]
 
 AHEAD = (1, 2, 4, 8)
-"""The numbers of further candidates that are looked at."""
+"""The numbers k of further candidates."""
 
 _MOST = AHEAD[-1]
 _EDGES = np.array([-np.inf, -1.0, 0.0, 1.0, np.inf])
-# Of the four hypotheses that may lead: what they share, and the rows of the table of rising factorials.
+# By hypothesis (L, C, first group, second group): the index in `Reduced`, and rows of the table of rising factorials.
 _HYPOTHESES = np.array([[0], [1], [2], [2]])
 _A = 2 + 3 * _HYPOTHESES
 _SEATS = 11 + _HYPOTHESES
@@ -54,17 +53,15 @@ _SEATS = 11 + _HYPOTHESES
 
 @dataclass(frozen=True, eq=False)
 class _Outcomes:
-    """All O outcomes of each k in `AHEAD`, one after another, under the four hypotheses that may lead then.
-
-    These are: L, C, the first group, the second group. Arrays have the shape (O,) or (4, O).
+    """The outcomes of all k in `AHEAD`, O in total, under each of the four hypotheses; shapes (O,) or (4, O).
 
     Attributes:
-        k: Candidates looked ahead.
+        k: Further candidates.
         right: How many of them are right: r_L, r_C, f_1 or f_2.
         strangers: Groups of wrong candidates.
-        ways: Logarithm of the number of sequences times (f_i - 1)! of every wrong group; -inf where a group that is
-            right would be empty.
-        starts: Where each k begins.
+        ways: Logarithm of the number of sequences times (f_i - 1)! of every wrong group; -inf where the right group is
+            empty.
+        starts: First outcome of each k.
     """
 
     k: NDArray[np.int64]
@@ -103,7 +100,7 @@ def _outcomes() -> _Outcomes:
 
 
 def _partitions(total: int, largest: int) -> Iterator[tuple[int, ...]]:
-    """Every way to write a number as a sum, terms descending."""
+    """Partitions of an integer, terms descending."""
     if total == 0:
         yield ()
     for size in range(min(total, largest), 0, -1):
@@ -120,14 +117,14 @@ def _rising(x: Sequence[float]) -> FloatArray:
 
 @dataclass(frozen=True)
 class Reduced:
-    """What the look-ahead keeps of a posterior; index 0 is the leader, 1 the runner-up, 2 all the rest.
+    """The reduced posterior; index 0 is the leader, 1 the runner-up, 2 all other hypotheses.
 
     Attributes:
         chance: P(h).
-        counts: Old candidates of leader and runner-up; 0 for a runner-up that does not exist.
-        difficulty: The two parameters of p's Beta law given h.
+        counts: Old candidates of leader and runner-up; 0 without a runner-up.
+        difficulty: The parameters of p's Beta distribution given h.
         seats: N_h.
-        signal: How far apart the logits of a right and of a wrong new answer lie, in standard deviations.
+        signal: Distance between the logits of right and wrong new answers in standard deviations.
     """
 
     chance: tuple[float, float, float]
@@ -166,7 +163,7 @@ def reduce(joint: Joint) -> Reduced:
 
 
 def expected_leader(state: Reduced) -> dict[int, float]:
-    """The expected P(the then leading answer is right) by k in `AHEAD`."""
+    """E[P(the leading answer is right)] after k more candidates, by k in `AHEAD`."""
     out, (c_leader, c_second) = _outcomes(), state.counts
     rising = _rising([c_leader, c_second, *(x for a, b in state.difficulty for x in (a, b, a + b)), *state.seats])
     free = np.log([state.seats[0] - c_second, state.seats[1] - c_leader, state.seats[2] - c_leader - c_second])
@@ -194,7 +191,7 @@ def expected_leader(state: Reduced) -> dict[int, float]:
 
 
 def _cells(signal: float) -> tuple[FloatArray, FloatArray]:
-    """Probabilities of the four cells of a new answer's score, where it is right and where it is wrong."""
+    """Probabilities of the four cells of a new answer's score, if right and if wrong."""
     middle = signal / 2.0
     below = special.ndtr(np.array([_EDGES - middle, _EDGES + middle]))
     right, wrong = below[:, 1:] - below[:, :-1]
@@ -202,6 +199,6 @@ def _cells(signal: float) -> tuple[FloatArray, FloatArray]:
 
 
 def _beta(mean: float, variance: float) -> tuple[float, float]:
-    """Parameters of the Beta law with this mean and variance."""
+    """Parameters of the Beta distribution with this mean and variance."""
     size = max(mean * (1.0 - mean) / variance - 1.0, 1e-6)
     return max(mean * size, 1e-9), max((1.0 - mean) * size, 1e-9)

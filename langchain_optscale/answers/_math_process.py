@@ -1,7 +1,7 @@
-"""The parent's end of the process that compares expressions: start it when needed, ask it, kill it when it is stuck.
+"""The client of the process that compares expressions: it starts the process on demand and kills it on a timeout.
 
-math-verify keeps its own timeouts by signals, which only the main thread may use, and a power tower in C code holds the
-interpreter's lock: within this process neither a thread nor an event loop could bound it.
+math-verify's own timeouts are signals, which only the main thread may use, and a power tower in C code holds the GIL:
+within this process no thread could bound it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["find_equal"]
 
 _CHILD = Path(__file__).with_name("_math_worker.py")
 _START_TIMEOUT_S = 60.0
-# What the interpreter and its libraries need, and none of the keys that live in the environment too.
+# What the interpreter and its libraries need; API keys in the environment are not passed on.
 _ENVIRONMENT = frozenset(
     {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT"}
 )
@@ -35,10 +35,10 @@ _logger = logging.getLogger(__name__)
 
 
 def find_equal(form: str, known: Sequence[str], timeout_s: float) -> int | None:
-    """The place of the first known expression that math-verify takes for equal to `form`.
+    """The index of the first known expression that math-verify finds equal to `form`.
 
     Returns:
-        The place, from 0; None where there is none, where math-verify is not installed, or where the time is up.
+        The index; None where there is none, math-verify is not installed, or the comparison timed out.
     """
     return _PROCESS.find_equal(form, known, timeout_s) if _installed() else None
 
@@ -49,7 +49,7 @@ def _installed() -> bool:
 
 
 class _MathProcess:
-    """One child for all threads, which take turns."""
+    """One child process, used by one thread at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,26 +68,26 @@ class _MathProcess:
             except (OSError, ValueError, Empty) as error:
                 # An empty line, which is no JSON, is the end of the child's output.
                 self.close()
-                _logger.warning("math-verify gave no answer (%s); the expressions count as different", _why(error))
+                _logger.warning("math-verify failed (%s): the expressions count as different", _reason(error))
                 return None
         place: int | None = answer["equal"]
         return place
 
     def close(self) -> None:
-        """Kill the child, if there is one; the next question starts another."""
+        """Kill the child, if there is one; the next comparison starts another."""
         child, self._child = self._child, None
         if child is None:
             return
         child.kill()
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
-                # What could not be sent to a dead child is lost, as it should be.
+                # Closing flushes, which fails after the child's death.
                 with contextlib.suppress(OSError):
                     pipe.close()
         child.wait()
 
-    def forget(self) -> None:
-        """Leave the child to another process: what a fork begins with, since two must not share the pipes."""
+    def discard(self) -> None:
+        """Drop the child without killing it: after a fork it belongs to the parent process."""
         self._lock, self._child = threading.Lock(), None
 
     def _running(self) -> subprocess.Popen[str]:
@@ -112,19 +112,19 @@ class _MathProcess:
 
 
 def _pump(stream: IO[str], lines: SimpleQueue[str]) -> None:
-    """Hand on what the child says; a queue can be waited for with a limit on every system, a pipe cannot."""
-    # The stream is closed under this thread's feet when the child is killed.
+    """Move lines from the pipe to a queue, which supports timeouts on every system."""
+    # `close` closes the stream while this thread reads.
     with contextlib.suppress(OSError, ValueError):
         for line in stream:
             lines.put(line)
     lines.put("")
 
 
-def _why(error: Exception) -> str:
-    return "the time is up" if isinstance(error, Empty) else f"{type(error).__name__}: {error}"
+def _reason(error: Exception) -> str:
+    return "timeout" if isinstance(error, Empty) else f"{type(error).__name__}: {error}"
 
 
 _PROCESS = _MathProcess()
 atexit.register(_PROCESS.close)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_PROCESS.forget)
+    os.register_at_fork(after_in_child=_PROCESS.discard)

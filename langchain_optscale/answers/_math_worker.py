@@ -1,7 +1,7 @@
-"""The child that compares expressions with math-verify; it is run as a script and knows nothing of this package.
+"""The child process that compares expressions with math-verify; a script that imports nothing of this package.
 
-One JSON line a question on standard input: {"form": str, "known": [str], "timeout_s": float}; one line an answer on
-standard output: {"equal": the place of the first known expression that is equal, or null}. It ends with its input.
+Reads one JSON request a line: {"form": str, "known": [str], "timeout_s": float}; writes one reply a line:
+{"equal": the index of the first known expression that is equal, or null}. It ends with its input.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _GRACE_S = 5.0
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Reply until the input ends."""
     out = sys.stdout
-    # Whatever the libraries print must not come between the answers.
+    # Output of the libraries must not mix with the replies.
     sys.stdout = sys.stderr
     logging.disable(logging.CRITICAL)
     _limit_memory()
@@ -27,13 +27,13 @@ def main() -> None:
     config = [math_verify.LatexExtractionConfig()]
 
     def parsed(form: str) -> Any:
-        # Its own timeouts are signals of the main thread; this process is killed from outside instead.
+        # Without math-verify's timeout: the parent kills this process.
         return math_verify.parse(f"${form}$", config, fallback_mode="no_fallback", parsing_timeout=None)
 
     def equal(one: Any, other: Any) -> bool:
         return bool(one and other and math_verify.verify(one, other, timeout_seconds=None))
 
-    # The first comparison builds parsers and caches, which takes a second: no question's time is spent on that.
+    # Build parsers and caches, which takes a second, before the first request's timeout begins.
     for one, other in (("(x+1)^2", "x^2+2x+1"), (r"\sin x", r"\cos x"), (r"\frac{1}{\sqrt{2}}", "[1,2]")):
         equal(parsed(one), parsed(other))
     print(json.dumps({"ready": True}), file=out, flush=True)
@@ -49,7 +49,7 @@ def main() -> None:
                 if equal(known, form) or equal(form, known):
                     place = number
                     break
-        except (Exception, RecursionError):  # noqa: BLE001 - whatever cannot be compared is not known to be equal
+        except (Exception, RecursionError):  # noqa: BLE001 - expressions that cannot be compared count as different
             place = None
         _end_after(0)
         print(json.dumps({"equal": place}), file=out, flush=True)
@@ -66,7 +66,7 @@ def _limit_memory() -> None:
 
 
 def _end_after(seconds: float) -> None:
-    """Die by the alarm's default action, should the parent be gone and unable to kill; 0 takes it back."""
+    """Die by the alarm's default action if the parent cannot kill this process; 0 cancels the alarm."""
     import signal
 
     if hasattr(signal, "setitimer"):

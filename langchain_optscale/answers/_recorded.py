@@ -1,8 +1,9 @@
-"""Recorded candidates as the fits read them: histories of several sizes, in a few orders."""
+"""Recorded candidates as arrays for the fits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ _LEAST_QUESTIONS = 10
 
 
 class RecordedSample(Protocol):
-    """What the fits read of a candidate; `evaluation.pools.Sample` has it."""
+    """The part of `evaluation.pools.Sample` that the fits read."""
 
     @property
     def score(self) -> float | None:
@@ -30,17 +31,17 @@ class RecordedSample(Protocol):
 
     @property
     def answer(self) -> str | None:
-        """The canonical answer, None where it has none."""
+        """The canonical answer, or None."""
         ...
 
     @property
     def correct(self) -> bool | None:
-        """Whether it is right; only fits with labels read it."""
+        """Whether it is right; read by fits with labels only."""
         ...
 
 
 class RecordedQuestion(Protocol):
-    """What the fits read of a question; `evaluation.pools.Question` has it."""
+    """The part of `evaluation.pools.Question` that the fits read."""
 
     @property
     def samples(self) -> Sequence[RecordedSample]:
@@ -54,9 +55,9 @@ class Column:
 
     Attributes:
         scores: Their scores.
-        groups: The number of each candidate's answer, from 0; one without an answer has a number of its own.
+        groups: The index of each candidate's answer; a candidate without one has an index of its own.
         silent: By group, whether it is a candidate without an answer.
-        correct: Whether each candidate is right; all False where that is not known.
+        correct: Whether each candidate is right; all False without labels.
     """
 
     scores: FloatArray
@@ -78,7 +79,7 @@ def columns_of(questions: Iterable[RecordedQuestion], *, with_labels: bool) -> l
 
     Args:
         questions: The recorded candidates.
-        with_labels: Whether every sample must say if it is right.
+        with_labels: Whether every sample needs a label.
 
     Raises:
         SettingsError: They are too few, or lack scores, labels or answers.
@@ -87,10 +88,10 @@ def columns_of(questions: Iterable[RecordedQuestion], *, with_labels: bool) -> l
     for question in questions:
         samples = question.samples
         if any(sample.score is None for sample in samples):
-            raise SettingsError("fitting an answer model needs a score for every sample")
+            raise SettingsError("fitting an answer model needs a score for every sample: score the samples first")
         if with_labels and any(sample.correct is None for sample in samples):
             raise SettingsError(
-                "fitting with labels needs samples that say whether they are right; use fit_unlabelled without labels"
+                "fit_labelled needs `correct` for every sample: use fit_unlabelled for samples without labels"
             )
         names: dict[str | int, int] = {}
         groups = tuple(
@@ -107,18 +108,18 @@ def columns_of(questions: Iterable[RecordedQuestion], *, with_labels: bool) -> l
         )
     if len(columns) < _LEAST_QUESTIONS:
         raise SettingsError(
-            f"{len(columns)} questions are too few to fit an answer model; record at least {_LEAST_QUESTIONS}, "
-            "or use the untrained default"
+            f"{len(columns)} questions are too few to fit an answer model: record at least {_LEAST_QUESTIONS}, or use "
+            "the default model"
         )
     if all(all(column.silent) for column in columns):
-        raise SettingsError("no sample has an answer: there is nothing to fit an answer model to")
+        raise SettingsError("no sample has an answer: set an extractor that finds the answers")
     return columns
 
 
 def histories(
     columns: Sequence[Column], logits: Sequence[FloatArray], size: int | None = None
 ) -> tuple[Histories, BoolArray]:
-    """The first `size` candidates of every question that has as many.
+    """The first `size` candidates of every question that has at least as many.
 
     Args:
         columns: The questions.
@@ -126,7 +127,7 @@ def histories(
         size: At least 1; None takes all candidates of every question.
 
     Returns:
-        The sufficient statistics, and by history and hypothesis what is true, see `Joint.log_truth`.
+        The sufficient statistics, and the truth by history and hypothesis, see `Joint.log_truth`.
     """
     long = [place for place, column in enumerate(columns) if size is None or len(column.groups) >= size]
     width = max(max(columns[place].groups[:size]) for place in long) + 2
@@ -136,22 +137,15 @@ def histories(
         column, groups = columns[place], list(columns[place].groups[:size])
         counts[row] = np.bincount(groups, minlength=width)
         sums[row] = np.bincount(groups, weights=logits[place][:size], minlength=width)
-        seen = max(groups) + 1
-        silent[row, :seen] = column.silent[:seen]
+        kinds = max(groups) + 1
+        silent[row, :kinds] = column.silent[:kinds]
         np.logical_or.at(truth[row], groups, column.correct[:size])
-        truth[row, :seen] &= ~silent[row, :seen]
+        truth[row, :kinds] &= ~silent[row, :kinds]
         truth[row, -1] = not truth[row].any()
     return Histories(counts, sums, silent), truth
 
 
 def logits_of(columns: Sequence[Column], logit: Callable[[float], float]) -> list[FloatArray]:
-    """The logit of every candidate's score; equal scores are looked up once."""
-    known: dict[float, float] = {}
-    made = []
-    for column in columns:
-        scores = column.scores.tolist()
-        for score in scores:
-            if score not in known:
-                known[score] = logit(score)
-        made.append(np.array([known[score] for score in scores]))
-    return made
+    """The logit of every candidate's score."""
+    cached = cache(logit)
+    return [np.array([cached(score) for score in column.scores.tolist()]) for column in columns]

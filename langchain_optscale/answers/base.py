@@ -1,4 +1,4 @@
-"""What an extractor is, how one is made of a name or a function, and extractors made of others."""
+"""The extractor interface, conversion from names and functions, and composite extractors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["EXTRACTORS", "Compared", "Extractor", "ExtractorLike", "FirstOf", "F
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An answer as it was found.
+    """An extracted answer.
 
     Attributes:
         text: The answer.
-        equivalence: How it is compared with the other answers to the question.
+        equivalence: Compares it with other answers to the question.
     """
 
     text: str
@@ -31,10 +31,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Extractor:
-    """Base of the extractors; write `find`.
+    """Base of the extractors; implement `find`.
 
-    They are frozen dataclasses: their fields are their settings, hence repr and equality. `a | b` is `FirstOf((a, b))`.
-    An extractor may be called from several threads at once.
+    Extractors are frozen dataclasses of their settings. `a | b` is `FirstOf((a, b))`. An extractor may be called from
+    several threads at once.
     """
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | str | None:
@@ -42,28 +42,28 @@ class Extractor:
 
         Args:
             text: The candidate's text.
-            message: The candidate's message, for answers that are not in the text; None where only the text is known,
-                as in a recorded pool.
+            message: The candidate's message, for answers outside the text; None where only the text is known, as in a
+                recorded pool.
 
         Returns:
-            The answer, with an equivalence of its own or to be compared by `SameMath`; None where there is none.
+            The answer, a plain string being compared by `SameMath`; None where there is none.
         """
         raise NotImplementedError
 
     def __call__(self, text: str, message: AIMessage | None = None) -> str | None:
-        """The answer's text, as it was found; None where there is none."""
+        """The text of the answer, or None."""
         found = self.read(text, message)
         return None if found is None else found.text
 
     def read(self, text: str, message: AIMessage | None = None) -> Found | None:
-        """The answer with its equivalence; blank answers are none."""
+        """The answer with its equivalence; None where there is none or it is blank."""
         found = self.find(text, message)
         if isinstance(found, str):
             found = Found(found)
         if found is None or (isinstance(found, Found) and not found.text.strip()):
             return None
         if not isinstance(found, Found):
-            raise SettingsError(f"an extractor must answer with a string or None, got {type(found).__name__}")
+            raise SettingsError(f"an extractor must return a string or None, got {type(found).__name__}")
         return found
 
     def __or__(self, other: ExtractorLike) -> FirstOf:
@@ -74,7 +74,7 @@ ExtractorLike: TypeAlias = Extractor | str | Callable[..., str | None]
 """What `as_extractor` accepts."""
 
 EXTRACTORS: dict[str, Extractor] = {}
-"""Extractors by name; `catalogue` fills it: "math" is a box or else the last number, "text" the whole text."""
+"""Extractors by name, registered by `catalogue`."""
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -85,7 +85,7 @@ class FirstOf(Extractor):
         extractors: At least one of anything that `as_extractor` accepts.
 
     Raises:
-        SettingsError: There is none, or one that is none.
+        SettingsError: There is none, or one is no extractor.
 
     Example:
         >>> FirstOf("boxed", "choice")("the answer is (D)")
@@ -110,7 +110,7 @@ class FirstOf(Extractor):
         return f"FirstOf({', '.join(map(repr, self.extractors))})"
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
-        """The first answer, with its own extractor's equivalence."""
+        """The first answer, with its extractor's equivalence."""
         for extractor in self.extractors:
             found: Found | None = extractor.read(text, message)  # type: ignore[union-attr]
             if found is not None:
@@ -120,14 +120,14 @@ class FirstOf(Extractor):
 
 @dataclass(frozen=True)
 class Compared(Extractor):
-    r"""Another extractor's answers, compared in a way of your choice.
+    r"""Another extractor's answers with another equivalence.
 
     Attributes:
         extractor: Anything that `as_extractor` accepts.
-        by: How its answers are compared.
+        by: Compares its answers.
 
     Raises:
-        SettingsError: One of the two is none.
+        SettingsError: One of them has another type.
 
     Example:
         >>> from langchain_optscale.answers.equivalence import NormalForm
@@ -145,7 +145,7 @@ class Compared(Extractor):
             raise SettingsError(f"by must be an equivalence such as ExactText() or NormalForm(), got {self.by!r}")
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
-        """The other's answer."""
+        """The extractor's answer with this equivalence."""
         found = self.extractor(text, message)  # type: ignore[operator]
         return None if found is None else Found(found, self.by)
 
@@ -155,10 +155,10 @@ class FunctionAnswer(Extractor):
     """A function as an extractor.
 
     Attributes:
-        function: `(text)` or `(text, message)` to the answer as a string, or None.
+        function: `(text)` or `(text, message)`; returns the answer as a string, or None.
 
     Raises:
-        SettingsError: It cannot be called with the text alone, nor with text and message.
+        SettingsError: It accepts neither.
     """
 
     function: Callable[..., str | None]
@@ -170,15 +170,15 @@ class FunctionAnswer(Extractor):
             )
 
     def find(self, text: str, message: AIMessage | None = None) -> str | None:
-        """What the function says."""
+        """The function's result."""
         return self.function(*(text, message)[: self._arguments()])
 
     def _arguments(self) -> int | None:
-        """How many positional arguments the function is given; None where it takes neither one nor two."""
+        """How many positional arguments to pass; None where the function takes neither one nor two."""
         try:
             signature = inspect.signature(self.function)
         except ValueError:
-            return 1  # some functions written in C have no signature to look at
+            return 1  # some functions written in C have no signature
         for count in (1, 2):
             try:
                 signature.bind(*[None] * count)
@@ -189,14 +189,14 @@ class FunctionAnswer(Extractor):
 
 
 def as_extractor(value: ExtractorLike | None) -> Extractor | None:
-    """Make an extractor of whatever can serve as one.
+    """Convert to an extractor.
 
     Args:
-        value: An `Extractor` (returned as it is), a name of `EXTRACTORS`, a function `(text)` or `(text, message)` that
-            answers with a string or None, or None (returned as it is).
+        value: An `Extractor` or None (both returned unchanged), a name in `EXTRACTORS`, or a function `(text)` or
+            `(text, message)` that returns a string or None.
 
     Raises:
-        SettingsError: It is none of them.
+        SettingsError: It is anything else.
 
     Example:
         >>> from langchain_optscale.answers import BoxedAnswer

@@ -1,4 +1,4 @@
-"""The answers of one search, by candidate: what was extracted, made comparable as it arrives."""
+"""The canonical answers of one search's candidates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Agreement", "AnswerBook"]
 
 
 class Agreement(NamedTuple):
-    """How a candidate's answer stands among those of the others that have arrived.
+    """How many other completed candidates agree with one.
 
     Attributes:
         same: Other candidates with the same answer; 0 for a candidate without one.
@@ -31,14 +31,13 @@ class Agreement(NamedTuple):
 
 
 class AnswerBook:
-    r"""Reads the answers of one search's candidates, so that equal answers become the same string.
+    r"""Maps the answers of one search's candidates to strings that are equal where the answers are.
 
-    Each answer takes its equivalence's canonical form. Where that leaves open whether two are the same, the equivalence
-    is asked, and the later answer takes the earlier one's form: given the order of arrival, every string is determined.
-    It may be used from several threads at once.
+    An answer takes its equivalence's canonical form, or that of an earlier answer which the equivalence matches, so the
+    order of arrival determines every string. Thread-safe.
 
     Args:
-        extract: Finds the answer; None where the task has none.
+        extract: The extractor; None where the task has no answers.
 
     Example:
         >>> from langchain_optscale.answers.extraction import BoxedAnswer
@@ -53,7 +52,7 @@ class AnswerBook:
         self.extract = extract
         self._answers: dict[int, str | None] = {}
         self._errors: dict[int, Exception] = {}
-        # By equivalence, every canonical form and the one that stands for it.
+        # By equivalence: every canonical form and its representative.
         self._forms: dict[Equivalence, dict[str, str]] = {}
         self._restored: list[str] = []
         self._reading = threading.Lock()
@@ -64,17 +63,12 @@ class AnswerBook:
         return dict(self._answers)
 
     def read(self, index: int, text: str, message: AIMessage | None = None) -> str | None:
-        """The canonical answer of a candidate that has arrived; a second call for it changes nothing.
+        """The canonical answer of a completed candidate; idempotent.
 
-        Comparing expressions may take seconds, see `SameMath`: keep it off the event loop.
-
-        Args:
-            index: The candidate's number.
-            text: Its text.
-            message: Its message, where there is one.
+        Comparing expressions may take seconds, see `SameMath`: do not call it on an event loop.
 
         Raises:
-            Exception: Whatever the extractor raises, for each call anew; the candidate then counts as having none.
+            Exception: The extractor's error, at every call; the candidate then counts as one without an answer.
         """
         if index not in self._answers:
             answer: str | None = None
@@ -92,12 +86,7 @@ class AnswerBook:
         return self._answers[index]
 
     def restore(self, index: int, answer: str | None) -> None:
-        """Take over what was read in an earlier part of the same search; in the order in which it arrived.
-
-        Args:
-            index: The candidate's number.
-            answer: Its canonical answer.
-        """
+        """Add a canonical answer from an earlier part of the same search, in the order of arrival."""
         with self._reading:
             self._answers.setdefault(index, answer)
             if answer is not None:
@@ -106,13 +95,10 @@ class AnswerBook:
                     forms.setdefault(answer, answer)
 
     def agreement(self, index: int) -> Agreement:
-        """How many others have arrived, and how many of them with the same answer.
-
-        Args:
-            index: A candidate that has been read.
+        """How many other candidates have been read, and how many of them agree with this one.
 
         Raises:
-            SettingsError: It has not.
+            SettingsError: The candidate has not been read.
         """
         answers = self._answers.copy()
         if index not in answers:
@@ -127,7 +113,6 @@ class AnswerBook:
             return None
         forms = self._forms.setdefault(found.equivalence, {answer: answer for answer in self._restored})
         if form not in forms:
-            # Forms that are the same lead to the first of them, which stands for them all.
             representatives = list(dict.fromkeys(forms.values()))
             forms[form] = found.equivalence.match(form, representatives) or form
         return forms[form]

@@ -1,4 +1,4 @@
-"""The extractors that have a name, such as "boxed": importing this module registers them."""
+"""The named extractors, such as "boxed"; importing this module registers them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 r"""When two answers are the same.
 
-An equivalence gives every answer a canonical form, a string: equal strings, equal answers. `NormalForm` reads numbers
-by value and text without regard to case, spacing, LaTeX's wrappers and units. `SameMath` also asks math-verify, where
-it is installed, about expressions that no canonical form decides, such as (x+1)^2 and x^2+2x+1. `ExactText` changes
-nothing.
+An equivalence maps every answer to a canonical form: equal strings, equal answers. `NormalForm` compares numbers by
+value, and text without case, spacing, LaTeX wrappers and units. `SameMath` also compares expressions such as (x+1)^2
+and x^2+2x+1 with math-verify, where that is installed. `ExactText` compares the text as it is.
 
     >>> form = NormalForm()
     >>> [form.canonical(text) for text in (r"\dfrac{1}{2}", "0.5", ".50", "$0.5$", "50%")]
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Equivalence", "ExactText", "NormalForm", "SameMath", "same_answer"]
 
-# What is longer is a text and no answer: only its case and its spacing are normalised.
+# Of longer texts only case and spacing are normalised.
 _LONGEST = 2000
 _DEEPEST = 4
 _PASSES = 8
@@ -62,31 +61,31 @@ _LONGEST_EXPRESSION = 300
 
 @dataclass(frozen=True)
 class Equivalence:
-    """Base of the equivalences: a canonical form, and a say in what the form leaves open.
+    """Base of the equivalences: a canonical form, and an optional comparison of forms.
 
-    They are frozen dataclasses: their fields are their settings, hence repr and equality.
+    Equivalences are frozen dataclasses of their settings.
     """
 
     def canonical(self, text: str) -> str:
-        """The form that all answers share which are known to be the same as this one; empty where nothing is left."""
+        """The canonical form; empty for text without content."""
         raise NotImplementedError
 
     def match(self, form: str, known: Sequence[str]) -> str | None:
-        """That one of the known canonical forms which means the same although it is another string.
+        """The known canonical form that is equivalent although it is another string.
 
         Args:
             form: A canonical form that is not among the known.
             known: The canonical forms so far, in order of appearance.
 
         Returns:
-            The first that is the same; None where there is none, or where the canonical form decides alone.
+            The first equivalent one, or None.
         """
         return None
 
 
 @dataclass(frozen=True)
 class ExactText(Equivalence):
-    """The text is its own canonical form, surrounding white space aside."""
+    """Equal texts, apart from surrounding white space."""
 
     def canonical(self, text: str) -> str:
         """The stripped text."""
@@ -104,7 +103,7 @@ class NormalForm(Equivalence):
     - Text is compared without regard to case, white space, markdown, quotes and final punctuation. A lone letter is
       taken for the name of an option, (b), and written as a capital. LaTeX keeps its case, since \Delta is not \delta.
 
-    The form is for comparing, not for showing; it depends on the text alone.
+    The form is for comparison, not for display.
 
     Attributes:
         percent: Whether a percent sign divides by 100; otherwise it is dropped.
@@ -116,10 +115,10 @@ class NormalForm(Equivalence):
     units: bool = True
 
     def canonical(self, text: str) -> str:
-        """The normal form; empty for text that has only white space and punctuation."""
+        """The normal form; empty for text with only white space and punctuation."""
         if len(text) > _LONGEST:
             return " ".join(text.split()).casefold()
-        # A form must be its own form, so that answers and forms can be compared with each other.
+        # To a fixed point, so that answers can be compared with forms.
         form = self._form(text, _DEEPEST)
         for _ in range(_PASSES):
             before, form = form, self._form(form, _DEEPEST)
@@ -128,8 +127,8 @@ class NormalForm(Equivalence):
         return form
 
     def _form(self, text: str, depth: int) -> str:
-        text = _undressed(text)
-        text = _undressed(bare(text))
+        text = _stripped(text)
+        text = _stripped(bare(text))
         if assigned := _ASSIGNED.fullmatch(text):
             text = assigned[1]
         if (number := self._number(text)) is not None:
@@ -154,16 +153,15 @@ class NormalForm(Equivalence):
 
 @dataclass(frozen=True)
 class SameMath(NormalForm):
-    """`NormalForm`, and math-verify's opinion of expressions whose normal forms differ.
+    """`NormalForm`, and math-verify for expressions whose normal forms differ.
 
-    Asked are only forms that look like mathematics, and never two numbers: those are compared exactly. Without
-    math-verify (the extra "math") this is `NormalForm`. Expressions and decimals agree to six digits after the point,
-    as math-verify has it; sets are compared without regard to order.
+    Only forms that look like mathematics are compared by math-verify, and never two numbers, which are compared
+    exactly. Without math-verify (the extra "math") this is `NormalForm`. Expressions and decimals agree to six digits
+    after the point; sets are compared without order.
 
-    Expressions come from a model and may take forever to simplify, so they are compared in a process of its own, one
-    for all searches. It is started by the first question that needs it, which takes a few seconds, and killed when a
-    question takes longer than `timeout_s`; the answers then count as different. Neither threads nor event loops matter
-    to it.
+    Simplifying an expression from a model may never end, so expressions are compared in one separate process for all
+    searches. The first comparison starts it, which takes a few seconds; one that exceeds `timeout_s` kills it, and the
+    answers count as different.
 
     Attributes:
         timeout_s: Seconds for the comparison of one answer with all known ones, above 0.
@@ -179,7 +177,7 @@ class SameMath(NormalForm):
             raise SettingsError(f"timeout_s must be a number of seconds above 0, got {self.timeout_s!r}")
 
     def match(self, form: str, known: Sequence[str]) -> str | None:
-        """The first known form that math-verify takes for the same."""
+        """The first known form that math-verify finds equal."""
         if not _is_expression(form):
             return None
         number = read_numeral(form) is not None
@@ -191,10 +189,10 @@ class SameMath(NormalForm):
 
 
 def same_answer(answer: str, other: str, equivalence: Equivalence | None = None) -> bool:
-    r"""Whether two answers are the same; what a `gold_check` wants.
+    r"""Whether two answers are equivalent; suits `gold_check`.
 
     Args:
-        answer: An answer as it was found, or a canonical form.
+        answer: An extracted answer or a canonical form.
         other: Another.
         equivalence: None takes `SameMath()`.
 
@@ -207,8 +205,8 @@ def same_answer(answer: str, other: str, equivalence: Equivalence | None = None)
     return form == known or equivalence.match(form, [known]) is not None
 
 
-def _undressed(text: str) -> str:
-    """Without the marks of mathematics, markdown and quotation around it, and without final punctuation."""
+def _stripped(text: str) -> str:
+    """Strip math delimiters, markdown, quotes and final punctuation."""
     before = None
     while text != before:
         before = text
@@ -221,7 +219,7 @@ def _undressed(text: str) -> str:
 
 
 def _elements(text: str) -> tuple[str, list[str], str] | None:
-    """The brackets around a list and its elements; None where it has only one."""
+    """A list's opening bracket, elements and closing bracket; None for fewer than two elements."""
     opening = closing = ""
     for one in ("(", "[", "\\{"):
         if text.startswith(one):
@@ -245,7 +243,7 @@ def _elements(text: str) -> tuple[str, list[str], str] | None:
 
 
 def _is_expression(form: str) -> bool:
-    """Whether it looks like mathematics: to math-verify words are products of letters, hence anagrams equal."""
+    """Whether it looks like mathematics: math-verify reads words as products of letters, so anagrams are equal."""
     if len(form) > _LONGEST_EXPRESSION or not _MATHEMATICAL.search(form):
         return False
     return all(word.lower() in _FUNCTIONS for word in _WORD.findall(form))

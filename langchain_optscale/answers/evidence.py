@@ -1,4 +1,4 @@
-"""A vote in log-odds: every candidate counts for its answer by what its calibrated score and its agreement are worth.
+"""A vote in log-odds of the calibrated scores.
 
 >>> vote = EvidenceVote()
 >>> vote.position(["3", "4", "4"], [0.9, 0.6, 0.6]), vote.position(["3", "4", "4"], [0.9, 0.2, 0.2])
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AGREEMENT", "EvidenceVote", "log_odds"]
 
 AGREEMENT = 8.0
-"""How much likelier two right candidates agree than two wrong ones, where nothing else is known."""
+"""The default likelihood ratio of agreement between right and wrong candidates."""
 
 _LEAST = 1e-6
 _MOST = 1.0 - _LEAST
@@ -50,11 +50,11 @@ class EvidenceVote(Selection):
     the log-odds of the answer up to what all answers share: naive Bayes over votes and scores together. Unlike a sum of
     scores, a low score speaks against its answer.
 
-    A candidate without an answer counts for nothing; where no candidate has one the best score decides. Of the
-    candidates with the chosen answer the one with the best score is returned, of equals the earliest.
+    A candidate without an answer has no vote; where no candidate has one the best score decides. Of the candidates with
+    the chosen answer the one with the best score is returned, the earliest of equals.
 
     Attributes:
-        calibration: Turns a score into the probability of being right; None takes the scores for it.
+        calibration: Maps a score to the probability of being right; None takes the scores as probabilities.
         agreement: Finite, > 0.
 
     Raises:
@@ -69,7 +69,7 @@ class EvidenceVote(Selection):
             raise SettingsError(f"agreement must be a finite number above 0, got {self.agreement!r}")
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
-        """The place of the candidate with the best score among those that share the answer with the most evidence."""
+        """The position of the best candidate of the answer with the most evidence."""
         if all(answer is None for answer in answers):
             return BestScore().position(answers, scores)
         known = all_known(scores)
@@ -77,13 +77,7 @@ class EvidenceVote(Selection):
         return self.among(answers, known, calibrated)
 
     def among(self, answers: Sequence[str | None], scores: Sequence[float], calibrated: Sequence[float]) -> int:
-        """As `position`, where the calibrated scores are known already.
-
-        Args:
-            answers: The candidates' canonical answers, None for a candidate without one.
-            scores: As many; all known.
-            calibrated: `calibration` of each.
-        """
+        """As `position`, with the calibrated scores given."""
         constant = math.log(self.agreement)
         evidence: dict[str, float] = {}
         places: dict[str, int] = {}
@@ -100,6 +94,6 @@ class EvidenceVote(Selection):
                 places[answer] = place
         if not evidence:
             return BestScore().position(answers, scores)
-        # Equal evidence goes by the best score, then by which came first.
+        # Ties go to the best score, then to the first.
         leader = max(evidence, key=lambda answer: (evidence[answer], scores[places[answer]], -places[answer]))
         return places[leader]

@@ -1,4 +1,4 @@
-r"""Extractors: what finds the answer in a candidate's text.
+r"""Extractors of answers from text.
 
 `extract=` of every entry point takes an extractor, one of the names in `EXTRACTORS`, or a function of the text.
 
@@ -8,8 +8,7 @@ r"""Extractors: what finds the answer in a candidate's text.
     >>> either("so 42"), either("no idea")
     ('42', None)
 
-Every extractor here takes time linear in the text, a megabyte in well under a second; `RegexAnswer` takes what its
-pattern takes.
+Every extractor takes time linear in the text, except that `RegexAnswer` depends on its pattern.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ from typing import TYPE_CHECKING
 from langchain_optscale.answers.base import Extractor, Found
 from langchain_optscale.answers.equivalence import ExactText, NormalForm
 from langchain_optscale.answers.latex import last_box
-from langchain_optscale.answers.numerals import last_numeral, write_number
+from langchain_optscale.answers.numerals import last_match, last_numeral, write_number
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-__all__ = ["BoxedAnswer", "ChoiceLetter", "LastNumber", "RegexAnswer", "WholeText"]
+__all__ = ["BoxedAnswer", "ChoiceLetter", "LastNumber", "RegexAnswer", "WholeText", "compile_pattern"]
 
 
 @dataclass(frozen=True)
 class BoxedAnswer(Extractor):
-    r"""What stands in the last complete \boxed{} or \fbox{}, braces within it counted.
+    r"""The content of the last complete \boxed{} or \fbox{}.
 
     Example:
         >>> BoxedAnswer()(r"\boxed{1} is wrong, it is \boxed{\sqrt{2}}"), BoxedAnswer()(r"cut off: \boxed{1")
@@ -71,16 +70,15 @@ class LastNumber(Extractor):
 class ChoiceLetter(Extractor):
     r"""The letter of the chosen option, as a capital.
 
-    The last of these that occurs: "answer is B", "Answer: (b)", "<answer>B</answer>", "choose B", \boxed{B}. Where
-    there is none of them, the last letter that stands in brackets or bold, "(B)", "**B**"; or alone on a line or before
-    its option, "B.", "B) the sun"; or at the very end. "The answer is not B" names no letter, nor does the article in
-    "a dog".
+    The last of "answer is B", "Answer: (b)", "<answer>B</answer>", "choose B", \boxed{B}. Without one of them, the last
+    letter in brackets or bold, "(B)", "**B**", alone on a line, or before its option, "B.", "B) the sun"; else the one
+    at the end of the text. "The answer is not B" and the article in "a dog" do not count.
 
     Attributes:
         letters: The letters of the options, as capitals; at least one, each once.
 
     Raises:
-        SettingsError: The letters are not such.
+        SettingsError: They are not distinct capital letters.
 
     Example:
         >>> choice = ChoiceLetter()
@@ -98,22 +96,19 @@ class ChoiceLetter(Extractor):
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
         """The letter."""
         for pattern in _choice_patterns(self.letters):
-            match = None
-            for match in pattern.finditer(text):  # noqa: B007 - the last is wanted
-                pass
-            if match is not None:
+            if match := last_match(pattern, text):
                 return Found(next(group for group in match.groups() if group).upper(), ExactText())
         return None
 
 
 @lru_cache
 def _choice_patterns(letters: str) -> tuple[re.Pattern[str], ...]:
-    """From the plainest statement to the weakest hint."""
+    """Patterns from the most explicit to the least."""
     capital, either = f"[{letters}]", f"[{letters}{letters.lower()}]"
-    # As many marks as people write; of more, each of many boxes within boxes would read all that follow it.
+    # Bounded, so that deeply nested boxes do not take quadratic time.
     opening = r"(?:\s++|[:=*_`$\"'“({\[>]|\\(?:text(?:bf)?|mathrm|mathbf|boxed|fbox|\(|\[)){0,24}+"
     closing = r"[)}\]*.,;:\"”_`$\\<]"
-    # Before a word, A and I may be no names of options; a small letter counts only where its mark or line ends.
+    # Before a word, A and I may be no option; a lower-case letter counts only before a mark or the end of its line.
     article = r"(?<=[AI]) (?!(?:because|since|as|is|and|which)\b)[a-z]"
     letter = rf"(?:({capital})(?![A-Za-z0-9'’])(?!{article})|({either})(?={closing}|[ \t]*(?:\n|\Z)))"
     stated = (
@@ -131,10 +126,10 @@ def _choice_patterns(letters: str) -> tuple[re.Pattern[str], ...]:
 
 @dataclass(frozen=True)
 class RegexAnswer(Extractor):
-    r"""What a group of the last match is.
+    r"""A group of the pattern's last match.
 
-    Python's engine backtracks: a pattern such as `(a+)+$` can take forever on some texts, and no time limit applies.
-    Use possessive quantifiers (`a++`) or atomic groups where candidates are long.
+    No timeout applies, and a pattern such as `(a+)+$` takes exponential time on some texts: use possessive quantifiers
+    (`a++`) or atomic groups where candidates are long.
 
     Attributes:
         pattern: A regular expression of Python's `re`; it may match anywhere.
@@ -154,24 +149,30 @@ class RegexAnswer(Extractor):
     flags: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pattern, str):
-            raise SettingsError(f"pattern must be a string, not {type(self.pattern).__name__}")
-        try:
-            compiled = re.compile(self.pattern, self.flags)
-        except (re.error, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise SettingsError(f"the pattern {self.pattern!r} is not a valid regular expression: {error}") from error
+        compiled = compile_pattern(self.pattern, self.flags)
         known = [*range(compiled.groups + 1), *compiled.groupindex]
         if self.group is not None and (isinstance(self.group, bool) or self.group not in known):
             raise SettingsError(f"the pattern {self.pattern!r} has no group {self.group!r}; it has {known}")
 
     def find(self, text: str, message: AIMessage | None = None) -> str | None:
-        """The group, None where it took no part in the match."""
+        """The group, None where it did not take part in the match."""
         compiled = re.compile(self.pattern, self.flags)
-        group = min(1, compiled.groups) if self.group is None else self.group
-        match = None
-        for match in compiled.finditer(text):  # noqa: B007 - the last is wanted
-            pass
-        return match and match[group]
+        match = last_match(compiled, text)
+        return match and match[min(1, compiled.groups) if self.group is None else self.group]
+
+
+def compile_pattern(pattern: str, flags: int) -> re.Pattern[str]:
+    """The compiled pattern.
+
+    Raises:
+        SettingsError: The pattern or the flags are invalid.
+    """
+    if not isinstance(pattern, str):
+        raise SettingsError(f"pattern must be a string, not {type(pattern).__name__}")
+    try:
+        return re.compile(pattern, flags)
+    except (re.error, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise SettingsError(f"the pattern {pattern!r} is not a valid regular expression: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-r"""Fitting the law behind answers and scores to recorded candidates that say whether they are right.
+r"""Maximum a posteriori fit of the answer model to labelled candidates.
 
-What is maximised is what the model is used for: the logarithm of the probability that it gives to the truth (which
-answer is right, or that none so far is) after n candidates, for n of a geometric series and a few orders of each
-question, plus a normal prior on the constants around those of the model that one starts from. By L-BFGS-B with the
-exact gradient.
+The objective is the log probability of the truth (which answer is right, or that none so far is) after n candidates,
+summed over prefixes of geometric sizes in a few orders of each question, plus a normal prior around the constants of
+the initial model. Maximised by L-BFGS-B with the exact gradient.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ __all__ = ["fit_constants", "fit_labelled", "held_out_logits"]
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _ORDERS = 2
 _FOLDS = 5
-# Prefixes of one question are so alike that together they count as two independent ones.
+# The prefixes of a question are correlated: together they weigh as much as two independent ones.
 _WORTH = 2.0
 _PRIOR_STD = 1.0
 _LIMIT = 7.0
-# The separation is not negative; the law of p stays in reach of its quadrature.
+# The separation is not negative; the quadrature bounds the firmness.
 _BOUNDS = {1: (-4.0, 5.0), 4: (0.0, _LIMIT)}
-# Beyond this the constants still move along directions in which the probabilities hardly change.
-_PATIENCE, _ENOUGH = 60, 1e-6
+# Further iterations move the constants in directions in which the probabilities hardly change.
+_ITERATIONS, _TOLERANCE = 60, 1e-6
 
 
 def fit_labelled(
@@ -48,21 +47,21 @@ def fit_labelled(
     calibrate: bool = True,
     seed: int = 0,
 ) -> AnswerModel:
-    """Learn the constants, and the calibration of the scores, from labelled candidates.
+    """Fit the constants, and a calibration of the scores, to labelled candidates.
 
-    The constants are fitted to scores that were calibrated on other questions, in five folds, since a calibration is
-    surer of the questions that it was fitted to than of new ones. The calibration that is returned rests on all.
+    The constants are fitted to cross-fitted calibrated scores (five folds), since a calibration is overconfident on its
+    own questions; the returned calibration uses all questions.
 
     Args:
         questions: A pool, or any questions whose samples have score, answer and correct.
-        start: What is believed beforehand; each constant may move about one standard deviation of 1 on its
-            logarithmic (or logit) scale before the data must insist. None takes `CALIBRATED_SCORES`.
-        calibrate: Whether to fit an isotonic calibration; else that of `start` is kept.
-        seed: Of the orders in which each question is looked at besides the recorded one.
+        start: The prior's centre; its standard deviation is 1 on each constant's logarithmic (or logit) scale. None
+            takes `CALIBRATED_SCORES`.
+        calibrate: Whether to fit an isotonic calibration; otherwise that of `start` is kept.
+        seed: Of the random orders of each question.
 
     Raises:
-        SettingsError: There are fewer than 10 questions, a sample lacks score or label, no sample has an answer, or
-            the labels are all alike.
+        SettingsError: There are fewer than 10 questions, a sample lacks score or label, no sample has an answer, or all
+            labels are equal.
 
     Example:
         >>> import random
@@ -81,7 +80,7 @@ def fit_labelled(
     """
     columns = columns_of(questions, with_labels=True)
     if len({bool(right) for column in columns for right in column.correct}) < 2:
-        raise SettingsError("all samples are right or all are wrong: there is nothing to tell them apart by")
+        raise SettingsError("all samples are right or all are wrong: record samples of both kinds")
     start = CALIBRATED_SCORES if start is None else start
     logits = held_out_logits(columns, start) if calibrate else logits_of(columns, start.logit)
     model = fit_constants([(columns, logits)], start, seed=seed)
@@ -96,13 +95,13 @@ def fit_constants(
     questions: float | None = None,
     seed: int = 0,
 ) -> AnswerModel:
-    """The constants that make the truth most probable, the calibration of `start` left as it is.
+    """Fit the constants and keep the calibration of `start`.
 
     Args:
-        parts: Questions with the logits of their scores; several parts for several tasks.
+        parts: Questions with the logits of their scores, one part for each task.
         start: Centre of the prior.
         prior_std: Standard deviation of the prior on the scales of `to_vector`.
-        questions: How many questions each part counts for; None takes as many as it has.
+        questions: Weight of each part in questions; None takes their number.
         seed: Of the orders.
     """
     weighted: list[tuple[Histories, BoolArray, float]] = []
@@ -134,7 +133,7 @@ def fit_constants(
 
     bounds = [_BOUNDS.get(place, (-_LIMIT, _LIMIT)) for place in range(GRADIENT_SIZE)]
     found = optimize.minimize(
-        loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _PATIENCE, "ftol": _ENOUGH}
+        loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ITERATIONS, "ftol": _TOLERANCE}
     )
     return from_vector(found.x, start.calibration)
 
@@ -145,7 +144,7 @@ def _isotonic(columns: Sequence[Column]) -> IsotonicCalibration:
 
 
 def held_out_logits(columns: Sequence[Column], start: AnswerModel) -> list[FloatArray]:
-    """Logits of scores calibrated on the other folds; on all, where those are labelled alike."""
+    """Logits of cross-fitted calibrated scores; calibrated on all where the other folds have one label only."""
     logits: list[FloatArray] = [np.zeros(0)] * len(columns)
     for fold in range(_FOLDS):
         others = [column for place, column in enumerate(columns) if place % _FOLDS != fold]

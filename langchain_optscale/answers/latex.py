@@ -1,4 +1,4 @@
-r"""LaTeX without its clothes: boxes found, wrappers taken off, several spellings of one thing written as one.
+r"""LaTeX normalisation: the last box, and one spelling for equivalent notations.
 
 >>> last_box(r"so \boxed{\frac{1}{2}}, that is, half"), bare(r"\left( \dfrac12,\, 3^{\circ} \right)")
 ('\\frac{1}{2}', '( \\frac{1}{2}, 3 )')
@@ -76,12 +76,12 @@ _ASCII_RELATION = re.compile("|".join(_ASCII_RELATIONS))
 
 
 def last_box(text: str) -> str | None:
-    r"""What stands in the last complete \boxed or \fbox, braces counted; None where there is none.
+    r"""The content of the last complete \boxed or \fbox, or None.
 
-    Of boxes within boxes the outermost counts; a box that is cut off, as by a token limit, or empty, does not.
+    Of nested boxes the outermost counts; empty and unfinished boxes do not.
     """
     found: str | None = None
-    # Of each brace that is open: where the box begins whose brace it is, or None for any other brace.
+    # For each open brace: where the content of its box begins, or None for other braces.
     open_braces: list[int | None] = []
     for token in _BOX_TOKEN.finditer(text):
         if token["open"]:
@@ -98,10 +98,10 @@ def last_box(text: str) -> str | None:
 
 
 def bare(text: str) -> str:
-    r"""The text with one spelling for what LaTeX and Unicode can write in several ways.
+    r"""The text with one spelling for equivalent LaTeX and Unicode notations.
 
-    Wrappers such as \text{} and \left are gone, and with them degree signs; \dfrac and \frac12 are \frac{1}{2}, ≤ is
-    \le, ½ is 1/2. Meant for answers, not for whole replies: it takes time quadratic in odd cases.
+    Wrappers such as \text{} and \left, and degree signs, are removed; \dfrac and \frac12 become \frac{1}{2}, ≤ becomes
+    \le, ½ becomes 1/2. For answers, not for whole replies: the worst case is quadratic in the length.
     """
     text = _COMMA.sub(",", text)
     text = _RAISED.sub(lambda match: "^{" + match[0].translate(_LOWERED) + "}", text)
@@ -120,7 +120,7 @@ def bare(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """Without the wrappers' commands and their own braces; other braces stay."""
+    """Remove the wrapper commands with their own braces."""
     parts: list[str] = []
     keeps: list[bool] = []
     place = 0

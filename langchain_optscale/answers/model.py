@@ -1,22 +1,22 @@
-r"""The law behind answers and scores: how candidates of one question agree, and how right ones score.
+r"""The joint model of answers and scores of one question's candidates.
 
 Symbols: n candidates of one question; p the probability that a candidate is right; a_i the canonical answer of
 candidate i, None where it has none; c_j how many gave answer j; s_i its score, c(s) the calibrated score and
 z_i = log(c / (1 - c)) its logit; h the hypothesis that answer j is right, or that none of the answers so far is.
 
-    p        ~ Beta(right * firmness, (1 - right) * firmness)               how hard the question is
+    p        ~ Beta(right * firmness, (1 - right) * firmness)               difficulty of the question
     r_i      ~ Bernoulli(p)                                                 whether candidate i is right
     a_i      = the right answer                     if r_i = 1
-             = None with probability `silence`      if r_i = 0, else the next guest of a Chinese restaurant:
-               a wrong answer given c times before with probability c / (concentration + m), a new one with
-               probability concentration / (concentration + m), m wrong answers before it
-    u | p    ~ Normal(slope (2 p - 1), question_std^2)                      what all scores of the question share
-    v_j      ~ Normal(0, answer_std^2)                                      what all scores of one answer share
+             = None with probability `silence`      if r_i = 0, else by a Chinese restaurant process: after m wrong
+               answers, one given c times before with probability c / (concentration + m), a new one with
+               probability concentration / (concentration + m)
+    u | p    ~ Normal(slope (2 p - 1), question_std^2)                      random effect of the question
+    v_j      ~ Normal(0, answer_std^2)                                      random effect of the answer
     z_i      ~ Normal(centre + u + v_j + separation [r_i = 1], candidate_std^2)
 
-Two layers keep a score from being counted twice. A score that is high because the *question* is easy is high for all
-siblings, so it says how easy the question is and nothing about which answer is right; and the same answer scored again
-tells little that is new. Without them the scores had to be weakened by a factor between 0.1 and 0.7 to be useful.
+The random effects account for correlated scores. A score that is high because the *question* is easy is high for all
+its candidates and carries no information about which answer is right, and a second score of the same answer adds
+little. Without them the scores had to be weakened by a factor between 0.1 and 0.7 to be useful.
 """
 
 from __future__ import annotations
@@ -40,31 +40,30 @@ __all__ = ["CALIBRATED_SCORES", "DEFAULT", "AnswerModel"]
 
 _FORMAT = "langchain-optscale/answer-model"
 _VERSION = 1
-# A score is never taken for more certain than this: atoms at 0 and 1 would outweigh everything else.
+# Calibrated scores are clipped to [0.01, 0.99]: atoms at 0 and 1 would dominate.
 _LEAST = 0.01
 _MOST_KNOWN = 4096
 
 
 @dataclass(frozen=True)
 class AnswerModel:
-    """The constants of the law, see the head of the module.
+    """The constants of the model, see the module's docstring.
 
-    The defaults serve raw scores of unknown scale, `CALIBRATED_SCORES` those that are probabilities already, and
-    `fit_labelled` and `fit_unlabelled` learn them from recorded candidates.
+    The defaults suit raw scores of unknown scale, `CALIBRATED_SCORES` suits probabilities; `fit_labelled` and
+    `fit_unlabelled` fit the constants to recorded candidates.
 
     Args:
         right: Mean of p, in (0, 1).
-        firmness: Sum of the Beta law's two parameters, in [0.01, 200]; below 2 most questions are
-            either easy or hopeless.
-        concentration: How seldom wrong answers agree, > 0; two of them do with probability 1 / (1 + concentration).
-        silence: Probability in (0, 1) that a wrong candidate has no answer at all.
-        separation: By how much a right candidate's logit is higher than that of its wrong siblings, >= 0.
+        firmness: Sum of the Beta distribution's parameters, in [0.01, 200]; below 2 most questions have p near 0 or 1.
+        concentration: > 0; two wrong answers agree with probability 1 / (1 + concentration).
+        silence: Probability in (0, 1) that a wrong candidate has no answer.
+        separation: Difference of the mean logits of right and wrong candidates of a question, >= 0.
         centre: Mean logit of a wrong candidate where p = 1/2.
-        slope: By how much the logits of a question rise as p goes from 1/2 to 1.
-        question_std: Spread of the logits between questions of the same p, > 0.
-        answer_std: Spread between the answers of one question, > 0.
-        candidate_std: Spread between the candidates of one answer, > 0.
-        calibration: Makes probabilities of scores; None takes the scores as they are.
+        slope: Increase of a question's mean logit from p = 1/2 to p = 1.
+        question_std: Standard deviation of the logits between questions of the same p, > 0.
+        answer_std: Between the answers of one question, > 0.
+        candidate_std: Between the candidates of one answer, > 0.
+        calibration: Maps scores to probabilities; None takes the scores as probabilities.
 
     Raises:
         SettingsError: A constant is out of range.
@@ -105,7 +104,7 @@ class AnswerModel:
             raise SettingsError(f"separation of an answer model must be at least 0, got {self.separation!r}")
 
     def logit(self, score: float) -> float:
-        """The logit of the calibrated score, held between those of 0.01 and 0.99."""
+        """The logit of the calibrated score, clipped to [0.01, 0.99]."""
         logit = self._logits.get(score)
         if logit is None:
             if len(self._logits) >= _MOST_KNOWN:
@@ -116,11 +115,11 @@ class AnswerModel:
 
     @cached_property
     def _logits(self) -> dict[float, float]:
-        """Scores that were asked for before: a session asks for the same ones after every candidate."""
+        """Cached logits by score: a session repeats the same scores after every candidate."""
         return {}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `from_dict` gives an equal model back."""
+        """JSON-ready form for `from_dict`."""
         data: dict[str, Any] = {"format": _FORMAT, "version": _VERSION}
         for item in fields(self):
             data[item.name] = getattr(self, item.name)
@@ -140,7 +139,7 @@ class AnswerModel:
             if (settings.pop("format", None), settings.pop("version", None)) != (_FORMAT, _VERSION):
                 raise InvalidRecordError(f"not an answer model of format {_FORMAT!r}, version {_VERSION}")
             if settings.get("calibration") is not None:
-                # SciPy stands behind it, and a model without a calibration needs none.
+                # Needs SciPy.
                 from langchain_optscale.stats.calibration import Calibration
 
                 settings["calibration"] = Calibration.from_dict(settings["calibration"])
@@ -159,7 +158,7 @@ class AnswerModel:
         """Read what `save` wrote.
 
         Raises:
-            InvalidRecordError: The file is no answer model, or damaged; the sentence names it.
+            InvalidRecordError: The file is no answer model, or damaged.
         """
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -176,8 +175,8 @@ DEFAULT = AnswerModel()
 """For raw scores of unknown scale.
 
 Fitted with labels to the first halves of three pools (MATH, GSM8K, a small model's arithmetic) together, each in five
-copies whose logits were stretched by 0.6 to 1.6 and moved by up to 0.8, so that it rests on the scale of no verifier;
-then rounded. `python -m benchmarks.answers --constants` repeats it and the other halves report it.
+copies with logits scaled by 0.6 to 1.6 and shifted by up to 0.8, so that it fits no particular verifier; then rounded.
+`python -m benchmarks.answers --constants` reproduces it and evaluates it on the other halves.
 """
 
 CALIBRATED_SCORES = AnswerModel(
@@ -192,4 +191,4 @@ CALIBRATED_SCORES = AnswerModel(
     answer_std=1.5,
     candidate_std=0.75,
 )
-"""For scores that are probabilities of being right; from the same halves, calibrated on other folds of theirs."""
+"""For scores that are probabilities of being right; from the same halves, with cross-fitted calibrations."""

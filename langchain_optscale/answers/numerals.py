@@ -1,21 +1,22 @@
-r"""Numbers as they stand in text, read as exact fractions, and written back in one form.
+r"""Numbers in text, read as exact fractions and written in one form.
 
     >>> last_numeral(r"Half of $1,234.50 is \$617.25.").value
     Fraction(2469, 4)
     >>> write_number(Fraction("1234.50")), write_number(Fraction(1, 3))
     ('1234.5', '1/3')
 
-Everything here takes time linear in the text, also on text made to hurt: repetitions in the patterns are possessive or
-cannot be entered twice.
+All functions take time linear in the text, also for adversarial text: repetitions in the patterns are possessive or
+unambiguous.
 """
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Numeral", "last_numeral", "read_numeral", "split_numeral", "write_number"]
+__all__ = ["Numeral", "last_match", "last_numeral", "read_numeral", "split_numeral", "write_number"]
 
 _SIGN = "[-+−]"
 _GROUP = r"(?:,|\{,\}|\\,|\\!|['’\u00a0\u2009\u202f])"
@@ -26,7 +27,7 @@ _DECIMAL = rf"(?P<number>{_PLAIN}{_SCIENTIFIC})"
 _LATEX_FRACTION = (
     rf"\\[dtc]?frac(?:\{{ ?(?P<over>{_SIGN}?{_PLAIN}) ?\}}\{{ ?(?P<under>{_PLAIN}) ?\}}|(?P<top>\d)(?P<bottom>\d))"
 )
-# The whole part of a mixed number stands only where a fraction follows.
+# The whole part of a mixed number needs a fraction after it.
 _WHOLE = r"(?P<whole>\d{1,9}+)(?: (?=\d{1,9}+ ?[/⁄] ?\d)| ?(?=\\[dtc]?frac))"
 _FRACTION = rf"(?:{_WHOLE})?(?:{_LATEX_FRACTION}|{_DECIMAL}(?: ?[/⁄] ?(?P<divisor>{_PLAIN}))?)"
 # Neither in the middle of a word or a version (x2, v1.2.3), nor with the minus of a difference or a range (10-5).
@@ -37,7 +38,7 @@ _NUMBER_OR_FRACTION = re.compile(_START + _FRACTION + _PERCENT)
 _POWER_OF_TEN = re.compile(rf"{_TIMES_TEN}(?:\^|\*\*)?")
 _SUPERSCRIPTS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
 
-# Exact arithmetic is for answers that people give; beyond this a number is no value, and int() itself refuses.
+# Larger numbers are not read; int() refuses them too.
 _MOST_DIGITS = 1000
 _LARGEST_EXPONENT = 400
 _LONGEST_INTEGER = 21
@@ -49,8 +50,7 @@ class Numeral:
     """A number in a text.
 
     Attributes:
-        value: As it is written, the percent sign left aside; None where it is too long or too large to be read
-            exactly, or divided by zero.
+        value: Without the percent sign; None where it is too long or too large to be read exactly, or divided by zero.
         percent: Whether a percent sign follows.
     """
 
@@ -58,7 +58,7 @@ class Numeral:
     percent: bool
 
     def read(self, *, percent: bool) -> Fraction | None:
-        """The value, a hundredth of it where a percent sign follows and `percent` asks for that."""
+        """The value, divided by 100 where a percent sign follows and `percent` is set."""
         return self.value / 100 if percent and self.percent and self.value is not None else self.value
 
 
@@ -74,10 +74,13 @@ def last_numeral(text: str, *, fractions: bool = True) -> Numeral | None:
         fractions: Read 3/4, LaTeX's fractions and mixed numbers (3 1/2) as one number; otherwise their parts are
             numbers of their own.
     """
-    match = None
-    for match in (_NUMBER_OR_FRACTION if fractions else _NUMBER).finditer(text):  # noqa: B007 - the last is wanted
-        pass
+    match = last_match(_NUMBER_OR_FRACTION if fractions else _NUMBER, text)
     return match and _numeral(match)
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match of the pattern in the text."""
+    return next(iter(deque(pattern.finditer(text), maxlen=1)), None)
 
 
 def read_numeral(text: str) -> Numeral | None:
@@ -101,7 +104,7 @@ def split_numeral(text: str) -> tuple[Numeral, str] | None:
 
 
 def write_number(value: Fraction) -> str:
-    """The one form in which a number is written: equal numbers, equal strings.
+    """The canonical form of a number: equal numbers, equal strings.
 
     Returns:
         Whole numbers in digits, those of more than 21 with an exponent; finite decimals with a point; all others as

@@ -1,4 +1,4 @@
-"""The posterior over answers: how probable it is that each answer seen so far is right, or that none of them is.
+"""The posterior over answers: the probability that each observed answer is right, or that none is.
 
 >>> posterior = AnswerPosterior.of(["12", "12", "7", None], [0.9, 0.8, 0.85, 0.1])
 >>> posterior.leader, posterior.place, posterior.probability > posterior.probabilities["7"]
@@ -26,13 +26,11 @@ __all__ = ["AnswerPosterior", "select_posterior"]
 
 @dataclass(frozen=True, eq=False)
 class AnswerPosterior:
-    """What answers and scores of one question say about which answer is right.
-
-    Make it by `of`.
+    """The posterior of the right answer given the answers and scores of one question; created by `of`.
 
     Attributes:
-        model: The law that was assumed.
-        answers: The canonical answer of each candidate, None where it has none.
+        model: The answer model.
+        answers: The canonical answer of each candidate, or None.
         scores: Their scores.
         probabilities: P(the answer is right) by answer, in order of appearance.
         none: P(none of them is right); together with `probabilities` it sums to 1.
@@ -52,9 +50,9 @@ class AnswerPosterior:
         """The posterior after these candidates.
 
         Args:
-            answers: The canonical answer of each candidate; None counts as wrong, not as an answer of its own.
+            answers: The canonical answer of each candidate; None counts as a wrong candidate.
             scores: Scores in [0, 1], one for each.
-            model: The law; None takes the untrained default.
+            model: None takes the default model.
 
         Raises:
             SettingsError: The lengths differ.
@@ -87,9 +85,9 @@ class AnswerPosterior:
 
     @cached_property
     def place(self) -> int | None:
-        """The place of the leader's candidate with the best score, the earliest of equals; None without an answer.
+        """The position of the leader's candidate with the best score, the earliest of equals; None without answers.
 
-        The leader is the most probable answer; of equally probable ones that with the best score, then the first.
+        The leader is the most probable answer; ties go to the best score, then to the first.
         """
         most = max(self.probabilities.values(), default=None)
         leading = {answer for answer, probability in self.probabilities.items() if probability == most}
@@ -98,21 +96,20 @@ class AnswerPosterior:
 
     @property
     def leader(self) -> str | None:
-        """The most probable answer, None where no candidate has one."""
+        """The most probable answer; None without answers."""
         return None if self.place is None else self.answers[self.place]
 
     @property
     def probability(self) -> float:
-        """P(the leading answer is right), 0 where no candidate has one."""
+        """P(the leading answer is right); 0 without answers."""
         leader = self.leader
         return 0.0 if leader is None else self.probabilities[leader]
 
     def expected_rise(self) -> Mapping[int, float]:
-        """By how much P(the then leading answer is right) is expected to rise by k more candidates.
+        """The expected increase of P(the leading answer is right) by k more candidates, see `_lookahead`.
 
         Returns:
-            By k in 1, 2, 4 and 8, each in [0, 1]; see the module `_lookahead` for what is summed over. Empty where no
-            candidate has an answer.
+            By k in 1, 2, 4 and 8, each in [0, 1]; empty without answers.
         """
         if self.place is None:
             return {}
@@ -121,14 +118,14 @@ class AnswerPosterior:
 
 
 def select_posterior(answers: Sequence[str | None], scores: Sequence[float], model: AnswerModel | None = None) -> int:
-    """The place of the candidate to return: the best-scored one of the answer that is most probably right.
+    """The position of the best-scored candidate of the most probable answer.
 
-    Where no candidate has an answer it is the candidate with the best score, the earliest of equals.
+    Without answers it is the candidate with the best score, the earliest of equals.
 
     Args:
-        answers: The canonical answer of each candidate, None where it has none; at least one.
+        answers: The canonical answer of each candidate, or None; at least one.
         scores: Scores in [0, 1], one for each.
-        model: The law; None takes the untrained default.
+        model: None takes the default model.
 
     Raises:
         SettingsError: There are no candidates, or the lengths differ.

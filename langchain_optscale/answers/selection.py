@@ -1,8 +1,8 @@
-"""Which of the candidates to return: the best score, the most votes, votes weighted by score, or the likeliest answer.
+"""Selections of the candidate to return: best score, most votes, weighted votes, or the most probable answer.
 
-A search and a replay choose by the same code: every selection looks at the candidates' answers and scores alone, both
-in drawing order. A candidate without an answer votes for itself alone, so where no candidate has one the best score
-decides. Of the candidates that share the chosen answer the one with the best score is returned, of equals the earliest.
+A selection depends on the answers and scores alone, in drawing order, so searches and replays share it. A candidate
+without an answer votes for itself, so the best score decides where no candidate has one. Of the candidates with the
+chosen answer the one with the best score is returned, the earliest of equals.
 
     >>> answers, scores = ["3", "4", "4", None], [0.9, 0.5, 0.6, 0.7]
     >>> [selection.position(answers, scores) for selection in (BestScore(), Vote(), WeightedVote(), WeightedVote(4.0))]
@@ -14,14 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from langchain_optscale.answers.model import AnswerModel
     from langchain_optscale.records.types import Candidate
 
 __all__ = [
@@ -41,27 +41,22 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Selection:
-    """Base of the selections; write `position`. They are frozen dataclasses: their fields are their settings."""
+    """Base of the selections, frozen dataclasses of their settings; implement `position`."""
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
-        """The place of the candidate to return.
+        """The position of the candidate to return.
 
         Args:
             answers: The candidates' canonical answers in drawing order, None for a candidate without one.
             scores: Their scores, as many; at least one.
 
         Raises:
-            SettingsError: A score is missing, and the selection needs it.
+            SettingsError: A score that the selection needs is missing.
         """
         raise NotImplementedError
 
     def __call__(self, candidates: Sequence[Candidate], scores: Mapping[int, float]) -> int:
-        """The index of the candidate to return, as any other `select=` function.
-
-        Args:
-            candidates: Those that have a score, at least one, by ascending index.
-            scores: Score by candidate index.
-        """
+        """The index of the candidate to return, as a `select=` function."""
         place = self.position(
             [candidate.answer for candidate in candidates], [scores[candidate.index] for candidate in candidates]
         )
@@ -73,7 +68,7 @@ class BestScore(Selection):
     """The highest score, the earliest of equals."""
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
-        """The place of the highest score."""
+        """The position of the highest score."""
         known = all_known(scores)
         return known.index(max(known))
 
@@ -82,11 +77,11 @@ class BestScore(Selection):
 class Vote(Selection):
     """The most frequent answer (self-consistency, Wang et al., arXiv 2203.11171).
 
-    Answers with equally many votes are told apart by their best score, then by which came first. Scores may be missing.
+    Ties go to the answer with the best score, then to the first. Scores may be missing.
     """
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
-        """The place of the most frequent answer's best candidate."""
+        """The position of the most frequent answer's best candidate."""
         voters = votes_of(answers).values()
         most = max(len(places) for places in voters)
         return _best_of([place for places in voters if len(places) == most for place in places], scores)
@@ -96,9 +91,8 @@ class Vote(Selection):
 class WeightedVote(Selection):
     """The answer a with the largest sum of score^exponent over its candidates.
 
-    Best-of-N weighted (DIVERSE, Li et al., arXiv 2206.02336). An exponent of 0 counts votes, 1 adds up the scores, a
-    large one comes close to the best score. Where all scores are 0 the votes count. `select="weighted_vote"` has an
-    exponent of 1.
+    Best-of-N weighted (DIVERSE, Li et al., arXiv 2206.02336). An exponent of 0 counts votes, 1 sums the scores, a large
+    one approximates the best score. If all scores are 0, votes count. `select="weighted_vote"` has an exponent of 1.
 
     Attributes:
         exponent: Finite, at least 0.
@@ -116,13 +110,13 @@ class WeightedVote(Selection):
             )
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
-        """The place of the heaviest answer's best candidate."""
+        """The position of the best candidate with the largest sum."""
         known = all_known(scores)
         top = max(known)
-        # In units of the best score, whose power cannot vanish.
+        # Relative to the best score, whose power cannot underflow.
         weights = [(score / top) ** self.exponent if top else 1.0 for score in known]
         voters = votes_of(answers).values()
-        # Exact sums: two answers with the same scores tie, whatever the order in which they came.
+        # Exact sums: answers with the same scores tie in any order.
         sums = [math.fsum(weights[place] for place in places) for places in voters]
         largest = max(sums)
         winners = [places for places, one in zip(voters, sums, strict=True) if one == largest]
@@ -131,22 +125,22 @@ class WeightedVote(Selection):
 
 @dataclass(frozen=True)
 class MostProbable(Selection):
-    """The answer that is most probably right, from agreement and scores together.
+    """The answer with the highest posterior probability, from agreement and scores.
 
     Attributes:
-        model: What is known of scores and of wrong answers on questions of this kind; None takes the default model.
+        model: The model of answers and scores; None takes the default model.
     """
 
-    model: Any = None
+    model: AnswerModel | None = None
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
-        """The place of the most probable answer's best candidate."""
-        # Imported at the first call: the statistics behind it bring SciPy.
-        statistics: Any = import_module("langchain_optscale.answers")
+        """The position of the most probable answer's best candidate."""
         known = all_known(scores)
         if all(answer is None for answer in answers):
             return BestScore().position(answers, scores)
-        return int(statistics.select_posterior(answers, known, model=self.model))
+        from langchain_optscale.answers.posterior import select_posterior  # needs SciPy
+
+        return select_posterior(answers, known, model=self.model)
 
 
 SELECTIONS: dict[str, Selection] = {
@@ -155,7 +149,7 @@ SELECTIONS: dict[str, Selection] = {
     "weighted_vote": WeightedVote(),
     "posterior": MostProbable(),
 }
-"""What the names of `select=` stand for."""
+"""Selections by their names for `select=`."""
 
 SelectionLike: TypeAlias = str | Callable[..., int]
 """A name of `SELECTIONS`, a `Selection`, or a function `(candidates, scores)` that returns a candidate's index."""
@@ -165,7 +159,7 @@ def as_selection(value: SelectionLike) -> Callable[..., int]:
     """The selection of that name, or the function itself.
 
     Raises:
-        SettingsError: The name is unknown, or it is neither a name nor a function.
+        SettingsError: It is neither a known name nor a function.
 
     Example:
         >>> as_selection("vote")
@@ -184,11 +178,11 @@ def choose(select: SelectionLike, candidates: Sequence[Candidate], scores: Mappi
 
     Args:
         select: How to choose.
-        candidates: Those that have a score, at least one.
+        candidates: The scored candidates, at least one.
         scores: Score by candidate index.
 
     Raises:
-        SettingsError: A function chose something else than the index of one of the candidates.
+        SettingsError: The selection returned no index of a scored candidate.
     """
     candidates = sorted(candidates, key=lambda candidate: candidate.index)
     chosen = as_selection(select)(candidates, scores)
@@ -198,10 +192,10 @@ def choose(select: SelectionLike, candidates: Sequence[Candidate], scores: Mappi
 
 
 def votes_of(answers: Sequence[str | None]) -> dict[Hashable, list[int]]:
-    """The places of the candidates that gave each answer, answers in order of appearance.
+    """The positions of each answer's candidates, in order of appearance.
 
     Returns:
-        Keyed by the answer; a candidate without one stands under its own place, an int.
+        By answer; a candidate without one is keyed by its own position, an int.
 
     Example:
         >>> votes_of(["4", None, "4"])
@@ -214,10 +208,10 @@ def votes_of(answers: Sequence[str | None]) -> dict[Hashable, list[int]]:
 
 
 def all_known(scores: Sequence[float | None]) -> list[float]:
-    """The scores, none of them missing.
+    """The scores as floats.
 
     Raises:
-        SettingsError: One is.
+        SettingsError: One is missing.
     """
     if None in scores:
         raise SettingsError("a sample has no score; where it has a logit, Pool.from_logits makes scores of them")

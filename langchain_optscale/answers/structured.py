@@ -1,4 +1,4 @@
-"""Answers that are data rather than prose: a field of a JSON object, a call of a tool."""
+"""Structured answers: a field of a JSON object, tool calls."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["JsonField", "ToolCallAnswer", "canonical_json"]
 
 _JSON_START = re.compile(r'\{\s*+["}]|\[')
-# Every try to read JSON at some brace may read to the end, and its error counts the lines before it: in total at most
-# so many tries that fail, and so many times the text.
+# An attempt to parse JSON at a brace may read to the end of the text: limits for failed attempts, and for the
+# characters that they read as a multiple of the text's length.
 _TRIES = 1000
 _PASSES = 16
 _MISSING = object()
@@ -32,17 +32,17 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class JsonField(Extractor):
-    """A field of the last JSON value in the text that has it, or else of the arguments of the last tool call that do.
+    """A field of the last JSON value in the text that has it, else of the last tool call's arguments that have it.
 
-    JSON may stand alone, in a code block or in prose. Text is compared by `SameMath`, everything else by
-    `canonical_json`. A field that is null is no answer.
+    JSON may be the whole text, in a code block or in prose. Strings are compared by `SameMath`, other values by
+    `canonical_json`. A null field is no answer.
 
     Attributes:
-        path: Keys, and places in lists, joined by points: "answer", "result.items.0". Where keys have points
-            themselves, a sequence of keys and places.
+        path: Keys and list indexes joined by points: "answer", "result.items.0"; or a sequence of them, for keys that
+            contain points.
 
     Raises:
-        SettingsError: The path is empty or has other things in it.
+        SettingsError: The path is empty or has other items.
 
     Example:
         >>> JsonField("result.value")('Here: {"result": {"value": 42.0}}. Done.')
@@ -86,17 +86,16 @@ class JsonField(Extractor):
 
 @dataclass(frozen=True)
 class ToolCallAnswer(Extractor):
-    """The candidate's tool calls in one canonical form: each as its name and its arguments as sorted JSON.
+    """The candidate's tool calls in canonical form: names, and arguments as sorted JSON.
 
-    Calls of one message run side by side, so their order makes no difference; nor do their ids. A message without tool
-    calls has no answer, nor has one with a call whose arguments are no JSON.
+    The order of the calls and their ids do not matter. A message without tool calls, or with a call whose arguments are
+    no JSON, has no answer.
 
     Attributes:
-        ignore: Arguments that make no difference, such as a free-text reason; a name stands for that argument of every
-            tool, "tool.name" for that of one.
+        ignore: Names of arguments that do not matter, such as a free-text reason; "tool.name" for those of one tool.
 
     Raises:
-        SettingsError: Something to ignore is no name.
+        SettingsError: An item is no name.
 
     Example:
         >>> from langchain_core.messages import AIMessage
@@ -130,9 +129,9 @@ class ToolCallAnswer(Extractor):
 
 
 def canonical_json(value: Any) -> str:
-    """One string for equal JSON values: keys sorted, no spaces, numbers by value (1.0 is 1).
+    """The same string for equal JSON values: keys sorted, no spaces, numbers by value (1.0 is 1).
 
-    A number that JSON does not know stands as a string; any other object by its `repr`.
+    Numbers outside JSON become strings, other objects their `repr`.
 
     Example:
         >>> canonical_json({"b": [1.0, 2.50], "a": None})
@@ -148,7 +147,7 @@ def canonical_json(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical_json, value)) + "]"
     if isinstance(value, int | float | Decimal):
-        # A float by its shortest digits: 0.1 is a tenth, whatever its binary form.
+        # By the shortest digits of a float: 0.1 is one tenth.
         digits = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
         if digits.is_finite() and -400 < digits.adjusted() < 400:
             return write_number(Fraction(digits))
@@ -167,7 +166,7 @@ def _json_values(text: str) -> Iterator[Any]:
         except json.JSONDecodeError as error:
             place, tries, budget = begin + 1, tries - 1, budget - (error.pos - begin)
         except (ValueError, RecursionError):
-            # Numbers beyond what int() reads, and nesting beyond what the decoder follows.
+            # Too many digits for int(), or too deep for the decoder.
             place, tries, budget = begin + 1, tries - 1, budget - len(text)
         else:
             yield value

@@ -1,7 +1,7 @@
-r"""Fitting the law behind answers and scores without labels, by expectation-maximisation.
+r"""Fit of the answer model without labels, by expectation-maximisation.
 
-Agreement knows much of what labels would say: two candidates that agree are far more often right than two that do not.
-Starting from a model that reads raw scores cautiously, two steps alternate.
+Agreement replaces labels: two candidates that agree are far more often right than two that do not. Starting from a
+model for raw scores, two steps alternate.
 
 Expectation: r_i = P(the answer of candidate i is right | all candidates of its question), the posterior of the model.
 
@@ -13,8 +13,8 @@ agree, whichever answer is right,
                             kappa^(K_h) Gamma(kappa) / Gamma(kappa + m_h) prod_(l != h) Gamma(c_l)
 
 plus a normal prior around those of the start, with m candidates that have an answer and the other symbols as in
-`model`. The constants of the scores are those of `CALIBRATED_SCORES`: once scores are probabilities, they differ little
-from task to task.
+`model`. The constants of the scores are those of `CALIBRATED_SCORES`, since they vary little between tasks once scores
+are probabilities.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ _ROUNDS = 8
 _STRUCTURE = 4
 _BOUNDS = [(-7.0, 7.0), (-4.0, 5.0), (-7.0, 7.0), (-7.0, 7.0)]
 _PRIOR_STD = 1.0
-# As much as the mean of the responsibilities weighs in a block of the calibration, in candidates.
-_MODESTY = 1.0
+# Weight of the mean responsibility in each block of the calibration, in candidates.
+_SHRINKAGE = 1.0
 
 
 def fit_unlabelled(questions: Iterable[RecordedQuestion], *, start: AnswerModel | None = None) -> AnswerModel:
-    """Learn the constants, and the calibration of the scores, from candidates without labels.
+    """Fit the constants, and a calibration of the scores, to candidates without labels.
 
     Args:
-        questions: A pool, or any questions whose samples have score and answer; labels are not looked at.
-        start: The model of the first expectation; None takes the untrained default.
+        questions: A pool, or any questions whose samples have score and answer; labels are ignored.
+        start: The model of the first expectation; None takes the default.
 
     Raises:
-        SettingsError: There are fewer than 10 questions, a sample has no score, or no sample has an answer; or
-            agreement says nothing, since no two candidates of any question agree, or all always do.
+        SettingsError: There are fewer than 10 questions, a sample has no score, no sample has an answer, or agreement
+            carries no information: no two candidates of any question agree, or all do.
 
     Example:
         >>> import random
@@ -74,9 +74,9 @@ def fit_unlabelled(questions: Iterable[RecordedQuestion], *, start: AnswerModel 
     columns = columns_of(questions, with_labels=False)
     votes = [list(Counter(column.groups).values()) for column in columns]
     if all(most == 1 for most in map(max, votes)):
-        raise SettingsError("no two candidates of any question have the same answer: agreement tells nothing here")
+        raise SettingsError("no two candidates of any question have the same answer: use fit_labelled, with labels")
     if all(len(counts) == 1 for counts in votes):
-        raise SettingsError("all candidates of every question agree: agreement tells nothing here")
+        raise SettingsError("all candidates of every question agree: use fit_labelled, with labels")
     model = DEFAULT if start is None else start
     structure = _fit_structure(_whole(columns, model), model)
     scores = np.concatenate([column.scores for column in columns])
@@ -99,7 +99,7 @@ def _whole(columns: Sequence[Column], model: AnswerModel) -> Histories:
 
 
 def _fit_structure(data: Histories, start: AnswerModel) -> AnswerModel:
-    """The constants of the answers, from agreement alone; the others of `start`."""
+    """Fit the constants of the answers to the agreement; the others are those of `start`."""
     counts = data.counts
     answered = (counts > 0) & ~data.silent
     votes = counts * answered
@@ -128,11 +128,11 @@ def _fit_structure(data: Histories, start: AnswerModel) -> AnswerModel:
 
 
 def _soft_isotonic(scores: FloatArray, right: FloatArray) -> IsotonicCalibration:
-    """The isotonic calibration where candidates are right with a probability, as `IsotonicCalibration.fit`."""
+    """As `IsotonicCalibration.fit`, for probabilities of being right instead of labels."""
     knots, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
     pooled = optimize.isotonic_regression(np.bincount(where, weights=right) / counts, weights=counts)
     starts, weights = pooled.blocks[:-1], np.add.reduceat(counts, pooled.blocks[:-1])
     means = np.add.reduceat(knots * counts, starts) / weights
-    modest = (pooled.x[starts] * weights + _MODESTY * right.mean()) / (weights + _MODESTY)
-    rising = optimize.isotonic_regression(modest, weights=weights + _MODESTY).x
+    shrunk = (pooled.x[starts] * weights + _SHRINKAGE * right.mean()) / (weights + _SHRINKAGE)
+    rising = optimize.isotonic_regression(shrunk, weights=weights + _SHRINKAGE).x
     return IsotonicCalibration(tuple(means.tolist()), tuple(np.clip(rising, 1e-6, 1.0 - 1e-6).tolist()))

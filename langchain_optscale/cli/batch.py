@@ -1,4 +1,4 @@
-"""The command `batch`: answer a file of questions, and go on where it was stopped."""
+"""The command `batch`: answer a file of questions; run again, it resumes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["add_batch"]
 
 def add_batch(commands: Any) -> None:
     """Add the command `batch`."""
-    about = "Answer every question of a file; run again after whatever stopped it, it goes on."
+    about = "Answer every question of a file; run again after an interruption, it resumes."
     example = "optscale batch questions.jsonl -o answers.jsonl --max-words 12 --contains river --max-concurrency 32"
     parser = add_command(commands, "batch", _batch, about, example)
     parser.add_argument("questions", help='JSON lines: strings, {"prompt": ..., "id"?: ...} or {"messages": [...]}')
@@ -66,7 +66,7 @@ def _batch(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) < 1:
             raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
     if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
-        raise SettingsError("the answers need a file of their own: -o names that of the questions")
+        raise SettingsError("-o names the file of the questions; give the answers another file")
     questions = Questions(arguments.questions)
     began = time.perf_counter()
     with open_policy(arguments) as policy:
@@ -80,7 +80,7 @@ def _batch(arguments: argparse.Namespace) -> None:
         with Answers(arguments.output, asked, retry_failed=arguments.retry_failed) as answers:
             earlier = len(answers)
             with _bar(arguments, questions.count) as advance:
-                # Of the two paths, the one whose requests an interrupt can close.
+                # Async, so that an interrupt cancels the open requests.
                 asyncio.run(_answer(search, questions, answers, arguments, advance))
             figures = {
                 **answers.summary(),
@@ -90,7 +90,7 @@ def _batch(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(figures)
     else:
-        sys.stdout.write(_in_words(figures) + "\n")
+        sys.stdout.write(_sentence(figures) + "\n")
     if figures["failed"]:
         raise IncompleteBatch(
             f"{figures['failed']} of {figures['questions']} questions have no answer; "
@@ -105,15 +105,15 @@ async def _answer(
     arguments: argparse.Namespace,
     advance: Callable[[int, int], None],
 ) -> None:
-    """Ask what has no line yet, and keep every outcome before the next question takes its place."""
-    under_way: dict[int, str] = {}
+    """Ask every question without an answer line; each outcome is on disk before the next question starts."""
+    in_progress: dict[int, str] = {}
     failed_in_a_row: list[tuple[str, AllCandidatesFailed]] = []
 
     def missing() -> Iterator[PromptValue]:
         number = 0
         for id_, prompt in questions:
             if id_ not in answers:
-                under_way[number] = id_
+                in_progress[number] = id_
                 number += 1
                 yield prompt
 
@@ -127,14 +127,14 @@ async def _answer(
     )
     async with contextlib.aclosing(completed):
         async for index, outcome in completed:
-            id_ = under_way.pop(index)
+            id_ = in_progress.pop(index)
             if isinstance(outcome, AllCandidatesFailed):
-                # Not kept before another question succeeds: it may be the endpoint, not the question, that fails.
+                # Written once another question succeeds: until then the endpoint may be at fault.
                 failed_in_a_row.append((id_, outcome))
                 if len(failed_in_a_row) >= arguments.give_up_after:
                     raise IncompleteBatch(
                         f"{len(failed_in_a_row)} questions in a row failed, the last because {outcome}; "
-                        f"{len(answers)} of {questions.count} are kept, and the same command goes on from there"
+                        f"{len(answers)} of {questions.count} are kept; run the same command again to resume"
                     )
             elif isinstance(outcome, Exception):
                 raise outcome
@@ -147,7 +147,7 @@ async def _answer(
         await keep(*failed)
 
 
-def _in_words(figures: dict[str, Any]) -> str:
+def _sentence(figures: dict[str, Any]) -> str:
     answered = figures["answered"]
     words = f"{figures['questions']} questions in {figures['output']}: {answered} answered, {figures['failed']} failed"
     if answered:
@@ -162,7 +162,7 @@ def _in_words(figures: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _bar(arguments: argparse.Namespace, total: int) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, where somebody watches it and it can be drawn."""
+    """A progress bar on standard error, if that is a terminal and rich is installed."""
     progress: Any = None
     if not arguments.json and sys.stderr.isatty():
         with contextlib.suppress(MissingExtraError):
@@ -178,7 +178,7 @@ def _bar(arguments: argparse.Namespace, total: int) -> Iterator[Callable[[int, i
         def advance(done: int, failed: int) -> None:
             nonlocal task
             if task is None:
-                # What earlier runs did counts as done, but not as speed.
+                # Answers of earlier runs count as done, but not towards the rate.
                 task = progress.add_task("", total=total, completed=done, failed=failed)
             progress.update(task, completed=done, failed=failed)
 

@@ -1,8 +1,8 @@
-"""The two files of `optscale batch`: the questions, read as they are needed, and the answers, kept as they come.
+"""The two files of `optscale batch`: the questions, read lazily, and the answers, appended one by one.
 
-Every answer is one line, appended in one write and forced to the disk before the next question of its place begins. A
-killed run leaves whole lines and at most the beginning of one, which the next run cuts off; what has a line is not
-asked again.
+Every answer is one line, written at once and flushed to disk before its concurrency slot takes the next question. A
+killed run leaves whole lines and at most one incomplete line, which the next run cuts off; questions with a line are
+not asked again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LINE_START = b'{"id": '
 
 
 def _key(id_: str) -> bytes:
-    """What is kept of an id: files may have millions of them."""
+    """A short hash of an id, since files may have millions of them."""
     return hashlib.blake2b(id_.encode("utf-8", "backslashreplace"), digest_size=12).digest()
 
 
@@ -92,11 +92,11 @@ class Questions:
 
 
 class Answers:
-    """The file of answers, and what it amounts to. A context manager: nobody else may write the file meanwhile.
+    """The file of answers and its totals. A context manager that locks the file.
 
     Args:
         path: The file; continued if it exists.
-        asked: With what the questions are asked; a file made with anything else is not continued.
+        asked: The settings of the run; a file made with others is not continued.
         retry_failed: Whether questions without an answer are asked again: their lines are removed.
 
     Raises:
@@ -135,7 +135,7 @@ class Answers:
         return len(self._there)
 
     def keep(self, id_: str, outcome: OptScaleResult | AllCandidatesFailed, *, record: bool = False) -> None:
-        """Append what became of a question; on the disk when this returns."""
+        """Append a question's outcome; on disk when this returns."""
         line: dict[str, Any] = {"id": id_}
         if isinstance(outcome, AllCandidatesFailed):
             line["error"] = str(outcome)
@@ -150,7 +150,7 @@ class Answers:
         self._count(line)
 
     def summary(self) -> dict[str, Any]:
-        """What the whole file amounts to, earlier runs included; `mean_score` is None where nothing is answered."""
+        """Totals of the file, earlier runs included; `mean_score` is None without answers."""
         return {
             "output": str(self._path),
             "questions": len(self),
@@ -183,10 +183,10 @@ class Answers:
         self.tokens += sum(usage["input_tokens"] + usage["output_tokens"] for usage in line["usage"].values())
 
     def _claim(self) -> None:
-        """See that a later run can go on from the file, and that nobody else writes it meanwhile."""
+        """Check that the file can be resumed from, and lock it."""
         if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            raise SettingsError(f"{self._path} is no regular file, so that no run could go on from it")
-        with contextlib.suppress(ImportError):  # where the system has no such locks, two runs are the user's care
+            raise SettingsError(f"{self._path} is no regular file, so no run could resume from it; choose another file")
+        with contextlib.suppress(ImportError):  # systems without such locks cannot detect a second run
             import fcntl
 
             try:
@@ -195,7 +195,7 @@ class Answers:
                 raise SettingsError(f"{self._path} is being written by another process") from error
 
     def _continue(self, *, retry_failed: bool) -> None:
-        """Take note of what is there; afterwards the file ends with a whole line."""
+        """Read the existing lines; afterwards the file ends with a whole line."""
         failed = False
         whole, ended = 0, True
         with self._path.open("rb") as file:
@@ -208,7 +208,7 @@ class Answers:
                     failed = True
                 else:
                     self._count(data)
-        # Only now, when all else has turned out to be ours.
+        # Only now that every line before has turned out to be valid.
         os.ftruncate(self._file, whole)
         if not ended:
             self._write(b"\n")
@@ -216,11 +216,11 @@ class Answers:
             self._drop_failed()
 
     def _read_back(self, line: bytes, place: str) -> dict[str, Any] | None:
-        """What a line says; None for the beginning of a line, as a crash leaves it at the end of a file."""
+        """The data of a line; None for an incomplete last line, as a crash leaves it."""
         try:
             data = json.loads(line)
         except ValueError as error:
-            # What a crash of the whole machine had no time to write may be there as zeros.
+            # After a crash of the machine, unwritten blocks may read as zeros.
             begun = line.rstrip(b"\0")
             if not line.endswith(b"\n") and begun.startswith(_LINE_START[: len(begun)]):
                 return None
@@ -228,7 +228,7 @@ class Answers:
                 f"{place}: not JSON: {error}; remove the line, and its question is asked again"
             ) from error
         if not isinstance(data, dict) or not isinstance(data.get("id"), str) or not isinstance(data.get("asked"), dict):
-            raise InvalidRecordError(f"{place}: no line of a batch; choose another file")
+            raise InvalidRecordError(f"{place}: not a line of a batch; choose another file")
         if data["id"] in self:
             raise InvalidRecordError(f"{place}: id {data['id']!r} stands on an earlier line already")
         for name, ours in self._asked.items():
@@ -236,11 +236,11 @@ class Answers:
                 theirs = data["asked"].get(name)
                 raise SettingsError(f"{place}: asked with {name} {theirs!r}, not {ours!r}; choose another file")
         if "error" not in data and not {"score", "stop_reason", "drawn", "usage"} <= data.keys():
-            raise InvalidRecordError(f"{place}: no line of a batch; choose another file")
+            raise InvalidRecordError(f"{place}: not a line of a batch; choose another file")
         return data
 
     def _drop_failed(self) -> None:
-        """Replace the file by one without the lines of failed questions, in one step."""
+        """Atomically replace the file by one without the lines of failed questions."""
         beside = self._path.with_name(self._path.name + ".tmp")
         try:
             with self._path.open("rb") as old, beside.open("wb") as new:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["add_calibrate"]
 
 _AS_UNTRAINED = (
-    "what was learned is not surely better than the untrained default for as many samples, so the saved rule leaves "
-    "its decisions to the default"
+    "the learned rule is not significantly better than the untrained default at as many samples, so the saved rule "
+    "uses the default"
 )
 
 
@@ -37,7 +37,7 @@ def add_calibrate(commands: Any) -> None:
     goal = parser.add_mutually_exclusive_group()
     goal.add_argument("--accuracy", type=float, metavar="P", help="the fewest samples for this accuracy, such as 0.9")
     goal.add_argument("--budget", type=float, metavar="N", help="the best accuracy for N samples a question")
-    parser.add_argument("--max-samples", type=int, metavar="N", help="look at the first N samples of each question")
+    parser.add_argument("--max-samples", type=int, metavar="N", help="use the first N samples of each question")
     parser.add_argument("--seed", type=int, default=0, help="of orders and intervals (default 0)")
     parser.add_argument(
         "-o",
@@ -48,7 +48,9 @@ def add_calibrate(commands: Any) -> None:
     learned = parser.add_argument_group("a learned rule (with -o FILE.npz)")
     learned.add_argument("--price", type=float, metavar="P", help="what a candidate is worth in accuracy, such as 0.01")
     learned.add_argument("--samples", type=float, metavar="N", help="or the mean number of samples to spend")
-    learned.add_argument("--no-labels", action="store_true", help="learn what the whole budget would choose")
+    learned.add_argument(
+        "--no-labels", action="store_true", help="without right and wrong: learn from the choice of all samples"
+    )
     learned.add_argument("--round-size", type=int, default=1, metavar="N", help="candidates a round (default 1)")
     learned.add_argument("--splits", type=int, default=2, metavar="N", help="splits in halves to judge it (default 2)")
 
@@ -57,7 +59,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     from langchain_optscale.evaluation.pools import read_pool
     from langchain_optscale.evaluation.recommendation import recommend
 
-    # Now, and not after the work is done.
+    # Checked before the work, not after it.
     if arguments.output and not Path(arguments.output).parent.is_dir():
         raise SettingsError(
             f"{arguments.output} cannot be written: the directory {Path(arguments.output).parent} does not exist"
@@ -116,12 +118,12 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
         return
     extract = "extract=..., " if rule.with_answers else ""
     code = f"model = ChatOptScale(policy=policy, verifier=verifier, {extract}settings={arguments.output!r})"
-    told = "".join(f"warning: {sentence}\n" for sentence in more)
-    sys.stdout.write(f"{assessment.text()}\n{told}\n{rule!r}\n{code}\n")
+    warned = "".join(f"warning: {sentence}\n" for sentence in more)
+    sys.stdout.write(f"{assessment.text()}\n{warned}\n{rule!r}\n{code}\n")
 
 
 def _usage(calibration: str | None, settings: dict[str, Any], *, answers: bool) -> str:
-    """How to use the recommendation, as code: with answers where the pool has them, one candidate at a time."""
+    """Code that uses the recommendation: one candidate at a time, with answers if the pool has them."""
     given = ", ".join(f"{name}={value!r}" for name, value in settings.items() if name != "min_gain")
     price = settings["min_gain"]
     models = f"policy=policy, verifier=verifier{', extract=...' if answers else ''}"

@@ -48,26 +48,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except (SettingsError, InvalidRecordError) as error:
-        return _complain(error, 2)
+        return _report(error, 2)
     except OptScaleError as error:
-        return _complain(error, 1)
+        return _report(error, 1)
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+        return _report("interrupted", 130)
     except BrokenPipeError:
-        # Whoever read our output has left; the interpreter must not try to flush it again at exit.
+        # The reader of our output has closed it; the interpreter must not flush it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 
 
-def _complain(error: object, status: int) -> int:
+def _report(error: object, status: int) -> int:
     sentence = " ".join(str(error).split())
     sys.stderr.write(f"optscale: {sentence}\n")
     return status
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains in one sentence, as the commands do; its subparsers are of its kind."""
+    """Reports errors in one sentence, as the commands do; its subparsers are of its class."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"optscale: {message}; see {self.prog} --help\n")
@@ -133,7 +133,7 @@ def _ask(arguments: argparse.Namespace) -> None:
     with open_policy(arguments) as policy:
         search = OptScale(policy=policy, **search_settings(arguments))
         with _table(arguments) as callbacks:
-            # Of the two paths, the one whose requests an interrupt can close.
+            # Async, so that an interrupt cancels the open requests.
             result = asyncio.run(search.ainvoke(arguments.question, {"callbacks": callbacks}))
     if arguments.json:
         print_json({"answer": result.text, **result.summary(), "record": result.to_dict()})
@@ -144,7 +144,7 @@ def _ask(arguments: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _table(arguments: argparse.Namespace) -> Iterator[list[Any]]:
-    """A live table on standard error, where somebody watches it and it can be drawn."""
+    """A live table on standard error, if that is a terminal and rich is installed."""
     if arguments.json or not sys.stderr.isatty():
         yield []
         return

@@ -1,4 +1,4 @@
-"""What several commands of `optscale` share: options, the policy and the verifier they stand for, and output."""
+"""What several commands share: options, the policy and verifier that they name, and output."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
 
 
 def search_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the options of `add_search` and `add_checks` say, as settings of a search."""
+    """The options of `add_search` and `add_checks` as settings of a search."""
     return {
         "verifier": verifier_of(arguments),
         "target": arguments.target,
@@ -114,7 +114,7 @@ def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
         from pydantic import SecretStr
     except ImportError as error:
         raise MissingExtraError("An OpenAI-compatible endpoint", 'pip install "langchain-optscale[openai]"') from error
-    # A key is sent only where the user named it for this purpose: --policy-url may be anybody's server.
+    # Only the key that the user named for this purpose is sent: --policy-url may be any server.
     key = SecretStr(os.environ.get(_KEY, "not-needed"))
     yield ChatOpenAI(
         base_url=arguments.policy_url, model=arguments.policy_model, api_key=key, max_retries=0, **settings
@@ -150,7 +150,7 @@ def verifier_of(arguments: argparse.Namespace) -> Verifier:
 
 @contextlib.contextmanager
 def counter(arguments: argparse.Namespace, unit: str = "questions") -> Iterator[Callable[[int, int], None] | None]:
-    """Shows how many are done, given their number and that of all, where somebody watches; else None."""
+    """A function that shows the numbers done and in total, or None if standard error is no terminal."""
     if arguments.json or not sys.stderr.isatty():
         yield None
         return
@@ -167,7 +167,7 @@ def counter(arguments: argparse.Namespace, unit: str = "questions") -> Iterator[
     try:
         yield show
     finally:
-        # What is said next, an error above all, begins on a line of its own.
+        # The next message, such as an error, starts on its own line.
         if open_line:
             sys.stderr.write("\n")
 

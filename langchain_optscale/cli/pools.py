@@ -27,7 +27,7 @@ __all__ = ["add_record", "add_replay"]
 
 def add_record(commands: Any) -> None:
     """Add the command `record`."""
-    about = "Record candidates and their scores for many questions; run again, it goes on where it was stopped."
+    about = "Record candidates and their scores for many questions; run again, it resumes."
     example = "optscale record questions.jsonl -o pool.jsonl -n 16 --max-words 12 --contains river"
     parser = add_command(commands, "record", _record, about, example)
     parser.add_argument("questions", help='JSON lines: {"prompt": ..., "id"?: ..., "gold"?: ...}, or strings')
@@ -51,7 +51,7 @@ def add_record(commands: Any) -> None:
 
 def add_replay(commands: Any) -> None:
     """Add the command `replay`."""
-    about = "Replay stopping rules and baselines on recorded candidates: what each would have drawn and returned."
+    about = "Replay stopping rules and baselines on recorded candidates: what each would draw and return."
     parser = add_command(commands, "replay", _replay, about, "optscale replay pool.jsonl --target 0.95 --plot out.png")
     parser.add_argument("pools", nargs="+", metavar="POOL", help="files with one JSON line a question")
     parser.add_argument("--methods", metavar="A,B", help="which ones; by default all that the pool has data for")
@@ -82,7 +82,7 @@ def _record(arguments: argparse.Namespace) -> None:
             max_concurrency=arguments.max_concurrency,
             progress=None if show is None else lambda progress: show(progress.done, progress.total),
         )
-        # Of the two paths, the one whose requests an interrupt can close.
+        # Async, so that an interrupt cancels the open requests.
         pool = asyncio.run(recording)
     if arguments.json:
         print_json(pool.describe())
@@ -115,7 +115,7 @@ def _replay(arguments: argparse.Namespace) -> None:
         check_picture(arguments.plot)
     names = None if arguments.methods is None else [name.strip() for name in arguments.methods.split(",")]
     reports = []
-    # All are read before the first is replayed: a bad line in the last one costs no work.
+    # All are read before the first is replayed, so that a bad line is reported at once.
     for pool in [read_pool(path).scored() for path in arguments.pools]:
         methods = catalogue(
             pool,

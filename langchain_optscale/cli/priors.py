@@ -46,14 +46,13 @@ def _train_prior(arguments: argparse.Namespace) -> None:
         "mu_std": prior.mu_std,
         "sigma": prior.sigma,
         "sigma_std": prior.sigma_std,
-        "any_shape": prior.any_shape.weight,
+        "dirichlet_weight": prior.dirichlet.weight,
     }
     if arguments.json:
         print_json(figures)
         return
-    sys.stdout.write(
+    sentence = (
         "{output}: from {scores} scores of {questions} questions; mu {mu:.3g} +- {mu_std:.2g}, "
-        "sigma {sigma:.3g} +- {sigma_std:.2g}; {any_shape:.0%} of the questions follow no truncated normal\n".format(
-            **figures
-        )
+        "sigma {sigma:.3g} +- {sigma_std:.2g}; {dirichlet_weight:.0%} of the questions follow no truncated normal\n"
     )
+    sys.stdout.write(sentence.format(**figures))

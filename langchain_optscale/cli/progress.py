@@ -63,14 +63,14 @@ def batch_bar() -> Progress:
 
 
 class SearchTable(BaseCallbackHandler):
-    """Watches one search: pass it among the callbacks, and use it as a context manager to show the table live.
+    """Shows one search: pass it as a callback, and use it as a context manager to show the table live.
 
-    One line a round: the scores in order of arrival, the estimated distribution, the computed optimal N, and what was
-    decided, in words.
+    One line a round: the scores in order of arrival, the estimated distribution, the computed optimal N, and the
+    decision in words.
 
     Args:
-        title: What is asked.
-        out: Where to show it. On a terminal the table grows live; elsewhere it is printed once, when complete.
+        title: The question.
+        out: The console. On a terminal the table grows live; elsewhere it is printed once, when complete.
     """
 
     run_inline = True  # LangChain then calls it in the order of the events
@@ -99,7 +99,7 @@ class SearchTable(BaseCallbackHandler):
             self._live.stop()
 
     def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
-        """Takes the events of the search."""
+        """Record an event of the search."""
         with self._lock:
             if name == "optscale:round":
                 row: dict[str, Any] = {"asked": len(data["indexes"]), "marks": [], "estimate": None, "decision": None}
@@ -108,7 +108,7 @@ class SearchTable(BaseCallbackHandler):
             elif name in {"optscale:verdict", "optscale:failure"}:
                 row = self._of_candidate[data["index"]]
                 row["marks"].append(f"{data['score']:.2f}" if name == "optscale:verdict" else "failed")
-                # What is heard after the end is not estimated from; what ended the search stays to be seen.
+                # Verdicts after the end have no estimate; the decision that ended the search stays shown.
                 row["estimate"], row["decision"] = data["estimate"] or row["estimate"], data["decision"]
             else:
                 return
@@ -116,7 +116,7 @@ class SearchTable(BaseCallbackHandler):
             self._live.update(self.render())
 
     def render(self) -> RenderableType:
-        """The table as it stands."""
+        """The table with the events so far."""
         from rich.table import Table
         from rich.text import Text
 
@@ -153,10 +153,10 @@ def _in_words(decision: dict[str, Any] | None) -> str:
         return f"stop: {StopReason.of(decision['reason']).value}"
     bound, cap = decision["optimal_n"], decision["figures"].get("max_samples")
     if bound is None:
-        return "go on: by this estimate no number of candidates reaches the target"
+        return "continue: the point estimate puts the target out of reach; the posterior does not"
     if cap is not None and bound > cap:
-        return f"go on: N* is beyond the cap of {cap:.0f}"
-    return f"go on: {bound} candidates are enough by the bound"
+        return f"continue: N* exceeds the cap of {cap:.0f}"
+    return f"continue to N* = {bound} candidates"
 
 
 def one_line(result: OptScaleResult) -> str:

@@ -18,6 +18,7 @@ from langchain_core.load.serializable import Serializable
 
 from langchain_optscale import answers, verifiers
 from langchain_optscale.errors import InvalidRecordError, OptScaleError
+from langchain_optscale.stats.estimators import estimator_fields
 from langchain_optscale.stats.priors import FixedPrior
 from langchain_optscale.stopping import Rule
 from langchain_optscale.verifiers import RunnableVerifier, Verifier
@@ -82,7 +83,7 @@ def from_spec(data: Any) -> Any:
     try:
         # JSON has no tuples, and the settings of frozen parts have no lists.
         frozen = {key: tuple(item) if isinstance(item, list) else item for key, item in settings.items()}
-        return _known()[data[_KIND]](**frozen)
+        return _known()[data[_KIND]](**estimator_fields(frozen))
     except (TypeError, OptScaleError) as error:
         raise InvalidRecordError(f"{data[_KIND]} in serialised settings: {error}") from error
 

@@ -1,4 +1,4 @@
-"""What all pictures share: their size, the colours and marks of their series, and how they are saved."""
+"""The size of all plots, the colours and marks of their series, and how they are saved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GREY = "#666666"
 
 
 def check_picture(path: str | os.PathLike[str]) -> None:
-    """Say now, and not after long work, that a picture cannot be saved there.
+    """Check before long work that a plot can be saved there.
 
     Args:
         path: Where to; its ending names the format, such as .png or .svg.
@@ -66,7 +66,7 @@ def styles() -> Iterator[dict[str, Any]]:
 
 
 def new_figure(panels: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of no window, 6 inches wide and 4 for each panel, and the axes of its panels from the top.
+    """A figure without a window, 6 inches wide and 4 for each panel, and its axes from the top.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

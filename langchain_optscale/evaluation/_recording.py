@@ -1,4 +1,4 @@
-"""What a recording has and what it misses, and the file that it keeps."""
+"""The state of a recording: its finished and missing questions, and its file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidRecordError, OptScaleError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
@@ -23,19 +25,21 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable, RunnableConfig
 
+    from langchain_optscale.answers.base import ExtractorLike
     from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.models.policy import Fanout
     from langchain_optscale.records.types import Candidate
     from langchain_optscale.verifiers.base import Verifier
 
-__all__ = ["IncompletePool", "Progress", "Recording", "as_question", "id_of"]
+__all__ = ["IncompletePool", "Progress", "RecordOptions", "Recording", "id_of"]
 
-# The key of a line under which it is kept what the pool was recorded with.
+# The key of a line for the settings with which it was recorded.
 _NOTES = "recorded"
 _LINE_START = b'{"id": '
 
 
 class IncompletePool(OptScaleError, RuntimeError):  # noqa: N818 - it says what there is
-    """Some questions have no candidate at all; everything else was recorded.
+    """Every candidate of some questions failed; all other questions were recorded.
 
     Attributes:
         pool: What was recorded.
@@ -52,7 +56,7 @@ class IncompletePool(OptScaleError, RuntimeError):  # noqa: N818 - it says what 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a recording is, told after every question.
+    """How far a recording is, reported after every question.
 
     Attributes:
         done: Questions that are finished, those of an earlier call and those that failed included.
@@ -71,8 +75,37 @@ class Progress:
     tokens: int
 
 
+class RecordOptions(TypedDict, total=False):
+    """Options of `record_pool` and `arecord_pool`.
+
+    Attributes:
+        path: Where to keep the pool; a file that is there already is continued, where `n`, `seed` and the names of
+            policy and verifier are the same. None keeps it in memory only.
+        extract: As in `SearchSettings`.
+        gold_check: `(answer, gold) -> bool`, such as `answers.same_answer`. It is given the answer as `extract` found
+            it, while the pool keeps its canonical form; without `extract`, the text. A candidate without an answer is
+            wrong. Questions without a gold answer, and all without this function, have no `correct`.
+        seed: Candidate i of every question is drawn with seed + i, where the policy takes seeds.
+        fanout: As in `SearchSettings`.
+        max_retries: Further tries of a request that failed for a passing reason.
+        max_concurrency: The most requests under way at once, over all questions, at least 1.
+        progress: Called after every finished question, in the calling thread.
+        config: Callbacks, tags and metadata for every search.
+    """
+
+    path: str | os.PathLike[str] | None
+    extract: ExtractorLike | None
+    gold_check: Callable[[str, str], bool] | None
+    seed: int | None
+    fanout: Fanout
+    max_retries: int
+    max_concurrency: int
+    progress: Callable[[Progress], None] | None
+    config: RunnableConfig | None
+
+
 class Recording:
-    """What is there, what is missing, and where to keep it; both pumps drive it."""
+    """The recorded and the missing questions, and their file; driven by threads or by tasks."""
 
     def __init__(
         self,
@@ -80,11 +113,13 @@ class Recording:
         verifier: Verifier | Runnable[Any, Any] | Callable[..., Any],
         questions: Iterable[Question | str],
         n: int,
-        path: str | os.PathLike[str] | None,
-        settings: dict[str, Any],
-        gold_check: Callable[[str, str], bool] | None,
-        progress: Callable[[Progress], None] | None,
-        max_concurrency: int,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        gold_check: Callable[[str, str], bool] | None = None,
+        max_concurrency: int = 8,
+        progress: Callable[[Progress], None] | None = None,
+        config: RunnableConfig | None = None,
+        **settings: Any,
     ) -> None:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise SettingsError(f"max_concurrency must be a whole number of at least 1, got {max_concurrency!r}")
@@ -92,7 +127,7 @@ class Recording:
             policy=policy, verifier=verifier, stopping=MaxSamples(n), first_round=n, round_size=n, **settings
         )
         self._questions = {question.id: question for question in _distinct(questions)}
-        self._extracts = settings["extract"] is not None
+        self._extracts = settings.get("extract") is not None
         self._gold_check = gold_check
         self._progress = progress
         self._path = None if path is None else Path(path)
@@ -100,22 +135,17 @@ class Recording:
             "policy": policy_name(policy),
             "verifier": self.search.verifier.name,
             "n": n,
-            "seed": settings["seed"],
+            "seed": settings.get("seed"),
         }
         self._recorded = {} if self._path is None else self._continued(self._path)
         self._failures: dict[str, AllCandidatesFailed] = {}
         self.missing = [question for id_, question in self._questions.items() if id_ not in self._recorded]
         # Both numbers limit: questions at once, and requests of one question; their product keeps to the limit.
         self.at_once = max(1, min(max_concurrency, len(self.missing)))
-        self.config: RunnableConfig = {"max_concurrency": max_concurrency // self.at_once}
-
-    def keep(self, question: Question, outcome: OptScaleResult | AllCandidatesFailed) -> None:
-        """Keep what became of a question, and say so."""
-        self.write(question, outcome)
-        self.tell(question, outcome)
+        self.config = merge_configs(config, {"max_concurrency": max_concurrency // self.at_once})
 
     def write(self, question: Question, outcome: OptScaleResult | AllCandidatesFailed) -> None:
-        """Keep what became of a question; on the disk when this returns."""
+        """Record a question's outcome; on disk when this returns."""
         if isinstance(outcome, AllCandidatesFailed):
             self._failures[question.id] = outcome
             return
@@ -135,7 +165,7 @@ class Recording:
                 raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
         self._recorded[question.id] = recorded
 
-    def tell(self, question: Question, outcome: OptScaleResult | AllCandidatesFailed) -> None:
+    def report(self, question: Question, outcome: OptScaleResult | AllCandidatesFailed) -> None:
         """Report the progress."""
         if self._progress is None:
             return
@@ -170,7 +200,7 @@ class Recording:
                 Sample(
                     score=result.verdicts[candidate.index].score,
                     correct=correct,
-                    # A policy that reports no usage has generated something all the same.
+                    # No reported usage is not zero tokens.
                     tokens=candidate.usage.output_tokens or None,
                     answer=candidate.answer,
                     text=candidate.text,
@@ -179,7 +209,7 @@ class Recording:
         return Question(question.id, question.prompt, tuple(samples), question.gold)
 
     def _found_in(self, candidate: Candidate) -> str | None:
-        """What is held against the gold answer: as it was found, since its canonical form may be in other letters."""
+        """What is compared with the gold (reference) answer: the extracted text, not its canonical form."""
         if not self._extracts:
             return candidate.text
         if candidate.answer is None:
@@ -188,9 +218,9 @@ class Recording:
         return None if found is None else str(found.text)
 
     def _continued(self, path: Path) -> dict[str, Question]:
-        """What an earlier call recorded; afterwards the file ends with a whole line."""
+        """Read what an earlier call recorded; afterwards the file ends with a whole line."""
         if path.suffix == ".gz":
-            raise SettingsError(f"{path}: a recording is appended to, which a packed file is not fit for")
+            raise SettingsError(f"{path}: a recording cannot append to a .gz file; choose another name")
         recorded: dict[str, Question] = {}
         whole, ended = 0, True
         try:
@@ -202,7 +232,7 @@ class Recording:
                         break
                     recorded[question.id] = question
                     whole, ended = whole + len(line), line.endswith(b"\n")
-                # Only now, when all else has turned out to be a recording of ours.
+                # Only now that every line before has turned out to be valid.
                 file.truncate(whole)
                 if not ended:
                     file.seek(whole)
@@ -212,7 +242,7 @@ class Recording:
         return recorded
 
     def _read_back(self, line: bytes, recorded: Mapping[str, Question], place: str) -> Question | None:
-        """The question of a line; None for the beginning of a line, as a crash leaves it at the end of a file."""
+        """The question of a line; None for an incomplete last line, as a crash leaves it."""
         try:
             data = json.loads(line)
         except ValueError as error:
@@ -229,7 +259,7 @@ class Recording:
         return question
 
     def _check(self, question: Question, notes: object, place: str) -> None:
-        """Whether a recorded question is what this recording would have drawn."""
+        """Check that a recorded question has this recording's settings and prompt."""
         if not isinstance(notes, dict):
             raise SettingsError(f"{place}: this pool was not made by record_pool; choose another file")
         for name, ours in self._notes.items():
@@ -243,18 +273,13 @@ class Recording:
 
 
 def _distinct(questions: Iterable[Question | str]) -> list[Question]:
-    listed = [as_question(question) for question in questions]
+    listed = [Question(id_of(one), one) if isinstance(one, str) else one for one in questions]
     counts = Counter(question.id for question in listed)
     if twice := [id_ for id_, count in counts.items() if count > 1]:
         raise SettingsError(f"{len(twice)} questions occur several times, the first is {twice[0]!r}")
     if not listed:
         raise SettingsError("there is no question to ask")
     return listed
-
-
-def as_question(question: Question | str) -> Question:
-    """The question itself, or one with this prompt."""
-    return Question(id_of(question), question) if isinstance(question, str) else question
 
 
 def id_of(prompt: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["write_lines"]
 
 
 def write_lines(path: str | os.PathLike[str], lines: Iterable[bytes]) -> None:
-    """Write lines: either the whole file is there afterwards, or what was there before.
+    """Write lines atomically: afterwards the file is complete, or as it was before.
 
     Args:
-        path: Where to; one that ends in ".gz" is packed.
+        path: Where to; one that ends in ".gz" is compressed.
         lines: Each with its line end.
 
     Raises:
         SettingsError: The file cannot be written.
     """
     target = Path(path)
-    # In the same directory, since only within one file system a file is replaced in one step.
+    # In the same directory, since renaming is atomic within one file system only.
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         try:
             with temporary.open("xb") as file:
-                # Without a time of its own, so that equal lines make equal files.
+                # Without a time stamp, so that equal lines make equal files.
                 packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if target.suffix == ".gz" else None
                 with packed or contextlib.nullcontext(file) as out:
                     out.writelines(lines)

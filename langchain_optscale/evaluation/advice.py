@@ -1,4 +1,4 @@
-"""A recommendation: what to set, what to expect of it, and what to beware of."""
+"""A recommendation: settings, their expected figures, and warnings."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class SearchChoice:
 
 @dataclass(frozen=True, eq=False)
 class Recommendation:
-    """What to set, what to expect of it, and what to beware of.
+    """Recommended settings, their expected figures, and warnings.
 
     Attributes:
-        goal: What was asked for, in words.
+        goal: The goal in words.
         choice: The settings.
-        calibration: The calibration that the target is to be read with; None where the pool does not say what is right.
-        discrimination: How well the scores tell right from wrong; None likewise.
+        calibration: The calibration to which the target refers; None for a pool without right and wrong.
+        discrimination: How well the scores separate right from wrong; None likewise.
         report: Three rows: best-of-N at the cap, "recommended" as chosen on halves and measured on the others, and
-            "recommended, on all" as it looks on the questions that chose it.
-        attained: Share of halves on which some setting had what was asked for.
+            "recommended, on all" on the questions that chose it.
+        attained: Share of halves on which some setting met the goal.
         warnings: A sentence each.
     """
 
@@ -79,7 +79,6 @@ class Recommendation:
             labels), "attained" and "warnings".
         """
         best_of_n, expected, _ = self.report.to_dict()
-        paired = self.report.paired(1, 0)
         return {
             "pool": self.report.pool,
             "goal": self.goal,
@@ -87,17 +86,14 @@ class Recommendation:
             "measure": self.report.measure,
             "expected": expected,
             "best_of_n": best_of_n,
-            "difference": {
-                name: {"mean": paired.differences[name], "ci": list(paired.intervals[name])}
-                for name in ("accuracy", "samples")
-            },
+            "difference": self.report.paired(1, 0).to_dict(),
             "verifier": self._verifier(),
             "attained": self.attained,
             "warnings": list(self.warnings),
         }
 
     def text(self) -> str:
-        """The recommendation for people: what to set, what to expect, what to beware of."""
+        """The recommendation as text."""
         settings = self.choice
         form = form_of(self.report.measure)
         rows = self.report.to_dict()

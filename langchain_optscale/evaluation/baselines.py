@@ -1,7 +1,7 @@
-"""What a user would pick instead: the methods of other papers and packages, each on the same recorded samples.
+"""Baselines: the methods of other papers and packages, each on the same recorded samples.
 
-All of them can be built and run. None looks at a sample that it has not drawn: those that know the truth are in
-`oracles`. Where answers vote, a sample without one votes for itself alone.
+None reads a sample that it has not drawn, unlike the methods in `oracles`. In votes, a sample without an answer votes
+for itself alone.
 """
 
 from __future__ import annotations
@@ -155,10 +155,9 @@ class ThresholdStopping(_Baseline):
 
 @dataclass(frozen=True)
 class AdaptiveConsistency(_Baseline):
-    """Draw one by one until the leading answer's lead is safe, return it (Aggarwal et al. 2023, arXiv 2305.11860).
+    """Draw one by one until the leading answer is probable enough, return it (Aggarwal et al. 2023, arXiv 2305.11860).
 
-    Its promise is that more votes would not change the majority, so `kept`, whether the answer is right, is a stricter
-    question than the one it answers.
+    It claims that more votes would not change the majority; `kept` is stricter: whether the answer is right.
 
     Attributes:
         confidence: The probability that has to be reached, in (0, 1); 0.95 in the paper.
@@ -193,8 +192,8 @@ class AdaptiveConsistency(_Baseline):
         for drawn, sample in enumerate(question.samples[:max_samples], 1):
             votes[drawn if sample.answer is None else sample.answer] += 1
             if probability(votes.values()) >= self.confidence:
-                return _settled(question, drawn, rounds=drawn)
-        return _unsettled(question, max_samples, rounds=max_samples)
+                return _confident(question, drawn, rounds=drawn)
+        return _at_cap(question, max_samples, rounds=max_samples)
 
 
 _CRITERIA = {"beta": beta_probability, "dirichlet": dirichlet_probability}
@@ -229,8 +228,8 @@ class EarlyStoppingConsistency(_Baseline):
         for drawn in range(self.window, max_samples + 1, self.window):
             answers = {sample.answer for sample in question.samples[drawn - self.window : drawn]}
             if len(answers) == 1 and None not in answers:
-                return _settled(question, drawn, rounds=drawn // self.window)
-        return _unsettled(question, max_samples, rounds=-(-max_samples // self.window))
+                return _confident(question, drawn, rounds=drawn // self.window)
+        return _at_cap(question, max_samples, rounds=-(-max_samples // self.window))
 
 
 def optscale_0(target: float = 0.95, confidence: float = 0.95, first_round: int = 5) -> SessionMethod:
@@ -255,7 +254,7 @@ def optscale_t(prior: Prior, target: float = 0.95, confidence: float = 0.95, fir
     """OptScale^t as published: N* from a posterior maximum (arXiv 2506.22376).
 
     Args:
-        prior: What is believed of the scores; the paper's is a function of the prompt with deviations of 0.1.
+        prior: The prior of the scores; the paper's is a function of the prompt with deviations of 0.1.
         target: A score in [0, 1].
         confidence: In (0, 1).
         first_round: As in `optscale_0`.
@@ -269,12 +268,12 @@ def optscale_t(prior: Prior, target: float = 0.95, confidence: float = 0.95, fir
     return SessionMethod(rule, "OptScale^t", estimator=MaximumAPosteriori(), prior=prior, first_round=first_round)
 
 
-def _settled(question: Question, drawn: int, *, rounds: int) -> Outcome:
+def _confident(question: Question, drawn: int, *, rounds: int) -> Outcome:
     chosen = place_of("vote", question.samples[:drawn])
     right = question.samples[chosen].correct
     return Outcome(drawn, drawn, rounds, chosen, StopReason.ANSWER_CONFIDENT, kept=right)
 
 
-def _unsettled(question: Question, drawn: int, *, rounds: int) -> Outcome:
+def _at_cap(question: Question, drawn: int, *, rounds: int) -> Outcome:
     chosen = place_of("vote", question.samples[:drawn])
     return Outcome(drawn, drawn, rounds, chosen, StopReason.MAX_SAMPLES)

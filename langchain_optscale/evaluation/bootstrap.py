@@ -53,7 +53,7 @@ def bootstrap_means(values: FloatArray, repeats: int, seed: int) -> FloatArray:
 
 
 def interval_of(resampled: FloatArray) -> Interval:
-    """The 95 % interval of a resampled figure, nan where no resample knows it."""
-    # A resample in which no search stopped on a promise says nothing of how often one is kept.
+    """The 95 % interval of a resampled figure, nan where it is unknown in every resample."""
+    # A resample without a claim has no share of claims that held.
     known = resampled[~np.isnan(resampled)]
     return Interval(*np.percentile(known, _LEVEL).tolist()) if known.size else Interval(np.nan, np.nan)

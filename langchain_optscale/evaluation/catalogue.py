@@ -1,4 +1,4 @@
-"""The methods that a user compares by default, and how they are called on the command line."""
+"""The methods that are compared by default, by their names on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool in figures: how good its model and its verifier are before anything is replayed.
+"""Figures of a pool: how good its model and its verifier are, before a replay.
 
 Where several samples tie for the best score or the most votes, their mean counts: the expectation over the order in
 which exchangeable samples could have been drawn.
@@ -28,7 +28,7 @@ _GRID_TOLERANCE = 1e-6
 
 
 def describe(pool: QuestionSet) -> dict[str, Any]:
-    """A pool in JSON-ready figures; what cannot be known from it is None, never nan.
+    """JSON-ready figures of a pool; unknown ones are None, never nan.
 
     Args:
         pool: The recorded candidates.
@@ -39,7 +39,7 @@ def describe(pool: QuestionSet) -> dict[str, Any]:
         questions with a right sample among them; `scores` with their number, mean, sd, quantiles, shares `at_zero`
         and `at_one`, number of `distinct` values and `resolution` (see `score_resolution`); the same of `logits` as
         far as it applies; `auc`, the probability that a right sample scores above a wrong one, ties counted half, and
-        `auc_within_question`, the same among samples of one question, which is what choosing the best rests on;
+        `auc_within_question`, the same among samples of one question, which choosing the best needs;
         `tokens_mean`, per sample. Accuracies are means over questions.
 
     Example:
@@ -102,7 +102,7 @@ def score_resolution(scores: Sequence[float]) -> float | None:
 
 
 def _rank_by(pool: QuestionSet) -> Callable[[Sample], float | None] | None:
-    """What orders the samples: scores, or logits, in whose order any calibration would leave them."""
+    """The order of the samples: by score, else by logit."""
     if pool.has_scores:
         return lambda sample: sample.score
     if pool.has_logits:

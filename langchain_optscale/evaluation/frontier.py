@@ -1,6 +1,6 @@
 """Which setting of a method to take: the accuracy-cost frontier, and the fewest samples at no loss of accuracy.
 
-A family is a function from settings to a method, a grid the settings to try:
+*Parity* is the accuracy of a reference. A family maps settings to a method, a grid lists the settings to try:
 
     frontier(pool, ThresholdStopping, [{"threshold": t} for t in (0.8, 0.9, 0.95)])
 """
@@ -36,12 +36,12 @@ Choice: TypeAlias = "Callable[[FloatArray, FloatArray], tuple[int, bool]]"
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What was chosen on one half of the questions, and what it was worth on the other.
+    """Settings chosen on one half of the questions, with their figures on the other.
 
     Attributes:
         values: Shape (Q, 8), the columns of `FIGURES`, averaged over the splits.
         chosen: How often each method was chosen, by its place.
-        attained: Share of halves on which some method had what was wanted.
+        attained: Share of halves on which some method met the goal.
     """
 
     values: FloatArray
@@ -83,8 +83,8 @@ def frontier(
 ) -> Report:
     """The settings of a method that no other setting beats in both accuracy and cost.
 
-    Chosen and reported on the same questions: good for a picture, too good for a claim. `samples_at_parity` chooses on
-    one half and reports on the other.
+    Chosen and reported on the same questions, hence optimistic; `samples_at_parity` chooses on one half and reports on
+    the other.
 
     Args:
         pool: The recorded candidates.
@@ -127,8 +127,8 @@ def samples_at_parity(
     On one half of the questions the setting with the fewest mean samples is chosen among those whose accuracy there is
     not below the reference's; it is reported on the other half. Both ways, for several splits in halves, averaged.
 
-    The cheapest of many settings that were as accurate on a few dozen questions owes some of it to luck. A margin asks
-    for more there, so that what is chosen keeps its accuracy on the other half.
+    The cheapest of many settings that were as accurate on a few dozen questions is so partly by chance; a margin
+    corrects for that.
 
     Args:
         pool: The recorded candidates, at least two questions.
@@ -163,7 +163,7 @@ def samples_at_parity(
 def parity_in(
     pool: Pool, report: Report, grid: Sequence[Mapping[str, Any]], *, splits: int = 10, margin: float = 0.0
 ) -> Parity:
-    """As `samples_at_parity`, of a replay that is there already.
+    """As `samples_at_parity`, from an existing replay.
 
     Args:
         pool: What the report is about, at least two questions.
@@ -196,17 +196,14 @@ def parity_in(
 
 
 def held_out(pool: Pool, report: Report, choose: Choice, splits: int) -> HeldOut:
-    """What a way of choosing among methods is worth: it chooses on one half and is judged on the other.
+    """The held-out figures of a choice among methods: made on one half, measured on the other, both ways.
 
     Args:
-        pool: What the report is about.
-        report: Of all methods among which is chosen.
-        choose: Given accuracy and samples of every method on each question of the choosing half, shapes (M, Q), the
-            place of its choice, and whether that has what was wanted.
-        splits: Splits in halves, at least 1: `pool.split` with seeds 0, 1, ..., each used both ways.
-
-    Returns:
-        The figures of what was chosen, on the questions that did not choose.
+        pool: The replayed pool.
+        report: Of all methods to choose from.
+        choose: From accuracy and samples of every method by question, shapes (M, Q), the place of its choice, and
+            whether that meets the goal.
+        splits: Splits in halves, at least 1: `pool.split` with seeds 0, 1, ...
     """
     accuracy, samples = (np.stack([runs[figure] for runs in report.runs]) for figure in ("accuracy", "samples"))
     values = np.zeros((len(pool), len(FIGURES)))
@@ -224,22 +221,15 @@ def held_out(pool: Pool, report: Report, choose: Choice, splits: int) -> HeldOut
 
 
 def cheapest(
-    accuracy: FloatArray, samples: FloatArray, able: NDArray[np.bool_], wanted: NDArray[np.bool_]
+    accuracy: FloatArray, samples: FloatArray, eligible: NDArray[np.bool_], meets_goal: NDArray[np.bool_]
 ) -> tuple[int, bool]:
-    """The cheapest of those that are wanted, the more accurate of equals; where none is, the most accurate of all.
+    """The cheapest eligible method that meets the goal, the more accurate of equals; if none does, the most accurate.
 
-    Args:
-        accuracy: Means, shape (M,).
-        samples: Means, shape (M,).
-        able: Who may be chosen at all, shape (M,).
-        wanted: Who has what is wanted, shape (M,).
-
-    Returns:
-        Its place, and whether it is wanted.
+    Arrays have shape (M,), accuracy and samples are means. Returns its place, and whether it meets the goal.
     """
-    has_it = bool((able & wanted).any())
+    has_it = bool((eligible & meets_goal).any())
     # Means of the same shares in another order differ by rounding.
-    places = np.flatnonzero(able & (wanted if has_it else accuracy >= accuracy[able].max() - 1e-12))
+    places = np.flatnonzero(eligible & (meets_goal if has_it else accuracy >= accuracy[eligible].max() - 1e-12))
     return int(places[np.lexsort((-accuracy[places], samples[places]))[0]]), has_it
 
 
@@ -247,5 +237,7 @@ def _at_parity(accuracy: FloatArray, samples: FloatArray, margin: float) -> tupl
     """The cheapest setting that is as accurate as the reference, which stands first; else the most accurate one."""
     gains = accuracy - accuracy[0]
     errors = gains.std(axis=1) / np.sqrt(accuracy.shape[1])
-    able = np.arange(len(accuracy)) > 0
-    return cheapest(accuracy.mean(axis=1), samples.mean(axis=1), able, gains.mean(axis=1) >= margin * errors - 1e-12)
+    eligible = np.arange(len(accuracy)) > 0
+    return cheapest(
+        accuracy.mean(axis=1), samples.mean(axis=1), eligible, gains.mean(axis=1) >= margin * errors - 1e-12
+    )

@@ -37,7 +37,7 @@ task: `benchmarks.learning_curve`."""
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """What a learned rule saves on questions that it has not seen, beside what else could be done.
+    """A learned rule on held-out questions, beside the baselines.
 
     Attributes:
         report: Best-of-N at the cap, the untrained default, the paper's rule, adaptive consistency where there are
@@ -57,15 +57,11 @@ class Assessment:
         rows = self.report.to_dict()
         for row, share in zip(rows[-len(self.refused) :], self.refused, strict=True):
             row["refused"] = share
-        paired = self.report.paired(len(rows) - len(self.refused), 0)
         return {
             "pool": self.report.pool,
             "measure": self.report.measure,
             "rows": rows,
-            "difference": {
-                name: {"mean": paired.differences[name], "ci": list(paired.intervals[name])}
-                for name in ("accuracy", "samples")
-            },
+            "difference": self.report.paired(len(rows) - len(self.refused), 0).to_dict(),
         }
 
     def text(self) -> str:
@@ -84,15 +80,13 @@ class Assessment:
         return "\n".join(lines + [f"warning: {sentence}" for sentence in self.warnings()])
 
     def warnings(self) -> list[str]:
-        """What should be known before the rule is used, each in a sentence."""
+        """Warnings before the rule is used, each one sentence."""
         found = []
         if self.refused[0]:
-            found.append(
-                f"the fit was refused on {self.refused[0]:.0%} of the halves, where the untrained default stood in"
-            )
+            found.append(f"the fit was refused on {self.refused[0]:.0%} of the halves, which use the untrained default")
         if len(self.report.questions) < ENOUGH_QUESTIONS:
             found.append(
-                f"{len(self.report.questions)} questions leave the gain open; record {ENOUGH_QUESTIONS} or more"
+                f"{len(self.report.questions)} questions are too few to be sure; record {ENOUGH_QUESTIONS} or more"
             )
         rows = self.report.to_dict()
         default, fitted = rows[1], rows[-len(self.refused)]
@@ -100,7 +94,7 @@ class Assessment:
             kept = format(default["accuracy"], form_of(self.report.measure))
             found.append(
                 f"the untrained default has {kept} for {default['samples']:.2f} samples on the same questions: it "
-                "serves as well, so leave `settings` out, or ask for fewer samples"
+                "is as good, so leave `settings` out, or ask for fewer samples"
             )
         return found
 
@@ -125,11 +119,11 @@ def assess(
         splits: `pool.split` with seeds 0, 1, ..., at least 1.
         permutations: Orders of each question in the measurement.
         seed: Of orders and intervals.
-        prices: Of the frontier.
+        prices: The prices of the frontier.
         max_samples: The cap; None takes the pool's.
         target: Of the untrained default and the paper's rule.
         confidence: The same.
-        on_half: Called with the number of halves that were fitted to and measured against, and of all.
+        on_half: Called with the numbers of halves done and of all halves.
         **fit: Of `FittedStopping.fit`: price or samples, labels, select, first_round, round_size.
 
     Raises:
@@ -179,7 +173,7 @@ def _held_out(
     seed: int,
     on_half: Callable[[int, int], None] | None,
 ) -> tuple[np.ndarray[Any, Any], float]:
-    """Of a rule for each goal: its figures on halves that it was not fitted to, shape (goals, Q, 8); share refused."""
+    """Held-out figures of a rule for each goal, shape (goals, Q, 8), and the share of refused fits."""
     values = np.zeros((len(goals), len(pool), len(FIGURES)))
     places = {question.id: place for place, question in enumerate(pool)}
     refused = 0

@@ -1,7 +1,7 @@
 """What a replay compares: methods that draw some of a question's recorded samples and return one of them.
 
-A method sees a question whose samples stand in the order in which they are drawn. `SessionMethod` puts a stopping rule
-through the real `Session`, told one sample after another, so that what it decides is what production would have.
+A method reads a question whose samples are in drawing order. `SessionMethod` runs a stopping rule in the real
+`Session`, one sample after another, so that its decisions are those of production.
 """
 
 from __future__ import annotations
@@ -32,18 +32,17 @@ Prior: TypeAlias = "ScorePrior | Callable[[str], ScorePrior]"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one search went.
+    """The outcome of one search.
 
     Attributes:
-        drawn: Samples whose verdict was heard: the first `drawn` of the question. They are what counts as spent.
-        asked: Samples that had been asked for; those beyond `drawn` were under way when the search ended, and are
-            cancelled.
+        drawn: Verified samples: the first `drawn` of the question; they count as spent.
+        asked: Requested samples; those beyond `drawn` were in progress when the search ended, and are cancelled.
         rounds: Sequential steps, the latency where all samples of a round are drawn at once.
         chosen: The place of the returned sample, below `drawn`.
         stop_reason: Why the search ended.
-        reached: Whether the method's target was seen among the drawn, None where it has none.
-        kept: Whether the promise on which it stopped holds: that the best of the drawn has the target, or that the
-            answer is right. None where it stopped without one, as at the cap.
+        reached: Whether a drawn sample reached the method's target, None where it has none.
+        kept: Whether the claim on which it stopped holds: that the best drawn sample has the target, or that the answer
+            is right. None where it stopped without one, as at the cap.
     """
 
     drawn: int
@@ -56,11 +55,11 @@ class Outcome:
 
 
 class Method(Protocol):
-    """What can be replayed. Its outcome depends on nothing but its settings and its arguments."""
+    """What can be replayed. Its outcome depends only on its settings and arguments."""
 
     @property
     def name(self) -> str:
-        """What it is called in tables; settings of one family share it."""
+        """Its name in tables, shared by all settings of one method."""
         ...
 
     @property
@@ -77,7 +76,7 @@ class Method(Protocol):
         """Search among a question's samples.
 
         Args:
-            question: Its samples stand in drawing order. Only an oracle looks at those it has not drawn.
+            question: Its samples are in drawing order. Only an oracle reads those it has not drawn.
             max_samples: The most it may draw, from 1 to the number of samples.
         """
         ...
@@ -85,13 +84,13 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class SessionMethod:
-    """A stopping rule, driven through `langchain_optscale.Session` as the samplers drive it.
+    """A stopping rule, run in `langchain_optscale.Session` as the engine runs it.
 
-    The samples of a round are told one by one in drawing order. Where the rule stops in mid-round, the rest of the
-    round counts as asked for, and not as drawn.
+    The samples of a round are recorded one by one in drawing order. Where the rule stops within a round, the rest of
+    the round counts as requested, not as drawn.
 
     Attributes:
-        rule: When to stop; the cap of the replay is enforced beside it.
+        rule: When to stop; the cap of the replay holds as well.
         name: What it is called in tables.
         estimator: As in `Session`.
         prior: As in `Session`, or a function that gives it for a prompt.
@@ -171,14 +170,14 @@ class SessionMethod:
                 drawn += 1
         decision = session.decision
         assert decision.reason is not None  # noqa: S101 - a session ends with a reason
-        told = samples[:drawn]
-        chosen = place_of(selection_for(self._select, self.rule), told)
+        verified = samples[:drawn]
+        chosen = place_of(selection_for(self._select, self.rule), verified)
         kept: bool | None = None
         if decision.reason in _ON_TARGET and decision.rule in self._targets:
-            kept = best_score(told) >= self._targets[decision.rule]
+            kept = best_score(verified) >= self._targets[decision.rule]
         elif decision.reason is StopReason.ANSWER_CONFIDENT:
-            kept = told[chosen].correct
-        reached = best_score(told) >= max(self._targets.values()) if self._targets else None
+            kept = verified[chosen].correct
+        reached = best_score(verified) >= max(self._targets.values()) if self._targets else None
         return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept)
 
     @property

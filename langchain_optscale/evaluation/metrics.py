@@ -1,4 +1,4 @@
-"""What a replay found, in figures: means over questions, their intervals, paired differences, and a table.
+"""The figures of a replay: means over questions, their intervals, paired differences, and a table.
 
 Symbols: Q questions, M methods, B bootstrap resamples. A question's figures are first averaged over its permutations;
 intervals then come from resampling *questions* (a cluster bootstrap), since the permutations of one question are not
@@ -40,8 +40,9 @@ class Runs:
         name: The method's.
         settings: The method's, JSON-ready.
         values: Shape (Q, 8), the columns of `FIGURES`, each averaged over the permutations: accuracy (or score) of the
-            returned sample, samples drawn, samples asked for, tokens drawn, rounds, share that reached the target,
-            share that stopped on a promise, share that stopped on one that held. A column that is unknown is nan.
+            returned sample, samples drawn, samples requested, tokens drawn, rounds, share that reached the target,
+            share that stopped on a claim (target reached, answer right), share whose claim held. Unknown columns are
+            nan.
     """
 
     name: str
@@ -68,6 +69,12 @@ class PairedDifference:
     second: str
     differences: Mapping[str, float]
     intervals: Mapping[str, Interval]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Accuracy and samples, each with "mean" and "ci", JSON-ready."""
+        return {
+            name: {"mean": self.differences[name], "ci": list(self.intervals[name])} for name in ("accuracy", "samples")
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +119,10 @@ class Report:
 
             - "method", "settings", "questions" (their number);
             - "accuracy", "samples", "tokens", "rounds": means per question; "tokens" is None where a sample has none;
-            - "asked": samples asked for, those included that were under way when the search ended;
-            - "reached": share of searches that saw the target, None for a method without one;
-            - "realised_confidence": of the searches that stopped on a promise, the share in which it held; None where
-              none did;
+            - "asked": requested samples, those in progress when the search ended included;
+            - "reached": share of searches that reached the target, None for a method without one;
+            - "observed_confidence": of the searches that stopped on a claim, the share whose claim held; None without
+              any;
             - each of these with "_ci": its 95 % interval as [low, high], None where the figure is None.
         """
         return [
@@ -126,7 +133,7 @@ class Report:
     def table(self) -> str:
         """The rows as a plain text table, with what differs in the settings where methods share a name."""
         form = form_of(self.measure)
-        header = ["method", f"{self.measure} [95 %]", "samples [95 %]", "tokens", "rounds", "reached", "realised"]
+        header = ["method", f"{self.measure} [95 %]", "samples [95 %]", "tokens", "rounds", "reached", "observed"]
         lines = [header]
         for label, row in zip(_labels(self.runs), self._rows, strict=True):
             lines.append(
@@ -137,7 +144,7 @@ class Report:
                     _formatted(row["tokens"], ",.0f"),
                     _formatted(row["rounds"], ".2f"),
                     _formatted(row["reached"], ".1%"),
-                    _formatted(row["realised_confidence"], ".1%"),
+                    _formatted(row["observed_confidence"], ".1%"),
                 ]
             )
         widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -227,9 +234,9 @@ class Report:
             means = dict(zip(FIGURES, runs.values.mean(axis=0).tolist(), strict=True))
             resamples = dict(zip(FIGURES, self._resampled[:, place].T, strict=True))
             promised, kept = means.pop("promised"), means.pop("kept")
-            means["realised_confidence"] = kept / promised if promised else np.nan
+            means["observed_confidence"] = kept / promised if promised else np.nan
             with np.errstate(invalid="ignore"):
-                resamples["realised_confidence"] = resamples["kept"] / resamples["promised"]
+                resamples["observed_confidence"] = resamples["kept"] / resamples["promised"]
             for figure, mean in means.items():
                 unknown = np.isnan(mean)
                 row[figure] = None if unknown else mean

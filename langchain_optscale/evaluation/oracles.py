@@ -1,4 +1,4 @@
-"""Methods that know the truth: how far the others are from what could be done at all. Nobody can build them."""
+"""Oracles: methods that know the truth, as bounds for the others."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["CorrectnessOracle", "TailOracle"]
 
 @dataclass(frozen=True)
 class TailOracle:
-    """The paper's bound without its estimate: it knows how often a sample of this question has the target.
+    """The paper's bound with the known share of this question's samples that have the target.
 
     N* = ceil(log(1 - confidence) / log(1 - q)), q the share of *all* the question's samples whose score is at least the
-    target. All N* are drawn at once, or as many as the cap allows, and the best score is returned. What separates
-    OptScale^0 from it is the error of the estimate alone.
+    target. All N* are drawn at once, or as many as the cap allows, and the best score is returned. OptScale^0
+    differs from it by the error of the estimate alone.
 
     Attributes:
         target: A score in [0, 1].
@@ -67,16 +67,18 @@ class TailOracle:
             ratio = math.log1p(-self.confidence) / math.log(misses / len(question.samples))
             needed = max(1, math.ceil(ratio * (1.0 - 1e-12)))
         drawn = int(min(needed, max_samples))
-        told = question.samples[:drawn]
-        reached = best_score(told) >= self.target
+        drawn_samples = question.samples[:drawn]
+        reached = best_score(drawn_samples) >= self.target
         if needed <= max_samples:
-            return Outcome(drawn, drawn, 1, place_of("best", told), StopReason.OPTIMAL_N, reached, kept=reached)
-        return Outcome(drawn, drawn, 1, place_of("best", told), StopReason.MAX_SAMPLES, reached)
+            return Outcome(
+                drawn, drawn, 1, place_of("best", drawn_samples), StopReason.OPTIMAL_N, reached, kept=reached
+            )
+        return Outcome(drawn, drawn, 1, place_of("best", drawn_samples), StopReason.MAX_SAMPLES, reached)
 
 
 @dataclass(frozen=True)
 class CorrectnessOracle:
-    """Draws up to the first right sample and returns it; where none up to the cap is right, it draws one and gives up.
+    """Draws up to the first right sample and returns it; without one up to the cap, it draws only one.
 
     No method is more accurate on the same samples, and none that is as accurate draws fewer.
 

@@ -1,11 +1,11 @@
-"""Recorded candidates: what a model drew for each question, in drawing order, and what a verifier thought of it.
+"""Pools: candidates that a model drew for each question, in drawing order, with their verifier's scores.
 
-A pool is kept in a file with one JSON line a question:
+A pool is a file with one JSON line a question; "gold" is its reference answer:
 
     {"id": "q1", "prompt": "What is 2 + 2?", "gold": "4", "samples": [{"score": 0.9, "correct": true, "answer": "4"}]}
 
 "gold" and every key of a sample ("score", "logit", "correct", "tokens", "answer", "text") may be missing or null.
-Unknown keys are ignored, so that a file may carry notes; `write_pool` does not write them back.
+Unknown keys are ignored; `write_pool` does not write them back.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Pool:
 
     Attributes:
         questions: In the order of the file; ids are unique and every question has a sample.
-        name: What it is called in tables, pictures and messages.
+        name: Its name in tables, pictures and messages.
 
     Raises:
         InvalidRecordError: Two questions have the same id, or one has no samples.
@@ -75,7 +75,7 @@ class Pool:
 
     @property
     def cap(self) -> int:
-        """The fewest samples that any question has: up to here all questions can be replayed. 0 without questions."""
+        """The fewest samples of any question, the most that a replay draws; 0 without questions."""
         return min((len(question.samples) for question in self.questions), default=0)
 
     @property
@@ -95,7 +95,7 @@ class Pool:
 
     @property
     def has_answers(self) -> bool:
-        """Whether any sample has an answer; where none was found in a candidate, it has none."""
+        """Whether any sample has an answer."""
         return any(sample.answer is not None for sample in self.samples)
 
     def split(self, fraction: float = 0.5, *, seed: int = 0) -> tuple[Pool, Pool]:
@@ -180,7 +180,7 @@ class Pool:
         if not (math.isfinite(location) and 0 < scale < math.inf):
             raise SettingsError(f"location must be finite and scale above 0, got {location!r} and {scale!r}")
         if not self.has_logits:
-            raise SettingsError(f"pool {self.name!r} has samples without a logit: there is nothing to make scores of")
+            raise SettingsError(f"pool {self.name!r} has samples without a logit: no scores can be made")
         return self.with_scores(lambda sample: _logistic((cast("float", sample.logit) - location) / scale))
 
     def scored(self) -> Pool:

@@ -3,8 +3,8 @@
     recommendation = recommend(read_pool("pool.jsonl"), accuracy=0.9)
     print(recommendation.text())
 
-Every setting of a grid is replayed. What is recommended is chosen on all questions; what it is *expected* to give is
-measured by choosing on one half and looking at the other, since the best of many settings flatters itself on the
+Every setting of a grid is replayed. The recommendation is chosen on all questions; its *expected* figures are measured
+by choosing on one half and measuring on the other, since the figures of the best of many settings are biased on the
 questions that chose it.
 """
 
@@ -41,7 +41,7 @@ _MIN_GAINS = (None, 0.002, 0.005, 0.01, 0.02, 0.05)
 _SPLITS = 10
 _ENOUGH_QUESTIONS = 100
 _SEARCHES = 400
-"""Searches that each setting is replayed in, about: few questions are replayed in more orders."""
+"""Approximate searches for each setting: few questions are replayed in more orders."""
 
 
 def recommend(
@@ -55,8 +55,8 @@ def recommend(
     """Choose settings on recorded candidates.
 
     Where the pool says what is right, a score calibration is fitted first and the target is a probability of being
-    right; during the choice every question is scored by a calibration that has not seen it. Else the scores stand as
-    they are, and "accuracy" is the mean score of the returned candidate.
+    right; during the choice every question is scored by a calibration fitted to other questions. Else the scores are
+    used as they are, and "accuracy" is the mean score of the returned candidate.
 
     Args:
         pool: With scores, at least four questions of at least two samples.
@@ -151,7 +151,7 @@ def _warnings(
         half = (expected["accuracy_ci"][1] - expected["accuracy_ci"][0]) / 2
         width = f"{100 * half:.0f} points" if pool.has_correct else f"{half:.3f}"
         warnings.append(
-            f"{len(pool)} questions tell the {report.measure} to within {width}; record {_ENOUGH_QUESTIONS} or more"
+            f"{len(pool)} questions give the {report.measure} to within {width}; record {_ENOUGH_QUESTIONS} or more"
         )
     if not pool.has_correct:
         warnings.append(
@@ -165,15 +165,15 @@ def _warnings(
         )
     elif known is not None and known.is_chance:
         warnings.append(
-            "these data do not show that the verifier is better than chance at telling right from wrong within a "
-            "question; choosing its best score may be no better than taking the first candidate"
+            "these data do not show that the verifier separates right from wrong within a question better than chance; "
+            "choosing its best score may be no better than taking the first candidate"
         )
     if not has_it:
-        warnings.append("no setting has what was asked for; the nearest is recommended")
+        warnings.append("no setting meets the goal; the nearest is recommended")
     elif accuracy is not None and expected["accuracy"] < accuracy:
         warnings.append(
             f"on questions that did not choose it, the setting has {expected['accuracy']:{form}}, not "
-            f"{accuracy:{form}}: choosing flatters; ask for a little more, or record more questions"
+            f"{accuracy:{form}}: ask for a little more, or record more questions"
         )
     votes = SelfConsistency()
     if budget is None and pool.has_correct and fits(votes, pool):

@@ -1,11 +1,11 @@
-"""Record a pool from live endpoints: exactly n candidates for every question, kept as soon as they are there.
+"""Record a pool (a file of drawn and scored candidates) from live endpoints: n candidates for every question.
 
 Candidates are drawn and verified by the same `OptScale` as in production, so retries, seeds, several choices in one
-request and traces are the same. This is the one module of `evaluation` that knows LangChain.
+request and traces are the same. This is the one module of `evaluation` that imports LangChain.
 
-With a path, every finished question is appended to the file at once as one line and forced to the disk. A second call
-draws only what is missing, whatever ended the first: a half-written last line is cut off and its question is drawn
-again. What a crash loses is what was under way, at most `max_concurrency` questions, and what waited for the disk.
+With a path, every finished question is appended to the file as one line and flushed to disk. A second call draws only
+what is missing: a half-written last line is cut off and its question is drawn again. A crash loses the questions in
+progress, at most `max_concurrency`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from langchain_core.runnables.config import ContextThreadPoolExecutor, merge_configs
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from langchain_optscale.errors import InvalidRecordError
-from langchain_optscale.evaluation._recording import IncompletePool, Progress, Recording, id_of
+from langchain_optscale.evaluation._recording import IncompletePool, Progress, Recording, RecordOptions, id_of
 from langchain_optscale.evaluation.samples import json_lines, question_from_dict
 from langchain_optscale.records.failures import AllCandidatesFailed
 
@@ -28,14 +28,12 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.answers.base import ExtractorLike
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.evaluation.pools import Pool, Question
-    from langchain_optscale.models.policy import Fanout
     from langchain_optscale.runnables.optscale import OptScale
     from langchain_optscale.verifiers.base import Verifier
 
-__all__ = ["IncompletePool", "Progress", "arecord_pool", "read_questions", "record_pool"]
+__all__ = ["IncompletePool", "Progress", "RecordOptions", "arecord_pool", "read_questions", "record_pool"]
 
 
 def record_pool(
@@ -43,37 +41,16 @@ def record_pool(
     verifier: Verifier | Runnable[Any, Any] | Callable[..., Any],
     questions: Iterable[Question | str],
     n: int,
-    *,
-    path: str | os.PathLike[str] | None = None,
-    extract: ExtractorLike | None = None,
-    gold_check: Callable[[str, str], bool] | None = None,
-    seed: int | None = None,
-    fanout: Fanout = "auto",
-    max_retries: int = 3,
-    max_concurrency: int = 8,
-    progress: Callable[[Progress], None] | None = None,
-    config: RunnableConfig | None = None,
+    **options: Unpack[RecordOptions],
 ) -> Pool:
-    """Draw exactly `n` candidates for every question, and keep what became of them.
+    """Draw exactly `n` candidates for every question, and record them with their scores.
 
     Args:
         policy: The chat model, or another Runnable, that draws candidates.
         verifier: Scores them: a `Verifier`, a Runnable or a callable `(prompt, candidate) -> float`.
-        questions: What to ask; samples that a `Question` has already are not looked at. A string becomes a question
-            whose id is made of its text.
+        questions: What to ask; its samples are ignored. A string becomes a question whose id is made of its text.
         n: Candidates for each question, at least 1.
-        path: Where to keep the pool; a file that is there already is continued, where `n`, `seed` and the names of
-            policy and verifier are the same. None keeps it in memory only.
-        extract: As in `SearchSettings`.
-        gold_check: `(answer, gold) -> bool`, such as `answers.same_answer`. It is given the answer as `extract` found
-            it, while the pool keeps its canonical form; without `extract`, the text. A candidate without an answer is
-            wrong. Questions without a gold answer, and all without this function, have no `correct`.
-        seed: Candidate i of every question is drawn with seed + i, where the policy takes seeds.
-        fanout: As in `SearchSettings`.
-        max_retries: Further tries of a request that failed for a passing reason.
-        max_concurrency: The most requests under way at once, over all questions, at least 1.
-        progress: Called after every finished question, in the calling thread.
-        config: Callbacks, tags and metadata for every search.
+        **options: See `RecordOptions`.
 
     Returns:
         The pool, in the order of `questions`. A candidate that could not be drawn or not be verified is missing among
@@ -96,14 +73,14 @@ def record_pool(
         >>> [(sample.text, sample.score, sample.correct) for sample in pool.samples]
         [('4', 0.9, True), ('5', 0.9, False)]
     """
-    settings = {"seed": seed, "fanout": fanout, "max_retries": max_retries, "extract": extract}
-    recording = Recording(policy, verifier, questions, n, path, settings, gold_check, progress, max_concurrency)
+    recording = Recording(policy, verifier, questions, n, **options)
     executor = ContextThreadPoolExecutor(max_workers=recording.at_once)
     try:
-        ask = partial(_ask, recording.search, merge_configs(config, recording.config))
+        ask = partial(_ask, recording.search, recording.config)
         waiting = {executor.submit(ask, question): question for question in recording.missing}
         for future in concurrent.futures.as_completed(waiting):
-            recording.keep(waiting[future], future.result())
+            recording.write(waiting[future], future.result())
+            recording.report(waiting[future], future.result())
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
     return recording.pool()
@@ -114,38 +91,25 @@ async def arecord_pool(
     verifier: Verifier | Runnable[Any, Any] | Callable[..., Any],
     questions: Iterable[Question | str],
     n: int,
-    *,
-    path: str | os.PathLike[str] | None = None,
-    extract: ExtractorLike | None = None,
-    gold_check: Callable[[str, str], bool] | None = None,
-    seed: int | None = None,
-    fanout: Fanout = "auto",
-    max_retries: int = 3,
-    max_concurrency: int = 8,
-    progress: Callable[[Progress], None] | None = None,
-    config: RunnableConfig | None = None,
+    **options: Unpack[RecordOptions],
 ) -> Pool:
     """As `record_pool`, without blocking the event loop; cancelling it closes every request that is under way."""
-    settings = {"seed": seed, "fanout": fanout, "max_retries": max_retries, "extract": extract}
-    recording = await asyncio.to_thread(
-        Recording, policy, verifier, questions, n, path, settings, gold_check, progress, max_concurrency
-    )
-    own = merge_configs(config, recording.config)
+    recording = await asyncio.to_thread(partial(Recording, policy, verifier, questions, n, **options))
     missing = iter(recording.missing)
     running: dict[asyncio.Task[OptScaleResult | AllCandidatesFailed], Question] = {}
 
     def start_more() -> None:
         while len(running) < recording.at_once and (question := next(missing, None)) is not None:
-            running[asyncio.create_task(_aask(recording.search, own, question))] = question
+            running[asyncio.create_task(_aask(recording.search, recording.config, question))] = question
 
     try:
         start_more()
         while running:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                # Kept before anything new is started, so that a crash finds on the disk what was finished.
+                # On disk before anything new is started, so that a crash loses no finished question.
                 await asyncio.to_thread(recording.write, running[task], task.result())
-                recording.tell(running.pop(task), task.result())
+                recording.report(running.pop(task), task.result())
             start_more()
     finally:
         for task in running:

@@ -1,9 +1,9 @@
-"""Replay: put methods through recorded candidates and see what they would have drawn, spent and returned.
+"""Replay: what methods would have drawn, spent and returned on recorded candidates.
 
     report = replay(read_pool("math.jsonl"), [BestOfN(), SessionMethod(optscale(0.9), "optscale")])
     print(report.table())
 
-Samples of one question are exchangeable, so each question is replayed in several orders; every method sees the same.
+Samples of one question are exchangeable, so each question is replayed in several orders, the same for all methods.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Question:
         id: Its name, unique within a pool, not empty.
         prompt: What the model was asked.
         samples: The candidates in drawing order; empty for a question that is still to be asked.
-        gold: The right answer, None where it is not known.
+        gold: The reference (gold) answer, None where it is not known.
 
     Raises:
         InvalidRecordError: A field has a wrong type, or the id is empty.
@@ -110,7 +110,7 @@ class QuestionSet(Protocol):
 
 
 def json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
-    """The numbers, from 1, and the values of a file's JSON lines; empty lines are passed over.
+    """The numbers, from 1, and the values of a file's JSON lines; empty lines are skipped.
 
     Raises:
         InvalidRecordError: A line is no JSON; the message names the file and the line.
@@ -151,7 +151,7 @@ def question_from_dict(data: Any) -> Question:
 
 
 def question_to_json(question: Question, notes: Mapping[str, Any] | None = None) -> bytes:
-    """One line of a pool, with its line end; `notes` are further keys that a reader of pools passes over."""
+    """One line of a pool, with its line end; readers ignore the further keys of `notes`."""
     data: dict[str, Any] = {"id": question.id, "prompt": question.prompt}
     if question.gold is not None:
         data["gold"] = question.gold
@@ -159,7 +159,7 @@ def question_to_json(question: Question, notes: Mapping[str, Any] | None = None)
     data["samples"] = [
         {name: value for name, value in asdict(sample).items() if value is not None} for sample in question.samples
     ]
-    # A lone surrogate has no UTF-8 form; what "backslashreplace" writes for it is JSON's own escape.
+    # "backslashreplace" writes a lone surrogate, which has no UTF-8 form, as JSON's own escape.
     return json.dumps(data, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
 
 

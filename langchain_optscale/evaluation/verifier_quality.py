@@ -1,7 +1,7 @@
-"""How good a verifier is on recorded candidates, and what its scores mean: discrimination and calibration.
+"""How good a verifier is on recorded candidates: discrimination and calibration.
 
-Discrimination is whether a right candidate scores above a wrong one *of the same question*: that is all that choosing
-the best score rests on. Calibration is whether a score of 0.9 is right nine times in ten: that is what a target means.
+Discrimination is whether a right candidate scores above a wrong one *of the same question*: choosing the best
+score needs only that. Calibration is whether a score of 0.9 is right nine times in ten: that is what a target means.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FOLDS = 5
 
 @dataclass(frozen=True)
 class Discrimination:
-    """How well scores tell right from wrong among the samples of one question.
+    """How well scores separate right from wrong samples of one question.
 
     Attributes:
         auc: P(a right sample scores above a wrong one of the same question), ties counted half; 0.5 is chance. Every
@@ -51,7 +51,7 @@ class Discrimination:
 
 @dataclass(frozen=True, eq=False)
 class CalibrationFit:
-    """A calibration, and what it does to questions that it has not seen.
+    """A calibration, and its effect on held-out questions.
 
     Attributes:
         calibration: Fitted to all questions.
@@ -69,7 +69,7 @@ class CalibrationFit:
 
 
 def discrimination(pool: Pool, *, bootstrap: int = 1000, seed: int = 0) -> Discrimination:
-    """How well the scores tell right from wrong within a question.
+    """How well the scores separate right from wrong within a question.
 
     Args:
         pool: With scores, and correctness of every sample.
@@ -116,7 +116,7 @@ def fit_calibration(pool: Pool) -> CalibrationFit:
     """
     _check(pool)
     if len(pool) < 2:
-        raise SettingsError(f"a calibration is fitted to some questions and judged on others: got {len(pool)} question")
+        raise SettingsError(f"a calibration needs at least two questions, to fit and to test: got {len(pool)} question")
     return min((_fit(pool, kind) for kind in (LogisticCalibration, IsotonicCalibration)), key=lambda fit: fit.log_loss)
 
 

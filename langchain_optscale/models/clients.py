@@ -1,4 +1,4 @@
-"""What stands behind a chat model: the client that sends its requests, and the endpoint that answers them."""
+"""The client that sends a chat model's requests, and the endpoint that answers them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable
 
-__all__ = ["endpoint_of", "models_in", "without_client_retries", "without_client_retries_in"]
+__all__ = ["endpoint_of", "models_in", "without_client_retries", "without_client_retries_in", "without_streaming"]
 
 _URLS = ("openai_api_base", "azure_endpoint", "anthropic_api_url", "base_url", "endpoint", "endpoint_url")
 _NAMES = ("deployment_name", "model_name", "model", "model_id")
 
 
 def without_client_retries(model: BaseChatModel, timeout_s: float | None = None) -> BaseChatModel:
-    """A copy of the model whose client does not retry by itself; connections stay shared with the original.
+    """A copy of the model whose client does not retry; it shares the connections of the original.
 
-    Clients of the OpenAI, Anthropic and Groq kind are copied by their own `with_options`; other models that have a
-    field `max_retries` get 0 there. A model that retries in yet another way keeps doing so.
+    Clients of the OpenAI, Anthropic and Groq kind are copied by their own `with_options`; other models with a field
+    `max_retries` get 0 there. A model that retries in any other way still does.
 
     Args:
         model: Any chat model.
-        timeout_s: Seconds without a byte after which the client gives a request up, where the client can be told so.
+        timeout_s: The client's read timeout in seconds, where its `with_options` can set it.
     """
     options: dict[str, Any] = {"max_retries": 0}
     if timeout_s is not None:
@@ -40,14 +40,21 @@ def without_client_retries(model: BaseChatModel, timeout_s: float | None = None)
         owner: Any = getattr(value, "_client", None)
         if _is_client(value):
             changes[name] = value.with_options(**options)
-        elif _is_client(owner):
-            # A resource such as `client.chat.completions`: the same one of the new client.
+        elif _is_client(owner):  # a resource such as `client.chat.completions`
             changes[name] = type(value)(owner.with_options(**options))
     copy = model.model_copy(update=changes)
     for name in [name for name in vars(copy) if isinstance(getattr(type(copy), name, None), cached_property)]:
         if name not in changes:
             del vars(copy)[name]
     return copy
+
+
+def without_streaming(model: BaseChatModel) -> BaseChatModel:
+    """A copy of the model that neither streams nor reads an LLM cache."""
+    changes: dict[str, Any] = {"cache": False, "disable_streaming": True}
+    if "streaming" in type(model).model_fields:
+        changes["streaming"] = False
+    return model.model_copy(update=changes)
 
 
 def _is_client(value: Any) -> bool:
@@ -57,7 +64,7 @@ def _is_client(value: Any) -> bool:
 def without_client_retries_in(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
     """The Runnable with `without_client_retries` of every chat model that it binds, chains or falls back to.
 
-    All else stays as it is, `with_retry` included: who writes that asks for it.
+    An explicit `with_retry` stays.
     """
     if isinstance(runnable, BaseChatModel):
         return without_client_retries(runnable)
@@ -84,10 +91,10 @@ def models_in(runnable: object) -> Iterator[BaseChatModel]:
 
 
 def endpoint_of(thing: object) -> Hashable:
-    """What a policy or a verifier calls, as a key: equal for two that call the same model at the same address.
+    """The endpoint of a policy or verifier as a key: equal for two that call the same model at the same address.
 
-    Found for a chat model, and for whatever binds or chains exactly one; the verifier's own attribute `endpoint` goes
-    before. Everything else is its own endpoint.
+    An attribute `endpoint` takes precedence; otherwise it is that of the one chat model that is bound or chained.
+    Anything else is its own endpoint.
     """
     own = getattr(thing, "endpoint", None)
     if isinstance(own, str | tuple):

@@ -1,8 +1,7 @@
-"""A chat model or Runnable made ready to draw candidates.
+"""A chat model or Runnable prepared for drawing candidates.
 
-Draws never come out of an LLM cache and never stream into the caller's handlers, the client below does not retry by
-itself, and the model's rate limiter is asked before a request's time begins. How many choices one request may ask for
-is remembered here for all searches with the policy.
+A draw never comes from an LLM cache and never streams into the caller's handlers. The client does not retry, and the
+model's rate limiter is acquired before a request's timeout begins. All searches with a policy share its `ChoiceLimit`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPro
 from langchain_core.runnables import RunnableBinding
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.clients import without_client_retries, without_client_retries_in
+from langchain_optscale.models.clients import without_client_retries, without_client_retries_in, without_streaming
 from langchain_optscale.models.eager_cancel import by_streaming, streams
 
 if TYPE_CHECKING:
@@ -32,10 +31,10 @@ __all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "to_prompt", "unwra
 
 Fanout = Literal["auto", "n", "calls"]
 
-# The largest `n` that OpenAI's own service takes. A server with a smaller limit has it in the model's metadata.
+# The largest `n` that OpenAI's service accepts. The model's metadata may hold the smaller limit of another server.
 _MAX_N = 128
 _MAX_N_KEY = "optscale_max_n"
-# So many searches in a row must have fallen short of it before what a server offers is believed to be less.
+# Shortfalls in a row after which the limit is lowered.
 _STRIKES = 3
 
 
@@ -59,12 +58,13 @@ def to_prompt(value: LanguageModelInput) -> PromptValue:
 
 
 class ChoiceLimit:
-    """How many choices one request may ask a policy for, as its requests show; shared by all searches with it.
+    """How many choices one request may ask a policy for, learned from its responses; shared by all searches with it.
 
-    One refusal or one short answer may be an accident, so it counts for one search; a number of them in a row do not.
+    One refusal or one short response may be an accident and affects its own search only; several in a row lower the
+    limit.
 
     Args:
-        limit: What the policy offers.
+        limit: The initial limit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -73,30 +73,30 @@ class ChoiceLimit:
         self._short = 0
 
     def record_shortfall(self, to: int) -> None:
-        """A search had to be content with fewer."""
+        """Record that a search got fewer choices than it asked for."""
         self._strikes += 1
         self._short = max(to, self._short)
         if self._strikes >= _STRIKES:
             self.limit, self._strikes, self._short = min(self.limit, self._short), 0, 0
 
     def record_success(self, asked: int) -> None:
-        """A request for so many was answered in full."""
+        """Record that a request got all the choices it asked for."""
         if asked > max(1, self._short):
             self._strikes = self._short = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """A policy made ready for draws: no cache, no retries of the client's own, its rate limiter at hand.
+    """A policy prepared for draws: without cache and client retries, its rate limiter apart.
 
     Attributes:
-        given: The policy as the user gave it; what is no chat model, with the retries of the clients below it off.
+        given: The policy as the user gave it; a Runnable that is no chat model has the client retries in it disabled.
         model: The copy of its chat model that draws; None for any other Runnable.
-        kwargs: What the user had bound to it.
-        configs: What the user had configured it with.
+        kwargs: Arguments that the user bound to it.
+        configs: Configs that the user attached to it.
         choices: How many choices one request may ask for.
         streamed: Whether each draw is one stream of the model.
-        rate_limiter: Of the chat model; to be asked before each draw.
+        rate_limiter: The chat model's rate limiter, to be acquired before each draw.
     """
 
     given: Runnable[Any, Any]
@@ -109,15 +109,15 @@ class Policy:
 
     @classmethod
     def of(cls, policy: Runnable[Any, Any], *, eager: bool = False, timeout_s: float | None = None) -> Policy:
-        """Make a policy ready.
+        """Prepare a policy.
 
         Args:
             policy: A chat model, bound or not, or any other Runnable.
-            eager: Draw by streaming, so that a server stops when the client leaves.
-            timeout_s: Seconds without a byte after which its client gives up, where it can be told so.
+            eager: Draw by streaming, so that the server stops generating when the client disconnects.
+            timeout_s: The client's read timeout in seconds, where it can be set.
 
         Raises:
-            SettingsError: It is to stream and cannot.
+            SettingsError: `eager` is set and the policy cannot stream.
         """
         model, kwargs, configs = unwrap(policy)
         if model is None:
@@ -126,13 +126,10 @@ class Policy:
                     f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none"
                 )
             return cls(without_client_retries_in(policy), None, {}, (), ChoiceLimit(1))
-        # The rate limiter is asked by the driver, so that waiting for it does not count as the request's time.
+        # The driver acquires the rate limiter, so that waiting for it does not count towards the request's timeout.
         changes: dict[str, Any] = {"cache": False, "rate_limiter": None}
-        silent: dict[str, Any] = {"disable_streaming": True}
-        if "streaming" in type(model).model_fields:
-            silent["streaming"] = False
         single = without_client_retries(model, timeout_s).model_copy(update=changes)
-        copy, streamed = single.model_copy(update=silent), False
+        copy, streamed = without_streaming(single), False
         if eager:
             streaming = by_streaming(copy)
             if streaming is None and not streams(model):
@@ -145,7 +142,7 @@ class Policy:
 def unwrap(
     policy: Runnable[Any, Any],
 ) -> tuple[BaseChatModel | None, dict[str, Any], list[RunnableConfig]]:
-    """The chat model under `bind` and `with_config`, with what was bound; None where something else is below."""
+    """The chat model under `bind` and `with_config`, the bound arguments and the configs; None for other Runnables."""
     kwargs: dict[str, Any] = {}
     configs: list[RunnableConfig] = []
     while isinstance(policy, RunnableBinding):

@@ -1,8 +1,8 @@
-"""Counting tokens per choice.
+"""Token usage of each choice of a request.
 
-Servers disagree about a request with several choices: OpenAI and vLLM report the sum over the choices, llama.cpp
-reports one of them. Where the choices carry log-probabilities, their tokens are counted; else fewer tokens than words
-cannot be the sum, and otherwise the report is read in the way that gives the more plausible length of a token.
+For several choices OpenAI and vLLM report the sum of their tokens, llama.cpp reports one choice. The tokens are counted
+where the choices have log-probabilities. Otherwise the report is read as the sum or as one choice, whichever gives the
+more plausible length of a token; fewer tokens than words cannot be the sum.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ _TYPICAL_DENSITY = 0.24
 
 
 def choice_usages(messages: Sequence[AIMessage]) -> list[Usage]:
-    """What each choice of one request consumed.
+    """The usage of each choice of one request.
 
     Args:
-        messages: All choices of one request, each with the request's `usage_metadata` (if the server sent any).
+        messages: All choices of the request, each with the request's `usage_metadata`, if any.
 
     Returns:
-        One usage a choice. The prompt, the request itself, and what the server tells of kinds of tokens, are counted at
-        the first choice, so that sums are right.
-        Output tokens are exact where the choices carry log-probabilities or there is one choice, and where the server
-        reports the sum their total is; per choice they are then shared out by length.
+        One usage for each choice. The first includes the prompt, the request and the counts by kind of token. Output
+        tokens are exact for one choice and for choices with log-probabilities; otherwise the total is divided by
+        length.
     """
     if not messages:
         return []
@@ -47,9 +46,8 @@ def choice_usages(messages: Sequence[AIMessage]) -> list[Usage]:
 
 
 def _details(reported: UsageMetadata | None, side: str) -> dict[str, int]:
-    """Counts by kind of token, where the server tells them."""
-    told: Any = reported and reported.get(f"{side}_token_details")
-    return dict(told or {})
+    details: Any = reported and reported.get(f"{side}_token_details")
+    return dict(details or {})
 
 
 def _outputs(messages: Sequence[AIMessage], reported: int) -> list[int]:
@@ -63,7 +61,7 @@ def _outputs(messages: Sequence[AIMessage], reported: int) -> list[int]:
     ]
     words = sum(len(message.text.split()) for message in messages)
     if reported and (reported < words or not _is_sum(reported, lengths)):
-        # No token is shorter than a character: where the one that was reported says little, the rest was not seen.
+        # The report is the first choice's; no token is shorter than a character.
         return [round(reported * length / max(lengths[0], reported)) for length in lengths]
     edges = [round(reported * sum(lengths[:count]) / sum(lengths)) for count in range(len(lengths) + 1)]
     return [upper - lower for lower, upper in pairwise(edges)]
@@ -76,7 +74,7 @@ def _logprob_tokens(message: AIMessage) -> int:
 
 
 def _is_sum(reported: int, lengths: Sequence[int]) -> bool:
-    """Whether the reported tokens are more plausible as those of all choices than as those of the first alone."""
+    """Whether the report is more plausible as the sum than as the first choice's."""
 
     def surprise(characters: int) -> float:
         return abs(math.log(reported / characters / _TYPICAL_DENSITY))

@@ -1,4 +1,4 @@
-"""The statistics of scores: their law, the law of the best of N, and how to estimate both from a few scores.
+"""The statistics of scores: their law, the law of the best of N, and estimates of both.
 
 Pure NumPy and SciPy. The truncated normal itself is the module `truncnorm`, used as `truncnorm.logcdf(...)`.
 """

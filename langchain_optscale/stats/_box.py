@@ -1,4 +1,4 @@
-"""Where a maximum of the likelihood is sought, and the normal priors that may stand beside it."""
+"""The bounds of mu and sigma, and their normal priors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SNAP = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where the maximum is sought.
+    """The bounds within which the likelihood is maximised.
 
     Attributes:
         mu_low: Least mu.

@@ -1,4 +1,4 @@
-"""Laws that are written for flat arrays, made to take and return scalars and arrays of any shape."""
+"""Decorators that let functions of flat arrays take and return scalars and arrays of any shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scores say: their probability under every law that is considered."""
+"""The likelihood of scores under every law that is considered."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_optscale.stats._any_shape import AnyShape
+    from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
     from langchain_optscale.stats._masses import FloatArray
     from langchain_optscale.stats.estimation import Scores
 
-# Steps finer than this are told by sums alone: rounding adds r^2 / 12 to the variance.
+# Steps finer than this enter through sums alone: rounding adds r^2 / 12 to the variance.
 _FINEST_STEPS = 40
 _EMPTY: FloatArray = np.empty(0)
-# A score this close to a step is on it: floating point and a judge's JSON leave traces of about 1e-9.
+# A score this close to a step is on it: floating point and JSON leave errors of about 1e-9.
 _TOLERANCE = 1e-6
 _FINE, _COARSE = 20, 10
 # Under steps of 0.05, so many distinct values would all be multiples of 0.1 by chance in about one case of 32.
@@ -37,7 +37,7 @@ def steps_of(resolution: float) -> int:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Evidence:
-    """Scores, ready to be weighed.
+    """Scores in the form that the likelihoods need.
 
     Attributes:
         n: How many.
@@ -83,22 +83,22 @@ class Evidence:
             return counts[places].astype(np.float64) @ grids.by_step(level, self.steps)[places]
         return self.sums[1:] @ grids.by_sums(level, self.resolution)
 
-    def log_any_shape(self, shape: AnyShape) -> FloatArray | float:
-        """Log probability (density) of the scores under each process of the model of any shape."""
+    def log_dirichlet(self, mixture: DirichletMixture) -> FloatArray | float:
+        """Log probability (density) of the scores under each Dirichlet process."""
         if not self.n or self.values is None:
             return 0.0
         if self.steps:
-            return shape.log_probability(self._counts(), self.steps)
-        return shape.log_density(self.values)
+            return mixture.log_probability(self._counts(), self.steps)
+        return mixture.log_density(self.values)
 
     def _counts(self) -> NDArray[np.intp]:
-        """How often each step was seen, shape (steps + 1,)."""
+        """How often each step occurs, shape (steps + 1,)."""
         assert self.values is not None  # noqa: S101 - sums alone never have steps
         return np.bincount((self.values * self.steps + 0.5).astype(np.intp), minlength=self.steps + 1)
 
 
 def infer_steps(scores: Sequence[float]) -> int:
-    """How many steps the scale from 0 to 1 has, as far as the scores betray it; 0 for a continuous scale.
+    """The number of steps of the scale from 0 to 1, inferred from scores; 0 for a continuous scale.
 
     Conservative: steps of 0.05 are assumed where every score is a multiple of it and at least one is neither 0 nor 1,
     since these two are also the ends of a continuous scale. Steps of 0.1 need five distinct values besides.

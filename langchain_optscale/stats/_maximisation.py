@@ -74,20 +74,12 @@ def _log_prior(box: Box, prior: Peaks) -> FloatArray:
     return logs.ravel()
 
 
-# A replay of several settings asks for the same scores again and again.
+# A replay of several settings needs the same scores repeatedly.
 @lru_cache(maxsize=2**14)
 def maximise(box: Box, n: int, mean: float, m2: float, prior: Peaks | None = None) -> tuple[float, float]:
-    """The mu and sigma in the box with the highest log likelihood, plus log prior where there is one.
+    """The mu and sigma in the box with the highest log likelihood plus log prior.
 
-    Args:
-        box: Where to look.
-        n: How many scores, at least 1.
-        mean: Their mean.
-        m2: The sum of their squared deviations from it.
-        prior: What is added to the log likelihood, None for nothing.
-
-    Returns:
-        mu and sigma.
+    `n`, `mean` and `m2` are those of `ScoreSums`, with at least one score.
     """
     variance = max(m2 / n, 0.0)
     strength = 1.0 / n

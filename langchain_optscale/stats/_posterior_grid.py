@@ -1,8 +1,8 @@
-"""Where the posterior of (mu, sigma) is summed: fixed grids, and what the truncated normal says at their nodes.
+"""Fixed grids on which the posterior of (mu, sigma) is summed, and the truncated normal at their nodes.
 
 The region is sigma in [0.015, 1] and -4 sigma <= mu <= 1 + 4 sigma. Further out the law on [0, 1] is an exponential
-that a smaller sigma gives as well, and a smaller sigma than 0.015 says nothing that a judge's score could confirm. In
-the region the mass Z of [0, 1] is at least 3e-5, so that plain differences of Phi keep eleven digits.
+that a smaller sigma gives as well, and scores do not resolve a smaller sigma than 0.015. In the region the mass Z of
+[0, 1] is at least 3e-5, so that plain differences of Phi keep eleven digits.
 
 A posterior of n scores is about sigma / sqrt(n) wide in mu and 1 / sqrt(2 n) in log sigma. The trapezoid rule needs a
 step below 1.4 of these widths for four digits, so there is one grid for every fourfold n. The rule's ends carry
@@ -38,7 +38,7 @@ _GREGORY = (3.0 / 8.0, 7.0 / 6.0, 23.0 / 24.0)
 
 _LOG_ROOT_2_PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_2_PI_INVERSE = 1.0 / math.sqrt(2.0 * math.pi)
-# A score's interval may have no mass at a node; the log of nothing would make nan of zero counts.
+# A score's interval may have no mass at a node, and log 0 times a count of 0 is nan.
 _LEAST_MASS = 1e-300
 
 
@@ -140,7 +140,7 @@ def grid(level: int) -> Grid:
 
 @lru_cache(maxsize=64)
 def log_below(level: int, score: float) -> FloatArray:
-    """Log of P(S < score) at each node of a level; a search asks for one target again and again."""
+    """Log of P(S < score) at each node of a level; a search uses one target repeatedly."""
     return log_of_rest(grid(level).above(score))
 
 
@@ -152,7 +152,7 @@ def log_of_rest(share: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=32)
 def by_sums(level: int, resolution: float) -> FloatArray:
-    """What the log likelihood of points multiplies with (n, sum x, sum x^2), shape (3, nodes).
+    """Coefficients of (n, sum x, sum x^2) in the log likelihood of points, shape (3, nodes).
 
     A score rounded to `resolution` r has the variance sigma^2 + r^2 / 12 (Sheppard), which also bounds its likelihood.
     """

@@ -1,8 +1,8 @@
-"""What the next scores will be, given a posterior over laws of scores.
+"""The posterior predictive of the next scores.
 
-Symbols: D the scores seen, n their number, F the CDF of the next scores' law (P(S < s), where a step at s matters), E
-the posterior mean over F. A belief has a truncated normal at each of some nodes, with a weight, and Dirichlet processes
-with a weight each; all weights sum to one.
+Symbols: D the observed scores, n their number, F the CDF of the next scores' law (P(S < s), where a step at s matters),
+E the posterior mean over F. The posterior has weighted truncated normals at some nodes and weighted Dirichlet
+processes; all weights sum to one.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from langchain_optscale.stats import _posterior_grid as grids
-from langchain_optscale.stats._any_shape import LEAST_PSEUDO
+from langchain_optscale.stats._dirichlet_mixture import LEAST_PSEUDO
 from langchain_optscale.stats._scipy import special
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from langchain_optscale.stats._any_shape import AnyShape
+    from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
     from langchain_optscale.stats._masses import FloatArray
 
 # On a continuous scale a score is taken to be known to 0.01: 1.0 is what lies within half of that.
@@ -45,21 +45,21 @@ class Predictive:
         level: The grid's level.
         nodes: Indexes of the grid's nodes that matter.
         weights: Posterior probability of each of them.
-        shape: The model of any shape.
-        shape_weights: Posterior probability of each of its processes.
+        mixture: The Dirichlet-process component.
+        mixture_weights: Posterior probability of each of its processes.
         scores: D, ascending.
         steps: How many steps the scale has, 0 where it is continuous.
-        asked: What is known of scores that were asked for: rules ask for few, and for each of them several times.
+        cache: Log F and its Beta laws by score: rules ask for few scores, and for each several times.
     """
 
     level: int
     nodes: NDArray[np.intp]
     weights: FloatArray
-    shape: AnyShape
-    shape_weights: tuple[float, ...]
+    mixture: DirichletMixture
+    mixture_weights: tuple[float, ...]
     scores: FloatArray
     steps: int
-    asked: dict[float, tuple[FloatArray, list[_Beta]]] = field(default_factory=dict)
+    cache: dict[float, tuple[FloatArray, list[_Beta]]] = field(default_factory=dict)
 
     def misses(self, score: float, counts: FloatArray) -> FloatArray:
         """E[F(score)^k] for each of `counts`: that none of the next k scores reaches `score`."""
@@ -94,19 +94,19 @@ class Predictive:
 
     def _at(self, score: float, edge: float) -> tuple[FloatArray, list[_Beta]]:
         """The log of F(score) at the nodes, and the law of F(score) under each process."""
-        known = self.asked.get(score)
+        known = self.cache.get(score)
         if known is None:
-            known = self.asked[score] = grids.log_below(self.level, edge).take(self.nodes), self._laws(score, edge)
+            known = self.cache[score] = grids.log_below(self.level, edge).take(self.nodes), self._laws(score, edge)
         return known
 
     def _laws(self, score: float, edge: float) -> list[_Beta]:
-        if not self.shape_weights:
+        if not self.mixture_weights:
             return []
         n_below = int(self.scores.searchsorted(score - (1e-6 if self.steps else 0.0)))
         n_above = len(self.scores) - n_below
         return [
             _Beta(weight, low + n_below, high + n_above)
-            for weight, (low, high) in zip(self.shape_weights, _pseudo(self.shape, edge), strict=True)
+            for weight, (low, high) in zip(self.mixture_weights, _pseudo(self.mixture, edge), strict=True)
         ]
 
     def least_count(self, score: float, missed: float, most: int) -> int | None:
@@ -117,7 +117,7 @@ class Predictive:
             return self._least_by_bisection(score, missed, most)
         below = self._misses_up_to(score, most)
         first = int(np.argmax(below <= missed + _TIE))
-        # The two ways to sum differ in the last digits: who asks for the chance of this k must find it as promised.
+        # The two ways to sum differ in the last digits: `miss` at the returned k must agree.
         return next(
             k for k in range(max(first, 1), most + 1) if below[k] < missed - _TIE or self.miss(score, k) <= missed
         )
@@ -159,22 +159,22 @@ class Predictive:
             places = np.arange(int(best * self.steps + 1e-6) + 1, self.steps + 1)
             return float(self._of_steps(places) @ (places / self.steps - best)) if len(places) else 0.0
         total = float(grids.mean_gain(best, grids.grid(self.level), self.nodes) @ self.weights)
-        if self.shape_weights:
+        if self.mixture_weights:
             is_best = not len(self.scores) or best >= self.scores[-1]
             seen = 0.0 if is_best else float(np.maximum(self.scores - best, 0.0).sum())
             n = len(self.scores)
-            gains = zip(self.shape_weights, self.shape.strengths, self.shape.mean_gains(best), strict=True)
+            gains = zip(self.mixture_weights, self.mixture.strengths, self.mixture.mean_gains(best), strict=True)
             total += sum([weight * (pseudo + seen) / (strength + n) for weight, strength, pseudo in gains])
         return min(max(total, 0.0), 1.0 - best)
 
     def _of_steps(self, places: NDArray[np.intp]) -> FloatArray:
         """P(S = j / steps | D) for each j of `places`, ascending and up to the last."""
         shares: FloatArray = np.exp(grids.by_step(self.level, self.steps)[places][:, self.nodes]) @ self.weights
-        if self.shape_weights:
-            strength = np.array(self.shape.strengths)
+        if self.mixture_weights:
+            strength = np.array(self.mixture.strengths)
             seen = np.bincount((self.scores * self.steps + 0.5).astype(np.intp), minlength=self.steps + 1)[places]
-            pseudo = self.shape.of_steps(self.steps)[:, places]
-            shares += ((pseudo + seen) / (strength + len(self.scores))[:, None]).T @ np.array(self.shape_weights)
+            pseudo = self.mixture.of_steps(self.steps)[:, places]
+            shares += ((pseudo + seen) / (strength + len(self.scores))[:, None]).T @ np.array(self.mixture_weights)
         return shares
 
     def quantile_of_best(self, count: int, q: float) -> float:
@@ -189,7 +189,7 @@ class Predictive:
         for _ in range(_QUANTILE_STEPS):
             middle = 0.5 * (low + high)
             edge = self._edge(middle)
-            # Asked once each, these scores would only push the target out of the cache.
+            # Each is needed once: in the cache they would only replace the target.
             logs = grids.log_of_rest(grids.tail(edge, at.mu[self.nodes], at.sigma[self.nodes], at.mass[self.nodes]))
             if self._miss(logs, self._laws(middle, edge), count) >= q:
                 high = middle
@@ -199,7 +199,7 @@ class Predictive:
 
 
 class _Beta(NamedTuple):
-    """The law of the share F(score) under one process of the model of any shape: Beta(low, high), with a weight."""
+    """The law of F(score) under one Dirichlet process: Beta(low, high), with a weight."""
 
     weight: float
     low: float
@@ -228,7 +228,7 @@ class _Beta(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _pseudo(shape: AnyShape, edge: float) -> list[tuple[float, float]]:
+def _pseudo(mixture: DirichletMixture, edge: float) -> list[tuple[float, float]]:
     """For each process a G(edge) and a (1 - G(edge))."""
-    below = zip(shape.strengths, shape.below(edge), strict=True)
+    below = zip(mixture.strengths, mixture.below(edge), strict=True)
     return [(max(share, LEAST_PSEUDO), max(strength - share, LEAST_PSEUDO)) for strength, share in below]

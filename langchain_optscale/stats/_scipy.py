@@ -1,8 +1,4 @@
-"""SciPy's special functions and optimisers, imported when the first of them is needed.
-
-Importing them takes longer than everything else that a chat model needs, and many programs import a model that they
-do not call.
-"""
+"""SciPy's special functions and optimisers, imported at first use, since the import is slow."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ __all__ = ["optimize", "special"]
 
 
 class _OnFirstUse:
-    """Stands for a module and turns into it, name by name."""
+    """A module that is imported at the first attribute access."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,7 +1,7 @@
-"""Priors at the nodes of a grid, and the weak one that stands where none is given.
+"""Priors at the nodes of a grid, and the weak default.
 
-The weak prior has mu ~ normal(0.75, 0.35) and log sigma ~ normal(log 0.15, 0.8). Its model of any shape is uniform but
-for 0 and 1 and their neighbourhoods, where verifiers' scores pile up. `benchmarks/predictive.py` measures it.
+The weak prior has mu ~ normal(0.75, 0.35) and log sigma ~ normal(log 0.15, 0.8). Its Dirichlet-process component is
+uniform except near 0 and 1, where verifiers' scores pile up. `benchmarks/predictive.py` measures it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from langchain_optscale.stats import _posterior_grid as grids
-from langchain_optscale.stats._any_shape import EDGES, AnyShape
 from langchain_optscale.stats._box import Peaks
+from langchain_optscale.stats._dirichlet_mixture import EDGES, DirichletMixture
 from langchain_optscale.stats.estimation import ScorePrior
 
 if TYPE_CHECKING:
@@ -33,13 +33,10 @@ _UNIFORM, _NEAR_ENDS = 0.6, (0.08, 0.07, 0.12, 0.13)
 
 
 class BeliefPrior(ScorePrior, Hashable, Protocol):
-    """A prior that is more than two normal laws: it has a density and a model of any shape of its own.
-
-    It must be hashable, since what it says at the nodes of a grid is computed once.
-    """
+    """A prior with its own density and Dirichlet-process component; hashable, since grid values are cached by it."""
 
     @property
-    def any_shape(self) -> AnyShape:
+    def dirichlet(self) -> DirichletMixture:
         """The model beside the truncated normal."""
         ...
 
@@ -49,7 +46,7 @@ class BeliefPrior(ScorePrior, Hashable, Protocol):
 
 
 def believed(prior: ScorePrior) -> tuple[BeliefPrior | Peaks, float]:
-    """A prior in hashable form, and how many scores it is worth: a sharp one needs a finer grid.
+    """A prior in hashable form, and its equivalent number of scores, since a sharp one needs a finer grid.
 
     Raises:
         SettingsError: Its numbers are not finite, or its deviations not positive.
@@ -67,19 +64,19 @@ def weak_log_density(mu: FloatArray, log_sigma: FloatArray) -> FloatArray:
 
 
 @lru_cache(maxsize=16)
-def weak_shape(weight: float) -> AnyShape:
-    """The weak prior's model of any shape."""
+def weak_mixture(weight: float) -> DirichletMixture:
+    """The weak prior's Dirichlet-process component."""
     base = _UNIFORM * np.diff(EDGES)
     base[[0, 1, -2, -1]] += _NEAR_ENDS
-    return AnyShape(weight, (_WEAK_STRENGTH,), (1.0,), (tuple(base.tolist()),), EDGES)
+    return DirichletMixture(weight, (_WEAK_STRENGTH,), (1.0,), (tuple(base.tolist()),), EDGES)
 
 
 @lru_cache(maxsize=64)
-def at_nodes(prior: Believed, level: int, any_shape: float) -> tuple[FloatArray, AnyShape]:
-    """Log prior probability of each node of a grid, normalised, and the model of any shape beside it."""
+def at_nodes(prior: Believed, level: int, dirichlet_weight: float) -> tuple[FloatArray, DirichletMixture]:
+    """Log prior probability of each node of a grid, normalised, and the Dirichlet-process component beside it."""
     at = grids.grid(level)
     log_sigma = np.log(at.sigma)
-    shape = weak_shape(any_shape)
+    mixture = weak_mixture(dirichlet_weight)
     if prior is None:
         logs = weak_log_density(at.mu, log_sigma)
     elif isinstance(prior, Peaks):
@@ -87,14 +84,14 @@ def at_nodes(prior: Believed, level: int, any_shape: float) -> tuple[FloatArray,
         # The prior is a density in sigma, the grid's areas are in log sigma.
         logs += log_sigma
     else:
-        logs, shape = prior.log_density(at.mu, at.sigma), prior.any_shape
+        logs, mixture = prior.log_density(at.mu, at.sigma), prior.dirichlet
     logs = logs + at.log_area
     logs -= logs.max()
-    return logs - math.log(np.exp(logs).sum()), shape
+    return logs - math.log(np.exp(logs).sum()), mixture
 
 
 @lru_cache(maxsize=32)
-def by_sums(prior: Believed, level: int, any_shape: float, resolution: float) -> FloatArray:
-    """What the log posterior multiplies with (1, n, sum x, sum x^2), shape (4, nodes)."""
-    log_prior, _ = at_nodes(prior, level, any_shape)
+def by_sums(prior: Believed, level: int, dirichlet_weight: float, resolution: float) -> FloatArray:
+    """Coefficients of (1, n, sum x, sum x^2) in the log posterior, shape (4, nodes)."""
+    log_prior, _ = at_nodes(prior, level, dirichlet_weight)
     return np.vstack([log_prior, grids.by_sums(level, resolution)])

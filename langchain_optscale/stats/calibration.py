@@ -1,7 +1,7 @@
 """From a verifier's score to the probability of being right, learned from labelled scores.
 
 Symbols: s a score, y in {0, 1} whether the candidate is right, c(s) = P(y = 1 | s). A calibration is fitted to pairs
-(s, y) and travels as JSON. How far raw and calibrated scores are from the observed frequencies: see `reliability`.
+(s, y) and travels as JSON. For calibration errors see `reliability`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Calibration(ABC):
         """Read what `save` wrote.
 
         Raises:
-            InvalidRecordError: The file is no calibration, or damaged; the sentence names it.
+            InvalidRecordError: The file is no calibration, or damaged; the message names it.
         """
         try:
             return Calibration.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -107,7 +107,7 @@ class IsotonicCalibration(Calibration):
     """The best non-decreasing function of the score, by pooling adjacent violators.
 
     The pairs are pooled into blocks whose shares of right candidates rise with the score. Each block counts one more
-    candidate at the overall share, which keeps its probability off 0 and 1 and small blocks modest; between the blocks'
+    candidate at the overall share, which shrinks small blocks and keeps probabilities off 0 and 1; between the blocks'
     mean scores the function is linear, beyond them constant (Zadrozny and Elkan 2002).
 
     Attributes:
@@ -157,7 +157,7 @@ class IsotonicCalibration(Calibration):
 
     def __call__(self, score: float) -> float:
         """P(right | score), in (0, 1)."""
-        # Python's own bisection takes a tenth of the time that numpy needs for a single number.
+        # For a single number ten times as fast as NumPy's.
         place = bisect_right(self.scores, score)
         if place in (0, len(self.scores)):
             return self.probabilities[0 if place == 0 else -1]
@@ -191,7 +191,7 @@ class LogisticCalibration(Calibration):
 
     @classmethod
     def fit(cls, scores: Sequence[float], correct: Sequence[bool]) -> Self:
-        """Fit it by maximum likelihood to labels that are drawn in a little, as Platt does.
+        """Fit it by maximum likelihood to smoothed labels, as Platt does.
 
         Right counts as (n1 + 1) / (n1 + 2) and wrong as 1 / (n0 + 2), so that separable labels give a finite slope.
 

@@ -3,11 +3,11 @@ r"""A prior learned from the score lists of past questions.
 Each past question q has its own (mu, sigma), drawn from a density p that all questions share. The density is a mixture
 of many normal bumps in (mu, log sigma) with fixed centres; their weights maximise the marginal likelihood
 
-    sum_q log( (1 - w) sum_j w_j P(D_q | bump j) + w sum_a v_a P(D_q | any shape, kind a) )
+    sum_q log( (1 - w) sum_j w_j P(D_q | bump j) + w sum_a v_a P(D_q | Dirichlet process a) )
 
 plus a little of the default prior, by expectation-maximisation: a smooth form of the nonparametric maximum likelihood
-of Laird, Journal of the American Statistical Association 73 (1978). So it follows whatever the family of questions is.
-Questions that follow no truncated normal fall into a few kinds, each with its own histogram (`_shape_fit`).
+of Laird, Journal of the American Statistical Association 73 (1978).
+Questions that follow no truncated normal fall into a few kinds, each with its own histogram (`_dirichlet_fit`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.stats import _posterior_grid as grids
-from langchain_optscale.stats._any_shape import AnyShape
+from langchain_optscale.stats._dirichlet_fit import improved_mixture, starting_mixture
+from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
 from langchain_optscale.stats._evidence import Evidence, infer_steps
 from langchain_optscale.stats._scipy import special
-from langchain_optscale.stats._shape_fit import improved_shape, starting_shape
 from langchain_optscale.stats._weak_prior import weak_log_density
 
 if TYPE_CHECKING:
@@ -52,22 +52,21 @@ _LEAST_INSIDE = 0.3
 
 # How many questions the default prior counts for.
 _PSEUDO_QUESTIONS = 2.0
-_ANY_SHAPE = 0.2
+_DIRICHLET_WEIGHT = 0.2
 _STEPS = 60
-# Bumps with less weight are left out of the prior: with all of them its JSON is longer and says no more.
+# Bumps with less weight are left out: they lengthen the JSON and change nothing.
 _LEAST_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True)
 class EmpiricalPrior:
-    """What past questions teach about the next one's scores; make it by `fit`.
+    """A prior of the next question's scores learned from past questions; make it by `fit`.
 
-    `Posterior` uses all of it. Its moments `mu`, `sigma`, `mu_std` and `sigma_std` serve whoever wants two normal laws,
-    as `MaximumAPosteriori` does.
+    `Posterior` uses all of it, `MaximumAPosteriori` its moments `mu`, `sigma`, `mu_std` and `sigma_std`.
 
     Attributes:
         bumps: (mu, log sigma, weight) of each bump; the weights sum to one.
-        any_shape: How often, and how, past questions followed no truncated normal.
+        dirichlet: The Dirichlet-process component: how often, and how, past scores followed no truncated normal.
 
     Raises:
         SettingsError: There is no bump, or a number is out of its range.
@@ -83,7 +82,7 @@ class EmpiricalPrior:
     """
 
     bumps: tuple[tuple[float, float, float], ...]
-    any_shape: AnyShape
+    dirichlet: DirichletMixture
 
     def __post_init__(self) -> None:
         numbers = np.array(self.bumps, dtype=np.float64).reshape(len(self.bumps), -1)
@@ -92,10 +91,10 @@ class EmpiricalPrior:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.bumps, self.any_shape))
+        return hash((self.bumps, self.dirichlet))
 
     def __hash__(self) -> int:
-        # What it says at a grid's nodes is looked up by it at every score.
+        # Cached grid values are looked up by it at every score.
         return self._hash
 
     @classmethod
@@ -116,12 +115,12 @@ class EmpiricalPrior:
         known = [scores for scores in score_lists if len(scores)]
         if not known:
             raise SettingsError("an empirical prior needs at least one list with a score in it")
-        # What the lists betray of the verifier's steps, they betray together.
+        # The verifier's steps are inferred from all lists together.
         steps = infer_steps([score for scores in known for score in scores])
         evidence = [Evidence.of(scores, 1.0 / steps if steps else 1e-6) for scores in known]
         lists = [np.array(scores, dtype=np.float64) for scores in known]
-        shape = starting_shape(lists, steps, _ANY_SHAPE)
-        counts = np.array([shape.counts(scores) for scores in lists], dtype=np.float64)
+        mixture = starting_mixture(lists, steps, _DIRICHLET_WEIGHT)
+        counts = np.array([mixture.counts(scores) for scores in lists], dtype=np.float64)
         level = grids.level_for(max(each.n for each in evidence))
         centres, log_bumps, weak = _bumps(level)
         logs = np.empty((len(known), len(centres)))
@@ -130,20 +129,20 @@ class EmpiricalPrior:
             peak = float(likelihood.max())
             logs[row] = np.log(np.exp(log_bumps) @ np.exp(likelihood - peak) + 1e-300) + peak
 
-        start = np.concatenate([(1.0 - _ANY_SHAPE) * weak, _ANY_SHAPE * np.array(shape.shares)])
+        start = np.concatenate([(1.0 - _DIRICHLET_WEIGHT) * weak, _DIRICHLET_WEIGHT * np.array(mixture.shares)])
         weights = start
         for _ in range(_STEPS):
-            of_shapes = np.array([each.log_any_shape(shape) for each in evidence])
-            joint = np.concatenate([logs, of_shapes], axis=1)
+            of_processes = np.array([each.log_dirichlet(mixture) for each in evidence])
+            joint = np.concatenate([logs, of_processes], axis=1)
             shares = np.exp(joint - joint.max(axis=1, keepdims=True)) * weights
             shares /= shares.sum(axis=1, keepdims=True)
             weights = (shares.sum(axis=0) + _PSEUDO_QUESTIONS * start) / (len(known) + _PSEUDO_QUESTIONS)
-            shape = improved_shape(shape, counts, shares[:, len(centres) :], weights[len(centres) :])
+            mixture = improved_mixture(mixture, counts, shares[:, len(centres) :], weights[len(centres) :])
 
         of_bumps = weights[: len(centres)]
         is_kept = of_bumps > _LEAST_WEIGHT * of_bumps.sum()
         bumps = np.column_stack([centres[is_kept], of_bumps[is_kept] / of_bumps[is_kept].sum()])
-        return cls(tuple((mu, log_sigma, weight) for mu, log_sigma, weight in bumps.tolist()), shape)
+        return cls(tuple((mu, log_sigma, weight) for mu, log_sigma, weight in bumps.tolist()), mixture)
 
     def log_density(self, mu: FloatArray, sigma: FloatArray) -> FloatArray:
         """Log density in d mu d log(sigma), up to a constant, elementwise over flat arrays."""
@@ -186,9 +185,9 @@ class EmpiricalPrior:
             "format": _FORMAT,
             "version": _VERSION,
             "bumps": [list(bump) for bump in self.bumps],
-            "any_shape": {
+            "dirichlet": {
                 name: list(value) if isinstance(value, tuple) else value
-                for name, value in asdict(self.any_shape).items()
+                for name, value in asdict(self.dirichlet).items()
             },
         }
 
@@ -203,11 +202,12 @@ class EmpiricalPrior:
         if known.get("format") != _FORMAT or known.get("version") != _VERSION:
             raise InvalidRecordError(f"not an empirical prior of format {_FORMAT!r}, version {_VERSION}")
         try:
-            shape = data["any_shape"]
-            parts = {name: tuple(map(float, shape[name])) for name in ("strengths", "shares", "edges")}
-            bases = tuple(tuple(map(float, base)) for base in shape["bases"])
+            # "any_shape" is the key of version 0.1.0.
+            mixture = data["dirichlet"] if "dirichlet" in data else data["any_shape"]
+            parts = {name: tuple(map(float, mixture[name])) for name in ("strengths", "shares", "edges")}
+            bases = tuple(tuple(map(float, base)) for base in mixture["bases"])
             bumps = tuple((float(mu), float(log_sigma), float(weight)) for mu, log_sigma, weight in data["bumps"])
-            return cls(bumps, AnyShape(weight=float(shape["weight"]), bases=bases, **parts))
+            return cls(bumps, DirichletMixture(weight=float(mixture["weight"]), bases=bases, **parts))
         except (KeyError, TypeError, ValueError, SettingsError) as error:
             raise InvalidRecordError(f"the empirical prior cannot be read: {error}") from error
 
@@ -220,7 +220,7 @@ class EmpiricalPrior:
         """Read what `save` or `optscale train-prior` wrote.
 
         Raises:
-            InvalidRecordError: The file is no empirical prior, or damaged; the sentence names it.
+            InvalidRecordError: The file is no empirical prior, or damaged; the message names it.
         """
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Estimating the score distribution, a normal truncated to [0, 1], from the scores seen so far.
+"""Estimating the score distribution, a normal truncated to [0, 1], from observed scores.
 
 Symbols: `mu`, `sigma` as in `truncnorm`; x a score, z = (x - mu) / sigma; averages over the data carry a bar,
 moments under the model are written E and Var. The log likelihood needs the scores only through `ScoreSums`:
@@ -7,7 +7,7 @@ moments under the model are written E and Var. The log likelihood needs the scor
 
 In mu / sigma^2 and -1 / (2 sigma^2) it is concave, and a box of mu and sigma is a convex polygon there.
 So its maximum over the box is unique, though for saturated or constant scores it lies on the edge: without
-bounds the likelihood runs away. Source: OptScale, arXiv 2506.22376.
+bounds the likelihood has no maximum. Source: OptScale, arXiv 2506.22376.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimator", "MaximumAPosteriori", "MaximumLikelihood", "ScorePrior", "ScoreSums", "Scores"]
 
-# Where the paper starts, and stays while there is nothing to go by.
+# The estimate without scores, as in the paper.
 _PAPER_START = (0.8, 0.2)
 
 
 class ScorePrior(Protocol):
-    """What is believed of mu and sigma before a question's first score: independent normal laws.
+    """A prior of mu and sigma: independent normal laws.
 
     Attributes:
         mu: Centre of mu.
@@ -107,14 +107,14 @@ Scores: TypeAlias = "Sequence[float] | ScoreSums"
 
 
 class Estimator(Protocol):
-    """Turns the scores seen so far into an estimate of their distribution."""
+    """Estimates the distribution of scores from those observed."""
 
     def __call__(self, scores: Scores, prior: ScorePrior | None = None) -> Estimate:
         """Estimate mu and sigma.
 
         Args:
             scores: The scores, each in [0, 1], or their sums.
-            prior: What is believed beforehand, None for nothing.
+            prior: The prior, None for none.
 
         Returns:
             The estimate; it exists for every list of scores, the empty one included.
@@ -129,7 +129,7 @@ def _box(mu_low: float, mu_high: float, sigma_low: float, sigma_high: float) -> 
 
 @dataclass(frozen=True)
 class _Bounded:
-    """What both estimators share: the box in which they look."""
+    """The bounds that both estimators share."""
 
     mu_bounds: tuple[float, float] = (-1.0, 2.0)
     sigma_bounds: tuple[float, float] = (1e-3, 1.0)
@@ -147,9 +147,9 @@ class _Bounded:
 
 @dataclass(frozen=True)
 class MaximumLikelihood(_Bounded):
-    """Bounded maximum likelihood: the paper's training-free OptScale^0, kept from running away.
+    """Bounded maximum likelihood: the paper's training-free OptScale^0, with bounds on mu and sigma.
 
-    Maximises sum_i log f(x_i; mu, sigma) over a box. Without scores it answers with the paper's start,
+    Maximises sum_i log f(x_i; mu, sigma) over a box. Without scores it returns the paper's start,
     mu = 0.8 and sigma = 0.2. Source: OptScale, arXiv 2506.22376.
 
     Attributes:
@@ -191,7 +191,7 @@ class MaximumAPosteriori(_Bounded):
     """Bounded maximum a posteriori: the paper's OptScale^t.
 
     Maximises sum_i log f(x_i; mu, sigma) + log N(mu; prior.mu, prior.mu_std) + log N(sigma; prior.sigma,
-    prior.sigma_std) over a box. Without scores it answers with the prior's centre. Source: OptScale, arXiv
+    prior.sigma_std) over a box. Without scores it returns the prior's centre. Source: OptScale, arXiv
     2506.22376.
 
     Attributes:
@@ -214,7 +214,7 @@ class MaximumAPosteriori(_Bounded):
 
         Args:
             scores: The scores, each in [0, 1], or their sums.
-            prior: What is believed beforehand.
+            prior: The prior.
 
         Returns:
             The highest maximum over the box; `at_bound` where it lies on the edge.

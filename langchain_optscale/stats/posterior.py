@@ -1,18 +1,18 @@
 r"""The posterior over the law of a question's scores, and what it predicts.
 
-Symbols: D = x_1 .. x_n the scores seen, f(x; mu, sigma) the truncated normal of `truncnorm`, p(mu, sigma) the prior,
-F the CDF of the next scores' law, E[ | D] the posterior mean. The posterior is
+Symbols: D = x_1 .. x_n the observed scores, f(x; mu, sigma) the truncated normal of `truncnorm`, p(mu, sigma) the
+prior, F the CDF of the next scores' law, E[ | D] the posterior mean. The posterior is
 
     p(mu, sigma | D) ~ p(mu, sigma) prod_i P(x_i | mu, sigma)
 
 where P is f on a continuous scale, and where a verifier answers in steps of r, the mass of all scores that round to
 x_i: integral of f from x_i - r/2 to x_i + r/2, cut to [0, 1]. It is summed over a fixed grid (`_posterior_grid`).
 
-A second model stands beside it: a Dirichlet process of any shape (`_any_shape`), since scores of right and wrong
-candidates have two peaks. Bayes' rule weighs the two models by how well each foretold D.
+A second component is mixed in: Dirichlet processes (`_dirichlet_mixture`), since scores of right and wrong candidates
+have two peaks. Bayes' rule weights the two components by how well each predicted D.
 
-Plugging a point estimate into the bound of the paper (OptScale, arXiv 2506.22376) ignores how little a few scores say.
-The posterior predictive E[F(s)^k | D] does not.
+A point estimate in the bound of the paper (OptScale, arXiv 2506.22376) ignores the uncertainty after a few scores. The
+posterior predictive E[F(s)^k | D] does not.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _LARGEST_LOG_ODDS = 600.0
 
 
 class PosteriorEstimate(Estimate):
-    """An estimate that still knows how unsure it is: the posterior predictive stands behind it.
+    """An estimate with its posterior predictive.
 
-    `mu` and `sigma` are the posterior means under the truncated normal, for display; the methods answer for the whole
-    posterior. As a value it equals the plain `Estimate` with the same numbers, which is what a record keeps of it.
+    `mu` and `sigma` are the posterior means under the truncated normal, for display; the methods use the whole
+    posterior. It equals the plain `Estimate` with the same numbers, which is what a record keeps of it.
 
     Where scores come in steps, "reaches s" means the least step that is s or more. On a continuous scale scores are
     taken to be known to 0.01, so that a target above 0.995 is reached by what reaches 0.995.
@@ -182,13 +182,14 @@ class Posterior:
     jitter. Saturated, constant or single scores leave a wide posterior instead of sigma -> 0.
 
     Without a prior, mu ~ normal(0.75, 0.35) and log sigma ~ normal(log 0.15, 0.8). A prior with `mu`, `sigma`, `mu_std`
-    and `sigma_std` makes both normal; an `EmpiricalPrior` brings its own density and its own model of any shape.
+    and `sigma_std` makes both normal; an `EmpiricalPrior` brings its own density and
+    its own Dirichlet-process component.
 
     Attributes:
         resolution: The steps in which the verifier answers: above 1/40 a whole part of 1, as 0.05 or 0.1, and scores
-            are intervals; finer ones widen sigma alone. None to tell it from the scores, see `infer_steps`.
-        any_shape: Prior probability, in [0, 1), that a question's scores follow no truncated normal, for all but
-            empirical priors. 0 leaves the plain model of (mu, sigma).
+            are intervals; finer ones widen sigma alone. None infers it from the scores, see `infer_steps`.
+        dirichlet_weight: Prior probability, in [0, 1), of the Dirichlet-process component, whose scores follow no
+            truncated normal; an empirical prior brings its own. 0 leaves the truncated normal alone.
 
     Raises:
         SettingsError: A number is out of its range.
@@ -202,14 +203,14 @@ class Posterior:
     """
 
     reads_scores: ClassVar[bool] = True
-    """Sums alone would hide steps and a second peak: a history hands it the scores themselves."""
+    """Sums alone would hide steps and a second peak, so a history passes the scores themselves."""
 
     resolution: float | None = None
-    any_shape: float = 0.2
+    dirichlet_weight: float = 0.2
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.any_shape < 1.0:
-            raise SettingsError(f"any_shape must be a probability below 1, got {self.any_shape!r}")
+        if not 0.0 <= self.dirichlet_weight < 1.0:
+            raise SettingsError(f"dirichlet_weight must be a probability below 1, got {self.dirichlet_weight!r}")
         if self.resolution is None:
             return
         if not 0.0 < self.resolution <= 0.5:
@@ -221,12 +222,12 @@ class Posterior:
         """The posterior after some scores.
 
         Args:
-            scores: The scores, each in [0, 1]. Their sums alone suffice too, but tell neither steps nor a second peak,
-                so that the truncated normal then stands alone on a continuous scale.
-            prior: What is believed beforehand, None for the weak default.
+            scores: The scores, each in [0, 1]. Their sums alone suffice too, but show neither steps nor a second
+                peak, so that only the truncated normal on a continuous scale is used.
+            prior: The prior, None for the weak default.
 
         Returns:
-            The estimate and, behind it, the posterior predictive.
+            The estimate with its posterior predictive.
 
         Raises:
             InvalidScoreError: A score is nan or outside [0, 1].
@@ -235,11 +236,11 @@ class Posterior:
         key, worth = _NO_PRIOR if prior is None else believed(prior)
         evidence = Evidence.of(scores, self.resolution)
         level = grids.level_for(evidence.n + worth)
-        log_prior, shape = at_nodes(key, level, self.any_shape)
+        log_prior, mixture = at_nodes(key, level, self.dirichlet_weight)
         if evidence.steps or not evidence.n:
             log_weights = log_prior + evidence.log_likelihood(level)
         else:
-            log_weights = evidence.sums @ by_sums(key, level, self.any_shape, evidence.resolution)
+            log_weights = evidence.sums @ by_sums(key, level, self.dirichlet_weight, evidence.resolution)
         peak = float(log_weights[log_weights.argmax()])
         nodes = (log_weights > peak - _NEGLIGIBLE).nonzero()[0]
         weights = log_weights.take(nodes)
@@ -248,20 +249,20 @@ class Posterior:
         total, mu, sigma = (grids.grid(level).averaged.take(nodes, axis=1) @ weights).tolist()
 
         odds: list[float] = []
-        if shape.weight and evidence.values is not None:
+        if mixture.weight and evidence.values is not None:
             # Bayes' factor of the two models: each one's probability of the scores.
             known = peak + math.log(total)
-            logs = (evidence.log_any_shape(shape) + shape.log_odds).tolist()
+            logs = (evidence.log_dirichlet(mixture) + mixture.log_odds).tolist()
             odds = [math.exp(min(log - known, _LARGEST_LOG_ODDS)) for log in logs]
         whole = 1.0 + math.fsum(odds)
         weights /= total * whole
-        of_shapes = tuple([one / whole for one in odds])
+        of_processes = tuple([one / whole for one in odds])
         values = _NOTHING if evidence.values is None else evidence.values
         return PosteriorEstimate._of(  # noqa: SLF001 - made nowhere else
             mu / total,
             sigma / total,
             evidence.n,
-            Predictive(level, nodes, weights, shape, of_shapes, values, evidence.steps),
+            Predictive(level, nodes, weights, mixture, of_processes, values, evidence.steps),
         )
 
 

@@ -1,6 +1,6 @@
-"""What is believed about a question's scores before any candidate was drawn.
+"""Priors of a question's scores.
 
-`FixedPrior` says it by four numbers, `EmpiricalPrior` (or `LearnedPrior`: the same) learns it from the scores of past
+`FixedPrior` has four numbers, `EmpiricalPrior` (also called `LearnedPrior`) is learned from the scores of past
 questions:
 
     prior = EmpiricalPrior.fit([[0.91, 0.93, 0.92], [0.31, 0.35], [0.95, 0.94, 0.97]])
@@ -25,7 +25,7 @@ __all__ = ["EmpiricalPrior", "FixedPrior", "LearnedPrior", "prior_from_dict", "p
 
 
 def __getattr__(name: str) -> Any:
-    # SciPy stands behind it, and who needs no prior learned from scores need not wait for that.
+    # Imported on demand, since it imports SciPy.
     if name in ("EmpiricalPrior", "LearnedPrior"):
         return _empirical_prior()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -39,15 +39,15 @@ def _empirical_prior() -> type[EmpiricalPrior]:
 
 @dataclass(frozen=True)
 class FixedPrior:
-    """Independent normal beliefs about mu and sigma, the same for every question.
+    """Independent normal priors of mu and sigma, the same for every question.
 
     The paper's OptScale^t uses a standard deviation of 0.1 for both (arXiv 2506.22376).
 
     Args:
         mu: Expected location of the score distribution; a finite number, it may lie outside [0, 1].
         sigma: Expected scale of the score distribution, > 0.
-        mu_std: How sure that is: standard deviation of the belief about mu, > 0.
-        sigma_std: Standard deviation of the belief about sigma, > 0.
+        mu_std: Standard deviation of the prior of mu, > 0.
+        sigma_std: Standard deviation of the prior of sigma, > 0.
 
     Raises:
         SettingsError: A number is not finite, or a scale is not above 0.

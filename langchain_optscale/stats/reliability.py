@@ -1,4 +1,4 @@
-"""How far predicted probabilities of being right are from what came true."""
+"""How far predicted probabilities of being right are from observed frequencies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ReliabilityBin", "expected_calibration_error", "labelled_predictions
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Predictions that lie close together, and what came of them.
+    """Predictions that are close together, and their observed frequency.
 
     Attributes:
         low: Smallest prediction in the bin.
@@ -39,7 +39,7 @@ class ReliabilityBin:
 
 
 def reliability_table(predicted: Sequence[float], correct: Sequence[bool], *, bins: int = 10) -> list[ReliabilityBin]:
-    """Compare predictions with what happened, in bins of about equally many predictions.
+    """Compare predictions with outcomes, in bins of about equally many predictions.
 
     Equal predictions always share a bin, so that atoms (a judge that says 1.0 for a third of all candidates) are not
     split at random; there may then be fewer bins than asked for.
@@ -64,9 +64,9 @@ def reliability_table(predicted: Sequence[float], correct: Sequence[bool], *, bi
         raise SettingsError(f"bins must be at least 1, got {bins!r}")
     order = np.argsort(values, kind="stable")
     values, labels = values[order], labels[order]
-    # The wished edges move up to the next place where the prediction changes.
-    wished = np.linspace(0, len(values), min(bins, len(values)) + 1).astype(int)
-    edges = np.unique(np.searchsorted(values, values[np.minimum(wished[:-1], len(values) - 1)], side="left"))
+    # Quantile edges move to the next place where the prediction changes.
+    quantiles = np.linspace(0, len(values), min(bins, len(values)) + 1).astype(int)
+    edges = np.unique(np.searchsorted(values, values[np.minimum(quantiles[:-1], len(values) - 1)], side="left"))
     table = []
     for start, stop in pairwise([*edges.tolist(), len(values)]):
         part, right = values[start:stop], labels[start:stop]

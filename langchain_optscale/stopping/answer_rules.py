@@ -1,4 +1,4 @@
-"""The rule that looks at answers."""
+"""The rule on answers."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ class AnswerConfidence(Rule):
 
         max_a P(a | D) >= confidence
 
-    and, where `min_gain` is given, when for every number k of further candidates that is looked at and still allowed
+    and, where `min_gain` is given, when for every considered and allowed number k of further candidates
 
         ( E[max_a P(a | D, k more) | D] - max_a P(a | D) ) / k < min_gain
 
     so that questions whose answer will hardly become surer end as well. k runs over 1, 2, 4 and 8: one candidate seldom
-    changes anything where four together may.
+    changes a decision that four together may.
 
     Its `optimal_n` is n + k for the k with the largest expected rise less `min_gain` a candidate; without a `min_gain`,
     for the smallest k after which the expected probability reaches the confidence, None where no k does.
 
-    The probability is a posterior, so looking at it repeatedly does not spoil it, as far as the model holds. Return the
-    answer that it speaks of: `select="posterior"`. A candidate without an answer counts as wrong. While no candidate
-    has one the rule neither stops nor wishes for anything, so join it with rules about scores.
+    The probability is a posterior, so repeated interim analyses do not bias it as far as the model holds. Return the
+    answer that it judges: `select="posterior"`. A candidate without an answer counts as wrong. While no candidate has
+    one the rule neither stops nor requests draws, so join it with rules on scores.
 
     Args:
         confidence: In (0, 1).
-        min_gain: What a candidate must raise the probability by on average, in [0, 1]: a price in accuracy. None draws
-            on until the answer is sure.
+        min_gain: What a candidate must raise the probability by on average, in [0, 1]: a price in accuracy. None
+            continues until the confidence is reached.
         model: The law behind answers and scores; None takes the untrained default.
 
     Example:
@@ -85,7 +85,7 @@ class AnswerConfidence(Rule):
         known = {"confidence": self.confidence}
         if not any(answer is not None for answer in history.answers):
             return self._decision(StopReason.ANSWER_CONFIDENT, known, stop=False)
-        # NumPy and SciPy stand behind it, and a rule is also made where none is called.
+        # Imports NumPy and SciPy, which a rule that is only constructed does not need.
         from langchain_optscale.answers.posterior import AnswerPosterior
 
         posterior = AnswerPosterior.of(history.answers, history.scores, self.model)
@@ -98,9 +98,9 @@ class AnswerConfidence(Rule):
         }
         if posterior.probability >= self.confidence:
             return self._decision(StopReason.ANSWER_CONFIDENT, known, stop=True, optimal_n=history.n)
-        return self._looking_ahead(history, posterior, known)
+        return self._predicting(history, posterior, known)
 
-    def _looking_ahead(self, history: History, posterior: AnswerPosterior, known: dict[str, float]) -> Decision:
+    def _predicting(self, history: History, posterior: AnswerPosterior, known: dict[str, float]) -> Decision:
         left = 8 if history.max_samples is None else history.max_samples - history.n - history.failures
         rises = {k: rise for k, rise in posterior.expected_rise().items() if k <= max(left, 1)}
         if self.min_gain is None:
@@ -130,13 +130,13 @@ class AnswerConfidence(Rule):
 
 
 def answer_model(rule: Rule) -> AnswerModel | None:
-    """The law by which a rule judges answers, so that what is returned can be what it spoke of.
+    """The model by which a rule judges answers, so that the returned answer can be the one it judged.
 
     Args:
         rule: An `AnswerConfidence`, or rules joined with one; of several the first counts.
 
     Returns:
-        Its model; None where it uses the untrained default, and where no part of the rule looks at answers.
+        Its model; None where it uses the untrained default, and where no part of the rule reads answers.
 
     Example:
         >>> from langchain_optscale.stopping import MaxSamples
@@ -149,14 +149,13 @@ def answer_model(rule: Rule) -> AnswerModel | None:
 
 
 def default_selection(rule: Rule) -> str:
-    """What to return under a rule where nobody says otherwise.
+    """The default selection under a rule.
 
     Args:
         rule: The rule that ends the search.
 
     Returns:
-        What a learned rule was fitted for; "posterior" where a part of the rule judges answers, so that what it was
-        sure of is returned; else "best".
+        What a learned rule was fitted for; "posterior" where a part of the rule judges answers; else "best".
 
     Example:
         >>> from langchain_optscale.stopping import MaxSamples, paper

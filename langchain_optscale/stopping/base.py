@@ -1,7 +1,7 @@
-"""The rule algebra: what a rule may know, what it answers, and how rules are joined.
+"""The rule algebra: a rule's input, its decision, and how rules are joined.
 
-A rule is a small frozen dataclass, called with a `History` and answering with a `Decision`. Rules hold settings and
-no state, so they can be shared between searches, compared by value, and tested on a hand-made history:
+A rule is a small frozen dataclass that maps a `History` to a `Decision`. Rules hold settings and no state, so they can
+be shared between searches, compared by value, and tested on a hand-made history:
 
     >>> from langchain_optscale.stopping import History, MaxSamples, TargetReached
     >>> rule = TargetReached(0.9) | MaxSamples(8)
@@ -33,21 +33,21 @@ __all__ = ["Both", "Either", "History", "Rule"]
 
 @dataclass(frozen=True)
 class History:
-    """All that a rule may know: no clock, no models, no random numbers.
+    """All that a rule may use: no clock, no models, no random numbers.
 
     Attributes:
         scores: Scores in [0, 1], in order of arrival.
         answers: The canonical answer of each scored candidate, None where it has none; as long as `scores`, or empty.
-        pending: Candidates that were asked for and not heard of yet.
+        pending: Candidates that were requested and have no outcome yet.
         failures: Candidates that could not be drawn or not be verified.
         tokens: Tokens spent so far by policy and verifier.
-        usage: The same by role, "policy" and "verifier", as far as the driver tells it.
-        elapsed_s: Seconds since the search began, as told by the driver.
+        usage: The same by role, "policy" and "verifier", as far as the driver reports it.
+        elapsed_s: Seconds since the search began, as reported by the driver.
         max_samples: The search's own cap on candidates, None where there is none.
         estimator: How the score distribution is estimated; None means maximum likelihood, and `Posterior` for a rule
-            that looks ahead.
-        prior: Handed to the estimator.
-        sums: The sufficient statistics of `scores`, where the caller keeps them up to date; else they are computed.
+            whose `looks_ahead` is true.
+        prior: Passed to the estimator.
+        sums: The sufficient statistics of `scores` if the caller maintains them; None computes them.
     """
 
     scores: tuple[float, ...] = ()
@@ -69,7 +69,7 @@ class History:
 
     @cached_property
     def drawn(self) -> int:
-        """Number of candidates asked for: scored, failed and pending ones."""
+        """Number of candidates requested: scored, failed and pending ones."""
         return len(self.scores) + self.failures + self.pending
 
     @cached_property
@@ -79,7 +79,7 @@ class History:
 
     @cached_property
     def estimate(self) -> Estimate:
-        """The estimated score distribution; computed when a rule first asks for it, since not every rule does."""
+        """The estimated score distribution, computed at first use, since not every rule needs it."""
         from langchain_optscale.stats.estimation import MaximumLikelihood
 
         estimator = self.estimator or MaximumLikelihood()
@@ -91,14 +91,13 @@ class History:
 class Rule(ABC):
     """A stopping rule. Subclass it as a frozen dataclass and write `__call__`.
 
-    Equality by value, a readable repr, `|`, `&`, and JSON by `to_dict` / `Rule.from_dict` then come by themselves.
+    It inherits equality by value, a readable repr, `|`, `&`, and JSON by `to_dict` / `Rule.from_dict`.
     """
 
     _known: ClassVar[dict[str, type[Rule]]] = {}
 
     looks_ahead: ClassVar[bool] = False
-    """Whether it asks what the next candidates will bring. A search then estimates by `Posterior`, if nobody says
-    otherwise."""
+    """Whether it predicts the scores of further candidates. The default estimator is then `Posterior`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -122,7 +121,7 @@ class Rule(ABC):
         draw: int | None = None,
         optimal_n: int | None = None,
     ) -> Decision:
-        """What the rule answers: to stop for its reason, or a wish; with the figures that were compared."""
+        """To stop for the rule's reason, or a number of requested draws; with the figures that were compared."""
         if stop:
             return Decision(True, reason, 0, optimal_n, type(self).__name__, figures)
         return Decision(False, None, draw, optimal_n, type(self).__name__, figures)
@@ -142,14 +141,14 @@ class Rule(ABC):
     def min_samples(self) -> int | None:
         """The number of scores before which this rule never stops on their evidence.
 
-        None for a rule that does not look at scores, such as a budget. The first round is made at least this large,
-        since a smaller one could not end the search.
+        None for a rule that does not read scores, such as a budget. The first round is at least this large, since a
+        smaller one could not end the search.
         """
         return 1
 
     @property
     def deadlines(self) -> tuple[float, ...]:
-        """Elapsed seconds at which this rule wants to be asked again even if no candidate has arrived."""
+        """Elapsed seconds at which this rule must be evaluated even if no candidate has arrived."""
         return ()
 
     def parts(self) -> Iterator[Rule]:
@@ -209,7 +208,7 @@ class _Pair(Rule):
 
 @dataclass(frozen=True)
 class Either(_Pair):
-    """`left | right`: stops when either stops, and draws the smaller of their wishes."""
+    """`left | right`: stops when either stops, and requests the smaller number of draws."""
 
     def __repr__(self) -> str:
         return f"{self.left!r} | {self.right!r}"
@@ -221,7 +220,7 @@ class Either(_Pair):
 
     @property
     def min_samples(self) -> int | None:
-        """The smaller of the two; a rule that does not look at scores has no say."""
+        """The smaller of the two; a rule that does not read scores is ignored."""
         return _extreme(min, self.left.min_samples, self.right.min_samples)
 
     def __call__(self, history: History) -> Decision:
@@ -243,9 +242,9 @@ class Either(_Pair):
 
 @dataclass(frozen=True)
 class Both(_Pair):
-    """`left & right`: stops when both stop, for the left one's reason, and draws the larger of their wishes.
+    """`left & right`: stops when both stop, for the left one's reason, and requests the larger number of draws.
 
-    A side that would stop wishes for nothing, so the other side's wish counts.
+    A side that would stop requests nothing, so the other side's request counts.
     """
 
     def __repr__(self) -> str:
@@ -272,15 +271,15 @@ class Both(_Pair):
         return _merged(binding, (a, b), draw=binding.draw)
 
 
-def _merged(speaker: Decision, decisions: Sequence[Decision], *, draw: int | None) -> Decision:
-    """The speaker's decision with the figures of all."""
+def _merged(binding: Decision, decisions: Sequence[Decision], *, draw: int | None) -> Decision:
+    """The binding decision with the figures of all."""
     figures: dict[str, float] = {}
     optimal = None
     for decision in decisions:
         figures.update(decision.figures)
         if optimal is None:
             optimal = decision.optimal_n
-    return Decision(speaker.stop, speaker.reason, draw, optimal, speaker.rule, figures)
+    return Decision(binding.stop, binding.reason, draw, optimal, binding.rule, figures)
 
 
 def _extreme(choose: Any, *values: int | None) -> int | None:

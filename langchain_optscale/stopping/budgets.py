@@ -1,4 +1,4 @@
-"""Rules that look at what was spent, not at what was found."""
+"""Budgets: rules that read what was spent, not the scores."""
 
 from __future__ import annotations
 
@@ -18,23 +18,32 @@ if TYPE_CHECKING:
 __all__ = ["CostBudget", "Deadline", "MaxFailures", "MaxSamples", "MinSamples", "Price", "TokenBudget"]
 
 
-def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}")
+class _Budget(Rule):
+    @property
+    def min_samples(self) -> int | None:
+        """None: a budget does not read scores."""
+        return None
 
 
 @dataclass(frozen=True)
-class MinSamples(Rule):
-    """Be content once `limit` candidates were scored; joined by `&`, it keeps another rule from stopping earlier.
-
-    Args:
-        limit: At least 1. Candidates that failed do not count, since they are no evidence.
-    """
-
+class _Limit(Rule):
     limit: int
+    _setting: ClassVar[str]
 
     def __post_init__(self) -> None:
-        _check_count("min_samples", self.limit)
+        if isinstance(self.limit, bool) or not isinstance(self.limit, int) or self.limit < 1:
+            raise SettingsError(f"{self._setting} must be a whole number of at least 1, got {self.limit!r}")
+
+
+@dataclass(frozen=True)
+class MinSamples(_Limit):
+    """Stop once `limit` candidates were scored; joined by `&`, it keeps another rule from stopping earlier.
+
+    Args:
+        limit: At least 1. Failed candidates do not count, since they are no evidence.
+    """
+
+    _setting: ClassVar[str] = "min_samples"
 
     @property
     def min_samples(self) -> int | None:
@@ -51,27 +60,19 @@ class MinSamples(Rule):
 
 
 @dataclass(frozen=True)
-class MaxSamples(Rule):
+class MaxSamples(_Limit, _Budget):
     """Stop when `limit` candidates were drawn; those that failed count, since they were paid for.
 
     Args:
         limit: At least 1.
     """
 
-    limit: int
-
-    def __post_init__(self) -> None:
-        _check_count("max_samples", self.limit)
+    _setting: ClassVar[str] = "max_samples"
 
     @property
     def max_samples(self) -> int | None:
         """The limit itself."""
         return self.limit
-
-    @property
-    def min_samples(self) -> int | None:
-        """A cap is a budget: it does not look at scores."""
-        return None
 
     def __call__(self, history: History) -> Decision:
         return self._decision(
@@ -83,25 +84,17 @@ class MaxSamples(Rule):
 
 
 @dataclass(frozen=True)
-class TokenBudget(Rule):
+class TokenBudget(_Limit, _Budget):
     """Stop when `limit` tokens were spent by policy and verifier together.
 
-    Wishes for no more candidates than the rest of the budget pays for at the mean price so far, so that a round does
-    not overshoot; at least one, since only a spent budget stops.
+    Requests no more candidates than the remaining budget pays for at the mean cost so far, so that a round does not
+    overshoot; at least one, since only a spent budget stops.
 
     Args:
         limit: Tokens, at least 1.
     """
 
-    limit: int
-
-    def __post_init__(self) -> None:
-        _check_count("token_budget", self.limit)
-
-    @property
-    def min_samples(self) -> int | None:
-        """A budget does not look at scores."""
-        return None
+    _setting: ClassVar[str] = "token_budget"
 
     def __call__(self, history: History) -> Decision:
         return self._decision(
@@ -146,10 +139,10 @@ class Price:
 
 
 @dataclass(frozen=True)
-class CostBudget(Rule):
+class CostBudget(_Budget):
     """Stop when policy and verifier have cost `amount` together.
 
-    Wishes for no more candidates than the rest of the budget pays for at the mean cost so far, as `TokenBudget` does.
+    Requests no more candidates than the remaining budget pays for at the mean cost so far, as `TokenBudget` does.
 
     Args:
         amount: In the currency of the prices, above 0.
@@ -189,11 +182,6 @@ class CostBudget(Rule):
         assert isinstance(self.price, tuple)  # noqa: S101 - made so above
         return dict(self.price)
 
-    @property
-    def min_samples(self) -> int | None:
-        """A budget does not look at scores."""
-        return None
-
     def cost(self, usage: Mapping[str, Usage]) -> float:
         """What a usage by role costs, such as that of a result."""
         return math.fsum(price.of(usage[role]) for role, price in self.prices.items() if role in usage)
@@ -214,7 +202,7 @@ class CostBudget(Rule):
 
 
 def _affordable(history: History, spent: float, budget: float) -> int | None:
-    """How many more candidates the rest of a budget pays for at the mean so far; at least one."""
+    """How many more candidates the remaining budget pays for at the mean cost so far; at least one."""
     finished = history.n + history.failures
     if not spent or not finished:
         return None
@@ -222,7 +210,7 @@ def _affordable(history: History, spent: float, budget: float) -> int | None:
 
 
 @dataclass(frozen=True)
-class Deadline(Rule):
+class Deadline(_Budget):
     """Stop when `seconds` have passed since the search began.
 
     Args:
@@ -234,11 +222,6 @@ class Deadline(Rule):
     def __post_init__(self) -> None:
         if not 0.0 < self.seconds < math.inf:
             raise SettingsError(f"a deadline must be a finite number of seconds above 0, got {self.seconds!r}")
-
-    @property
-    def min_samples(self) -> int | None:
-        """A budget does not look at scores."""
-        return None
 
     @property
     def deadlines(self) -> tuple[float, ...]:
@@ -254,22 +237,14 @@ class Deadline(Rule):
 
 
 @dataclass(frozen=True)
-class MaxFailures(Rule):
+class MaxFailures(_Limit, _Budget):
     """Stop when `limit` candidates could not be drawn or not be verified.
 
     Args:
         limit: At least 1.
     """
 
-    limit: int
-
-    def __post_init__(self) -> None:
-        _check_count("max_failures", self.limit)
-
-    @property
-    def min_samples(self) -> int | None:
-        """A budget does not look at scores."""
-        return None
+    _setting: ClassVar[str] = "max_failures"
 
     def __call__(self, history: History) -> Decision:
         return self._decision(

@@ -1,10 +1,10 @@
-"""What every stopping rule must keep to, as a test class to run on rules of your own.
+"""What every stopping rule must satisfy, as a test class to run on rules of your own.
 
     from langchain_optscale.stopping.conformance import RuleConformance
 
     class TestMyRule(RuleConformance):
         def make_rule(self):
-            return MyRule(patience=3)
+            return MyRule(limit=3)
 
 Any test runner that calls methods named `test_*` will do; pytest needs nothing more.
 """
@@ -43,7 +43,7 @@ class RuleConformance(ABC):
         """A rule as a user would configure it; called anew for every test."""
 
     def histories(self) -> list[History]:
-        """Histories on which the rule is tried; extend them with what your rule looks at."""
+        """Histories on which the rule is tried; extend them with what your rule reads."""
         return [
             History(scores=scores, pending=pending, failures=failures, tokens=50 * len(scores), max_samples=16)
             for scores in _SCORE_LISTS
@@ -52,7 +52,7 @@ class RuleConformance(ABC):
         ]
 
     def test_answers_with_a_sound_decision(self) -> None:
-        """A stop has a reason and draws nothing; going on has none and never wishes for fewer than nothing."""
+        """A stop has a reason and requests no draws; continuing has none and requests at least 0."""
         rule = self.make_rule()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -68,7 +68,7 @@ class RuleConformance(ABC):
                 assert decision.optimal_n is None or decision.optimal_n >= 1
 
     def test_is_a_function_of_the_history(self) -> None:
-        """Asked twice, or after other histories, a rule answers the same: it keeps no state."""
+        """Evaluated twice, or after other histories, a rule decides the same: it keeps no state."""
         rule = self.make_rule()
         first = [rule(history) for history in self.histories()]
         backwards = [rule(history) for history in reversed(self.histories())]

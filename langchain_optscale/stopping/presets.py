@@ -54,25 +54,25 @@ def paper(target: float = 0.95, confidence: float = 0.95, max_samples: int = 16,
 def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 16, first_round: int = 2) -> Rule:
     """The default: stop once the goal is met, or once more candidates are not worth their price.
 
-    Differs from `paper` in three ways. A candidate which reaches the target ends the search at once: the goal is met
-    then, whatever N* says. A target that is out of reach, with probability `confidence`, ends it too, unless the next
-    candidate is expected to raise the best score by 0.003 for its own sake. And where candidates carry answers,
+    Differs from `paper` in three ways. A candidate that reaches the target ends the search at once, whatever N* is. A
+    target that is out of reach with probability `confidence` ends it for futility, unless the next candidate is
+    expected to raise the best score by 0.003. And where candidates have answers,
     agreement counts as evidence beside the scores: the search ends when the leading answer is right with probability
     `confidence`, or when no number of further candidates is expected to raise that probability by 0.01 each. The form
-    and the constants were chosen on halves of recorded pools, the price in score with a look at all of them, so that
-    pools from elsewhere are the better judge; `make bench_preset` and `docs/benchmarks.md` have the figures.
+    and the constants were chosen on halves of recorded pools, the price in score on all of them, so that other
+    pools are the better test; `make bench_preset` and `docs/benchmarks.md` have the figures.
 
-    It looks ahead, so a search estimates by `Posterior` where nobody says otherwise. N* then sizes the rounds: the
-    fewest candidates after which the target is reached with the confidence.
+    A search under it estimates by `Posterior` by default. N* then sizes the rounds: the fewest candidates after which
+    the target is reached with the confidence.
 
     Args:
         target: A score in [0, 1].
         confidence: In (0, 1): of the bound, of the leading answer, and that the target is out of reach.
         max_samples: The cap, at least 1.
-        first_round: Scores before which a bound by a point estimate from them may not stop the search.
+        first_round: Scores before which N* from a point estimate may not stop the search.
 
     Returns:
-        The rule. Where there are answers, return what it speaks of: `select="posterior"`.
+        The rule. Where there are answers, use it with `select="posterior"`, the answer that it judges.
     """
     _check_first_round(first_round, max_samples)
     answers = AnswerConfidence(confidence, min_gain=_PRICE)

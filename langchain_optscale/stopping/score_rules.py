@@ -1,4 +1,4 @@
-"""Rules that look at the verifier's scores."""
+"""Rules on the verifier's scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Futility", "MarginalGain", "OptimalN", "TargetReached"]
 
-# Beyond any number of candidates that somebody draws: an N* at or above it is reported as "no finite N".
+# More than anyone draws: an N* at or above it is reported as "no finite N".
 _OUT_OF_REACH = 10**9
 
 
@@ -27,7 +27,7 @@ def _check_target(target: float) -> None:
 
 @dataclass(frozen=True)
 class TargetReached(Rule):
-    """Stop when a score at or above the target has been seen: more candidates cannot meet the goal any better.
+    """Stop when a score is at or above the target: more candidates cannot meet the goal any better.
 
     Args:
         target: A score in [0, 1].
@@ -46,7 +46,7 @@ class TargetReached(Rule):
 
 @dataclass(frozen=True)
 class OptimalN(Rule):
-    r"""Stop when as many candidates have been scored as the bound asks for, and draw up to that number.
+    r"""Stop when N* candidates have been scored, and draw up to that number.
 
     With F the estimated distribution of the scores, the best of N reaches the target with probability 1 - F(target)^N.
     The smallest N for which this is at least the confidence is
@@ -63,13 +63,13 @@ class OptimalN(Rule):
     the cap. As long as the target has not been reached k is at least 1, so the rule then sizes rounds and never stops
     by itself: join it with `Futility`, `MarginalGain` or a cap.
 
-    What repeated looks do to the promise. With a point estimate, stopping the first time that n >= N* is a sequential
-    procedure, whose confidence is that of no fixed N*: a hopeful early estimate may end the search too soon, a gloomy
-    one sends it on. In simulations it reaches the target more often than promised where it can be reached, and draws 1
-    to 1.4 times what an oracle draws that knows F. The number of further draws by a point estimate from three scores,
-    trusted as it is, falls up to 0.11 short of its confidence. Under the posterior a look can only ask for more, so the
-    promise is a lower bound: `OptimalN | TargetReached` takes 0.3 to 0.5 of the oracle's draws at a confidence of 0.95,
-    and kept at least what it promised in every family (docs/honesty.md).
+    Repeated interim analyses. With a point estimate, stopping the first time that n >= N* is a sequential procedure,
+    whose confidence is that of no fixed N*: an optimistic early estimate may end the search too soon, a pessimistic one
+    prolongs it. In simulations it reaches the target more often than promised where it can be reached, and draws 1 to
+    1.4 times what an oracle draws that knows F. A single N* from a point estimate of three scores falls up to 0.11
+    short of its confidence. Under the posterior an interim analysis can only request more draws, so the confidence is a
+    lower bound: `OptimalN | TargetReached` takes 0.3 to 0.5 of the oracle's draws at a confidence of 0.95, and reached
+    the target at least that often in every simulated family (docs/honesty.md).
 
     Args:
         target: A score in [0, 1].
@@ -123,11 +123,11 @@ class MarginalGain(Rule):
 
         E[(S - b)+ | D] = integral_b^1 P(S > x | D) dx < min_gain
 
-    Under `Posterior` by the posterior predictive, under a point estimate by the estimated distribution. It looks one
-    step ahead: with little known yet, several candidates may be worth more than one each. It promises nothing but that
-    every candidate was worth drawing when it was drawn, so repeated looks break no promise; they do end some searches
-    on a gloomy early estimate. A prior learned from the verifier's own past scores (`EmpiricalPrior`) is worth most
-    here: the weak one expects gains that a verifier with a ceiling never gives.
+    Under `Posterior` by the posterior predictive, under a point estimate by the estimated distribution. It predicts
+    one step: after few scores, several candidates may be worth more than one each. It guarantees only that every
+    candidate was worth drawing when it was drawn, so repeated interim analyses break no guarantee; they do end some
+    searches on a pessimistic early estimate. A prior learned from the verifier's own past scores (`EmpiricalPrior`)
+    helps most here: the weak one expects gains that a verifier with a ceiling never gives.
 
     Args:
         min_gain: A difference of scores in [0, 1]; what a candidate must be worth. With calibrated scores it is a price
@@ -159,11 +159,11 @@ class Futility(Rule):
     Pending candidates count as still to come. Never stops without scores, without a cap, at the cap, or once the target
     was reached.
 
-    What repeated looks do to the promise. At a single look an honest posterior loses at most `probability` of the
-    questions that it gives up. The rule looks after every score, and gives up at the worst moment: of the questions
-    given up, those that would have reached the target were less than `probability` in most simulated families, and at
-    most 2.3 times as many where few were given up (docs/honesty.md). Joined by `&` with `MarginalGain` it gives up only
-    where another candidate is not worth it for its own sake either.
+    Repeated interim analyses. In a single analysis a calibrated posterior stops at most the share `probability` of
+    questions wrongly. The rule is evaluated after every score, and stops at the worst moment: of the questions stopped
+    for futility, those that would have reached the target were less than `probability` in most simulated families, and
+    at most 2.3 times as many where few were stopped (docs/honesty.md). Joined by `&` with `MarginalGain` it stops only
+    where the expected gain of another candidate is too small as well.
 
     Args:
         target: A score in [0, 1].
@@ -190,14 +190,14 @@ class Futility(Rule):
 
 
 def _posterior(history: History) -> PosteriorEstimate | None:
-    """The estimate where it is a whole posterior, None where it is a point."""
+    """The estimate if it is a whole posterior, None if it is a point."""
     estimate = history.estimate
-    # Told by the method that makes the difference, since its class would bring SciPy in before there is a score.
+    # Not by isinstance: importing the class would import SciPy before there is a score.
     return cast("PosteriorEstimate", estimate) if hasattr(estimate, "prob_reach") else None
 
 
 def _looking_ahead(history: History) -> PosteriorEstimate | None:
-    """As `_posterior`, and the posterior as well where no estimator was named, as in a history made by hand."""
+    """As `_posterior`; where no estimator was named, as in a hand-made history, the posterior."""
     if history.estimator is not None:
         return _posterior(history)
     from langchain_optscale.stats.posterior import Posterior

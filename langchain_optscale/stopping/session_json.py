@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.types import Failure, Usage
-from langchain_optscale.stats.estimators import known_estimators
+from langchain_optscale.stats.estimators import estimator_fields, known_estimators
 from langchain_optscale.stats.priors import prior_from_dict, prior_to_dict
 from langchain_optscale.stopping import Rule
 
@@ -57,7 +57,7 @@ def read_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]
             given[key] = tuple(value) if isinstance(value, list) else value
         settings = {
             "stopping": Rule.from_dict(data["stopping"]),
-            "estimator": known_estimators()[given.pop("estimator")](**given),
+            "estimator": known_estimators()[given.pop("estimator")](**estimator_fields(given)),
             "prior": data["prior"] and prior_from_dict(data["prior"]),
             "max_samples": data["max_samples"],
             "first_round": data["first_round"],

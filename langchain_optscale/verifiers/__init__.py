@@ -1,11 +1,9 @@
-"""Verifiers: whatever tells how good a candidate is, as a score in [0, 1].
+"""Verifiers score candidates in [0, 1].
 
-`base` has the interface, `adapters` make a verifier of what already exists (a function, a Runnable),
-`checks` and `json_check` score constraints that a program can decide, `confidence` asks the policy's own
-token probabilities, `judge` asks a chat model, `reward` a reward model on a server, `agreement` the other candidates'
-answers, `combined` makes one verifier of several, `fallback` asks the next where one fails, `cached` asks once.
-`tool_calls` are for what agents do next. `conformance`, imported by its own path, is a test class for verifiers of your
-own.
+`base` has the interface and `adapters` convert functions and Runnables. `checks` score constraints that a program can
+decide, `llm_judge` uses a chat model, `reward_model` a reward model on a server, `confidence` the policy's token
+probabilities, `agreement` the answers of the other candidates; `tool_calls` verify an agent's next step. `composite`
+has the verifiers made of others. `conformance`, imported by its own path, is a test class for your own verifiers.
 """
 
 from langchain_optscale.verifiers.adapters import CallableVerifier, RunnableVerifier, as_verifier

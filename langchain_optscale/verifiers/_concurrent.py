@@ -25,7 +25,7 @@ def run_together(calls: Sequence[Callable[[], T]], config: RunnableConfig | None
         What each call returned, in their order.
 
     Raises:
-        Exception: The error of the first call, in their order, that failed; the calls under way are waited for.
+        Exception: The error of the first call, in their order, that failed; running calls are waited for.
     """
     if len(calls) == 1:
         return [calls[0]()]
@@ -39,7 +39,7 @@ def run_together(calls: Sequence[Callable[[], T]], config: RunnableConfig | None
 
 
 async def arun_together(calls: Sequence[Callable[[], Awaitable[T]]], config: RunnableConfig | None) -> list[T]:
-    """As `run_together`; where one fails, or this is cancelled, the others are cancelled and waited for."""
+    """As `run_together`; on a failure or a cancellation the other calls are cancelled and waited for."""
     limit = (config or {}).get("max_concurrency")
     room: Any = asyncio.Semaphore(limit) if limit else nullcontext()
 
@@ -54,6 +54,5 @@ async def arun_together(calls: Sequence[Callable[[], Awaitable[T]]], config: Run
     except BaseExceptionGroup as errors:
         error = errors.exceptions[0]
     if error is not None:
-        # Out here, so that the error keeps the cause it had instead of getting the group as its context.
-        raise error
+        raise error  # outside the handler, so that the group does not become its context
     return [task.result() for task in tasks]

@@ -1,4 +1,4 @@
-"""A bounded memory in which each thing is worked out once, however many ask for it at the same time."""
+"""A bounded LRU cache with a lock for each key, so that concurrent callers compute a value once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _Lock = TypeVar("_Lock", threading.Lock, asyncio.Lock)
 
 
 class Memory(Generic[T]):
-    """The most recently used values by key, and turns for working them out.
+    """The most recently used values by key, and locks for computing them.
 
-    Whoever wants a value takes a turn for its key, looks again, and only then works it out: threads wait for threads,
-    tasks for tasks of the same event loop. Where the one in front fails or is cancelled, the next one tries.
+    A caller takes the key's turn, calls `get` again, and computes the value only if it is still missing. Threads wait
+    for threads, tasks for tasks of the same event loop; after a failure or a cancellation the next caller computes.
 
     Args:
-        size: The most values that are kept, at least 0.
+        size: The largest number of values, at least 0.
     """
 
     def __init__(self, size: int) -> None:
@@ -37,7 +37,7 @@ class Memory(Generic[T]):
         return len(self._values)
 
     def get(self, key: Hashable) -> T | None:
-        """What is kept for the key, None where nothing is."""
+        """The value of the key, or None."""
         with self._mutex:
             if key not in self._values:
                 return None
@@ -45,7 +45,7 @@ class Memory(Generic[T]):
             return self._values[key]
 
     def put(self, key: Hashable, value: T) -> None:
-        """Keep a value; the one that was used least recently may have to go."""
+        """Store a value and evict the least recently used ones beyond the size."""
         with self._mutex:
             self._values[key] = value
             self._values.move_to_end(key)
@@ -54,13 +54,13 @@ class Memory(Generic[T]):
 
     @contextmanager
     def turn(self, key: Hashable) -> Iterator[None]:
-        """Wait in this thread until no other thread has a turn for the key, and have it."""
+        """Hold the key's lock among threads."""
         with self._queue((None, key), threading.Lock) as lock, lock:
             yield
 
     @asynccontextmanager
     async def aturn(self, key: Hashable) -> AsyncIterator[None]:
-        """Wait until no other task of this event loop has a turn for the key, and have it."""
+        """Hold the key's lock among the tasks of this event loop."""
         with self._queue((asyncio.get_running_loop(), key), asyncio.Lock) as lock:
             async with lock:
                 yield

@@ -1,4 +1,4 @@
-"""Verifiers made of what already exists: a function, or any Runnable."""
+"""Functions and Runnables as verifiers."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ __all__ = ["CallableVerifier", "RunnableVerifier", "VerifierLike", "as_verifier"
 class CallableVerifier(Verifier):
     """A function as a verifier.
 
-    Runnables that the function calls are traced below the verification, and the tokens of their models are
-    counted.
+    Runnables that it calls are traced below the verification, and the tokens of their models are counted.
 
     Args:
-        function: `(prompt, candidate)` to anything that `to_verdict` understands; a plain or an async
-            function, or an object with such a `__call__`. A plain one runs in a thread on the async path.
+        function: `(prompt, candidate)`, sync or async; returns anything that `to_verdict` accepts. A sync one runs in a
+            thread on the async path.
 
     Raises:
         SettingsError: It cannot be called with two positional arguments.
@@ -54,7 +53,7 @@ class CallableVerifier(Verifier):
                 "the prompt and the candidate"
             ) from None
         except ValueError:
-            pass  # some functions written in C have no signature to look at
+            pass  # some functions written in C have no signature
         self.function = function
 
     @property
@@ -67,14 +66,11 @@ class CallableVerifier(Verifier):
         return f"{type(self).__name__}({_function_name(self.function)})"
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Call the function here and now.
-
-        Returns:
-            The function's answer as a verdict.
+        """Call the function.
 
         Raises:
             SettingsError: The function is async.
-            InvalidScoreError: Its answer is not a score.
+            InvalidScoreError: Its result is not a score.
         """
         if _is_async(self.function):
             raise self._only_async()
@@ -87,13 +83,10 @@ class CallableVerifier(Verifier):
         return _counted(to_verdict(answer), counter)
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Await an async function, run a plain one in a thread.
-
-        Returns:
-            The function's answer as a verdict.
+        """Await an async function, or call a sync one in a thread.
 
         Raises:
-            InvalidScoreError: Its answer is not a score.
+            InvalidScoreError: Its result is not a score.
         """
         counter = UsageCounter()
         counted = counter.attach(config)
@@ -113,20 +106,19 @@ class CallableVerifier(Verifier):
     def _only_async(self) -> SettingsError:
         return SettingsError(
             f"the verifier function {_function_name(self.function)} is async: use ainvoke or another async "
-            "method, or give a plain function"
+            "method, or pass a sync function"
         )
 
 
 class RunnableVerifier(Verifier):
     r"""Any Runnable as a verifier: a prompt with a judging model and a parser, a reward model, a graph.
 
-    The Runnable gets a mapping with `prompt`, the text of the last human message (of the whole conversation
-    where there is none), `candidate`, the candidate's text, `conversation`, the list of messages, and
-    `message`, the candidate's `AIMessage`; and the config with the callbacks. Tokens of its models are
-    counted.
+    The Runnable's input is a mapping with `prompt`, the text of the last human message (of the whole conversation where
+    there is none), `candidate`, the candidate's text, `conversation`, the list of messages, and `message`, the
+    candidate's `AIMessage`. The tokens of its models are counted.
 
     Args:
-        runnable: Answers with anything that `to_verdict` understands.
+        runnable: Returns anything that `to_verdict` accepts.
 
     Raises:
         SettingsError: It is not a Runnable.
@@ -142,7 +134,7 @@ class RunnableVerifier(Verifier):
         if not isinstance(runnable, Runnable):
             raise SettingsError(f"a Runnable is needed, not {kind(runnable)}")
         self.runnable = runnable
-        # The driver retries: clients that did so too would multiply the tries.
+        # The search retries.
         self._single = without_client_retries_in(runnable)
 
     @property
@@ -151,31 +143,21 @@ class RunnableVerifier(Verifier):
         return self.runnable.get_name()
 
     def __repr__(self) -> str:
-        # The Runnable's own repr may hold prompts, function sources and, in careless classes, secrets.
+        # The Runnable's own repr may contain prompts, function sources and secrets.
         return f"{type(self).__name__}({self.name})"
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Invoke the Runnable.
 
-        Returns:
-            Its answer as a verdict.
-
         Raises:
-            InvalidScoreError: Its answer is not a score.
+            InvalidScoreError: Its result is not a score.
         """
         counter = UsageCounter()
         answer = self._single.invoke(_question(prompt, candidate), counter.attach(config))
         return _counted(to_verdict(answer), counter)
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Await the Runnable.
-
-        Returns:
-            Its answer as a verdict.
-
-        Raises:
-            InvalidScoreError: Its answer is not a score.
-        """
+        """As `verify`, without blocking the event loop."""
         counter = UsageCounter()
         answer = await self._single.ainvoke(_question(prompt, candidate), counter.attach(config))
         return _counted(to_verdict(answer), counter)
@@ -186,18 +168,14 @@ VerifierLike: TypeAlias = Verifier | Runnable[Any, Any] | Callable[["PromptValue
 
 
 def as_verifier(value: VerifierLike) -> Verifier:
-    """Make a verifier of whatever can serve as one.
+    """Convert to a verifier.
 
     Args:
-        value: A `Verifier` (returned as it is), a chat model (becomes an `LLMJudge`), another Runnable, or a function
+        value: A `Verifier` (returned unchanged), a chat model (becomes an `LLMJudge`), another Runnable, or a function
             `(prompt, candidate)`.
 
-    Returns:
-        The verifier.
-
     Raises:
-        SettingsError: It is none of them; or it is a model that does not chat, which answers with text rather than
-            with a score.
+        SettingsError: It is none of them, or a language model that is no chat model.
 
     Example:
         ```python
@@ -214,7 +192,7 @@ def as_verifier(value: VerifierLike) -> Verifier:
         return LLMJudge(value)
     if isinstance(value, BaseLanguageModel):
         raise SettingsError(
-            f"the model {type(value).__name__} answers with text, not with a score: make a Runnable that "
+            f"the model {type(value).__name__} returns text, not a score: make a Runnable that "
             "returns a number in [0, 1], such as ChatPromptTemplate.from_template('Rate this answer to "
             "{prompt} from 0 to 1: {candidate}') | model | StrOutputParser() | (lambda text: float(text))"
         )
@@ -230,7 +208,7 @@ def as_verifier(value: VerifierLike) -> Verifier:
 
 
 def is_chat_model(value: object) -> TypeGuard[Runnable[Any, Any]]:
-    """Whether it is a chat model, perhaps with arguments or a config bound to it."""
+    """Whether it is a chat model, possibly with bound arguments or a config."""
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import RunnableBinding
 
@@ -251,7 +229,7 @@ def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
 
 
 def _counted(verdict: Verdict, counter: UsageCounter) -> Verdict:
-    """The verdict with what was counted, unless the verifier itself says what it consumed."""
+    """The verdict with the counted usage, unless it has its own."""
     return replace(verdict, usage=counter.usage) if verdict.usage is None else verdict
 
 

@@ -22,31 +22,30 @@ __all__ = ["AgreementVerifier"]
 
 @dataclass(frozen=True)
 class AgreementVerifier(Verifier):
-    """How often a candidate's answer occurs among the candidates that have arrived so far (self-consistency).
+    """How often a candidate's answer occurs among the completed candidates (self-consistency).
 
     With m - 1 of the n - 1 other candidates giving the same answer the score is
 
         (m - 1 + agreeing) / (n - 1 + agreeing + differing),
 
     the mean of the Beta posterior of "another candidate gives this answer" (Laplace's rule of succession): m / (n + 1)
-    by default. The first candidate scores 1/2, nine that agree reach 0.9, and a bare share of 1 after one candidate,
-    which would end the search, does not occur. A candidate without an answer agrees with nobody.
+    by default. The first candidate scores 1/2, so one candidate cannot end the search; nine that agree reach 0.9. A
+    candidate without an answer agrees with no other.
 
     The search needs `extract=`. Answers are counted when their candidate is drawn, before its verification, so all
-    choices of one request count for each of them; given the order of arrival the scores are determined.
+    choices of one request count for each of them; the order of arrival determines the scores.
 
-    What it means for the search. A score is the agreement at the moment of its verdict and is not revised: the session
-    hears each score once. Early scores are drawn towards 1/2, and scores depend on one another, so they are no draws
-    from one distribution: N* and every rule on an estimate of it (`OptimalN`, `MarginalGain`, `Futility`, the default)
-    have no sound meaning here. `TargetReached(t) | MaxSamples(n)` has: it stops when the chance that a further
-    candidate repeats this answer has posterior mean t. Return by `select="vote"`, which counts all candidates at the
-    end; the best score is that of the answer that once led most clearly.
+    A score is the agreement at the time of its verdict and is not revised. Early scores shrink towards 1/2 and scores
+    depend on one another, so they are no draws from one distribution: rules that estimate one (`OptimalN`,
+    `MarginalGain`, `Futility`, the default) are not valid here. `TargetReached(t) | MaxSamples(n)` is: it stops when
+    the probability that a further candidate repeats this answer has posterior mean t. Select by `select="vote"`, which
+    counts all candidates at the end.
 
-    Called outside a search, each candidate is alone, and scores as the first would.
+    Outside a search every candidate scores as the first.
 
     Attributes:
-        agreeing: Imaginary candidates that agree, above 0.
-        differing: Imaginary candidates that differ, above 0.
+        agreeing: Prior pseudo-count of candidates that agree, above 0.
+        differing: Prior pseudo-count of candidates that differ, above 0.
 
     Raises:
         SettingsError: A number is out of range.
@@ -77,17 +76,16 @@ class AgreementVerifier(Verifier):
             SettingsError: The search extracts no answers.
         """
         if answers.extract is None:
-            raise SettingsError("AgreementVerifier compares answers: say with extract= where to find them")
+            raise SettingsError("AgreementVerifier compares answers: set extract= to find them")
         return replace(self, _answers=answers)
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score one candidate by those that have arrived.
+        """Score one candidate.
 
         Returns:
-            A score in (0, 1); `raw` has "same" and "others", the other candidates with the same answer and all others.
+            A score in (0, 1); `raw` has "same", the other candidates with the same answer, and "others", all others.
         """
         same, others = (0, 0) if self._answers is None else self._answers.agreement(candidate.index)
-        # As a mean of two figures in [0, 1], which rounding cannot push outside.
         score = min(1.0, (same + self.agreeing) / (others + self.agreeing + self.differing))
         said = f"{same} of {others} other candidates give the same answer"
         if candidate.answer is None:
@@ -95,5 +93,5 @@ class AgreementVerifier(Verifier):
         return Verdict(score, said, raw={"same": same, "others": others})
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """As `verify`, which only counts."""
+        """As `verify`."""
         return self.verify(prompt, candidate, config)

@@ -1,4 +1,4 @@
-"""Reading a score out of whatever a function or a Runnable answers."""
+"""Conversion of a function's or Runnable's result to a verdict."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ __all__ = ["is_finite", "kind", "to_verdict"]
 
 
 def to_verdict(value: Any) -> Verdict:
-    """Read a verifier's answer.
+    """Convert a verifier's result.
 
     Args:
-        value: A `Verdict`; a real number, a bool, or a NumPy or Torch scalar; or a mapping or an object whose
-            `score` is one of these and whose `explanation`, if there is one, says why.
+        value: A `Verdict`; a real number, a bool, or a NumPy or Torch scalar; or a mapping or an object with such a
+            `score` and an optional `explanation`.
 
     Returns:
-        The verdict; `raw` keeps the whole answer where that was a JSON-ready mapping or a pydantic model.
+        The verdict; its `raw` is the whole result where that is a JSON-ready mapping or a pydantic model.
 
     Raises:
-        InvalidScoreError: It is anything else (text is never guessed at), or the score is not finite or not
-            in [0, 1].
+        InvalidScoreError: It is anything else (text is never parsed), or the score is not in [0, 1].
 
     Example:
         ```python
@@ -60,11 +59,11 @@ def to_verdict(value: Any) -> Verdict:
             f"the verifier answered with the text {reprlib.repr(text)} instead of a score: parse it in the "
             "chain, such as | (lambda text: float(text))"
         )
-    raise InvalidScoreError(f"a verifier must answer with a score in [0, 1], not with {kind(text)}")
+    raise InvalidScoreError(f"a verifier must return a score in [0, 1], not {kind(text)}")
 
 
 def is_finite(value: Any) -> TypeGuard[float]:
-    """Whether `value` is a finite real number, one that a float can hold, and no bool."""
+    """Whether `value` is a real number, finite as a float, and no bool."""
     number = None if isinstance(value, bool) else _number(value)
     return number is not None and math.isfinite(number)
 
@@ -77,7 +76,7 @@ def _number(value: Any) -> float | None:
     try:
         return float(value)
     except (OverflowError, ValueError):
-        return math.nan  # too large for a float, or a signalling NaN: no score in [0, 1] either way
+        return math.nan  # too large for a float, or a signalling NaN
 
 
 def _json_ready(value: Any) -> Any:
@@ -92,5 +91,5 @@ def _json_ready(value: Any) -> Any:
 
 
 def kind(value: Any) -> str:
-    """What `value` is, for an error message: its type only, since its content may be long or private."""
+    """The type of `value` for an error message; its content may be long or private."""
     return "None" if value is None else f"a value of type {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""The policy's own confidence as a score: no second model, no second request."""
+"""The policy's own confidence as a score, without a further request."""
 
 from __future__ import annotations
 
@@ -22,27 +22,26 @@ if TYPE_CHECKING:
 __all__ = ["ConfidenceVerifier", "Statistic"]
 
 Statistic = Literal["mean", "minimum", "lowest", "last"]
-"""Which tokens are looked at: all, the least probable one, the tail of the least probable, or the tail of the text."""
+"""The tokens that count: all, the least probable one, the tail of the least probable, or the tail of the text."""
 
 
 @dataclass(frozen=True, repr=False)
 class ConfidenceVerifier(Verifier):
     """Scores a candidate by the geometric mean of its tokens' probabilities, exp(mean log-probability).
 
-    The figure tells how sure the policy was of its wording, not whether it is right: good for ranking the
-    candidates of one question, and in need of calibration before it is read as a probability. A long answer dilutes a
-    weak spot in the mean; the tail of the least probable tokens does not, and the tail of the text is where the final
-    answer usually stands. The verdict's `raw` has `tokens`, how many there were, `mean_logprob` and `minimum_logprob`,
-    and for the two tails `tail_tokens` and `tail_logprob`, their mean.
+    The score measures the policy's confidence in its wording, not correctness: it ranks candidates of one question, and
+    needs calibration before it is read as a probability. In the mean a long answer dilutes a weak part; in the tail of
+    the least probable tokens it does not, and the tail of the text usually holds the final answer. The verdict's `raw`
+    has `tokens` (their number), `mean_logprob` and `minimum_logprob`, and for the tails `tail_tokens` and
+    `tail_logprob`, their mean.
 
-    The policy is called with `logprobs=True` and must answer in OpenAI's form,
-    `message.response_metadata["logprobs"]["content"]`, as `ChatOpenAI` does, for each of several choices and after
-    streaming too.
+    The policy is called with `logprobs=True` and must return OpenAI's form,
+    `message.response_metadata["logprobs"]["content"]`, as `ChatOpenAI` does.
 
     Attributes:
         statistic: "mean" over all tokens, "minimum" for the least probable token, "lowest" or "last" for the mean over
             the least probable or the last tokens.
-        tail: How many tokens "lowest" and "last" look at: a whole number from 1, or a share in (0, 1) of all tokens,
+        tail: Length of the tail for "lowest" and "last": a whole number from 1, or a share in (0, 1) of all tokens,
             rounded up.
 
     Raises:
@@ -71,23 +70,20 @@ class ConfidenceVerifier(Verifier):
 
     @property
     def policy_kwargs(self) -> Mapping[str, Any]:
-        """The policy must return log-probabilities."""
+        """`logprobs=True`."""
         return {"logprobs": True}
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score one candidate by its own log-probabilities.
-
-        Returns:
-            A score in (0, 1], or 0 where the probability underflows.
+        """Score one candidate by its log-probabilities.
 
         Raises:
-            InvalidScoreError: The message has no log-probabilities, or some that cannot be such.
+            InvalidScoreError: The message has no log-probabilities, or invalid ones.
         """
         entries = token_entries(candidate.message)
         if not entries:
             raise InvalidScoreError(
-                f"candidate {candidate.index} carries no token log-probabilities: ConfidenceVerifier needs a "
-                "policy that returns them for logprobs=True, in response_metadata['logprobs']['content']"
+                f"candidate {candidate.index} has no token log-probabilities: ConfidenceVerifier needs a policy that "
+                "returns them for logprobs=True, in response_metadata['logprobs']['content']"
             )
         logprobs = [read_logprob(entry) for entry in entries]
         count = len(logprobs)

@@ -1,5 +1,5 @@
 # ruff: noqa: S101
-"""A test class for verifiers of your own.
+"""A test class for your own verifiers.
 
 Example:
     ```python
@@ -57,11 +57,10 @@ def make_candidate(text: str, index: int = 0, **response_metadata: Any) -> Candi
 
 
 class VerifierConformance:
-    """What every verifier must fulfil, as test methods; subclass it in a test module.
+    """Tests that every verifier must pass; subclass it in a test module.
 
-    pytest collects them, but any runner that calls the methods will do: nothing here imports it.
-
-    Override `make_verifier`, `good_candidate` and `bad_candidate`, and `prompt` where the question matters.
+    Override `make_verifier`, `good_candidate` and `bad_candidate`, and `prompt` where the question matters. The class
+    does not import pytest.
 
     Attributes:
         deterministic: False where the same candidate may get another score the second time.
@@ -117,19 +116,6 @@ class VerifierConformance:
 
         good, bad = (self._averify(candidate).score for candidate in candidates[:2])
         assert [verdict.score for verdict in asyncio.run(together())] == [good, bad] * 8
-
-    def test_a_batch_gives_what_single_verifications_give(self) -> None:
-        """In the order of the candidates."""
-        if not self.deterministic:
-            return
-        verifier, prompt = self.make_verifier(), self.prompt()
-        candidates = [self.bad_candidate(), self.good_candidate(), self.bad_candidate()]
-        batches = [asyncio.run(verifier.averify_batch(prompt, candidates))]
-        if self.synchronous:
-            batches.append(verifier.verify_batch(prompt, candidates))
-        bad, good = (self._averify(candidate).score for candidate in candidates[:2])
-        for batch in batches:
-            assert [outcome.score for outcome in batch if isinstance(outcome, Verdict)] == [bad, good, bad]
 
     def test_a_config_is_accepted(self) -> None:
         """The driver always hands one over."""

@@ -1,4 +1,4 @@
-"""Token log-probabilities as chat models return them, in OpenAI's form."""
+"""Token log-probabilities in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["read_logprob", "token_entries"]
 
-# Servers add logits in single precision, so the log of a probability of 1 may come out a little above 0.
+# In single precision the log of a probability of 1 may be slightly above 0.
 _ROUNDING = 1e-6
 
 
 def token_entries(message: BaseMessage) -> list[Any]:
-    """One entry a token, as in `response_metadata["logprobs"]["content"]`; empty where the message has none."""
+    """The entries of `response_metadata["logprobs"]["content"]`, one for each token; may be empty."""
     logprobs = message.response_metadata.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     return content if isinstance(content, list) else []
@@ -28,7 +28,7 @@ def read_logprob(entry: Any) -> float:
     """The log-probability of an entry, at most 0.
 
     Raises:
-        InvalidScoreError: It has none, or one that cannot be.
+        InvalidScoreError: It is missing or invalid.
     """
     value = entry.get("logprob") if isinstance(entry, Mapping) else None
     if not is_finite(value) or value > _ROUNDING:

@@ -1,4 +1,4 @@
-"""The tools that a policy is offered, as whoever verifies its calls needs to know them."""
+"""The tools offered to a policy, for the verifiers of its calls."""
 
 from __future__ import annotations
 
@@ -18,37 +18,35 @@ __all__ = ["ToolPrompt", "offered_tools", "tool_schemas", "with_tools"]
 
 
 class ToolPrompt(ChatPromptValue):
-    """A conversation, and the tools that were on offer when the candidate was drawn.
-
-    A verifier gets this in place of the plain conversation wherever tools are bound to the policy.
+    """A conversation with the tools offered to the policy; passed to a verifier where tools are bound.
 
     Attributes:
-        tools: The tools, in the form in which the model was given them; `tool_schemas` reads it.
+        tools: The tools as bound; `tool_schemas` reads them.
     """
 
     tools: Sequence[Any] = Field(default_factory=tuple)
 
 
 def with_tools(prompt: PromptValue, tools: Sequence[Any]) -> PromptValue:
-    """The conversation with the tools on offer; unchanged where there are none."""
+    """The conversation with the offered tools; unchanged without tools."""
     return ToolPrompt(messages=prompt.to_messages(), tools=tuple(tools)) if tools else prompt
 
 
 def offered_tools(prompt: PromptValue) -> Sequence[Any]:
-    """The tools that a prompt knows of, in the form in which the model was given them."""
+    """The tools of a `ToolPrompt`, as bound; empty for other prompts."""
     return prompt.tools if isinstance(prompt, ToolPrompt) else ()
 
 
 def tool_schemas(tools: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """Tools by name, each with its "description" and with the JSON schema of its arguments under "parameters".
+    """Tools by name, each with its "description" and the JSON schema of its arguments under "parameters".
 
-    Tools that a provider runs by itself, such as a web search, are left out: nobody here calls them.
+    Tools that a provider runs itself, such as a web search, are left out.
 
     Args:
         tools: LangChain tools, functions, pydantic classes, or dicts in the form of OpenAI, Anthropic or Google.
 
     Raises:
-        SettingsError: Something cannot be read as a tool.
+        SettingsError: An item is no tool.
 
     Example:
         >>> def add(a: int, b: int) -> int:

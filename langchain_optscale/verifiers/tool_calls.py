@@ -1,4 +1,4 @@
-"""Verifiers of tool calls: are they valid, are they right, do other candidates call the same."""
+"""Verifiers of tool calls: validity, correctness, agreement among candidates."""
 
 from __future__ import annotations
 
@@ -40,22 +40,21 @@ _RIGHT_STEP = (
 class ToolCallCheck(Verifier):
     """1 where every tool call names a known tool and its arguments fulfil the tool's schema.
 
-    A call scores 0 where no tool has its name or its arguments are no JSON; else the fulfilled share of these
-    requirements: being an object; each argument of the schema; everything else that the schema demands as one. A tool
-    with the arguments `city` and `days`: `{"city": "Rome", "days": "two"}` scores 3/4. The candidate scores the mean of
-    its calls. Needs the extra `checks`, as does `JSONCheck` with a JSON schema.
+    A call scores 0 where no tool has its name or its arguments are no JSON; otherwise the fulfilled share of these
+    requirements: being an object; each argument of the schema; everything else in the schema as one. For a tool with
+    the arguments `city` and `days`, `{"city": "Rome", "days": "two"}` scores 3/4. The candidate's score is the mean
+    over its calls. Needs the extra `checks`.
 
-    A valid call may still be the wrong one: combine this check with a judge, `EnsembleVerifier([ToolCallCheck(),
+    A valid call may be the wrong one: combine this check with a judge, `EnsembleVerifier([ToolCallCheck(),
     ToolCallJudge(model)], combine="product")`.
 
     Attributes:
-        tools: LangChain tools, functions or schemas. None takes those that are bound to the policy.
-        without_calls: The score in [0, 1] of a candidate that calls no tool, since a final answer has no call to get
-            wrong; 0.0 where one is asked for.
-        extra_arguments: Whether arguments that a schema does not name are allowed where it does not say so itself.
+        tools: LangChain tools, functions or schemas. None takes those bound to the policy.
+        without_calls: The score in [0, 1] of a candidate without tool calls; set 0.0 where a call is required.
+        extra_arguments: Whether arguments outside the schema are allowed where it has no `additionalProperties`.
 
     Raises:
-        SettingsError: A tool or a setting cannot be used.
+        SettingsError: A tool or a setting is invalid.
         MissingExtraError: `jsonschema` is not installed.
 
     Example:
@@ -81,7 +80,7 @@ class ToolCallCheck(Verifier):
         """Score the calls of one candidate.
 
         Returns:
-            A score in [0, 1]; `raw` lists what is wrong under "faults".
+            A score in [0, 1]; `raw` lists the violations under "faults".
 
         Raises:
             SettingsError: No tools are known.
@@ -99,8 +98,8 @@ class ToolCallCheck(Verifier):
         for broken in message.invalid_tool_calls:
             scores.append(0.0)
             faults.append(f"{broken['name']}: the arguments are no JSON object")
-        told = "; ".join(faults[:3]) or f"{len(scores)} valid tool call{'s' if len(scores) > 1 else ''}"
-        return Verdict(sum(scores) / len(scores), told, raw={"faults": faults})
+        explanation = "; ".join(faults[:3]) or f"{len(scores)} valid tool call{'s' if len(scores) > 1 else ''}"
+        return Verdict(sum(scores) / len(scores), explanation, raw={"faults": faults})
 
     def _call(self, schemas: Mapping[str, Any], name: str, arguments: Any) -> tuple[float, list[str]]:
         if name not in schemas:
@@ -114,19 +113,18 @@ class ToolCallCheck(Verifier):
 
 
 class ToolCallJudge(LLMJudge):
-    """A chat model that judges the next step of an agent: it sees the conversation, the tools and the proposed calls.
+    """An `LLMJudge` of an agent's next step: it sees the conversation, the tools and the proposed calls.
 
-    It is an `LLMJudge` and takes all of its settings. The names, descriptions and argument schemas of the tools are
-    shown to it before the conversation, fenced like everything else that it reads.
+    The names, descriptions and argument schemas of the tools precede the conversation, fenced like the rest.
 
     Args:
         model: As for `LLMJudge`.
-        tools: LangChain tools, functions or schemas; None shows those that are bound to the policy, if any.
-        criteria: As for `LLMJudge`; by default whether the step is the right one: tools, arguments, or final answer.
+        tools: LangChain tools, functions or schemas; None shows those bound to the policy, if any.
+        criteria: As for `LLMJudge`; by default whether the step (tools, arguments, or final answer) is right.
         **settings: All other settings of `LLMJudge`.
 
     Raises:
-        SettingsError: A tool or a setting cannot be used.
+        SettingsError: A tool or a setting is invalid.
 
     Example:
         ```python
@@ -150,7 +148,7 @@ class ToolCallJudge(LLMJudge):
     def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:
         shown = super()._material(prompt, candidate)
         tools = _shown(tool_schemas(offered_tools(prompt))) if self._tools is None else self._tools
-        # Fenced under a label that begins as those of the conversation do, since marks like it are defused.
+        # A label that begins with REQUEST, whose imitations `fenced` escapes.
         return replace(shown, request=(("REQUEST TOOLS ON OFFER", tools), *shown.request)) if tools else shown
 
 
@@ -158,17 +156,15 @@ class ToolCallJudge(LLMJudge):
 class ToolCallAgreement(AgreementVerifier):
     """How often other candidates call the same tools with the same arguments: agreement without a second model.
 
-    The score is that of `AgreementVerifier`, over the candidates that this verifier has seen in the search; what is
-    said there about its meaning for stopping holds here: use it with `TargetReached(t) | MaxSamples(n)`. Calls are
-    compared as `answers.ToolCallAnswer` writes them: by name and arguments, whatever their order and identifiers, 1.0
-    equal to 1. All candidates that call no tool agree with one another: that to finish is the next step. One with a
-    call that cannot be read agrees with nobody. The search needs no `extract`; with `extract=ToolCallAnswer(...)` it
-    can return the most frequent call by `select="vote"`.
+    The score is that of `AgreementVerifier` over the verified candidates; use it with `TargetReached(t) |
+    MaxSamples(n)`, for the reasons given there. Calls are compared in the form of `answers.ToolCallAnswer`. Candidates
+    without tool calls agree with one another; one with an invalid call agrees with no other. The search needs no
+    `extract`; with `extract=ToolCallAnswer(...)` and `select="vote"` it returns the most frequent call.
 
     Attributes:
-        agreeing: Imaginary candidates that agree, above 0.
-        differing: Imaginary candidates that differ, above 0.
-        ignore: Arguments that make no difference, such as a free-text reason; "tool.name" names that of one tool.
+        agreeing: Prior pseudo-count of candidates that agree, above 0.
+        differing: Prior pseudo-count of candidates that differ, above 0.
+        ignore: Arguments that do not matter, such as a free-text reason; "tool.name" for that of one tool.
 
     Raises:
         SettingsError: A setting is out of range.
@@ -193,11 +189,7 @@ class ToolCallAgreement(AgreementVerifier):
         return replace(self, _answers=AnswerBook(_NextStep(ToolCallAnswer(self.ignore))))
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score one candidate by those that were verified before it.
-
-        Returns:
-            A score in (0, 1); `raw` has "same" and "others", the other candidates with the same calls and all others.
-        """
+        """Score one candidate by those verified before it; `raw` as in `AgreementVerifier`."""
         if self._answers is not None:
             self._answers.read(candidate.index, candidate.text, candidate.message)
         verdict = super().verify(prompt, candidate, config)
@@ -209,7 +201,7 @@ class ToolCallAgreement(AgreementVerifier):
 
 @dataclass(frozen=True)
 class _NextStep(Extractor):
-    """The tool calls of a candidate, or that it makes none; nothing for one with a call that cannot be read."""
+    """The tool calls of a candidate, "no call" without any, None with an invalid one."""
 
     calls: ToolCallAnswer
 

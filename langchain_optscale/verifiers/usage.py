@@ -1,4 +1,4 @@
-"""Counting what a verifier's own model calls consume."""
+"""The usage of a verifier's model calls."""
 
 from __future__ import annotations
 
@@ -32,22 +32,21 @@ class UsageCounter(BaseCallbackHandler):
         ```
     """
 
-    # Inline, so that the count is complete when the call returns, on the async path too.
+    # Inline, so that the count is complete when an async call returns.
     run_inline = True
 
     def __init__(self) -> None:
-        # Models may answer in several threads at once: appending to a list is atomic, adding to a number is
-        # not.
-        self._answered: list[Usage] = []
+        # Several threads may append at once: appending is atomic, adding to a number is not.
+        self._usages: list[Usage] = []
 
     @property
     def usage(self) -> Usage | None:
-        """Everything counted so far, None where no model was called."""
-        return sum(self._answered, Usage()) if self._answered else None
+        """The total so far; None where no model was called."""
+        return sum(self._usages, Usage()) if self._usages else None
 
     def attach(self, config: RunnableConfig | None) -> RunnableConfig:
-        """A copy of `config` whose callbacks include this counter; None stands for the ambient config."""
-        # A complete config, such as that of a search, has taken over what is ambient: copying it again is vain.
+        """A copy of `config` with this counter among its callbacks; None takes the ambient config."""
+        # A complete config, such as that of a search, already includes the ambient one.
         complete = config is not None and config.keys() >= _COMPLETE
         attached = cast("RunnableConfig", {**(config or {})}) if complete else ensure_config(config)
         callbacks = attached.get("callbacks")
@@ -60,11 +59,11 @@ class UsageCounter(BaseCallbackHandler):
         return attached
 
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
-        """Count one answered request."""
+        """Count one request."""
         for generations in response.generations:
             messages = [
                 generation.message
                 for generation in generations
                 if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
             ]
-            self._answered.append(sum(choice_usages(messages), Usage()) if messages else Usage(requests=1))
+            self._usages.append(sum(choice_usages(messages), Usage()) if messages else Usage(requests=1))

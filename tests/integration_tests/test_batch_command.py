@@ -165,7 +165,7 @@ def test_an_endpoint_that_refuses_everything_ends_the_run_and_marks_no_question(
         ),
         ([{"messages": [{"role": "nobody"}]}], None, (), "line 1: the input must be"),
         ([], None, (), "the file has no questions"),
-        (["q"], '{"text": "mine"}\n', (), "out.jsonl, line 1: no line of a batch; choose another file"),
+        (["q"], '{"text": "mine"}\n', (), "out.jsonl, line 1: not a line of a batch; choose another file"),
         (["q"], "my notes\n", (), "out.jsonl, line 1: not JSON"),
         (["q"], None, ("--max-concurrency", "0"), "--max-concurrency must be at least 1"),
         (["q"], None, ("--candidate-timeout", "0"), "candidate_timeout_s"),
@@ -258,7 +258,7 @@ def test_other_settings_do_not_continue_a_file_nor_do_two_runs_at_once(tmp_path)
         assert done.returncode == 2
         assert "asked with target 0.99, not 0.5; choose another file" in done.stderr
         done = run(server, questions, questions)
-        assert (done.returncode, "a file of their own" in done.stderr) == (2, True)
+        assert (done.returncode, "give the answers another file" in done.stderr) == (2, True)
         with answers.open("a") as file:
             import fcntl
 

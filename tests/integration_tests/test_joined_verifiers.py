@@ -128,8 +128,6 @@ def test_where_all_are_down_every_cause_is_named(first, second):
         search.invoke("q")
     for cause in ("AuthenticationError", "401", "before it RewardModelVerifier 1 failed: InternalServerError", "500"):
         assert cause in str(caught.value)
-    [outcome] = FallbackVerifier(reward(first), reward(second)).verify_batch(PROMPT, [GOOD])
-    assert "before it RewardModelVerifier 1 failed: InternalServerError" in outcome.error
 
 
 class _OverHTTP(VerifierConformance):

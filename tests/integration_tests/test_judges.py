@@ -84,7 +84,7 @@ def test_auto_takes_what_the_server_gives(server, caplog):
         assert verify(judge, GOOD).raw["method"] == "structured"
         assert verify(judge, BAD).score == 0.2
         assert len(silent.requests) == 3
-    assert "taking method='structured' from now on" in caplog.text
+    assert "using method='structured' from now on" in caplog.text
     refusing = LLMJudge(model(server))
     server.faults += [Fault(400, '{"error": {"message": "logprobs are not supported"}}')] * 2
     assert verify(refusing, GOOD).raw["method"] == "text"

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import json
-import math
 import threading
 from typing import ClassVar
 
@@ -15,7 +14,7 @@ from pydantic import SecretStr
 from langchain_optscale import AllCandidatesFailed, OptScale
 from langchain_optscale.errors import InvalidReplyError
 from langchain_optscale.models.retry import is_transient
-from langchain_optscale.records.types import Failure, Usage
+from langchain_optscale.records.types import Usage
 from langchain_optscale.verifiers import Logistic, RewardModelVerifier
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from tests.integration_tests.test_search import until
@@ -26,7 +25,6 @@ PROMPT = StringPromptValue(text="What is the capital of France?")
 GOOD, BAD = make_candidate("It is Paris."), make_candidate("It is Rome.")
 STEPS = make_candidate("Paris is in France.\n\nFrance has one capital.\n\nSo it is Paris.")
 LOGISTIC = Logistic(location=-1.0, scale=2.0)
-ONE_BY_ONE = {"max_concurrency": 1}
 
 
 def as_text(question, answer):
@@ -123,65 +121,11 @@ def test_a_candidate_cannot_add_steps(server):
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"kind": "score"},
-        {"kind": "classify", "as_text": as_text},
-        {"kind": "pooling", "as_text": as_text, "from_logits": LOGISTIC},
-        {"kind": "prm", "as_text": as_text, "model": "prm"},
-        {"kind": "classify"},
-    ],
-)
-def test_batches_where_the_route_takes_them(server, settings, path):
-    verifier = RewardModelVerifier(**{"base_url": server.root, "model": "rm", "batch_size": 4} | settings)
-    candidates = [GOOD, BAD, STEPS, GOOD, BAD, GOOD]
-    single = [verify(verifier, candidate).score for candidate in candidates]
-    server.requests.clear()
-    if path == "sync":
-        verdicts = verifier.verify_batch(PROMPT, candidates)
-    else:
-        verdicts = asyncio.run(verifier.averify_batch(PROMPT, candidates))
-    assert [verdict.score for verdict in verdicts] == single
-    requests = 6 if "as_text" not in settings and settings["kind"] != "score" else 2
-    assert len(server.requests) == requests
-    assert sum((verdict.usage or Usage() for verdict in verdicts), Usage()) == Usage(37 * requests, 0, requests)
-
-
-def test_one_bad_row_of_a_batch_costs_no_other(server):
-    rows = [{"index": 2, "score": 0.3}, {"index": 0, "score": math.nan}, {"index": 1, "score": 0.2}]
-    server.faults.append(Fault(body=json.dumps({"data": rows, "usage": {"prompt_tokens": 9}})))
-    first, second, third = RewardModelVerifier(server.root, "rm", "score").verify_batch(PROMPT, [GOOD] * 3)
-    assert isinstance(first, Failure)
-    assert "nan" in first.error
-    assert (second.score, second.usage) == (0.2, Usage(9, 0, 1))
-    assert (third.score, third.usage) == (0.3, None)
-    server.faults.append(Fault(500, "{}"))
-    failures = RewardModelVerifier(server.root, "rm", "score").verify_batch(PROMPT, [GOOD] * 2)
-    assert [failure.error.split(":")[0] for failure in failures] == ["InternalServerError"] * 2
-
-
-@pytest.mark.parametrize("path", ["sync", "async"])
-def test_one_bad_candidate_of_a_batch_costs_no_other(server, path):
-    def batch(verifier, candidates):
-        if path == "sync":
-            return verifier.verify_batch(PROMPT, candidates, ONE_BY_ONE)
-        return asyncio.run(verifier.averify_batch(PROMPT, candidates, ONE_BY_ONE))
-
-    # One that has no step to score is not sent.
-    prm = RewardModelVerifier(server.root, "prm", "prm", as_text=as_text)
-    first, empty, last = batch(prm, [GOOD, make_candidate(" "), BAD])
-    assert (first.score, last.score) == pytest.approx((sigmoid(GOOD_LOGIT), sigmoid(BAD_LOGIT)))
-    assert "no text" in empty.error
-    assert [len(payload["input"]) for _, payload, _ in server.requests] == [2]
-    # One that is too long has the whole request refused: each is asked for alone then.
-    server.requests.clear()
-    refused = Fault(400, '{"error": {"message": "this is too long"}}')
-    server.faults += [refused, None, refused]
-    outcomes = batch(RewardModelVerifier(server.root, "rm", "score"), [GOOD, BAD])
-    assert outcomes[0].score == pytest.approx(sigmoid(GOOD_LOGIT))
-    assert outcomes[1].error.startswith("BadRequestError")
-    assert [len(payload["text_2"]) for _, payload, _ in server.requests] == [2, 1, 1]
+@pytest.mark.parametrize("settings", [{"kind": "classify"}, {"kind": "pooling"}, {"kind": "prm", "model": "prm"}])
+def test_question_and_answer_as_one_text(server, settings, path):
+    verifier = RewardModelVerifier(**{"base_url": server.root, "model": "rm", "as_text": as_text} | settings)
+    assert verify(verifier, BAD, path).score == pytest.approx(sigmoid(BAD_LOGIT))
+    assert server.requests[0][1]["input"].startswith("Q: What is the capital of France?\nA: It is Rome.")
 
 
 FAULTS = {

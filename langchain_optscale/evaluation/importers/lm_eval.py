@@ -84,7 +84,7 @@ def from_lm_eval(
             if question.id in seen:
                 raise InvalidRecordError(
                     f"{place}: doc_id {question.id} stands on line {seen[question.id]} already; older logs have a "
-                    "line for each filter without its name: keep the lines of one"
+                    "line for each filter without its name: keep the lines of one filter"
                 )
             seen[question.id] = number
             for sample, value in zip(question.samples, values, strict=True):
@@ -122,7 +122,7 @@ def _harness_question(
     texts: list[str] = responses[0]
     filtered = field_of(line, "filtered_resps", list, place)
     found = filtered[0] if len(filtered) == 1 and isinstance(filtered[0], list) else filtered
-    # One answer for several candidates says nothing of any: nobody knows whose it is.
+    # One answer for several candidates cannot be assigned to any of them.
     known = len(found) == len(texts) and _all_strings(found)
     answers = [None if answer == _NOTHING_FOUND else answer for answer in found] if known else [None] * len(texts)
     gold = gold_of(line, place)

@@ -1,4 +1,4 @@
-"""What the importers share: fields that must be there, and the rule which named value becomes what."""
+"""Shared by the importers: required fields, and which named value becomes which field."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REQUIRED: Any = object()
 
 
 class Collected:
-    """Samples with the values that the log has for them, until it is clear which values mean what."""
+    """Samples with their named values, before the values are assigned to fields."""
 
     def __init__(self) -> None:
         self._questions: dict[str, Question] = {}
@@ -80,7 +80,7 @@ def _judge(
     if correct is not None and correct in values:
         changes["correct"] = _grade(values[correct])
         if changes["correct"] is None:
-            raise InvalidRecordError(f"{place}: {correct} says neither yes nor no: {values[correct]!r}")
+            raise InvalidRecordError(f"{place}: {correct} is not yes or no: {values[correct]!r}")
     if score is not None and score in values:
         if not _is_number(values[score]):
             raise InvalidRecordError(f"{place}: {score} is not a finite number: {values[score]!r}")
@@ -118,7 +118,7 @@ def field_of(entry: Any, key: str, types: Any, place: str, default: Any = _REQUI
 
 
 def keep_value(values: dict[str, Any], name: str, value: Any) -> None:
-    """Take note of a value, unless it says that there is none: nan is Inspect's word for not scored."""
+    """Keep a value unless it is missing; Inspect writes nan for not scored."""
     if value is not None and value == value:
         values[name] = value
 

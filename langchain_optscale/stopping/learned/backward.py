@@ -1,12 +1,12 @@
 """Backward regression over recorded prefixes: when is one more round worth its price?
 
-Longstaff and Schwartz (2001) price American options so: from the last decision point back to the first, the advantage
-of going on is regressed on what is known, and where it is not positive the path stops there. Symbols: T trajectories,
+As Longstaff and Schwartz (2001) price American options: from the last decision point back to the first, the advantage
+of continuing is regressed on the features, and where it is not positive the path stops. Symbols: T trajectories,
 P decision points, F features, E = F + F (F + 1) / 2 columns after the quadratic expansion.
 
     V_P = y_P,   A_j(x) = E[V_(j+1) - cost_j - y_j | x_j = x],   V_j = y_j where A_j <= 0, else V_(j+1) - cost_j
 
-y_j is what the search returns if it stops at point j, cost_j what drawing on to the next point costs.
+y_j is the value returned by stopping at point j, cost_j the price of continuing to the next point.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _THRESHOLDS = 200
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """Recorded trajectories, seen at the decision points.
+    """Recorded trajectories at the decision points.
 
     Attributes:
         features: Shape (T, P, F).
@@ -63,12 +63,7 @@ class Design:
         self._eigenvalues, self._vectors = np.linalg.eigh(self.columns.T @ self.columns)
 
     def regress(self, outcome: FloatArray, ridge: float) -> FloatArray:
-        """Coefficients of the standardised columns, shape (E,); the intercept is the outcome's mean.
-
-        Args:
-            outcome: Shape (T,).
-            ridge: Penalty on the squared coefficients, > 0.
-        """
+        """Coefficients of the standardised columns, shape (E,), for outcomes (T,) and a ridge penalty > 0."""
         right = self._vectors.T @ (self.columns.T @ (outcome - outcome.mean()))
         solved: FloatArray = self._vectors @ (right / (np.maximum(self._eigenvalues, 0.0) + ridge))
         return solved
@@ -79,11 +74,7 @@ class Design:
         return columns
 
     def folded(self, coefficients: FloatArray, intercept: float) -> tuple[float, FloatArray, FloatArray]:
-        """The regression as intercept + linear . z + z' quadratic z of clipped z = (x - centre) / spread.
-
-        Returns:
-            The intercept, shape () ; linear, shape (F,); quadratic, symmetric of shape (F, F).
-        """
+        """Intercept, linear (F,) and symmetric quadratic (F, F) of the regression on clipped (x - centre) / spread."""
         size = self.centre.size
         slopes = coefficients / self.spread2
         rows, columns = np.triu_indices(size)
@@ -98,14 +89,7 @@ class Design:
 
 
 def solve(designs: list[Design], paths: Paths, costs: FloatArray, ridge: float) -> list[tuple[FloatArray, float]]:
-    """Coefficients and intercept of the advantage at every decision point but the last.
-
-    Args:
-        designs: One for each point but the last, made of `paths`.
-        paths: Whose values are regressed.
-        costs: Of going on to the next point, shape (T, P - 1).
-        ridge: As in `Design.regress`.
-    """
+    """Coefficients and intercept of the advantage at every decision point but the last; costs (T, P - 1)."""
     value = paths.values[:, -1]
     solved: list[Any] = [None] * len(designs)
     for point in reversed(range(len(designs))):
@@ -119,12 +103,7 @@ def solve(designs: list[Design], paths: Paths, costs: FloatArray, ridge: float) 
 
 
 def stopped_at(columns: list[FloatArray], solved: list[tuple[FloatArray, float]]) -> NDArray[np.int64]:
-    """The decision point at which each trajectory stops, shape (T,).
-
-    Args:
-        columns: `Design.expanded` of the trajectories at each point but the last.
-        solved: What `solve` gave.
-    """
+    """The decision point at which each trajectory stops, shape (T,); columns are those of `Design.expanded`."""
     count = len(columns[0]) if columns else 0
     stop = np.full(count, len(columns), dtype=np.int64)
     for point in reversed(range(len(columns))):
@@ -136,8 +115,7 @@ def stopped_at(columns: list[FloatArray], solved: list[tuple[FloatArray, float]]
 def reservation(paths: Paths, costs: FloatArray) -> float:
     """The threshold on the first feature, the best score, whose worth less costs is highest on these trajectories.
 
-    If the law of scores were known, and the same for every question, stopping at a constant threshold would be optimal
-    (McCall 1970); it is the plainest rule, and has one number to learn.
+    For a known law of scores, the same for every question, a constant threshold is optimal (McCall 1970).
     """
     best = paths.features[:, :, 0]
     thresholds = np.unique(np.quantile(best, np.linspace(0.0, 1.0, _THRESHOLDS), method="nearest"))
@@ -154,13 +132,13 @@ def reached_at(paths: Paths, threshold: float) -> NDArray[np.int64]:
 
 
 def worths_at(paths: Paths, stop: NDArray[np.int64]) -> FloatArray:
-    """What each trajectory returns, shape (T,)."""
+    """The value that each trajectory returns, shape (T,)."""
     worths: FloatArray = np.take_along_axis(paths.values, stop[:, np.newaxis], axis=1)[:, 0]
     return worths
 
 
 def net_worths(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> FloatArray:
-    """What each trajectory returns, less what it paid; shape (T,)."""
+    """The value that each trajectory returns, less its costs, shape (T,)."""
     spent = np.concatenate([np.zeros((len(costs), 1)), np.cumsum(costs, axis=1)], axis=1)
     net: FloatArray = worths_at(paths, stop) - np.take_along_axis(spent, stop[:, np.newaxis], axis=1)[:, 0]
     return net

@@ -1,4 +1,4 @@
-"""What candidates cost a learned rule: prices, and the amounts that going on consumes."""
+"""Prices of candidates for a learned rule, and the amounts that continuing uses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Amounts", "CandidatePrice"]
 
 @dataclass(frozen=True)
 class CandidatePrice:
-    """What candidates are worth in units of the value: of accuracy, or of graded quality.
+    """Prices of candidates in units of the value: of accuracy, or of graded quality.
 
-    `CandidatePrice(sample=0.01)` goes on as long as one more candidate is expected to add one point of accuracy.
+    `CandidatePrice(sample=0.01)` continues as long as one more candidate is expected to add one point of accuracy.
 
     Attributes:
         sample: Of one candidate, at least 0.
@@ -43,7 +43,7 @@ class CandidatePrice:
 
 @dataclass(frozen=True, eq=False)
 class Amounts:
-    """What going on to the next decision point consumes, each of shape (T, P - 1).
+    """The amounts used until the next decision point, each of shape (T, P - 1).
 
     Attributes:
         samples: Candidates.
@@ -56,7 +56,7 @@ class Amounts:
     longest: FloatArray | None
 
     def costs(self, price: CandidatePrice) -> FloatArray:
-        """What that costs, shape (T, P - 1).
+        """Their costs, shape (T, P - 1).
 
         Raises:
             SettingsError: The price is of tokens or seconds, and there are no tokens.

@@ -4,8 +4,8 @@
     rule.save("rule.npz")
     model = ChatOptScale(policy=policy, verifier=verifier, extract="number", stopping=FittedStopping.load("rule.npz"))
 
-For every number of candidates the rule holds a regression of what going on was worth on recorded questions, its price
-taken off (`_backward` has the equations; Longstaff and Schwartz 2001), and stops where that is not positive.
+For every number of candidates the rule has a regression of the gain of continuing on recorded questions, less its
+price (`_backward` has the equations; Longstaff and Schwartz 2001), and stops where that is not positive.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ _VERSION = 1
 class FittedStopping(Rule):
     """Stops when one more round is not worth its price, as learned from recorded candidates.
 
-    Make one with `fit` or `load`. It values the candidate that `select` would return, so the search must select in the
-    same manner; `OptScale` and `ChatOptScale` take `select` from the rule where they are not told otherwise.
+    Make one with `fit` or `load`. It values the candidate that `select` would return, so the search must use the same
+    selection, which is the default of `OptScale` and `ChatOptScale` under this rule.
 
-    Where the candidates look unlike all that was fitted, `fallback` decides instead, and the figures of its decision
-    name what lay outside. A rule that would spend about as many candidates as the fallback, and was not better by a
-    standard error on questions left out, leaves every decision to it.
+    Where a feature is outside the fitted range, `fallback` decides instead, and the figures of its decision name the
+    feature. A rule that would spend about as many candidates as the fallback, and was not better by a standard error on
+    held-out questions, uses it for every decision.
 
     Attributes:
         points: Numbers of scores at which it decides, ascending; the last is the cap.
         stages: One for each point but the last; none where everything is left to the fallback.
         calibration: Turns a score into the probability of being right; None leaves scores as they are.
         select: A name of `answers.SELECTIONS`, or an `EvidenceVote` with the same calibration: give it to the search.
-        with_answers: Whether it looks at answers.
-        price: What it was fitted for.
-        labels: "gold" where it learned from what is right, "none" where from what the whole budget would choose.
+        with_answers: Whether it reads answers.
+        price: The price that it was fitted for.
+        labels: "gold" if it learned from known right and wrong, "none" if from the choice of all recorded samples.
         questions: Number of questions it was fitted to.
-        fallback: Decides outside of what was fitted.
+        fallback: Decides outside the fitted range.
 
     Raises:
         SettingsError: The parts do not fit together.
@@ -127,8 +127,8 @@ class FittedStopping(Rule):
             samples: Or the mean number of candidates to spend: the price that spends it is found by cross-validation.
                 With neither, the highest price at which cross-validated accuracy is not below best-of-N at the cap;
                 without labels, agreement with the whole budget's choice stands for accuracy.
-            labels: "gold" learns from what is right; "none" from what the whole recorded budget would choose by vote,
-                or by score where there are no answers.
+            labels: "gold" learns from known right and wrong; "none" from the choice of all recorded samples by vote, or
+                by score where there are no answers.
             max_samples: The cap; None takes the fewest samples of a question.
             select: What the search will return: "best", "vote", "weighted_vote", "posterior", or "evidence", the
                 `EvidenceVote` of calibrated scores. None takes "evidence" where samples have answers, else "best".
@@ -137,7 +137,7 @@ class FittedStopping(Rule):
                 faster where a round is drawn at once.
             orders: Random orders of each question's samples; None takes 12, and fewer of more than 400 questions.
             seed: Of the orders.
-            fallback: Decides outside of what was fitted, and everywhere if it does as well for as many candidates; None
+            fallback: Decides outside the fitted range, and everywhere if it is as good for as many candidates; None
                 takes `optscale()` with this cap.
 
         Returns:
@@ -170,7 +170,7 @@ class FittedStopping(Rule):
         Args:
             pool: As in `fit`; so are `fallback`, `settings` and what is raised.
             goals: Of each rule `price` or `samples`, or neither.
-            fallback: Decides outside of what was fitted.
+            fallback: Decides outside the fitted range.
             **settings: The others of `fit`.
         """
         from langchain_optscale.stopping.learned.fitting import Fitting, Plan
@@ -188,7 +188,7 @@ class FittedStopping(Rule):
         if place >= len(self.stages):
             return self._decision(StopReason.MAX_SAMPLES, {"limit": self.points[-1]}, stop=True)
         if self.points[place] != n and history.pending:
-            # In the middle of a round nothing was fitted; its end will be seen.
+            # Nothing was fitted within a round; the rule decides at its end.
             return self._decision(StopReason.MARGINAL_GAIN, {}, stop=False)
         numbers = self._features(history.answers, history.scores)
         outside = self.stages[place].outside(numbers)
@@ -203,7 +203,7 @@ class FittedStopping(Rule):
 
     @property
     def defers(self) -> bool:
-        """Whether the fallback did as well for as many candidates, so that it decides."""
+        """Whether the fallback was as good for as many candidates, so that it decides."""
         return not self.stages
 
     @property

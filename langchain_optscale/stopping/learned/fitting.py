@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["FEWEST_QUESTIONS", "Fitting", "Plan"]
 
 FEWEST_QUESTIONS = 25
-"""Below it a fit is refused. With as many, and with labels, fits gained as much as they lost against the untrained
-default, at its price: `benchmarks.learning_curve`."""
+"""Fewer are refused. With as many labelled ones, fits gained as much as they lost against the untrained default at its
+price: `benchmarks.learning_curve`."""
 
 _FOLDS = 5
 _RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
@@ -50,8 +50,7 @@ _BISECTIONS = 12
 _ROUNDS = 2
 _ROUNDING = 1e-12
 _LEAST_SIGNAL = 2.4
-"""In standard errors over questions. The largest of three numbers that are standard normal without any signal passes it
-with a probability of at most 2.5 %."""
+"""In standard errors over questions: the largest of three standard normal numbers exceeds it with probability 2.5 %."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,9 @@ class Plan:
 
 
 class Fitting:
-    """A pool made ready for fits: its trajectories are decomposed once for all prices and budgets.
+    """A pool prepared for fits: its trajectories are decomposed once for all prices and budgets.
 
-    Args:
-        questions: The pool's.
-        plan: Of its goal, `price` and `samples`, nothing is used.
-
-    Raises:
-        SettingsError: As `FittedStopping.fit`.
+    `price` and `samples` of the plan are ignored; errors are those of `FittedStopping.fit`.
     """
 
     def __init__(self, questions: tuple[Any, ...], plan: Plan) -> None:
@@ -96,15 +90,10 @@ class Fitting:
     def fields(
         self, price: CandidatePrice | float | None, samples: float | None, fallback: Rule | None = None
     ) -> dict[str, Any]:
-        """The fields of the rule for a price, for a mean number of samples, or at parity.
+        """The fields of the rule for a price, a mean number of samples, or the accuracy of best-of-N at the cap.
 
-        Args:
-            price: As in `FittedStopping.fit`.
-            samples: The same.
-            fallback: The same. Where it serves as well, and a selection was not asked for, there are no stages.
-
-        Raises:
-            SettingsError: As `FittedStopping.fit`.
+        Arguments and errors are those of `FittedStopping.fit`. There are no stages if the fallback is as good and no
+        selection was requested.
         """
         _check_goal(price, samples, self._cap)
         rule = optscale(max_samples=self._cap, first_round=min(2, self._cap)) if fallback is None else fallback
@@ -132,10 +121,9 @@ class Fitting:
         }
 
     def _serves(self, rule: Rule, stop: NDArray[np.int64]) -> bool:
-        """Whether the untrained rule does as well as a learned one that stops there on the folds left out."""
+        """Whether the untrained rule is as good as a learned one with these held-out stopping points."""
         if rule not in self._untrained:
-            seen = (self._recording, self._points, self._orders, self._plan.seed)
-            self._untrained[rule] = Untrained.of(rule, *seen)
+            self._untrained[rule] = Untrained.of(rule, self._recording, self._points, self._orders, self._plan.seed)
         spent = np.array(self._points, dtype=np.float64)[stop]
         by_question = np.bincount(self._paths.groups)
         worths, counts = (
@@ -144,10 +132,9 @@ class Fitting:
         return self._untrained[rule].serves(worths, counts)
 
     def _chosen(self, price: CandidatePrice | None, samples: float | None) -> tuple[CandidatePrice, float | None]:
-        """The price to fit for, and the ridge penalty whose cross-validated worth at it is highest.
+        """The price to fit for, and the ridge penalty with the highest cross-validated worth at it.
 
-        Where there are no answers, None is one more penalty: so large that a constant threshold on the best score is
-        left.
+        Without answers, None is one more penalty: infinite, which leaves a constant threshold on the best score.
         """
         if price is not None:
             return price, self._ridge_at(self._amounts.costs(price))
@@ -170,7 +157,7 @@ class Fitting:
     def _ridge_at(self, costs: FloatArray) -> float | None:
         ridges = (*_RIDGES,) if self._recording.with_answers else (*_RIDGES, None)
         nets = [float(net_worths(self._paths, costs, self._folds.stops(costs, ridge)).mean()) for ridge in ridges]
-        # Of equals the last, which is the plainest.
+        # Of equals the last, the simplest.
         return ridges[max(range(len(ridges)), key=lambda place: (nets[place], place))]
 
     def _costs_at(self, price: float) -> FloatArray:
@@ -205,22 +192,20 @@ class _Folds:
         return stop
 
     def signal(self, ridge: float) -> float:
-        """How surely the numbers of a prefix tell what stopping there is worth, on questions left out.
+        """Held-out covariance of the predicted and the observed value of stopping, in standard errors over questions.
 
-        At every decision point the predicted and the realised value are centred and multiplied; the products are added
-        up by question, and their mean over questions is given in its standard errors: about a standard normal number
-        where nothing can be told.
+        About standard normal if the features carry no signal.
         """
         products = np.zeros(len(self.paths.groups))
         for test, train, designs, columns in self._parts:
             for point, design in enumerate(designs):
                 predicted = columns[point] @ design.regress(train.values[:, point], ridge)
-                realised = self.paths.values[test, point]
-                products[test] += (predicted - predicted.mean()) * (realised - realised.mean())
+                observed = self.paths.values[test, point]
+                products[test] += (predicted - predicted.mean()) * (observed - observed.mean())
         return in_errors(np.bincount(self.paths.groups, weights=products).astype(np.float64))
 
     def gain(self) -> float:
-        """How surely the cap returns more than the first decision point, in standard errors over questions."""
+        """The gain of the cap over the first decision point, in standard errors over questions."""
         gained = self.paths.values[:, -1] - self.paths.values[:, 0]
         return in_errors(np.bincount(self.paths.groups, weights=gained).astype(np.float64))
 
@@ -265,7 +250,7 @@ def _points(plan: Plan, cap: int) -> tuple[int, ...]:
 
 
 def _price_of(samples: float, counts: NDArray[np.int64], stopped: Callable[[float], NDArray[np.int64]]) -> float:
-    """The price at which about this many samples are spent: of the two that enclose it, the nearer one."""
+    """The price at which about this many samples are spent, by bisection."""
 
     def spent(price: float) -> float:
         return float(counts[stopped(price)].mean())
@@ -280,7 +265,7 @@ def _price_of(samples: float, counts: NDArray[np.int64], stopped: Callable[[floa
 def _refuse_without_signal(signal: float) -> None:
     if signal < _LEAST_SIGNAL:
         raise SettingsError(
-            "these candidates do not tell when to stop: neither their scores nor their answers show which of them are "
+            "these candidates carry no signal of when to stop: neither scores nor answers show which of them are "
             f"right ({signal:.1f} standard errors, {_LEAST_SIGNAL:.1f} are asked for); leave `stopping` out, or record "
             "more questions or use a better verifier"
         )

@@ -1,4 +1,4 @@
-"""What a learned rule looks at: a few numbers of the candidates so far, the same when it is fitted and when it runs.
+"""The features of a learned rule: a few numbers of the candidates so far, the same in the fit and at run time.
 
 With answers the numbers are about the *leader*, the answer of the candidate that the selection would return now:
 
@@ -54,21 +54,14 @@ _CONSTANT = math.log(AGREEMENT)
 
 
 def selection_of(select: str | EvidenceVote) -> Selection:
-    """What the `select` of a learned rule stands for."""
+    """The selection that the `select` of a learned rule names."""
     return SELECTIONS[select] if isinstance(select, str) else select
 
 
 def leading(
     selection: Selection, answers: Sequence[str | None], scores: Sequence[float], calibrated: Sequence[float]
 ) -> int:
-    """The place of the candidate that the selection would return now.
-
-    Args:
-        selection: Of `selection_of`.
-        answers: Canonical answers in order of arrival, at least one.
-        scores: As many.
-        calibrated: As many; spares calibrating the scores again.
-    """
+    """The place of the candidate that the selection would return now; `calibrated` are the calibrated scores."""
     if isinstance(selection, EvidenceVote):
         return selection.among(answers, scores, calibrated)
     return selection.position(answers, scores)

@@ -1,6 +1,6 @@
 """A learned rule as a file: an npz of plain arrays, one for each number of its stages, and the rest as JSON text in it.
 
-Nothing is pickled, and nothing that was pickled is read.
+Nothing is pickled, and pickles are refused.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _ARRAYS = ("centre", "spread", "low", "high", "linear")
 
 @dataclass(frozen=True)
 class Stage:
-    """The advantage of going on at one decision point: intercept + linear . z + z' quadratic z.
+    """The advantage of continuing at one decision point: intercept + linear . z + z' quadratic z.
 
     Here z = (x - centre) / spread, clipped to +-4. All tuples have one entry for each of F features.
 
@@ -78,10 +78,7 @@ class Stage:
 
     @classmethod
     def reserved(cls, design: Design, threshold: float) -> Stage:
-        """The stage that stops where the first feature, the best score, has the threshold.
-
-        Its advantage is how far the best score is below.
-        """
+        """The stage that stops at a threshold on the best score, the first feature; its advantage is the difference."""
         size = design.centre.size
         zeros = (0.0,) * size
         return cls(
@@ -95,7 +92,7 @@ class Stage:
         )
 
     def advantage(self, features: Sequence[float]) -> float:
-        """What going on is worth beyond stopping now, its price taken off."""
+        """The expected gain of continuing over stopping now, less its price."""
         import numpy as np  # loaded only where a learned rule is used
 
         linear, quadratic, centre, spread = self._arrays
@@ -104,10 +101,7 @@ class Stage:
         return float(self.intercept + (linear + quadratic @ z) @ z)
 
     def outside(self, features: Sequence[float]) -> int | None:
-        """The place of a feature that lies far outside of what was fitted, None where all are within.
-
-        Far is a quarter of the fitted range beyond it, and at least 0.05.
-        """
+        """The place of a feature beyond the fitted range by a quarter of it and at least 0.05; None without one."""
         for place, (value, low, high) in enumerate(zip(features, self.low, self.high, strict=True)):
             slack = max(_LEAST_SLACK, _SLACK * (high - low))
             if not low - slack <= value <= high + slack:

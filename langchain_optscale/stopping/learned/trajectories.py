@@ -1,4 +1,4 @@
-"""Recorded questions as trajectories: what a learned rule sees, what stopping is worth, what going on consumes."""
+"""Recorded questions as trajectories: features, the value of stopping, and the amounts that continuing uses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Recording", "in_errors"]
 
 
 class Recording:
-    """Recorded questions, with what returning each of their samples is worth.
+    """Recorded questions, with the value of returning each of their samples.
 
     Args:
         questions: Each with `samples`, every sample with a score.
@@ -77,10 +77,7 @@ class Recording:
         return math.fsum(means) / len(means)
 
     def signal(self) -> float:
-        """How surely a higher score is worth more than a lower one of the same question, in standard errors.
-
-        Of each question the covariance of score and worth; about a standard normal number where scores tell nothing.
-        """
+        """The mean covariance of score and worth within a question, in standard errors over questions."""
         covariances = []
         for question, worths in zip(self.questions, self.worths, strict=True):
             scores = np.array([sample.score for sample in question.samples], dtype=np.float64)
@@ -88,29 +85,17 @@ class Recording:
         return in_errors(np.array(covariances))
 
     def orders(self, cap: int, orders: int, seed: int) -> Iterator[tuple[int, list[int]]]:
-        """Trajectories: the number of a question, and the places of the samples that are drawn, in random order.
-
-        Args:
-            cap: How many are drawn.
-            orders: For each question.
-            seed: Of the orders.
-        """
+        """Trajectories: a question's number and the places of `cap` samples in random order, `orders` for each."""
         generator = np.random.default_rng(seed)
         for group, question in enumerate(self.questions):
             for _ in range(orders):
                 yield group, generator.permutation(len(question.samples))[:cap].tolist()
 
     def paths(self, points: tuple[int, ...], orders: int, seed: int) -> tuple[Paths, Amounts]:
-        """Every question in random orders, seen at the decision points.
-
-        Args:
-            points: Numbers of candidates, ascending.
-            orders: For each question.
-            seed: Of the orders.
-        """
+        """Every question in random orders, observed at the decision points (ascending numbers of candidates)."""
         features, values, groups, tokens = [], [], [], []
         for group, order in self.orders(points[-1], orders, seed):
-            rows, worths = self._seen(group, order, points)
+            rows, worths = self._observed(group, order, points)
             features.append(rows)
             values.append(worths)
             groups.append(group)
@@ -124,7 +109,7 @@ class Recording:
             amounts = Amounts(steps, total, np.stack([part.max(axis=1) for part in parts], axis=1))
         return Paths(np.array(features), np.array(values), np.array(groups)), amounts
 
-    def _seen(self, group: int, order: list[int], points: tuple[int, ...]) -> tuple[list[list[float]], list[float]]:
+    def _observed(self, group: int, order: list[int], points: tuple[int, ...]) -> tuple[list[list[float]], list[float]]:
         """Features and worth at every decision point of one trajectory."""
         samples, worths = self.questions[group].samples, self.worths[group]
         answers = [samples[place].answer for place in order]
@@ -140,7 +125,7 @@ class Recording:
         return rows, values
 
     def _worths(self, question: Any) -> list[float]:
-        """Of each sample: right or wrong, whether the whole budget's vote agrees with it, or its graded score."""
+        """Of each sample: right or wrong, agreement with the vote of all samples, or its graded score."""
         if self.labelled:
             return [float(bool(sample.correct)) for sample in question.samples]
         if not self.with_answers:
@@ -152,7 +137,7 @@ class Recording:
     def _calibration(self, samples: list[Any]) -> Calibration:
         labels = [worth > 0.5 for worths in self.worths for worth in worths]
         if len(set(labels)) < 2:
-            raise SettingsError("all recorded samples are alike, right or wrong: there is nothing to learn from them")
+            raise SettingsError("all recorded samples are right, or all wrong: record questions with both")
         return IsotonicCalibration.fit([float(sample.score) for sample in samples], labels)
 
 

@@ -1,7 +1,7 @@
-"""What a rule that learned nothing does on recorded trajectories: a learned rule has to be better than that.
+"""The untrained rule on recorded trajectories, which a learned rule has to beat.
 
-The untrained default is hard to beat at the number of candidates that it spends itself, and a fit to few questions may
-lose to it there by chance alone. So a rule that would spend about as many must have been better by a standard error.
+A fit to few questions may lose to the untrained default at its own number of candidates by chance. So a rule that
+would spend about as many must be better by a standard error.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Untrained"]
 
 _ORDERS = 4
-"""Of each question, which are enough to know what the untrained rule does."""
+"""Trajectories of each question."""
 
 _AS_MANY = 0.1
-"""Two mean numbers of candidates within this share of one another are taken for equal."""
+"""Two mean numbers of candidates within this share of one another count as equal."""
 
 _LEAST_BETTER = 1.0
 """In standard errors over questions."""
@@ -37,7 +37,7 @@ _LEAST_BETTER = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Untrained:
-    """What an untrained rule returns and spends, by question.
+    """The value that an untrained rule returns, and its candidates, by question.
 
     Attributes:
         worths: Mean worth of what it returns, shape (Q,).
@@ -49,15 +49,7 @@ class Untrained:
 
     @classmethod
     def of(cls, rule: Rule, recording: Recording, points: tuple[int, ...], orders: int, seed: int) -> Untrained:
-        """Run a rule through the trajectories of a fit, or the first few of each question.
-
-        Args:
-            rule: It selects what it speaks of, as a search under it does where nobody says otherwise.
-            recording: The questions.
-            points: The numbers of candidates at which the learned rule decides; the last is the cap.
-            orders: Trajectories of each question.
-            seed: Of the trajectories.
-        """
+        """Run a rule, with its default selection, on the first few trajectories of each question of a fit."""
         estimator = default_estimator(None, looks_ahead=any(part.looks_ahead for part in rule.parts()))
         known: dict[str, Any] = {"max_samples": points[-1], "estimator": estimator}
         selection = cast("Selection", as_selection(selection_for(default_selection(rule), rule)))
@@ -77,11 +69,6 @@ class Untrained:
         return cls(worths, spent)
 
     def serves(self, worths: FloatArray, spent: FloatArray) -> bool:
-        """Whether a learned rule spends as much and is not surely better.
-
-        Args:
-            worths: Mean worth of what the learned rule returns on questions that it has not seen, shape (Q,).
-            spent: Its mean number of candidates there, shape (Q,).
-        """
+        """Whether a learned rule with these held-out worths and candidates (Q,) spends as much and is not better."""
         as_many = abs(spent.mean() - self.spent.mean()) <= _AS_MANY * self.spent.mean()
         return bool(as_many and in_errors(worths - self.worths) < _LEAST_BETTER)

@@ -24,18 +24,15 @@ __all__ = ["JSONCheck"]
 class JSONCheck(Verifier):
     """1 where the text is a JSON document that fulfils the schema.
 
-    The document is the whole text or, where that is no JSON, the last fenced block marked `json` or not
-    marked at all. Text without a document scores 0. A document that does not fulfil the schema scores the
-    fulfilled share of these requirements: being JSON; each property that the schema names at its top level;
-    everything else that it demands (the type of the document, further properties, conditions across
-    properties) as one. A schema with the properties `name` and `age`: `{"name": "Ann", "age": "x"}` scores
-    3/4, `[]` 1/4.
+    The document is the whole text, or else the last fenced block marked `json` or unmarked. Text without a document
+    scores 0, other documents the fulfilled share of these requirements: being JSON; each top-level property of the
+    schema; everything else in the schema as one. For a schema with the properties `name` and `age`,
+    `{"name": "Ann", "age": "x"}` scores 3/4 and `[]` 1/4.
 
-    Formats of a JSON schema (`"format": "date"`) are not checked, and references are looked up in the schema
-    alone, never fetched.
+    Formats (`"format": "date"`) are not checked, and references are resolved within the schema only.
 
     Attributes:
-        schema: A pydantic model class, or a JSON schema, for which the extra `checks` must be installed.
+        schema: A pydantic model class, or a JSON schema, which needs the extra `checks`.
 
     Raises:
         SettingsError: It is no schema.
@@ -60,11 +57,8 @@ class JSONCheck(Verifier):
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score the JSON document in one candidate's text.
 
-        Returns:
-            A score in [0, 1].
-
         Raises:
-            SettingsError: The JSON schema refers to something that it does not contain.
+            SettingsError: The JSON schema has an unresolvable reference.
         """
         found = _document(candidate.text)
         if found is None:
@@ -77,15 +71,15 @@ class JSONCheck(Verifier):
         faults = [fault for fault in requirements if fault is not None]
         if not faults:
             return Verdict(1.0, "the JSON document fulfils the schema")
-        told = "; ".join(_shortened(fault) for fault in faults[:3])
+        examples = "; ".join(_shortened(fault) for fault in faults[:3])
         return Verdict(
             (1 + len(requirements) - len(faults)) / (1 + len(requirements)),
-            f"{len(faults)} of {len(requirements)} requirements of the schema are not fulfilled: {told}",
+            f"{len(faults)} of {len(requirements)} requirements of the schema are not fulfilled: {examples}",
         )
 
 
 def _document(text: str) -> tuple[str, Any] | None:
-    """The JSON document in the text, as it stands there and as data."""
+    """The source and the data of the JSON document in the text."""
     for source in (text.strip(), *_fenced_blocks(text)):
         try:
             return source, json.loads(source, parse_constant=_refuse)
@@ -95,7 +89,7 @@ def _document(text: str) -> tuple[str, Any] | None:
 
 
 def _fenced_blocks(text: str) -> Iterable[str]:
-    """The last block first. Split rather than matched: a pattern would be quadratic in unclosed fences."""
+    """The last suitable block. Split, since a pattern would be quadratic in unclosed fences."""
     pieces = text.split("```")
     for number in range(len(pieces) - 3 + len(pieces) % 2, 0, -2):
         mark, _, block = pieces[number].partition("\n")
@@ -115,7 +109,7 @@ def _is_model(schema: Any) -> bool:
 
 
 def _model_faults(model: type[BaseModel], source: str, data: Any) -> list[str | None]:
-    """What is wrong with each field and with everything else, None where nothing is."""
+    """The violation of each field and of everything else, or None."""
     from pydantic import RootModel, ValidationError
 
     fields = {} if issubclass(model, RootModel) else model.model_fields
@@ -127,8 +121,7 @@ def _model_faults(model: type[BaseModel], source: str, data: Any) -> list[str | 
     }
     faults: dict[str | None, str | None] = dict.fromkeys([*fields, None])
     try:
-        # From the source, since pydantic reads JSON more leniently than Python objects: dates, tuples,
-        # enumerations.
+        # From the source: pydantic converts dates, tuples and enumerations from JSON only.
         model.model_validate_json(source)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
@@ -136,7 +129,7 @@ def _model_faults(model: type[BaseModel], source: str, data: Any) -> list[str | 
             place = owner.get(str(one["loc"][0])) if one["loc"] else None
             if faults[place] is None:
                 faults[place] = ": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"])))
-        # Python's parser reads some documents, such as very deep ones, that pydantic's does not.
+        # Python's parser accepts some documents, such as very deep ones, that pydantic's rejects.
         if not isinstance(data, Mapping) or errors[0]["type"] == "json_invalid":
             faults = {place: fault or f"{place} is missing" for place, fault in faults.items()}
     return list(faults.values())
@@ -154,12 +147,12 @@ def _json_schema_validator(schema: Mapping[str, Any]) -> Any:
         kind.check_schema(schema)
     except SchemaError as error:
         raise SettingsError(f"not a valid JSON schema: {_shortened(error.message)}") from None
-    # A registry of its own, since the default one fetches what a reference names from the network.
+    # An explicit registry, since the default one fetches references from the network.
     return kind(schema, registry=REGISTRY)
 
 
 def _json_schema_faults(schema: Mapping[str, Any], data: Any) -> list[str | None]:
-    """What is wrong with each property and with everything else, None where nothing is."""
+    """The violation of each property and of everything else, or None."""
     from referencing.exceptions import Unresolvable
 
     validator = _json_schema_validator(schema)
@@ -179,7 +172,7 @@ def _json_schema_faults(schema: Mapping[str, Any], data: Any) -> list[str | None
                 continue
             wrong = next(validator.descend(data[name], properties.get(name, True)), None)
             faults.append(wrong and f"{name}: {wrong.message}")
-        # The properties stay named, since additionalProperties means those that are not.
+        # The properties keep their names, which additionalProperties excludes.
         others = {key: value for key, value in schema.items() if key not in ("properties", "required")}
         others["properties"] = dict.fromkeys(properties, True)
         other = next(validator.evolve(schema=others).iter_errors(data), None)

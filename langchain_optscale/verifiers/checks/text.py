@@ -1,8 +1,7 @@
-"""Pure functions that count and find things in text, for the checks.
+"""Counts and searches in text for the checks.
 
-All of them take time linear in the text, also on text made to hurt: a candidate may be a megabyte of
-anything. That is why repetitions in the patterns are possessive or cannot be entered twice, and why text is
-not normalised, which is quadratic in runs of combining marks.
+All functions take time linear in the text, also for adversarial text: repetitions in the patterns are possessive or
+unambiguous, and text is not normalised, which is quadratic in runs of combining marks.
 """
 
 from __future__ import annotations
@@ -33,11 +32,9 @@ _CONJUNCTION = re.compile(r"(?<!\S)(?:and|or|&)(?!\S)", re.IGNORECASE)
 
 
 def count_words(text: str) -> int:
-    """How many words the text has.
+    """The number of words: pieces between white space or dashes (– —) with a letter or a digit.
 
-    A word is what stands between white space or dashes (– —) and holds a letter or a digit, so that "don't",
-    "well-known" and "3.14" are one word each and a lone "-" is none. Each kana or Han character counts as a
-    word.
+    "don't", "well-known" and "3.14" are one word each. Each kana or Han character counts as a word.
 
     Example:
         ```python
@@ -49,11 +46,10 @@ def count_words(text: str) -> int:
 
 
 def count_sentences(text: str) -> int:
-    """How many sentences the text has.
+    """The number of sentences.
 
-    A sentence ends with . ! ? or … before white space, possibly inside quotes or brackets, with 。 ！ or ？
-    anywhere, or with a blank line or the end of the text. The points of common English abbreviations (Dr.,
-    e.g.) and of list numbers (1.) end none.
+    A sentence ends with . ! ? or … before white space, also inside quotes or brackets, with 。 ！ or ？ anywhere, or
+    with a blank line or the end of the text; not with common English abbreviations (Dr., e.g.) and list numbers (1.).
 
     Example:
         ```python
@@ -62,7 +58,7 @@ def count_sentences(text: str) -> int:
     """
     count = 0
     begun = False
-    # What ends a sentence anywhere is made to stand before white space.
+    # A CJK stop ends a sentence without white space after it.
     for line in _CJK_STOP.sub(r"\g<0> ", text).splitlines():
         tokens = line.split()
         if not tokens:
@@ -79,10 +75,9 @@ def count_sentences(text: str) -> int:
 
 
 def count_items(text: str) -> int:
-    """How many items a list in one line has.
+    """The number of items of a list in one line.
 
-    Items stand between commas and hold a letter or a digit. "and", "or" or "&" separate items too: before the
-    last item ("a, b, and c"), or within the last piece ("a, b and c", "a and b").
+    Items are separated by commas, and the last ones by "and", "or" or "&" ("a, b, and c", "a, b and c", "a and b").
 
     Example:
         ```python
@@ -97,9 +92,7 @@ def count_items(text: str) -> int:
 
 
 def count_characters(text: str) -> int:
-    r"""How many characters the text has, without surrounding white space.
-
-    Combining marks belong to the character before them, so that é counts as one however it is encoded.
+    r"""The number of characters, without surrounding white space and combining marks.
 
     Example:
         ```python
@@ -110,10 +103,9 @@ def count_characters(text: str) -> int:
 
 
 def find_words(words: Iterable[str], text: str) -> list[str]:
-    """Those of the words that occur in the text as whole words, ignoring case.
+    """The words that occur in the text as whole words, ignoring case.
 
-    A word may be a phrase ("New York"), across whatever white space. Kana and Han words, which are written
-    without spaces, may stand anywhere.
+    A word may be a phrase ("New York"), separated by any white space. Kana and Han words may occur anywhere.
 
     Example:
         ```python
@@ -125,17 +117,15 @@ def find_words(words: Iterable[str], text: str) -> list[str]:
 
 
 def last_number(text: str, *, percent: bool = False, fractions: bool = False) -> float | None:
-    """The last number in the text.
-
-    Read as `answers.numerals.last_numeral` says.
+    """The last number in the text, see `answers.numerals.last_numeral`.
 
     Args:
         text: Any text.
         percent: Read "45 %" as 0.45; otherwise as 45.
-        fractions: Read "3/4" and LaTeX's fractions as 0.75; otherwise their parts are numbers of their own.
+        fractions: Read "3/4" and LaTeX fractions as one number; otherwise as two.
 
     Returns:
-        The number; None where there is none, or where it is too large for a float or divided by zero.
+        The number; None where there is none, it is too large for a float, or divided by zero.
 
     Example:
         ```python
@@ -157,7 +147,7 @@ def _has_letter_or_digit(text: str) -> bool:
 
 
 def _word_pattern(word: str) -> re.Pattern[str]:
-    # Text is searched as it is, so each of the two usual encodings of an accented letter is looked for.
+    # The text is not normalised, so both usual encodings of accented letters are searched.
     forms = {unicodedata.normalize(form, word).casefold() for form in ("NFC", "NFD")}
     spaced = "|".join(r"\s+".join(map(re.escape, form.split())) for form in sorted(forms))
     before = "" if _CJK_CHARACTER.match(word.strip()[0]) else r"(?<!\w)"

@@ -1,9 +1,7 @@
-"""Deterministic checks of a candidate's text: what a program can decide needs no judge.
+"""Deterministic checks of a candidate's text.
 
-Every check scores 1.0 exactly where its constraint holds and strictly less otherwise. Where a near miss is
-worth more than a wide one the score is graded, which gives the estimate of the score distribution something
-to learn from; a near miss may then come close to 1, so ask for `target=1.0` where only the constraint itself
-will do.
+Every check scores 1.0 exactly where its constraint holds and strictly less otherwise. Graded scores inform the estimate
+of the score distribution; a near miss may then come close to 1, so set `target=1.0` where the constraint must hold.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from langchain_optscale.answers.extraction import compile_pattern
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
@@ -49,14 +48,13 @@ _BELOW_ONE = math.nextafter(1.0, 0.0)
 class RegexCheck(Verifier):
     r"""1 where the pattern matches, 0 otherwise.
 
-    Python's engine backtracks: a pattern such as `(a+)+$` can take forever on some texts, and no time limit
-    applies here. Use possessive quantifiers (`a++`) or atomic groups where candidates are long.
+    No timeout applies, and a pattern such as `(a+)+$` takes exponential time on some texts: use possessive quantifiers
+    (`a++`) or atomic groups where candidates are long.
 
     Attributes:
         pattern: A regular expression of Python's `re`.
         flags: Flags of `re`, such as `re.IGNORECASE`.
-        full: True where the pattern must match the whole text, apart from surrounding white space; otherwise
-            it may match anywhere.
+        full: Whether the pattern must match the whole text, apart from surrounding white space.
 
     Raises:
         SettingsError: The pattern or the flags are invalid.
@@ -72,19 +70,10 @@ class RegexCheck(Verifier):
     full: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pattern, str):
-            raise SettingsError(f"pattern must be a string, not {type(self.pattern).__name__}")
-        try:
-            re.compile(self.pattern, self.flags)
-        except (re.error, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise SettingsError(f"the pattern {self.pattern!r} is not a valid regular expression: {error}") from error
+        compile_pattern(self.pattern, self.flags)
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score one candidate's text.
-
-        Returns:
-            1.0 or 0.0.
-        """
+        """Score one candidate's text by 1.0 or 0.0."""
         compiled = re.compile(self.pattern, self.flags)
         match = compiled.fullmatch(candidate.text.strip()) if self.full else compiled.search(candidate.text)
         where = "the whole text" if self.full else "the text"
@@ -97,18 +86,17 @@ class RegexCheck(Verifier):
 class NumberCheck(Verifier):
     """1 where the last number in the text is the right one.
 
-    It is right where |number - value| <= tolerance = max(rel_tol * |value|, abs_tol). Otherwise the score is
-    0 or, with `graded`, exp(-(|number - value| - tolerance) / |value|), with 1 in place of |value| where that
-    is 0. A text without a number scores 0. The verdict's `raw` is the number; numbers are read as
-    `text.last_number` says, and compared as floats.
+    It is right where |number - value| <= tolerance = max(rel_tol * |value|, abs_tol). Otherwise the score is 0 or, with
+    `graded`, exp(-(|number - value| - tolerance) / |value|), with 1 instead of |value| where that is 0. A text without
+    a number scores 0. Numbers are parsed by `text.last_number` and compared as floats; `raw` is the last number.
 
     Attributes:
         value: The right number.
         rel_tol: Tolerance relative to `value`, >= 0.
         abs_tol: Absolute tolerance, >= 0.
-        graded: Whether a wrong number earns a score by its distance.
-        percent: Whether "45 %" reads as 0.45; otherwise as 45.
-        fractions: Whether "3/4" reads as 0.75; otherwise its last number is 4.
+        graded: Whether a wrong number is scored by its distance.
+        percent: Whether "45 %" is 0.45; otherwise it is 45.
+        fractions: Whether "3/4" is 0.75; otherwise its last number is 4.
 
     Raises:
         SettingsError: The value or a tolerance is not a finite number, or a tolerance is negative.
@@ -136,11 +124,7 @@ class NumberCheck(Verifier):
             object.__setattr__(self, name, float(number))
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score the last number of one candidate's text.
-
-        Returns:
-            A score in [0, 1].
-        """
+        """Score the last number of one candidate's text."""
         number = last_number(candidate.text, percent=self.percent, fractions=self.fractions)
         if number is None:
             return Verdict(0.0, f"no number, asked for {self.value:g}")
@@ -155,20 +139,19 @@ class NumberCheck(Verifier):
 
 @dataclass(frozen=True)
 class LengthCheck(Verifier):
-    """1 where the text has the right length, else the ratio of its length and the bound that it misses.
+    """1 where the text's length is within the bounds, otherwise the ratio of its length and the violated bound.
 
-    With n units and a bound b, a text that is too short scores n / b and one that is too long b / n: nine
-    words asked for, eleven given, 9/11 = 0.82. The verdict's `raw` is n.
+    With n units and a bound b, a text that is too short scores n / b and one that is too long b / n: eleven words
+    where nine are allowed score 9/11 = 0.82. The verdict's `raw` is n.
 
     Attributes:
-        exactly: The one right length; excludes the two others.
-        at_least: The smallest right length.
-        at_most: The largest right length.
-        unit: What is counted: "words", "sentences", "items" (of a comma-separated list) or "characters"; see
-            the functions of that name in `text`.
+        exactly: The required length; excludes the two others.
+        at_least: The smallest length.
+        at_most: The largest length.
+        unit: "words", "sentences", "items" (of a comma-separated list) or "characters"; see the functions in `text`.
 
     Raises:
-        SettingsError: No bound, contradicting bounds, a negative or fractional bound, or an unknown unit.
+        SettingsError: There is no bound, the bounds contradict, or a bound or the unit is invalid.
 
     Example:
         ```python
@@ -196,11 +179,7 @@ class LengthCheck(Verifier):
             raise SettingsError(f"unit must be one of {', '.join(get_args(LengthUnit))}, not {self.unit!r}")
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score the length of one candidate's text.
-
-        Returns:
-            A score in [0, 1].
-        """
+        """Score the length of one candidate's text."""
         count = _COUNTERS[self.unit](candidate.text)
         low = self.exactly if self.exactly is not None else self.at_least
         high = self.exactly if self.exactly is not None else self.at_most
@@ -210,9 +189,9 @@ class LengthCheck(Verifier):
         elif high is not None and count > high:
             score = high / count
         counted = f"{count} {self.unit[:-1] if count == 1 else self.unit}"
-        return Verdict(score, f"{counted}, asked for {self._wish()}", raw=count)
+        return Verdict(score, f"{counted}, asked for {self._bounds()}", raw=count)
 
-    def _wish(self) -> str:
+    def _bounds(self) -> str:
         if self.exactly is not None:
             return f"exactly {self.exactly}"
         if self.at_least is None:
@@ -224,12 +203,11 @@ class LengthCheck(Verifier):
 class RequiredWords(Verifier):
     """The share of the required words that occur, minus the share of the forbidden words that do, at least 0.
 
-    Words count as whole words and regardless of case; a phrase of several words is one. Without required
-    words their share is 1.
+    Words match as whole words regardless of case; a phrase counts as one word. Without required words their share is 1.
 
     Attributes:
-        words: What must occur.
-        forbidden: What must not occur.
+        words: The required words.
+        forbidden: The forbidden words.
 
     Raises:
         SettingsError: No words at all, a blank word, or one that is both required and forbidden.
@@ -249,7 +227,7 @@ class RequiredWords(Verifier):
             words = None if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
             if words is None or not all(isinstance(word, str) and word.strip() for word in words):
                 raise SettingsError(f"{name} must be a list of words that are not blank, got {given!r}")
-            # By their folded form, so that "Cat" and "cat" are one requirement.
+            # Deduplicated regardless of case.
             object.__setattr__(self, name, tuple({_folded(word): word for word in words}.values()))
         if not self.words and not self.forbidden:
             raise SettingsError("RequiredWords needs words that are required or forbidden")
@@ -257,11 +235,7 @@ class RequiredWords(Verifier):
             raise SettingsError(f"both required and forbidden: {', '.join(sorted(both))}")
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score the words of one candidate's text.
-
-        Returns:
-            A score in [0, 1].
-        """
+        """Score the words of one candidate's text."""
         present = find_words(self.words, candidate.text)
         unwanted = find_words(self.forbidden, candidate.text)
         score = len(present) / len(self.words) if self.words else 1.0

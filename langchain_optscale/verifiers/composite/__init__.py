@@ -1,1 +1,1 @@
-"""Verifiers made of other verifiers: weighted, in order, cached, calibrated."""
+"""Verifiers made of other verifiers."""

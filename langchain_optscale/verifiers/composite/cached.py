@@ -1,4 +1,4 @@
-"""Every candidate judged once."""
+"""A cache of verdicts: every distinct candidate is verified once."""
 
 from __future__ import annotations
 
@@ -7,39 +7,45 @@ import concurrent.futures
 import hashlib
 import json
 import threading
-from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import is_dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from langchain_core.caches import BaseCache
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.clients import endpoint_of
-from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
-from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.records.types import Verdict
+from langchain_optscale.verifiers._memory import Memory
+from langchain_optscale.verifiers.composite.members import Wrapper
 from langchain_optscale.verifiers.composite.store import SQLiteStore, VerdictStore
 from langchain_optscale.verifiers.offered_tools import offered_tools
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Iterator
 
     from langchain_core.messages import BaseMessage
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.answers import AnswerBook
-    from langchain_optscale.records.types import Candidate, Verdict
+    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.verifiers.adapters import VerifierLike
+    from langchain_optscale.verifiers.base import Verifier
 
 __all__ = ["CacheInfo", "CachedVerifier"]
 
+_Place: TypeAlias = tuple[asyncio.AbstractEventLoop | None, str]
+"""The event loop, None on the sync path, and the key: threads wait for threads, tasks for tasks of their loop."""
+_Call: TypeAlias = concurrent.futures.Future[Verdict]
+
 
 class CacheInfo(NamedTuple):
-    """How a cache has served so far.
+    """Statistics of a cache.
 
     Attributes:
-        hits: Verifications answered from memory, from the store, or together with an identical one under way.
-        misses: Verifications that the verifier was asked for.
+        hits: Verdicts from memory, from the store, or shared with an identical call under way.
+        misses: Calls of the verifier.
         size: Verdicts in memory.
     """
 
@@ -48,25 +54,23 @@ class CacheInfo(NamedTuple):
     size: int
 
 
-class CachedVerifier(Verifier):
-    """Asks a verifier once for every different candidate, and remembers what it said.
+class CachedVerifier(Wrapper):
+    """Caches the verdicts of a verifier.
 
-    Two candidates are the same where the conversation, the text and other content, the tool calls (their ids aside),
-    the extracted answer and the token log-probabilities are. Identical requests under way at the same time share one
-    call: within one event loop, or among the threads of the sync path. Failures are not remembered: those who waited
-    for the call get its error, the next request asks again. Where the one who called is cancelled, one of those who
-    wait calls anew.
+    Two candidates are the same if the conversation, the content, the tool calls (except their ids), the extracted
+    answer and the token log-probabilities are equal. Identical concurrent requests share one call: within one event
+    loop, or among the threads of the sync path. Failures are not cached: the callers that waited get the error, the
+    next request calls again. If the calling task is cancelled, one of those that wait calls again.
 
-    A verdict from the cache has no `usage`, since it cost nothing; everything else is as it was given.
+    A cached verdict has no `usage`.
 
     Args:
-        verifier: Anything that `as_verifier` accepts, as long as its verdict depends on prompt and candidate alone.
-        size: Verdicts kept in memory, at least 1; the least recently used goes first.
-        store: Where verdicts are kept beyond this process: the path of an SQLite file, or any LangChain cache. None
-            keeps them in memory only.
-        identity: Names what the stored verdicts depend on beside the candidate: the judging model, its rubric, its
-            version. Give another one whenever that changes. It may be left out without a store, and for a verifier
-            whose settings are all in its `repr`, such as the checks.
+        verifier: Anything that `as_verifier` accepts whose verdict depends on prompt and candidate alone.
+        size: The largest number of verdicts in memory, at least 1; the least recently used is evicted.
+        store: A persistent store: the path of an SQLite file, or any LangChain cache. None caches in memory only.
+        identity: What the stored verdicts depend on besides the candidate: the judging model, its rubric, its version.
+            Change it whenever they change. It may be omitted without a store, and for a verifier whose settings are all
+            in its `repr`, such as the checks.
 
     Raises:
         SettingsError: A setting is out of range, or the store needs an identity.
@@ -90,38 +94,27 @@ class CachedVerifier(Verifier):
     ) -> None:
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise SettingsError(f"size must be a whole number of at least 1, got {size!r}")
-        self.verifier = as_verifier(verifier)
+        super().__init__(verifier)
         self.size = size
         self._store: VerdictStore | None = None
         if store is not None:
             identity = identity or _identity_of(self.verifier)
             if identity is None:
                 raise SettingsError(
-                    f"a store outlives the process: give identity=, a name for {self.verifier.name}'s model and "
-                    "rubric, and change it when they change"
+                    f"a persistent store needs an identity: give identity=, a name for {self.verifier.name}'s model "
+                    "and rubric, and change it when they change"
                 )
             self._store = VerdictStore(store if isinstance(store, BaseCache) else SQLiteStore(store), identity)
         self.identity = identity
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, Verdict] = OrderedDict()
-        self._in_threads: dict[str, concurrent.futures.Future[Verdict]] = {}
-        self._in_tasks: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Future[Verdict]] = {}
+        self._memory: Memory[Verdict] = Memory(size)
+        self._calls: dict[_Place, _Call] = {}
         self._hits = self._misses = 0
 
     @property
     def name(self) -> str:
         """The verifier's name, marked as cached."""
         return f"cached {self.verifier.name}"
-
-    @property
-    def endpoint(self) -> Hashable:
-        """What a `verifier_limit` counts by: the verifier's endpoint."""
-        return endpoint_of(self.verifier)
-
-    @property
-    def policy_kwargs(self) -> Mapping[str, Any]:
-        """What the verifier needs."""
-        return self.verifier.policy_kwargs
 
     def __repr__(self) -> str:
         store = "" if self._store is None else f", store={type(self._store.cache).__name__}"
@@ -131,139 +124,114 @@ class CachedVerifier(Verifier):
         """The same cache for every search.
 
         Raises:
-            SettingsError: The verifier's scores depend on the search, so that there is nothing to remember.
+            SettingsError: The verifier's scores depend on the search, so they cannot be cached.
         """
         if self.verifier.for_search(answers) is not self.verifier:
             raise SettingsError(
-                f"{self.verifier.name} looks at the other candidates of a search, so its scores cannot be cached; put "
-                "the CachedVerifier around those of its parts that look at one candidate alone"
+                f"{self.verifier.name} compares the candidates of a search, so its scores cannot be cached: put "
+                "CachedVerifier around its members that score each candidate alone"
             )
         return self
 
     def info(self) -> CacheInfo:
-        """How the cache has served so far."""
+        """Statistics of the cache so far."""
         with self._lock:
-            return CacheInfo(self._hits, self._misses, len(self._known))
+            return CacheInfo(self._hits, self._misses, len(self._memory))
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """The remembered verdict, or the verifier's.
+        """The cached verdict, or the verifier's.
 
         Raises:
-            Exception: What the verifier raises.
+            Exception: An error of the verifier.
         """
-        key = _key(prompt, candidate)
+        place = (None, key := _key(prompt, candidate))
         while True:
-            with self._lock:
-                if (known := self._recall(key)) is not None:
-                    return known
-                if leads := key not in self._in_threads:
-                    self._in_threads[key] = concurrent.futures.Future()
-                call = self._in_threads[key]
-            if leads:
-                return self._lead(key, call, prompt, candidate, config)
+            found, is_leader = self._find(place)
+            if isinstance(found, Verdict):
+                return found
+            if is_leader:
+                with self._leading(place, found):
+                    stored = self._store.get(key) if self._store is not None else None
+                    verdict = stored or self.verifier.verify(prompt, candidate, config)
+                    self._record(key, verdict, hit=stored is not None)
+                    if self._store is not None and stored is None:
+                        self._store.put(key, verdict)
+                found.set_result(verdict)
+                return verdict
             try:
-                return self._shared(call.result())
+                return self._shared(found)
             except concurrent.futures.CancelledError:
-                continue  # the one who called gave up; see who calls now
+                continue
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`, without blocking the event loop."""
-        key = _key(prompt, candidate)
-        loop = asyncio.get_running_loop()
-        place = (loop, key)
+        place = (asyncio.get_running_loop(), key := _key(prompt, candidate))
         while True:
-            with self._lock:
-                if (known := self._recall(key)) is not None:
-                    return known
-                if leads := place not in self._in_tasks:
-                    self._in_tasks[place] = loop.create_future()
-                call = self._in_tasks[place]
-            if leads:
-                return await self._alead(place, call, prompt, candidate, config)
-            # Waiting on it directly would hand this task's own cancellation on to the call.
-            await asyncio.wait([call])
-            if not call.cancelled():
-                return self._shared(call.result())
+            found, is_leader = self._find(place)
+            if isinstance(found, Verdict):
+                return found
+            if is_leader:
+                with self._leading(place, found):
+                    stored = await self._store.aget(key) if self._store is not None else None
+                    verdict = stored or await self.verifier.averify(prompt, candidate, config)
+                    self._record(key, verdict, hit=stored is not None)
+                    if self._store is not None and stored is None:
+                        await self._store.aput(key, verdict)
+                found.set_result(verdict)
+                return verdict
+            await _until_done(found)
+            if not found.cancelled():
+                return self._shared(found)
 
-    def _lead(
-        self,
-        key: str,
-        call: concurrent.futures.Future[Verdict],
-        prompt: PromptValue,
-        candidate: Candidate,
-        config: RunnableConfig | None,
-    ) -> Verdict:
-        try:
-            stored = self._store.get(key) if self._store is not None else None
-            verdict = stored or self.verifier.verify(prompt, candidate, config)
-            self._remember(key, verdict, asked=stored is None)
-            if self._store is not None and stored is None:
-                self._store.put(key, verdict)
-        except BaseException as error:
-            self._end(self._in_threads, key)
-            if isinstance(error, Exception):
-                call.set_exception(error)
-            else:
-                call.cancel()
-            raise
-        self._end(self._in_threads, key)
-        call.set_result(verdict)
-        return verdict
-
-    async def _alead(
-        self,
-        place: tuple[asyncio.AbstractEventLoop, str],
-        call: asyncio.Future[Verdict],
-        prompt: PromptValue,
-        candidate: Candidate,
-        config: RunnableConfig | None,
-    ) -> Verdict:
-        key = place[1]
-        try:
-            stored = await self._store.aget(key) if self._store is not None else None
-            verdict = stored or await self.verifier.averify(prompt, candidate, config)
-            self._remember(key, verdict, asked=stored is None)
-            if self._store is not None and stored is None:
-                await self._store.aput(key, verdict)
-        except BaseException as error:
-            self._end(self._in_tasks, place)
-            if isinstance(error, Exception):
-                call.set_exception(error)
-                call.exception()  # seen here, so that asyncio does not report it where nobody waits
-            else:
-                call.cancel()
-            raise
-        self._end(self._in_tasks, place)
-        call.set_result(verdict)
-        return verdict
-
-    def _recall(self, key: str) -> Verdict | None:
-        verdict = self._known.get(key)
-        if verdict is not None:
-            self._known.move_to_end(key)
-            self._hits += 1
-        return verdict
-
-    def _remember(self, key: str, verdict: Verdict, *, asked: bool) -> None:
+    def _find(self, place: _Place) -> tuple[Verdict | _Call, bool]:
+        """The cached verdict or the call under way, and whether the caller is to make the call."""
         with self._lock:
-            self._misses += asked
-            self._hits += not asked
-            self._known[key] = replace(verdict, usage=None)
-            while len(self._known) > self.size:
-                self._known.popitem(last=False)
+            if (verdict := self._memory.get(place[1])) is not None:
+                self._hits += 1
+                return verdict, False
+            is_leader = place not in self._calls
+            return self._calls.setdefault(place, concurrent.futures.Future()), is_leader
 
-    def _shared(self, verdict: Verdict) -> Verdict:
+    @contextmanager
+    def _leading(self, place: _Place, call: _Call) -> Iterator[None]:
+        """End the call: pass an error to those who wait; on a cancellation one of them calls anew."""
+        try:
+            yield
+        except BaseException as error:
+            self._end(place)
+            if isinstance(error, Exception):
+                call.set_exception(error)
+            else:
+                call.cancel()
+            raise
+        self._end(place)
+
+    def _end(self, place: _Place) -> None:
+        with self._lock:
+            del self._calls[place]
+
+    def _record(self, key: str, verdict: Verdict, *, hit: bool) -> None:
+        with self._lock:
+            self._hits += hit
+            self._misses += not hit
+        self._memory.put(key, replace(verdict, usage=None))
+
+    def _shared(self, call: _Call) -> Verdict:
+        verdict = call.result()
         with self._lock:
             self._hits += 1
         return replace(verdict, usage=None)
 
-    def _end(self, under_way: dict[Any, Any], key: Any) -> None:
-        with self._lock:
-            del under_way[key]
+
+async def _until_done(call: _Call) -> None:
+    """Wait for a call of this event loop; a cancellation here leaves it running."""
+    done = asyncio.Event()
+    call.add_done_callback(lambda _: done.set())
+    await done.wait()
 
 
 def _key(prompt: PromptValue, candidate: Candidate) -> str:
-    """What a verdict depends on, as one digest."""
+    """A digest of everything that a verdict depends on."""
     content = {
         "prompt": [_plain(message) for message in prompt.to_messages()],
         **({"tools": tools} if (tools := offered_tools(prompt)) else {}),
@@ -271,13 +239,13 @@ def _key(prompt: PromptValue, candidate: Candidate) -> str:
         "answer": candidate.answer,
         "logprobs": candidate.message.response_metadata.get("logprobs"),
     }
-    # What has no JSON form is told apart by its repr: at worst the same candidate is judged twice.
+    # Objects without a JSON form are compared by their repr: at worst a candidate is verified twice.
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def _plain(message: BaseMessage) -> dict[str, Any]:
     given = (*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ()))
-    # The arguments of an invalid call are text, so that it is told from a valid one.
+    # The arguments of an invalid call are text, so it differs from a valid one.
     calls = [{"name": call["name"], "args": call["args"]} for call in given]
     return {"type": message.type, "name": message.name, "content": message.content, "tool_calls": calls}
 
@@ -286,7 +254,7 @@ def _identity_of(verifier: Verifier) -> str | None:
     """The verifier's settings, where its repr has all of them: it is a dataclass of plain values."""
     if not is_dataclass(verifier) or type(verifier).__repr__ is object.__repr__ or " at 0x" in repr(verifier):
         return None
-    # A class of this package is named without its module, which may change.
+    # Without the module of a class of this package, which may change.
     home = type(verifier).__module__
     home = home.partition(".")[0] if home.startswith("langchain_optscale.") else home
     return f"{home}.{type(verifier).__qualname__}: {verifier!r}"

@@ -1,29 +1,26 @@
-"""A verifier whose scores mean something: the probability of being right."""
+"""A verifier whose scores are probabilities of being right."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.clients import endpoint_of
-from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
-from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.composite.members import Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
-
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.answers import AnswerBook
     from langchain_optscale.records.types import Candidate, Verdict
     from langchain_optscale.stats.calibration import Calibration
+    from langchain_optscale.verifiers.adapters import VerifierLike
 
 __all__ = ["CalibratedVerifier"]
 
 
-class CalibratedVerifier(Verifier):
+class CalibratedVerifier(Wrapper):
     """Scores a candidate by the probability that it is right, given another verifier's score.
 
     With it `target=0.9` reads "nine in ten such candidates are right". The verdict keeps the explanation and the usage,
@@ -34,7 +31,7 @@ class CalibratedVerifier(Verifier):
         calibration: Fitted to labelled scores of this verifier on questions of this kind.
 
     Raises:
-        SettingsError: It is no calibration.
+        SettingsError: `calibration` is no `Calibration`.
 
     Example:
         >>> from langchain_optscale.stats import IsotonicCalibration
@@ -48,7 +45,7 @@ class CalibratedVerifier(Verifier):
 
         if not isinstance(calibration, Calibration):
             raise SettingsError(f"calibration must be a Calibration from stats, not {type(calibration).__name__}")
-        self.verifier = as_verifier(verifier)
+        super().__init__(verifier)
         self.calibration = calibration
 
     @property
@@ -56,18 +53,8 @@ class CalibratedVerifier(Verifier):
         """The verifier's name, marked as calibrated."""
         return f"calibrated {self.verifier.name}"
 
-    @property
-    def endpoint(self) -> Hashable:
-        """What a `verifier_limit` counts by: the verifier's endpoint."""
-        return endpoint_of(self.verifier)
-
-    @property
-    def policy_kwargs(self) -> Mapping[str, Any]:
-        """What the verifier needs."""
-        return self.verifier.policy_kwargs
-
     def for_search(self, answers: AnswerBook) -> CalibratedVerifier:
-        """The same around the verifier as this search uses it."""
+        """A copy around the verifier as this search uses it."""
         inner = self.verifier.for_search(answers)
         return self if inner is self.verifier else CalibratedVerifier(inner, self.calibration)
 
@@ -75,11 +62,11 @@ class CalibratedVerifier(Verifier):
         return f"CalibratedVerifier({self.verifier!r}, {type(self.calibration).__name__})"
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Ask the verifier and calibrate its score."""
+        """Verify and calibrate the score."""
         return self._calibrated(self.verifier.verify(prompt, candidate, config))
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Await the verifier and calibrate its score."""
+        """As `verify`, without blocking the event loop."""
         return self._calibrated(await self.verifier.averify(prompt, candidate, config))
 
     def _calibrated(self, verdict: Verdict) -> Verdict:

@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import math
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Literal, get_args
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.types import Candidate, Usage, Verdict
-from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers._concurrent import arun_together
 from langchain_optscale.verifiers.coercion import is_finite
-from langchain_optscale.verifiers.composite.members import config_for, members_of, numbered_names, united_kwargs
+from langchain_optscale.verifiers.composite.members import Composite, config_for, members_of, numbered_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.answers import AnswerBook
     from langchain_optscale.verifiers.adapters import VerifierLike
+    from langchain_optscale.verifiers.base import Verifier
 
 __all__ = ["Combination", "EnsembleVerifier", "OnFailure"]
 
 Combination = Literal["mean", "min", "product"]
-"""How scores become one: their weighted mean, the lowest, or their product."""
+"""How scores are combined: their weighted mean, the lowest, or their product."""
 
 OnFailure = Literal["raise", "skip"]
-"""What follows where a member fails: its error, or the verdict of the others."""
+"""Where a member fails: raise its error, or combine the others."""
 
 
-class EnsembleVerifier(Verifier):
-    """Combines the scores of several verifiers, and thereby asks for everything that each of them asks for.
+class EnsembleVerifier(Composite):
+    """Combines the scores of several verifiers.
 
-    All of them run at once, in threads on the sync path and in tasks on the async one. The verdict's `raw` has each
-    verifier's score by its name (numbered where a name occurs twice), its `usage` what all of them consumed, its
-    `explanation` all that were given.
+    The members run at once, in threads on the sync path and in tasks on the async one. The verdict's `raw` has each
+    member's score by its name (numbered where a name occurs twice); its `usage` is the sum, its `explanation` joins
+    theirs.
 
-    Where a member fails, `on_failure` says what follows. With "raise" its error is raised as it is, the first of
-    several; the other members are cancelled on the async path, and on the sync one left to finish in their threads, or
-    not begun. With "skip" the members that did not fail are combined as if the ensemble had no others, with `None` in
-    `raw` for those that did, and an error is raised only where all fail: the first member's. Scores with and without a
-    member are not of one kind, so skip members only that agree well. A `SettingsError` is a mistake rather than a
-    failure and always raised, and so is a cancellation.
+    With `on_failure="raise"` a member's error is raised, the first of several; the other members are cancelled on the
+    async path, and on the sync one finish in their threads or never start. With "skip" the other members' scores are
+    combined, `raw` has `None` for the failed ones, and an error is raised only where all fail: the first member's.
+    Scores with and without a member are not comparable, so skip only members that agree well. A `SettingsError` and a
+    cancellation are always raised.
 
     Args:
         verifiers: At least one of anything that `as_verifier` accepts.
         weights: Positive weights for `combine="mean"`, one for each verifier; equal by default. Only their
             proportions matter.
-        combine: "mean" is 1 only where every score is 1; "min" lets no strength make up for a weakness;
-            "product" suits scores that are probabilities of independent requirements.
+        combine: "mean" is 1 only where every score is 1; "min" is the weakest score; "product" suits probabilities of
+            independent requirements.
         on_failure: "raise" or "skip".
 
     Raises:
-        SettingsError: A setting is out of range, or two verifiers want the policy called in contradicting
-            ways.
+        SettingsError: A setting is out of range, or two verifiers need contradicting policy arguments.
 
     Example:
         ```python
@@ -72,7 +70,7 @@ class EnsembleVerifier(Verifier):
         combine: Combination = "mean",
         on_failure: OnFailure = "raise",
     ) -> None:
-        self.verifiers = members_of("EnsembleVerifier", verifiers)
+        super().__init__(members_of("EnsembleVerifier", verifiers))
         if combine not in get_args(Combination):
             raise SettingsError(f"combine must be 'mean', 'min' or 'product', not {combine!r}")
         if on_failure not in get_args(OnFailure):
@@ -80,34 +78,14 @@ class EnsembleVerifier(Verifier):
         self.combine = combine
         self.on_failure = on_failure
         self.weights = None if weights is None else _checked(tuple(weights), len(self.verifiers), combine)
-        self._policy_kwargs = united_kwargs(self.verifiers)
 
     def __repr__(self) -> str:
         weights = "" if self.weights is None else f", weights={list(self.weights)}"
         failing = "" if self.on_failure == "raise" else f", on_failure={self.on_failure!r}"
         return f"EnsembleVerifier({list(self.verifiers)}{weights}, combine={self.combine!r}{failing})"
 
-    @property
-    def policy_kwargs(self) -> Mapping[str, Any]:
-        """Everything that one of the verifiers needs."""
-        return dict(self._policy_kwargs)
-
-    def for_search(self, answers: AnswerBook) -> EnsembleVerifier:
-        """The same of the verifiers as this search uses them."""
-        inner = [verifier.for_search(answers) for verifier in self.verifiers]
-        if all(one is other for one, other in zip(inner, self.verifiers, strict=True)):
-            return self
-        return EnsembleVerifier(inner, self.weights, self.combine, self.on_failure)
-
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Ask all verifiers at once, each in a thread.
-
-        Returns:
-            The combined verdict.
-
-        Raises:
-            Exception: The error of a verifier that failed.
-        """
+        """Run all verifiers at once, each in a thread, and combine their verdicts."""
         pool = ContextThreadPoolExecutor(max_workers=len(self.verifiers))
         try:
             futures = [
@@ -115,41 +93,24 @@ class EnsembleVerifier(Verifier):
                 for verifier in self.verifiers
             ]
             for future in concurrent.futures.as_completed(futures):
-                self._note(future.exception())
+                self._raise_unless_skipped(future.exception())
             return self._combined([future.exception() or future.result() for future in futures])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Ask all verifiers at once, each in a task.
-
-        Returns:
-            The combined verdict.
-
-        Raises:
-            Exception: The error of a verifier that failed.
-        """
+        """As `verify`, each verifier in a task."""
 
         async def ask(verifier: Verifier) -> Verdict | Exception:
             try:
                 return await verifier.averify(prompt, candidate, config_for(verifier, config))
-            except Exception as error:  # noqa: BLE001 - raised below, or told with the verdict
-                self._note(error)
+            except Exception as error:  # noqa: BLE001 - raised, or part of the verdict
+                self._raise_unless_skipped(error)
                 return error
 
-        error: BaseException | None = None
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(ask(verifier)) for verifier in self.verifiers]
-        except BaseExceptionGroup as errors:
-            error = errors.exceptions[0]
-        if error is not None:
-            # Out here, so that the error keeps the cause it had instead of getting the group as its context.
-            raise error
-        return self._combined([task.result() for task in tasks])
+        return self._combined(await arun_together([partial(ask, verifier) for verifier in self.verifiers], None))
 
-    def _note(self, error: BaseException | None) -> None:
-        """Raise what ends the whole verification."""
+    def _raise_unless_skipped(self, error: BaseException | None) -> None:
         skipped = self.on_failure == "skip" and isinstance(error, Exception) and not isinstance(error, SettingsError)
         if error is not None and not skipped:
             raise error
@@ -179,16 +140,15 @@ class EnsembleVerifier(Verifier):
             return min(scores)
         if self.combine == "product":
             return math.prod(scores)
-        # fsum rounds once, and rounding is monotone: the quotient cannot exceed 1.
         mean = math.fsum(w * s for w, s in zip(weights, scores, strict=True)) / math.fsum(weights)
-        # Products of tiny scores lose digits to underflow; a mean lies between its terms all the same.
+        # Products of tiny scores underflow, and the mean must stay between its terms.
         mean = min(max(mean, min(scores)), max(scores))
         return mean if min(scores) == 1.0 else min(mean, math.nextafter(1.0, 0.0))
 
 
 def _checked(weights: tuple[float, ...], count: int, combine: Combination) -> tuple[float, ...]:
     if combine != "mean":
-        raise SettingsError(f"weights have no meaning for combine={combine!r}")
+        raise SettingsError(f"weights need combine='mean', got combine={combine!r}")
     if len(weights) != count:
         raise SettingsError(f"{len(weights)} weights were given for {count} verifiers")
     if not all(is_finite(weight) and weight > 0 for weight in weights):

@@ -1,30 +1,73 @@
-"""What verifiers have in common that are made of several others."""
+"""Shared parts of the verifiers that are made of others."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.verifiers.adapters import VerifierLike, as_verifier
+from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Mapping, Sequence
+    from typing import Self
 
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.verifiers.base import Verifier
+    from langchain_optscale.answers import AnswerBook
 
-__all__ = ["config_for", "members_of", "numbered_names", "united_kwargs"]
+__all__ = ["Composite", "Wrapper", "config_for", "members_of", "numbered_names"]
+
+
+class Composite(Verifier):
+    """Base of the verifiers made of several others."""
+
+    def __init__(self, verifiers: tuple[Verifier, ...]) -> None:
+        self.verifiers = verifiers
+        self._policy_kwargs = _united_kwargs(verifiers)
+
+    @property
+    def policy_kwargs(self) -> Mapping[str, Any]:
+        """The arguments that all members need."""
+        return dict(self._policy_kwargs)
+
+    def for_search(self, answers: AnswerBook) -> Self:
+        """A copy with the members as this search uses them."""
+        inner = tuple(verifier.for_search(answers) for verifier in self.verifiers)
+        if all(one is other for one, other in zip(inner, self.verifiers, strict=True)):
+            return self
+        own = copy(self)
+        own.verifiers = inner
+        return own
+
+
+class Wrapper(Verifier):
+    """Base of the verifiers around one other."""
+
+    def __init__(self, verifier: VerifierLike) -> None:
+        self.verifier = as_verifier(verifier)
+
+    @property
+    def endpoint(self) -> Hashable:
+        """The verifier's endpoint, for `verifier_limit`."""
+        return endpoint_of(self.verifier)
+
+    @property
+    def policy_kwargs(self) -> Mapping[str, Any]:
+        """The arguments that the verifier needs."""
+        return self.verifier.policy_kwargs
 
 
 def members_of(owner: str, verifiers: Iterable[VerifierLike]) -> tuple[Verifier, ...]:
-    """The verifiers that `owner` is made of, at least one.
+    """The members of `owner` as verifiers.
 
     Raises:
-        SettingsError: There is none, or one that is none.
+        SettingsError: There is none, or one is no verifier.
     """
     if isinstance(verifiers, str) or not isinstance(verifiers, Iterable):
         raise SettingsError(f"{owner} needs a list of verifiers, not {kind(verifiers)}")
@@ -34,12 +77,7 @@ def members_of(owner: str, verifiers: Iterable[VerifierLike]) -> tuple[Verifier,
     return members
 
 
-def united_kwargs(verifiers: Iterable[Verifier]) -> dict[str, Any]:
-    """Everything that one of the verifiers needs the policy to be called with.
-
-    Raises:
-        SettingsError: Two of them contradict each other.
-    """
+def _united_kwargs(verifiers: Iterable[Verifier]) -> dict[str, Any]:
     union: dict[str, Any] = {}
     for verifier in verifiers:
         for key, value in verifier.policy_kwargs.items():
@@ -55,16 +93,16 @@ def numbered_names(verifiers: Sequence[Verifier]) -> list[str]:
     """The verifiers' names, numbered where one occurs twice."""
     names = [verifier.name for verifier in verifiers]
     repeated = {name for name, count in Counter(names).items() if count > 1}
-    seen: Counter[str] = Counter()
+    count: Counter[str] = Counter()
     numbered = []
     for name in names:
-        seen[name] += 1
-        numbered.append(f"{name} {seen[name]}" if name in repeated else name)
+        count[name] += 1
+        numbered.append(f"{name} {count[name]}" if name in repeated else name)
     return numbered
 
 
 def config_for(verifier: Verifier, config: RunnableConfig | None) -> RunnableConfig | None:
-    """The config for one of several: its own name in the trace, and no run id, which must not occur twice."""
+    """The config of one member: its own run name, and no run id, which must be unique."""
     if config is None:
         return None
     own: RunnableConfig = {**config, "run_name": verifier.name}

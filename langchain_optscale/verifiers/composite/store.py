@@ -1,4 +1,4 @@
-"""Where cached verdicts are kept: any LangChain cache, or a small SQLite file. JSON, never pickle."""
+"""Persistent stores of verdicts as JSON: any LangChain cache, or an SQLite file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ _BUSY_TIMEOUT_S = 5.0
 
 
 class SQLiteStore(BaseCache):
-    """A LangChain cache in one SQLite file, for verdicts; several threads and several processes may share it.
-
-    It is LangChain's interface, so that any other cache can take its place. What it holds is text.
+    """A LangChain cache of verdicts in one SQLite file, shared by threads and processes.
 
     Args:
-        path: The file; it is created where it is missing.
+        path: The file; created if missing.
 
     Raises:
         SettingsError: It cannot be opened, or is no SQLite file.
@@ -53,7 +51,7 @@ class SQLiteStore(BaseCache):
         return f"SQLiteStore({str(self.path)!r})"
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
-        """What is kept under both strings, None where nothing is."""
+        """The value under both strings, or None."""
         with self._lock:
             row = self._connection.execute(
                 "SELECT value FROM verdicts WHERE key = ? AND verifier = ?", (prompt, llm_string)
@@ -61,14 +59,14 @@ class SQLiteStore(BaseCache):
         return None if row is None else [Generation(text=row[0])]
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
-        """Keep the first generation's text."""
+        """Store the first generation's text."""
         with self._lock, self._connection:
             self._connection.execute(
                 "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?)", (prompt, llm_string, return_val[0].text)
             )
 
     def clear(self, **kwargs: Any) -> None:
-        """Forget everything."""
+        """Delete all verdicts."""
         with self._lock, self._connection:
             self._connection.execute("DELETE FROM verdicts")
 
@@ -79,11 +77,11 @@ class SQLiteStore(BaseCache):
 
 
 class VerdictStore:
-    """Verdicts in a LangChain cache. What goes wrong there is logged, and costs a verification but fails none.
+    """Verdicts in a LangChain cache; its errors are logged and count as cache misses.
 
     Args:
-        cache: Where to.
-        identity: What makes the verdicts of this verifier different from those of others in the same cache.
+        cache: The cache.
+        identity: Distinguishes this verifier's verdicts from others in the cache.
     """
 
     def __init__(self, cache: BaseCache, identity: str) -> None:
@@ -91,10 +89,10 @@ class VerdictStore:
         self.identity = identity
 
     def get(self, key: str) -> Verdict | None:
-        """The verdict that is kept, None where there is none or a damaged one."""
+        """The stored verdict; None if it is missing or damaged."""
         try:
             return _from_generations(self.cache.lookup(key, self.identity))
-        except Exception as error:  # noqa: BLE001 - a cache is no reason to fail
+        except Exception as error:  # noqa: BLE001 - a cache error counts as a miss
             self._failed("read", error)
             return None
 
@@ -102,22 +100,22 @@ class VerdictStore:
         """As `get`, without blocking the event loop."""
         try:
             return _from_generations(await self.cache.alookup(key, self.identity))
-        except Exception as error:  # noqa: BLE001 - a cache is no reason to fail
+        except Exception as error:  # noqa: BLE001 - a cache error counts as a miss
             self._failed("read", error)
             return None
 
     def put(self, key: str, verdict: Verdict) -> None:
-        """Keep a verdict."""
+        """Store a verdict."""
         try:
             self.cache.update(key, self.identity, [Generation(text=_to_json(verdict))])
-        except Exception as error:  # noqa: BLE001 - a cache is no reason to fail
+        except Exception as error:  # noqa: BLE001 - a cache error counts as a miss
             self._failed("written", error)
 
     async def aput(self, key: str, verdict: Verdict) -> None:
         """As `put`, without blocking the event loop."""
         try:
             await self.cache.aupdate(key, self.identity, [Generation(text=_to_json(verdict))])
-        except Exception as error:  # noqa: BLE001 - a cache is no reason to fail
+        except Exception as error:  # noqa: BLE001 - a cache error counts as a miss
             self._failed("written", error)
 
     def _failed(self, what: str, error: Exception) -> None:
@@ -129,7 +127,7 @@ def _to_json(verdict: Verdict) -> str:
     try:
         return json.dumps(content, allow_nan=False)
     except (TypeError, ValueError):
-        # A raw answer that has no JSON form is for looking at only.
+        # `raw` may have no JSON form.
         return json.dumps({**content, "raw": None})
 
 

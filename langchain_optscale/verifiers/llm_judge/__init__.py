@@ -1,1 +1,1 @@
-"""A chat model as the judge: its prompt, its calls, and how its reply is read."""
+"""A chat model as the judge: prompt, calls and parsing of replies."""

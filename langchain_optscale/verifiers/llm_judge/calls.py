@@ -1,4 +1,4 @@
-"""Asking a judge for one grade, in the way that it can say it."""
+"""Requests for one grade, by the method that the judge's model supports."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
-from langchain_optscale.models.clients import endpoint_of, without_client_retries, without_client_retries_in
+from langchain_optscale.models.clients import (
+    endpoint_of,
+    without_client_retries,
+    without_client_retries_in,
+    without_streaming,
+)
+from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.retry import is_rejection
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Asker", "Grading", "JudgeMethod"]
 
 JudgeMethod: TypeAlias = Literal["auto", "logprobs", "structured", "text"]
-"""How a judge says its grade, or "auto" for the first of these that the model can do."""
+"""How a judge reports its grade; "auto" takes the first method that the model supports."""
 
 _LOG = logging.getLogger(__name__)
 _ORDER: tuple[Method, ...] = get_args(Method)
@@ -45,23 +50,23 @@ _ORDER: tuple[Method, ...] = get_args(Method)
 
 @dataclass(frozen=True)
 class Grading:
-    """One grade that a judge gave.
+    """One grade from a judge.
 
     Attributes:
-        value: On the judge's scale.
-        explanation: Why; empty where the judge does not say.
-        method: How it was said.
-        about: What else is known, JSON-ready; empty where nothing is.
+        value: The grade on the judge's scale.
+        explanation: The judge's reasons; may be empty.
+        method: The method that reported it.
+        details: Further JSON-ready data of the method; may be empty.
     """
 
     value: float
     explanation: str
     method: str
-    about: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-class CannotSayError(InvalidReplyError):
-    """The model cannot say its grade in the way that it was asked to."""
+class UnsupportedMethodError(InvalidReplyError):
+    """The model does not support the method."""
 
 
 class Asker:
@@ -69,55 +74,58 @@ class Asker:
 
     Args:
         model: A chat model, also bound, or another Runnable that answers messages with a message.
-        wished: How the grade is to be said.
-        sheet: What stays the same from one grading to the next.
+        method: How the grade is reported.
+        sheet: The parts of the prompt that all gradings share.
         min_mass: See `LLMJudge`.
         top_logprobs: See `LLMJudge`.
 
     Raises:
-        SettingsError: A setting is out of range, or the model is none.
+        SettingsError: A setting is out of range, or `model` is no Runnable.
     """
 
     def __init__(
-        self, model: Runnable[Any, Any], wished: JudgeMethod, sheet: Sheet, *, min_mass: float, top_logprobs: int
+        self, model: Runnable[Any, Any], method: JudgeMethod, sheet: Sheet, *, min_mass: float, top_logprobs: int
     ) -> None:
         if not isinstance(model, Runnable):
             raise SettingsError(f"a judge must be a chat model, not {kind(model)}")
-        if wished not in get_args(JudgeMethod):
-            raise SettingsError(f"method must be 'auto', 'logprobs', 'structured' or 'text', got {wished!r}")
+        if method not in get_args(JudgeMethod):
+            raise SettingsError(f"method must be 'auto', 'logprobs', 'structured' or 'text', got {method!r}")
         if not is_finite(min_mass) or not 0 <= min_mass <= 1:
             raise SettingsError(f"min_mass must lie in [0, 1], got {min_mass!r}")
         if top_logprobs not in range(2, 21):
             raise SettingsError(f"top_logprobs must be a whole number from 2 to 20, got {top_logprobs!r}")
-        self.wished = wished
-        self._given = model  # what its endpoint is told from must outlive the judge
+        self.method = method
+        self._given = model  # kept, since `endpoint` may be its identity
         self._sheet = sheet
         self._min_mass = min_mass
         self._top_logprobs = top_logprobs
-        self._model, self._kwargs, self._configs = _unwrapped(model)
-        self._order = _ORDER if "logprobs" in _fields(self._model) else _ORDER[1:]
-        self.settled: Method | None = None if wished == "auto" else wished
-        if self.settled is None and len(self._order) == 1:
-            self.settled = self._order[0]
+        chat_model, self._kwargs, self._configs = unwrap(model)
+        # A copy: the search retries, every grading has a new code, and the reply is not streamed to the user.
+        self._model: Runnable[Any, Any] = (
+            without_client_retries_in(model)
+            if chat_model is None
+            else without_streaming(without_client_retries(chat_model))
+        )
+        self._order = _ORDER if "logprobs" in getattr(type(self._model), "model_fields", {}) else _ORDER[1:]
+        self.method_in_use: Method | None = None if method == "auto" else method
+        if self.method_in_use is None and len(self._order) == 1:
+            self.method_in_use = self._order[0]
         self._turns: Memory[None] = Memory(0)
         self._structured: Runnable[Any, Any] | None = None
-        if wished == "structured":
+        if method == "structured":
             try:
                 self._structured = self._structured_model()
-            except CannotSayError as error:
+            except UnsupportedMethodError as error:
                 raise SettingsError(str(error)) from error
 
     @property
     def model_name(self) -> str:
-        """The name of the model, or what the Runnable calls itself."""
-        for attribute in ("model_name", "model"):
-            if isinstance(name := getattr(self._model, attribute, None), str) and name:
-                return name
-        return self._model.get_name()
+        """The name of the model, or of the Runnable."""
+        return policy_name(self._given)
 
     @property
     def endpoint(self) -> Hashable:
-        """What the model calls, see `endpoint_of`."""
+        """The model's endpoint, see `endpoint_of`."""
         return endpoint_of(self._given)
 
     @property
@@ -133,40 +141,40 @@ class Asker:
             InvalidReplyError: The reply holds no grade.
             Exception: Whatever the model raises.
         """
-        if self.settled is None:
-            # One finds out what the model can do while the others wait.
+        if self.method_in_use is None:
+            # One caller detects the method while the others wait.
             with self._turns.turn("method"):
-                for method in self._order if self.settled is None else ():
+                for method in self._order if self.method_in_use is None else ():
                     try:
                         grading = self._ask_by(method, shown, criterion, config)
-                    except Exception as error:  # noqa: BLE001 - looked at in _step_down, which raises it again
+                    except Exception as error:  # noqa: BLE001 - _step_down raises it or lets the next method follow
                         self._step_down(method, error)
                     else:
-                        return self._settle(method, grading)
+                        return self._adopt(method, grading)
         return self._ask_by(self._known(), shown, criterion, config)
 
     async def aask(self, shown: Material, criterion: str, config: RunnableConfig) -> Grading:
         """As `ask`, without blocking the event loop."""
-        if self.settled is None:
+        if self.method_in_use is None:
             async with self._turns.aturn("method"):
-                for method in self._order if self.settled is None else ():
+                for method in self._order if self.method_in_use is None else ():
                     try:
                         grading = await self._aask_by(method, shown, criterion, config)
-                    except Exception as error:  # noqa: BLE001 - looked at in _step_down, which raises it again
+                    except Exception as error:  # noqa: BLE001 - _step_down raises it or lets the next method follow
                         self._step_down(method, error)
                     else:
-                        return self._settle(method, grading)
+                        return self._adopt(method, grading)
         return await self._aask_by(self._known(), shown, criterion, config)
 
     def _known(self) -> Method:
-        assert self.settled is not None  # noqa: S101 - the last method settles or raises
-        return self.settled
+        assert self.method_in_use is not None  # noqa: S101 - the last method is adopted or raises
+        return self.method_in_use
 
-    def _settle(self, method: Method, grading: Grading) -> Grading:
-        self.settled = method
+    def _adopt(self, method: Method, grading: Grading) -> Grading:
+        self.method_in_use = method
         if method != self._order[0]:
             _LOG.warning(
-                "the judge %s cannot say its grade by %s: taking method=%r from now on",
+                "the judge %s does not support method %s: using method=%r from now on",
                 self.model_name,
                 " or ".join(self._order[: self._order.index(method)]),
                 method,
@@ -174,12 +182,12 @@ class Asker:
         return grading
 
     def _step_down(self, method: Method, error: Exception) -> None:
-        """Return where another method should be tried, else raise the error.
+        """Raise the error, unless another method should be tried.
 
-        A rejected request may also be too long or otherwise wrong: then the other methods fail too, nothing is
-        settled, and the last one's error is raised.
+        A request may also be rejected for other reasons, such as its length: then every method fails, none is adopted,
+        and the last error is raised.
         """
-        unable = isinstance(error, CannotSayError) or (method != "text" and is_rejection(error))
+        unable = isinstance(error, UnsupportedMethodError) or (method != "text" and is_rejection(error))
         if not unable:
             raise error
 
@@ -196,7 +204,7 @@ class Asker:
         return self._read(method, await model.ainvoke(messages, self._config(config), **kwargs), code)
 
     def _config(self, config: RunnableConfig) -> RunnableConfig:
-        # "nostream" keeps the judge's tokens out of LangGraph's stream_mode="messages".
+        # "nostream" excludes the judge's tokens from LangGraph's stream_mode="messages".
         merged = merge_configs(*self._configs, config, {"tags": ["optscale:judge", "nostream"], "run_name": "judge"})
         merged.pop("run_id", None)  # a run id must not occur twice
         return merged
@@ -215,8 +223,8 @@ class Asker:
             structure: Any = getattr(self._model, "with_structured_output")  # noqa: B009 - not every Runnable has it
             made: Runnable[Any, Any] = structure(_schema(self._sheet), include_raw=True, **self._kwargs)
         except Exception as error:
-            raise CannotSayError(
-                f"the judge {self.model_name} offers no structured output for these settings: take method='text'"
+            raise UnsupportedMethodError(
+                f"the judge {self.model_name} offers no structured output for these settings: set method='text'"
             ) from error
         return made
 
@@ -228,9 +236,11 @@ class Asker:
             if isinstance(raw := whole.get("raw"), BaseMessage):
                 refuse_cut_off(raw)
             if (parsed := whole["parsed"]) is None:
-                raise CannotSayError(f"the judge's reply does not follow the schema: {whole.get('parsing_error')}")
-            said = parsed.model_dump() if callable(getattr(parsed, "model_dump", None)) else parsed
-            return Grading(*read_structured(said, scale, code), method)
+                raise UnsupportedMethodError(
+                    f"the judge's reply does not follow the schema: {whole.get('parsing_error')}"
+                )
+            content = parsed.model_dump() if callable(getattr(parsed, "model_dump", None)) else parsed
+            return Grading(*read_structured(content, scale, code), method)
         if not isinstance(reply, BaseMessage):
             raise InvalidReplyError(
                 f"a judge must answer with a message, not with {kind(reply)}: give the model itself"
@@ -240,10 +250,10 @@ class Asker:
             return Grading(*read_text(str(reply.text), scale, code), method)
         entries = token_entries(reply)
         if not entries:
-            raise CannotSayError("the judge's reply has no token log-probabilities: take another method")
+            raise UnsupportedMethodError("the judge's reply has no token log-probabilities: set another method")
         expected = expected_grade(without_end_token(entries, str(reply.text)), scale, code, self._min_mass)
-        about = {"mass": expected.mass, "probabilities": expected.probabilities}
-        return Grading(expected.value, f"expected grade {expected.value:.2f} on the scale {scale}", method, about)
+        details = {"mass": expected.mass, "probabilities": expected.probabilities}
+        return Grading(expected.value, f"expected grade {expected.value:.2f} on the scale {scale}", method, details)
 
 
 def _schema(sheet: Sheet) -> type[Any]:
@@ -252,41 +262,18 @@ def _schema(sheet: Sheet) -> type[Any]:
     by_word, values = sheet.scale.grades, sheet.scale.grades.values()
     one: Any = Literal[tuple(by_word if sheet.scale.words else values)]
 
-    def plain(said: Any) -> Any:
-        """The grade where a model without strict schemas said "Yes" or "7"; none where it said true, which equals 1."""
-        if isinstance(said, bool):
+    def normalised(reply: Any) -> Any:
+        """The grade of "Yes" or "7" from a model without strict schemas; None for true, which equals 1."""
+        if isinstance(reply, bool):
             return None
-        word = said.strip().casefold() if isinstance(said, str) else None
-        return (word if sheet.scale.words else by_word[word]) if word in by_word else said
+        word = reply.strip().casefold() if isinstance(reply, str) else None
+        return (word if sheet.scale.words else by_word[word]) if word in by_word else reply
 
     made: type[Any] = create_model(
         "Grading",
         __doc__="How good the answer is.",
         explanation=(str, Field(description="The judgement in at most three sentences.")),
         code=(str, Field(description="The code from the end of the message.")),
-        grade=(Annotated[one, BeforeValidator(plain)], Field(description=f"The grade, {sheet.scale.spoken}.")),
+        grade=(Annotated[one, BeforeValidator(normalised)], Field(description=f"The grade, {sheet.scale.spoken}.")),
     )
     return made
-
-
-def _unwrapped(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], dict[str, Any], list[RunnableConfig]]:
-    """The chat model under `bind` and `with_config`, with what was bound; anything else as it is."""
-    kwargs: dict[str, Any] = {}
-    configs: list[RunnableConfig] = []
-    inner = model
-    while isinstance(inner, RunnableBinding) and not inner.config_factories:
-        kwargs = {**inner.kwargs, **kwargs}
-        configs.insert(0, inner.config)
-        inner = inner.bound
-    if not isinstance(inner, BaseChatModel):
-        return without_client_retries_in(model), {}, []
-    # A copy that shares the model's connections. No retries: the search retries. No cache: each grading has a code of
-    # its own. No streaming, since nobody may hear it.
-    changes: dict[str, Any] = {"cache": False, "disable_streaming": True}
-    if "streaming" in _fields(inner):
-        changes["streaming"] = False
-    return without_client_retries(inner).model_copy(update=changes), kwargs, configs
-
-
-def _fields(model: Runnable[Any, Any]) -> Any:
-    return getattr(type(model), "model_fields", {})

@@ -1,4 +1,4 @@
-"""What a judge looks at, and gradings for it to learn from."""
+"""Criteria and few-shot examples of a judge."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["OVERALL", "Criterion", "JudgeExample", "as_criteria", "as_example"]
 
 OVERALL = "overall"
-"""The name of the criterion of a judge that was given none."""
+"""The name of the default criterion."""
 
 _GENERAL = "the answer does what the request asks for: correct, complete and to the point"
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing that a judge looks at.
+    """One criterion of a judge.
 
     Attributes:
-        name: What verdicts call it.
-        description: What is asked, to follow "Judge whether", such as "every figure is taken from the report".
-        weight: Its share in the score beside the other criteria, a positive finite number.
+        name: Its name in verdicts.
+        description: Completes "Judge whether ...", such as "every figure is taken from the report".
+        weight: Its weight in the score, a positive finite number.
 
     Raises:
         SettingsError: The name or the description is empty, or the weight out of range.
@@ -48,13 +48,13 @@ class Criterion:
 
 @dataclass(frozen=True)
 class JudgeExample:
-    """A grading for the judge to learn from.
+    """A few-shot example of a grading.
 
     Attributes:
-        request: What was asked.
-        answer: What was answered.
-        grade: The right grade, on the judge's scale: a whole number, or "yes" or "no".
-        explanation: Why.
+        request: The request.
+        answer: The answer.
+        grade: The grade on the judge's scale: a whole number, or "yes" or "no".
+        explanation: The reasons.
     """
 
     request: str
@@ -64,7 +64,7 @@ class JudgeExample:
 
 
 def as_criteria(given: Sequence[Criterion | str] | Mapping[str, float] | None) -> tuple[Criterion, ...]:
-    """Read criteria from a list of them, from descriptions, or from descriptions with weights.
+    """Convert criteria, descriptions, or descriptions with weights.
 
     Raises:
         SettingsError: There is none, a name occurs twice, or a weight is out of range.
@@ -72,7 +72,7 @@ def as_criteria(given: Sequence[Criterion | str] | Mapping[str, float] | None) -
     if given is None:
         return (Criterion(OVERALL, _GENERAL),)
     if isinstance(given, str):
-        raise SettingsError("criteria must be a list of criteria, not one text: put it into a list")
+        raise SettingsError("criteria must be a list, not a string: put the description into a list")
     if isinstance(given, Mapping):
         criteria = tuple(Criterion(text, text, weight) for text, weight in given.items())
     else:
@@ -84,7 +84,7 @@ def as_criteria(given: Sequence[Criterion | str] | Mapping[str, float] | None) -
 
 
 def as_example(example: JudgeExample, scale: Scale) -> tuple[str, str, str, str]:
-    """An example's request, answer, grade as it is said, and explanation.
+    """An example's request, answer, grade as text, and explanation.
 
     Raises:
         SettingsError: The grade is not on the scale.

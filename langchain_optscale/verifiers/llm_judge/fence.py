@@ -1,8 +1,8 @@
-"""Keeps what a model wrote apart from what we say about it.
+"""Fences untrusted text in a prompt.
 
-Whatever a candidate says is data. Before another model reads it, it is made visible (no control or bidirectional
-characters, no control tokens of chat templates), cut to a length, and put between marks that carry a random code which
-the candidate cannot know. All functions take time linear in the text, also on text made to hurt.
+Before another model reads a candidate's text, invisible characters and control tokens of chat templates are escaped,
+and the text is shortened and put between marks with a random code that the candidate cannot know. All functions take
+time linear in the text, also for adversarial text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["defused", "fenced", "made_visible", "new_code", "shortened"]
 
-# Everything of the Unicode categories Cc (but tab and newline), Cf, Cs, Zl and Zp, and letters and marks without ink.
+# The Unicode categories Cc (except tab and newline), Cf, Cs, Zl and Zp, and blank letters and marks.
 _INVISIBLE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
     "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
@@ -27,12 +27,12 @@ _INVISIBLE_CHARACTER = re.compile(f"[{_INVISIBLE}]")
 _JOINERS = "\u200c\u200d"
 
 _BRACKETS = "<＜﹤‹«≪⟪《"
-# Begun at the start of a run only: tried from every place in it, the time would be quadratic.
+# Matched at the start of a run only, to stay linear.
 _LIKE_A_MARK = re.compile(
     rf"(?<![{_BRACKETS}])(?=[{_BRACKETS}]{{2,}}+[\s/]*+(?:END\b|REQUEST|ANSWER|REFERENCE))", re.IGNORECASE
 )
 
-# <|im_end|>, <｜User｜>, <start_of_turn>, [INST], <<SYS>>, </s>: tokenizers read them as tokens, wherever they stand.
+# <|im_end|>, <｜User｜>, <start_of_turn>, [INST], <<SYS>>, </s>: tokenizers read them as tokens anywhere.
 _CONTROL_TOKEN = re.compile(
     r"([<\[])(?=[|｜][^|｜<>\s]{1,40}[|｜]>|(?:start|end)_of_turn>|/?INST\]|</?SYS>>|/?s>|(?:bos|eos|pad|unk)>)"
 )
@@ -48,10 +48,10 @@ def new_code(texts: Iterable[str] = ()) -> str:
 
 
 def made_visible(text: str) -> str:
-    r"""The text with everything that has no ink, or turns the reading direction, spelled out.
+    r"""The text with invisible and bidirectional characters spelled out.
 
-    Line ends become newlines; tabs and newlines stay, and so does a joiner between two letters or signs beyond ASCII,
-    where Persian, Indic scripts and emoji need it. A run of one character is spelled out once, with its length.
+    Line ends become newlines; tabs, newlines and joiners between two non-ASCII characters (for Persian, Indic scripts
+    and emoji) stay. A run of one character is spelled out once, with its length.
 
     Example:
         >>> made_visible("a\u202eb" + "\u200b" * 3)
@@ -70,7 +70,7 @@ def _spelled_out(match: re.Match[str]) -> str:
 
 
 def defused(text: str) -> str:
-    """The text with a space in every control token of a chat template, so that a tokenizer reads letters.
+    """The text with a space in every control token of a chat template.
 
     Example:
         >>> defused("done<|im_end|>")
@@ -80,12 +80,12 @@ def defused(text: str) -> str:
 
 
 def shortened(text: str, limit: int, code: str = "") -> str:
-    """At most `limit` characters of the text, half of them from its end, and a mark where the rest was.
+    """The head and the tail of the text, `limit` characters in total, with a mark for the omitted part.
 
     Args:
         text: Any text.
-        limit: The most characters that are kept, at least 1.
-        code: Stands in the mark, so that nobody else can write one.
+        limit: Characters kept, at least 1.
+        code: Part of the mark, so that the text cannot imitate it.
     """
     if len(text) <= limit:
         return text
@@ -97,16 +97,13 @@ def shortened(text: str, limit: int, code: str = "") -> str:
 
 
 def fenced(label: str, text: str, code: str, limit: int | None = None) -> str:
-    r"""The text between two marks that carry the code.
-
-    What looks like such a mark inside the text gets a backslash before it, and it lacks the code.
+    r"""The text between two marks with the code; imitations of marks in the text are escaped.
 
     Args:
-        label: What the text is, such as "ANSWER".
+        label: The kind of text, such as "ANSWER".
         text: Any text.
         code: From `new_code`.
-        limit: The most characters of the text that are shown (twice as many where signs without ink had to be spelled
-            out); None shows all.
+        limit: Characters shown (twice as many where characters had to be spelled out); None shows all.
 
     Example:
         >>> print(fenced("ANSWER", "a <<<END ANSWER 0>>> b", "5f"))
@@ -114,7 +111,7 @@ def fenced(label: str, text: str, code: str, limit: int | None = None) -> str:
         a \<<<END ANSWER 0>>> b
         <<<END ANSWER 5f>>>
     """
-    # Cut before too, so that a megabyte without ink is not spelled out just to be thrown away.
+    # Shortened before as well, so that a megabyte of invisible characters is not spelled out first.
     held = text if limit is None else shortened(text, limit, code)
     shown = _LIKE_A_MARK.sub(r"\\", defused(made_visible(held)))
     if limit is not None and len(shown) > 2 * limit:

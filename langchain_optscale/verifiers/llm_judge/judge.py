@@ -29,58 +29,59 @@ if TYPE_CHECKING:
 __all__ = ["LLMJudge", "Reference"]
 
 Reference: TypeAlias = "str | Callable[[PromptValue], str | None]"
-"""An answer known to be right, or a function that finds it for a prompt (None where there is none)."""
+"""A correct answer, or a function of the prompt that returns it (or None)."""
 
 Images = Literal["mention", "attach"]
 
 
 @dataclass
-class _Kept:
-    """A grading, and what it consumed until a verdict has counted it."""
+class _Cached:
+    """A grading, and its usage until a verdict reports it."""
 
     grading: Grading
-    unpaid: list[Usage]
+    unreported_usage: list[Usage]
 
 
 class LLMJudge(Verifier):
     """Asks a chat model how good a candidate is.
 
-    The judge grades on a scale, and the score is where the grade lies between its ends. It can say so in three ways:
+    The judge grades on a scale, which is mapped linearly to [0, 1]. It can report its grade by three methods:
 
     - "logprobs": the expected grade under the probabilities of the tokens where it gives its grade, a continuous score
       from one short reply. Needs a model that returns `top_logprobs`.
     - "structured": an explanation and a grade through `with_structured_output`.
     - "text": an explanation and a line with the grade; works with every model.
 
-    "auto" takes the first of these that the model can do. Whether it can is learned from its first answer; stepping
-    down is logged as a warning, and `method_in_use` and each verdict's `raw` say what is used.
+    "auto" takes the first of these that the model supports, detected by its first reply. Falling back is logged as a
+    warning; `method_in_use` and each verdict's `raw` name the method.
 
-    What a candidate says is data: it is fenced by a code that is drawn anew for each grading, and only a grade that
-    carries the code is read. A reply without one raises `InvalidReplyError` and becomes a failure in a search, never a
-    score. The judge sees tool calls by name and arguments, and the whole conversation, each message fenced.
+    A candidate's text is data: it is fenced by a new random code for each grading, and only a grade that carries the
+    code is read. A reply without it raises `InvalidReplyError` and becomes a failure in a search, never a score. The
+    judge sees the whole conversation, each message fenced, and tool calls by name and arguments.
 
-    A grading is kept for each (request, answer, reference, criterion, vote), so that equal candidates are graded once,
-    also while the first grading is under way, and a repeated verification asks only for what failed. The verdict's
-    usage has what was asked for it, None where everything was known. Its `raw` has "method", "scale", "votes" (the
-    score of each), "spread" (their standard deviation, None for one vote), and under "criteria" by name the weight, the
-    score, and each vote's grade; with "logprobs" also the valid grades' "mass" and "probabilities".
+    Gradings are cached by (request, answer, reference, criterion, vote). Concurrent equal candidates share one grading,
+    and a retried verification repeats only what failed. The verdict's usage is that of its own requests, None where all
+    gradings were cached. Its `raw` has "method", "scale", "votes" (the score of each), "spread" (their standard
+    deviation, None for one vote), and "criteria": by name the weight, the score and each vote's grade; with "logprobs"
+    also the valid grades' "mass" and "probabilities".
 
     Args:
-        model: A chat model, also bound, or another Runnable that answers messages with a message. Its client asks once
-            for each grading, whatever its `max_retries`: the search retries.
+        model: A chat model, also bound, or another Runnable from messages to a message. Its `max_retries` is ignored:
+            the search retries.
         method: "auto", "logprobs", "structured" or "text".
         scale: "yes/no", or whole numbers such as "0-10" or "1-5".
-        criteria: What to judge, each on its own: criteria, descriptions, or descriptions with their weights; the score
-            is their weighted mean. By default whether the answer does what the request asks for.
-        rubric: What deserves which grade.
-        reference: An answer known to be right, or a function that finds it for a prompt.
-        examples: Gradings for the judge to learn from.
+        criteria: Criteria, descriptions, or descriptions with weights, each judged by itself; the score is their
+            weighted mean. By default whether the answer does what the request asks for.
+        rubric: Describes the grades.
+        reference: A correct answer, or a function of the prompt that returns it.
+        examples: Gradings as few-shot examples.
         votes: How often each criterion is judged, at least 1; the score is the mean.
-        max_chars: The most characters of an answer that the judge sees, at least 100; half of them are its end.
-        images: "mention" names images in the text, "attach" shows them to a judge that can see.
+        max_chars: The longest answer in characters that is shown in full, at least 100; of a longer one the head and
+            the tail are shown.
+        images: "mention" names images in the text, "attach" sends them to a multimodal judge.
         min_mass: With "logprobs", the least probability of all valid grades together, in [0, 1].
         top_logprobs: With "logprobs", how many tokens to list, 2 to 20.
-        cache_size: The most gradings that are kept, at least 0.
+        cache_size: The largest number of cached gradings, at least 0.
 
     Raises:
         SettingsError: A setting is out of range or contradicts another.
@@ -125,38 +126,36 @@ class LLMJudge(Verifier):
         self._reference = reference
         self._attach_images = images == "attach"
         sheet = Sheet(self.scale, rubric, tuple(as_example(one, self.scale) for one in examples), max_chars)
-        self._memory: Memory[_Kept] = Memory(cache_size)
+        self._memory: Memory[_Cached] = Memory(cache_size)
         self._asker = Asker(model, method, sheet, min_mass=min_mass, top_logprobs=top_logprobs)
         if votes > 1 and self._asker.temperature == 0:
-            raise SettingsError("the judge's temperature is 0, so all votes would be alike; raise it or set votes=1")
+            raise SettingsError("the judge's temperature is 0, so all votes would be equal: raise it or set votes=1")
 
     def __repr__(self) -> str:
-        about = f"{self._asker.model_name!r}, method={self._asker.wished!r}, scale={str(self.scale)!r}"
+        about = f"{self._asker.model_name!r}, method={self._asker.method!r}, scale={str(self.scale)!r}"
         names = [criterion.name for criterion in self.criteria]
         criteria = "" if names == [OVERALL] else f", criteria={names}"
         return f"{type(self).__name__}({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
 
     @property
     def endpoint(self) -> Hashable:
-        """What the judge calls: judges that ask the same model at the same address share their `verifier_limit`."""
+        """The judge's endpoint: judges with the same model and address share their `verifier_limit`."""
         return self._asker.endpoint
 
     @property
     def method_in_use(self) -> str | None:
-        """How the judge says its grade; None while "auto" has not found out."""
-        return self._asker.settled
+        """How the judge reports its grade; None while "auto" has not detected it."""
+        return self._asker.method_in_use
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Have the judge grade one candidate.
-
-        Criteria and votes are asked for in threads, at most "max_concurrency" of the config at once.
+        """Grade one candidate; criteria and votes run in threads, limited by the config's "max_concurrency".
 
         Returns:
             The verdict; its score is the mean over votes of the weighted mean over criteria.
 
         Raises:
-            InvalidReplyError: The judge gave no grade that could be read.
-            Exception: Whatever the model raises, such as an error of transport.
+            InvalidReplyError: The reply has no valid grade.
+            Exception: An error of the model.
         """
         shown = self._material(prompt, candidate)
         calls = [partial(self._grade, shown, number, vote, config) for number, vote in self._gradings()]
@@ -175,66 +174,66 @@ class LLMJudge(Verifier):
     def _gradings(self) -> list[tuple[int, int]]:
         return [(number, vote) for vote in range(self.votes) for number in range(len(self.criteria))]
 
-    def _grade(self, shown: Material, number: int, vote: int, config: RunnableConfig | None) -> _Kept:
+    def _grade(self, shown: Material, number: int, vote: int, config: RunnableConfig | None) -> _Cached:
         key = (shown.digest, number, vote)
         with self._memory.turn(key):
-            kept = self._memory.get(key)
-            if kept is None:
-                counter = UsageCounter()
-                grading = self._asker.ask(shown, self.criteria[number].description, counter.attach(config))
-                kept = self._keep(key, grading, counter)
-        return kept
+            if (cached := self._memory.get(key)) is not None:
+                return cached
+            counter = UsageCounter()
+            grading = self._asker.ask(shown, self.criteria[number].description, counter.attach(config))
+            return self._cache(key, grading, counter)
 
-    async def _agrade(self, shown: Material, number: int, vote: int, config: RunnableConfig | None) -> _Kept:
+    async def _agrade(self, shown: Material, number: int, vote: int, config: RunnableConfig | None) -> _Cached:
         key = (shown.digest, number, vote)
         async with self._memory.aturn(key):
-            kept = self._memory.get(key)
-            if kept is None:
-                counter = UsageCounter()
-                grading = await self._asker.aask(shown, self.criteria[number].description, counter.attach(config))
-                kept = self._keep(key, grading, counter)
-        return kept
+            if (cached := self._memory.get(key)) is not None:
+                return cached
+            counter = UsageCounter()
+            grading = await self._asker.aask(shown, self.criteria[number].description, counter.attach(config))
+            return self._cache(key, grading, counter)
 
-    def _keep(self, key: tuple[str, int, int], grading: Grading, counter: UsageCounter) -> _Kept:
-        kept = _Kept(grading, [counter.usage] if counter.usage else [])
-        self._memory.put(key, kept)
-        return kept
+    def _cache(self, key: tuple[str, int, int], grading: Grading, counter: UsageCounter) -> _Cached:
+        cached = _Cached(grading, [counter.usage] if counter.usage else [])
+        self._memory.put(key, cached)
+        return cached
 
-    def _verdict(self, kept: list[_Kept]) -> Verdict:
+    def _verdict(self, gradings: list[_Cached]) -> Verdict:
         count = len(self.criteria)
-        rows = [kept[start : start + count] for start in range(0, len(kept), count)]
+        rows = [gradings[start : start + count] for start in range(0, len(gradings), count)]
         weights = [criterion.weight for criterion in self.criteria]
         votes = [_mean([self.scale.score(one.grading.value) for one in row], weights) for row in rows]
         score, spread = _mean(votes), statistics.stdev(votes) if len(votes) > 1 else None
         criteria = {}
-        said = []
+        reasons = []
         for place, criterion in enumerate(self.criteria):
-            gradings = [row[place].grading for row in rows]
-            own = _mean([self.scale.score(grading.value) for grading in gradings])
+            own = [row[place].grading for row in rows]
+            mean = _mean([self.scale.score(grading.value) for grading in own])
             criteria[criterion.name] = {
                 "weight": criterion.weight,
-                "score": own,
-                "grades": [grading.value for grading in gradings],
-                **({"judged": about} if any(about := [grading.about for grading in gradings]) else {}),
+                "score": mean,
+                "grades": [grading.value for grading in own],
+                **({"judged": details} if any(details := [grading.details for grading in own]) else {}),
             }
-            why = " | ".join(dict.fromkeys(grading.explanation for grading in gradings if grading.explanation))
-            said.append(why if criterion.name == OVERALL else f"{criterion.name} {own:.2f}{why and ': '}{why}")
+            why = " | ".join(dict.fromkeys(grading.explanation for grading in own if grading.explanation))
+            reasons.append(why if criterion.name == OVERALL else f"{criterion.name} {mean:.2f}{why and ': '}{why}")
         if spread is not None:
-            said.insert(0, f"mean of {len(votes)} votes from {min(votes):.2f} to {max(votes):.2f}, spread {spread:.2f}")
-        spent = [usage for one in kept if (usage := _take(one.unpaid))]
+            reasons.insert(
+                0, f"mean of {len(votes)} votes from {min(votes):.2f} to {max(votes):.2f}, spread {spread:.2f}"
+            )
+        spent = [usage for one in gradings if (usage := _take(one.unreported_usage))]
         raw = {
-            "method": kept[0].grading.method,
+            "method": gradings[0].grading.method,
             "scale": str(self.scale),
             "votes": votes,
             "spread": spread,
             "criteria": criteria,
         }
-        return Verdict(score, "; ".join(filter(None, said)) or None, sum(spent, Usage()) if spent else None, raw)
+        return Verdict(score, "; ".join(filter(None, reasons)) or None, sum(spent, Usage()) if spent else None, raw)
 
 
-def _take(unpaid: list[Usage]) -> Usage | None:
+def _take(unreported: list[Usage]) -> Usage | None:
     try:
-        return unpaid.pop()  # one call, so that two verdicts cannot both count it
+        return unreported.pop()  # atomic, so that only one verdict reports it
     except IndexError:
         return None
 

@@ -1,4 +1,4 @@
-"""What a judge gets to read."""
+"""The judge's prompt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Material", "Method", "Sheet", "answer_text", "material"]
 
 Method = Literal["logprobs", "structured", "text"]
-"""How a judge says its grade."""
+"""How a judge reports its grade."""
 
 _MARKS = 46  # characters around a fenced part, its label aside
 _SPEAKERS = {"human": "user", "ai": "assistant"}
@@ -47,13 +47,13 @@ _DATA = (
 
 @dataclass(frozen=True)
 class Material:
-    """What is judged, before it is fenced: texts by what they are, and images.
+    """The material to be judged, before it is fenced.
 
     Attributes:
         request: Label and text of each part of the conversation.
         answer: Label and text of each part of the candidate.
-        reference: An answer known to be right, None where there is none.
-        images: Image blocks for the judge to see.
+        reference: A correct answer, or None.
+        images: Attached image blocks.
     """
 
     request: tuple[tuple[str, str], ...]
@@ -63,20 +63,20 @@ class Material:
 
     @cached_property
     def digest(self) -> str:
-        """The same for the same material, another for any other."""
+        """A hash of the material."""
         whole = json.dumps([self.request, self.answer, self.reference, self.images], sort_keys=True, default=str)
         return hashlib.sha256(whole.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What stays the same from one grading to the next.
+    """The parts of the prompt that all gradings share.
 
     Attributes:
         scale: The grades.
-        rubric: What deserves which grade, None where the criterion says enough.
-        examples: Request, answer, grade as it is said, and explanation of gradings to learn from.
-        max_chars: The most characters of an answer that are shown, tool calls included.
+        rubric: Describes the grades, or None.
+        examples: Request, answer, grade as text, and explanation of each few-shot example.
+        max_chars: The largest number of characters shown of an answer, tool calls included.
     """
 
     scale: Scale
@@ -87,9 +87,9 @@ class Sheet:
     def messages(self, criterion: str, method: Method, shown: Material, code: str) -> list[BaseMessage]:
         """The conversation that asks for one grade.
 
-        All but the last message is the same for every candidate, so that servers can keep its prefill.
+        All but the last message are the same for every candidate, so that servers can cache the prefix.
         """
-        told = [
+        instructions = [
             "You judge an answer to a request. Be strict and fair: length, style and confidence count for nothing by "
             "themselves.",
             f"Judge whether {criterion}.",
@@ -98,20 +98,20 @@ class Sheet:
             _DATA,
             _HOW[method],
         ]
-        messages: list[BaseMessage] = [SystemMessage("\n\n".join(told))]
+        messages: list[BaseMessage] = [SystemMessage("\n\n".join(instructions))]
         for number, (request, answer, grade, explanation) in enumerate(self.examples, start=1):
-            # Any word will do for an example: only the code of the grading itself is ever accepted.
+            # Not random, since only the code of the grading itself is accepted.
             known = hashlib.sha256(f"{number} {request} {answer}".encode()).hexdigest()[: len(code)]
             example = Material((("REQUEST", request),), (("ANSWER", answer),), None, ())
             messages.append(HumanMessage(self._question(example, method, known)))
-            messages.append(AIMessage(_said(method, known, grade, explanation, self.scale)))
+            messages.append(AIMessage(_reply(method, known, grade, explanation, self.scale)))
         question = self._question(shown, method, code)
         images = [dict(image) for image in shown.images]
         messages.append(HumanMessage([{"type": "text", "text": question}, *images] if images else question))
         return messages
 
     def fresh_code(self, shown: Material) -> str:
-        """A code that occurs nowhere in what is judged."""
+        """A code that does not occur in the material."""
         return new_code(text for _, text in (*shown.request, *shown.answer, ("REFERENCE", shown.reference or "")))
 
     def _question(self, shown: Material, method: Method, code: str) -> str:
@@ -119,24 +119,23 @@ class Sheet:
         if shown.reference is not None:
             parts.append(fenced("REFERENCE ANSWER, KNOWN TO BE RIGHT", shown.reference, code))
         parts += [fenced(label, text, code, self.max_chars) for label, text in self._bounded(shown.answer)]
-        # In the middle of a line, so that a judge that repeats its instructions does not thereby give a grade.
+        # Not at the start of a line, so that a judge that repeats its instructions gives no grade by that.
         ask = f"The code is {code}. Judge the answer now"
         parts.append(f"{ask}." if method == "structured" else f"{ask}; the line with the grade begins GRADE-{code}:")
         return "\n\n".join(parts)
 
     def _bounded(self, answer: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-        """The parts of an answer; one part, to be shortened, of several that are too long together."""
+        """The parts of an answer, joined to one if they are too long together."""
         if len(answer) == 1 or sum(len(text) + _MARKS + 2 * len(label) for label, text in answer) <= self.max_chars:
             return answer
         return [("ANSWER", "\n\n".join(f"{label}:\n{text}" for label, text in answer))]
 
 
 def material(prompt: PromptValue, candidate: Candidate, reference: str | None, *, attach_images: bool) -> Material:
-    """Take a conversation and a candidate apart into what a judge reads.
+    """Split a conversation and a candidate into labelled parts.
 
-    Every message of the conversation is a part of its own, named after its speaker; so is every tool call, as JSON.
-    Reasoning is left out, since it is not part of an answer. Images are attached, or named as left out; so is every
-    other kind of content.
+    Every message and every tool call, as JSON, is a part. Reasoning is omitted. Images are attached or mentioned; other
+    content is mentioned.
     """
     images: list[Mapping[str, Any]] = []
     request: list[tuple[str, str]] = []
@@ -149,7 +148,7 @@ def material(prompt: PromptValue, candidate: Candidate, reference: str | None, *
 
 
 def answer_text(candidate: Candidate) -> str:
-    """A candidate as one text: what it says, then its tool calls as JSON, a line each."""
+    """A candidate's text, then its tool calls as JSON, one on each line."""
     return "\n".join(text for _, text in _parts("ANSWER", candidate.message, [], attach_images=False) if text.strip())
 
 
@@ -176,7 +175,7 @@ def _parts(
     return [(label, text), *calls] if text.strip() or not calls else calls
 
 
-def _said(method: Method, code: str, grade: str, explanation: str, scale: Scale) -> str:
+def _reply(method: Method, code: str, grade: str, explanation: str, scale: Scale) -> str:
     if method == "structured":
         value: Any = grade if scale.words else int(grade)
         return json.dumps({"explanation": explanation, "code": code, "grade": value}, ensure_ascii=False)

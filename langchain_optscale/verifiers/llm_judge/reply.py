@@ -1,7 +1,6 @@
-"""Reading a judge's reply: only what carries the code of the grading counts.
+"""Parsing of a judge's reply: only a grade with the code of the grading counts.
 
-A judge may quote the candidate at length. The candidate was written before the code was drawn, so no grade in it can
-carry that code; a grade without it is none.
+A judge may quote the candidate, whose text cannot contain the code, since it was written before the code was drawn.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ExpectedGrade", "expected_grade", "read_structured", "read_text", "refuse_cut_off", "without_end_token"]
 
 _EMPHASIS = "*_`"
-# Around a grade in a token: white space, how tokenizers spell a leading blank, quotes, emphasis, full stops.
+# Around a grade in a token: white space (also as tokenizers write it), quotes, emphasis, punctuation.
 _TRIMMINGS = " \t\r\n▁Ġ\"'“”*_`.,:;/)("
 _TWO_DIGITS = 10
 _CUT_OFF = frozenset({"length", "max_tokens", "MAX_TOKENS"})
@@ -40,8 +39,8 @@ class ExpectedGrade:
 
     Attributes:
         value: The expectation, between the lowest and the highest grade.
-        mass: The probability of all valid grades together, before they were normalised.
-        probabilities: The normalised probability of each grade that has any.
+        mass: The total probability of the valid grades before normalisation.
+        probabilities: The normalised probabilities of the grades.
     """
 
     value: float
@@ -50,7 +49,7 @@ class ExpectedGrade:
 
 
 def refuse_cut_off(message: BaseMessage) -> None:
-    """Refuse a reply that ended at the token limit: a 1 may have been about to become a 10.
+    """Raise for a reply that ended at the token limit, where a 1 may be the start of a 10.
 
     Raises:
         InvalidReplyError: The reply was cut off.
@@ -61,19 +60,19 @@ def refuse_cut_off(message: BaseMessage) -> None:
 
 
 def without_end_token(entries: Sequence[Any], text: str) -> Sequence[Any]:
-    """The entries of the tokens that are part of the text: vLLM lists the token that ended the reply as well."""
+    """The entries without the end token, which vLLM lists as well."""
     last = str(entries[-1].get("token", "")) if entries and isinstance(entries[-1], Mapping) else ""
     ended = bool(last.strip()) and not text.rstrip().endswith(last.strip())
     return entries[:-1] if ended and len(entries) > 1 else entries
 
 
 def read_text(reply: str, scale: Scale, code: str) -> tuple[float, str]:
-    """The last grade that carries the code, and what was said before it.
+    """The last grade with the code, and the text before it.
 
-    A grade stands on a line of its own, `GRADE-<code>: 7`, perhaps emphasised.
+    A grade has a line of its own, `GRADE-<code>: 7`, possibly emphasised.
 
     Raises:
-        InvalidReplyError: There is no such line, or what it says is no grade of the scale.
+        InvalidReplyError: There is no such line, or its grade is not on the scale.
     """
     lines = list(_grade_line(code).finditer(reply))
     if not lines:
@@ -91,11 +90,11 @@ def read_structured(reply: Any, scale: Scale, code: str) -> tuple[float, str]:
 
     Args:
         reply: A mapping with `explanation`, `code` and `grade`.
-        scale: The grades that count.
+        scale: The valid grades.
         code: The code that the reply must repeat.
 
     Raises:
-        InvalidReplyError: The code is missing or another, or the grade is none of the scale.
+        InvalidReplyError: The code is missing or wrong, or the grade is not on the scale.
     """
     if not isinstance(reply, Mapping):
         raise InvalidReplyError(f"the judge must reply with a mapping, not with {kind(reply)}")
@@ -108,23 +107,23 @@ def read_structured(reply: Any, scale: Scale, code: str) -> tuple[float, str]:
 
 
 def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: float) -> ExpectedGrade:
-    """The expectation over the grades, from the probabilities of the tokens where the judge gives its grade.
+    """The expected grade under the token probabilities at the position of the grade.
 
     With p_g the probability of grade g among the listed tokens, E = sum g p_g / sum p_g (for yes and no it is
-    P(yes) / (P(yes) + P(no))). Variants of one grade (" Yes", "yes", "YES") add up. Where a tokenizer writes 10 as two
-    tokens, P("1") holds both 1 and 10: it is divided by the next token's P("0") where the judge said 1 or 10. Where it
-    said another grade that probability was never computed; then P("1") is divided in the proportion of what lies next
-    to 10 (P(9)) and next to 1 (P(0) + P(2)), and left out where neither has any.
+    P(yes) / (P(yes) + P(no))). Variants of a grade (" Yes", "yes", "YES") add up. Where a tokenizer splits 10 into two
+    tokens, P("1") includes 1 and 10: it is split by the next token's P("0") where the reply is 1 or 10. For other
+    replies that probability is unknown; then P("1") is split in proportion to the neighbours of 10 (P(9)) and of 1
+    (P(0) + P(2)), and omitted where these are 0.
 
     Args:
-        entries: One entry a token of the reply, with `token`, `logprob` and `top_logprobs`.
-        scale: The grades that count.
+        entries: The tokens of the reply, with `token`, `logprob` and `top_logprobs`.
+        scale: The valid grades.
         code: The grade follows the last `GRADE-<code>:`.
-        min_mass: The least that the valid grades must have together, in [0, 1].
+        min_mass: The least total probability of the valid grades, in [0, 1].
 
     Raises:
         InvalidReplyError: The reply has no grade with the code, or the listed grades have too little probability.
-        InvalidScoreError: The log-probabilities are impossible.
+        InvalidScoreError: The log-probabilities are invalid.
     """
     tokens = [str(entry.get("token", "")) if isinstance(entry, Mapping) else "" for entry in entries]
     text = "".join(tokens)
@@ -140,8 +139,8 @@ def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: fl
     mass = math.fsum(valid.values())
     if not valid or mass < min_mass:
         raise InvalidReplyError(
-            f"the grades of the scale {scale} have a probability of {mass:.3g} together where the judge said "
-            f"{value:g}, below min_mass={min_mass:g}: it does not keep to the scale, or lists too few tokens"
+            f"the grades of the scale {scale} have a probability of {mass:.3g} together where the judge replied "
+            f"{value:g}, below min_mass={min_mass:g}: raise top_logprobs, lower min_mass or set another method"
         )
     mean = math.fsum(scale.grades[grade] * p for grade, p in valid.items()) / mass
     bounded = min(max(mean, float(scale.low)), float(scale.high))
@@ -157,13 +156,13 @@ def _grade_line(code: str) -> re.Pattern[str]:
 
 
 def _place_of(tokens: Sequence[str], start: int) -> int:
-    """Which token has the character at `start`."""
+    """The index of the token with the character at `start`."""
     ends = accumulate(len(token) for token in tokens)
     return next(place for place, end in enumerate(ends) if end > start)
 
 
 def _listed(entry: Any) -> list[Any]:
-    """The tokens listed at a place, and the chosen one, which some servers leave out of the list."""
+    """The alternatives of a token, with the chosen one, which some servers omit."""
     listed = [other for other in entry.get("top_logprobs") or [] if isinstance(other, Mapping)]
     return listed if any(other.get("token") == entry.get("token") for other in listed) else [*listed, entry]
 
@@ -173,7 +172,7 @@ def _bare(entry: Any) -> str:
 
 
 def _logprob(entry: Any) -> float:
-    # A token that a grammar or a filter has ruled out is listed with a probability of 0 by some servers.
+    # Some servers list tokens that a grammar or a filter excludes, with probability 0.
     return -math.inf if entry.get("logprob") == -math.inf else read_logprob(entry)
 
 
@@ -195,7 +194,7 @@ def _divide_one_and_ten(probabilities: dict[str, float], *, said_one: bool, foll
 
 
 def _share_of_zero(entry: Any) -> float:
-    """P(the next token goes on with a 0), which makes a 10 of the 1; a 0 after a blank does not."""
+    """P(the next token starts with 0, without a blank before it): the share of 10 in P("1")."""
     zeros = [other for other in _listed(entry) if re.match(r"0(?!\d)", str(other.get("token", "")))]
     return min(1.0, math.fsum(math.exp(_logprob(other)) for other in zeros))
 

@@ -22,7 +22,7 @@ class Scale:
     Attributes:
         low: The worst grade, at least 0.
         high: The best grade, above `low` and at most 10.
-        words: Whether the grades are said as yes and no.
+        words: Whether the grades are yes and no.
     """
 
     low: int
@@ -48,37 +48,36 @@ class Scale:
 
     @property
     def spoken(self) -> str:
-        """What a judge is told about the grades."""
+        """The description of the grades in the prompt."""
         if self.words:
             return "yes if it does in every respect, no if it does not"
         return f"a whole number from {self.low} (not at all) to {self.high} (perfectly)"
 
     @property
     def grades(self) -> dict[str, int]:
-        """Every grade as the judge writes it, and its value."""
+        """The value of each grade by its text."""
         return dict(_WORDS) if self.words else {str(value): value for value in range(self.low, self.high + 1)}
 
-    def read(self, said: Any) -> float | None:
-        """The value of a grade as it was said, None where it is none.
+    def read(self, grade: Any) -> float | None:
+        """The value of a reported grade, or None.
 
-        Text may be a grade, a decimal between two grades, or a grade out of the highest ("7/10"); other types only
-        a number.
+        Text may be a grade, a decimal between two grades, or "7/10"; other types must be numbers.
         """
-        if isinstance(said, str):
-            return self._read_text(said.strip())
-        if self.words or isinstance(said, bool) or not isinstance(said, int | float):
+        if isinstance(grade, str):
+            return self._read_text(grade.strip())
+        if self.words or isinstance(grade, bool) or not isinstance(grade, int | float):
             return None
-        return self._within(float(said))
+        return self._within(float(grade))
 
     def score(self, value: float) -> float:
         """A grade's value as a score in [0, 1]."""
         return (value - self.low) / (self.high - self.low)
 
-    def _read_text(self, said: str) -> float | None:
+    def _read_text(self, grade: str) -> float | None:
         if self.words:
-            word = _WORDS.get(said.casefold())
+            word = _WORDS.get(grade.casefold())
             return None if word is None else float(word)
-        number = re.fullmatch(rf"([0-9]{{1,2}}(?:\.[0-9]{{1,4}})?)(?:\s?/\s?{self.high})?", said)
+        number = re.fullmatch(rf"([0-9]{{1,2}}(?:\.[0-9]{{1,4}})?)(?:\s?/\s?{self.high})?", grade)
         return self._within(float(number[1])) if number else None
 
     def _within(self, value: float) -> float | None:

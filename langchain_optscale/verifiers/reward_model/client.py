@@ -1,4 +1,4 @@
-"""The transport to a pooling server: the `openai` client, which retries nothing here."""
+"""The transport to a pooling server: the `openai` client without retries."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class PoolingClient:
     """Posts JSON to the routes at a server's root.
 
     Threads share one client with its open connections. Tasks share one client for each event loop, which opens a
-    connection for each request, since nobody tells a client when its event loop ends.
+    connection for each request, since a client is not notified when its event loop ends.
 
     Args:
-        base_url: The server's root; a "/v1" at its end is taken off.
-        api_key: Sent as a bearer token; no key of the environment is ever sent.
-        timeout_s: Seconds until a request is given up, above 0.
-        http_client: Sends the requests of threads; yours to close.
-        http_async_client: Sends the requests of tasks, of whatever event loop; yours to close.
+        base_url: The server's root; a "/v1" at its end is removed.
+        api_key: Sent as a bearer token; keys in the environment are never sent.
+        timeout_s: Timeout of a request in seconds, above 0.
+        http_client: Sends the requests of threads; the caller closes it.
+        http_async_client: Sends the requests of tasks of any event loop; the caller closes it.
 
     Raises:
-        SettingsError: The address is none, or holds a password.
+        SettingsError: The address is invalid, or contains credentials.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class PoolingClient:
         self._mutex = threading.Lock()
 
     def post(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Send one request and wait for its answer.
+        """Send one request.
 
         Raises:
             openai.APIStatusError: The server answered with an error status.
-            openai.APIConnectionError: It could not be reached, or took too long.
-            InvalidReplyError: It answered with something that is no JSON object.
+            openai.APIConnectionError: It could not be reached, or timed out.
+            InvalidReplyError: The reply is no JSON object.
         """
         import openai
 
@@ -90,7 +90,7 @@ class PoolingClient:
             if client is None:
                 settings = self._settings()
                 settings["default_headers"]["Connection"] = "close"
-                # Of our own, since the client's own one starts a task in whatever loop runs when it is collected.
+                # The default one starts a task in any running loop when it is garbage-collected.
                 http_client = self._http_async_client or openai.DefaultAsyncHttpxClient(timeout=self._timeout_s)
                 client = self._async[loop] = openai.AsyncOpenAI(**settings, http_client=http_client)
         try:
@@ -99,7 +99,7 @@ class PoolingClient:
             raise _explained(error, route) from error
 
     def close(self) -> None:
-        """Close the connections that threads have kept open; a later request opens new ones."""
+        """Close the threads' connections; a later request opens new ones."""
         with self._mutex:
             client, self._sync = self._sync, None
         if client is not None and self._http_client is None:
@@ -116,7 +116,7 @@ class PoolingClient:
     def _settings(self) -> dict[str, Any]:
         from openai import Omit
 
-        # What the client would otherwise take out of the environment belongs to OpenAI, not to this server.
+        # The client would take these from the environment, for OpenAI's servers.
         headers: dict[str, Any] = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
         return {
             "base_url": self.root,
@@ -128,13 +128,12 @@ class PoolingClient:
 
 
 def bearer_key(api_key: SecretStr | str | None) -> SecretStr | None:
-    r"""A key as it is sent; None where there is none.
+    r"""The key without surrounding white space; None if empty.
 
-    White space around it is taken off: a key that was read from a file ends with a line break. What an HTTP header
-    cannot carry is refused here, since the clients' own errors would show the key.
+    Characters that an HTTP header cannot carry are rejected here, since the clients' own errors would show the key.
 
     Raises:
-        SettingsError: It is no text, or holds white space or a character that is not ASCII.
+        SettingsError: It is no text, or contains white space or a character that is not ASCII.
 
     Example:
         >>> bearer_key("sk-0123\n").get_secret_value(), bearer_key(" ")
@@ -157,16 +156,16 @@ def _mapping(route: str, text: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, Mapping):
-        raise InvalidReplyError(f"the server's answer to {route} is no JSON object: {text[:60]!r}")
+        raise InvalidReplyError(f"the server's reply to {route} is no JSON object: {text[:60]!r}")
     return reply
 
 
 def _explained(error: Any, route: str) -> Any:
-    """The same error with what to do about it: a missing route and a wrong key are the commonest mistakes."""
+    """The same error with advice for the commonest mistakes, a missing route and a wrong key."""
     hint = (
-        "the server refuses the key, or wants one: give it as api_key="
+        "the server refuses the key, or needs one: give it as api_key="
         if error.status_code == _UNAUTHORIZED
-        else f"the server has no {route} for this model; is it started with --runner pooling, is base_url its root, "
-        "and does `kind` fit the model?"
+        else f"the server has no {route} for this model: start it with --runner pooling, set base_url to its root, and "
+        "set the `kind` that fits the model"
     )
     return type(error)(f"{error.message}: {hint}", response=error.response, body=error.body)

@@ -18,10 +18,10 @@ __all__ = ["Logistic"]
 
 @dataclass(frozen=True)
 class Logistic:
-    """score = 1 / (1 + exp(-(logit - location) / scale)), strictly increasing, so that it ranks as the logits do.
+    """score = 1 / (1 + exp(-(logit - location) / scale)), strictly increasing in the logit.
 
-    Logits far apart matter little to a ranking and a lot to the law of the scores: with a location and a scale that fit
-    the model, scores spread over [0, 1] instead of piling up at its ends.
+    A location and a scale that fit the model spread the scores over [0, 1] instead of concentrating them at its ends,
+    which distorts the score distribution although it keeps the ranking.
 
     Attributes:
         location: The logit that scores 0.5, a finite number.
@@ -43,7 +43,7 @@ class Logistic:
             raise SettingsError(f"a logistic needs a finite location and a positive finite scale, got {self}")
 
     def __call__(self, logit: float) -> float:
-        """The score of a logit, in [0, 1]; 0 and 1 only where double precision ends."""
+        """The score of a logit, in [0, 1]."""
         x = (logit - self.location) / self.scale
         if x >= 0:
             return 1.0 / (1.0 + math.exp(-x))
@@ -53,16 +53,15 @@ class Logistic:
     def fit(cls, logits: Sequence[float], correct: Sequence[bool] | None = None) -> Self:
         """Fit it to recorded logits.
 
-        With labels the score becomes the probability of being right, by Platt's logistic regression (1999). Without,
-        the logistic distribution is fitted by maximum likelihood: the score is then about the share of such candidates
-        that are worse.
+        With labels the score is the probability of being right, by Platt's logistic regression (1999). Without, the
+        logistic distribution is fitted by maximum likelihood: the score is about the share of worse candidates.
 
         Args:
             logits: At least 2 finite numbers, not all equal.
-            correct: Whether each candidate was right, where that is known; at least one was and one was not.
+            correct: Optional labels, with at least one right and one wrong candidate.
 
         Raises:
-            SettingsError: The data are out of range, or right candidates have no higher logits than wrong ones.
+            SettingsError: The data are invalid, or right candidates have no higher logits than wrong ones.
 
         Example:
             >>> round(Logistic.fit([-4.0, -2.0, 0.0, 2.0, 4.0])(0.0), 6)
@@ -76,9 +75,9 @@ class Logistic:
 
             location, scale = stats.logistic.fit(values)
             return cls(float(location), float(scale))
-        # The regression is over [0, 1]: logit = low + width u turns a + b u into (logit - location) / scale.
+        # The regression is over u in [0, 1] with logit = low + width u.
         low, width = min(values), max(values) - min(values)
         platt = LogisticCalibration.fit([(value - low) / width for value in values], correct)
         if platt.slope <= 0:
-            raise SettingsError("right candidates have no higher logits than wrong ones: there is nothing to fit")
+            raise SettingsError("right candidates have no higher logits than wrong ones: check the labels or the model")
         return cls(low - width * platt.intercept / platt.slope, width / platt.slope)

@@ -1,4 +1,4 @@
-"""What a reward model reads: the conversation, the question as one text, and steps without the candidate's markers."""
+"""The inputs of a reward model: the conversation, the question as one text, steps without markers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def conversation(prompt: PromptValue) -> list[dict[str, Any]]:
 
 
 def question(prompt: PromptValue) -> str:
-    """The text of a conversation; that of its message alone where there is one."""
+    """The conversation as text; of a single message its text alone."""
     messages = prompt.to_messages()
     return str(messages[0].text) if len(messages) == 1 else prompt.to_string()
 
 
 def encodable(text: str) -> str:
-    r"""The text with a replacement character for each lone surrogate, which no request can hold.
+    r"""The text with a replacement character for each lone surrogate, which JSON over HTTP cannot encode.
 
     Example:
         >>> encodable("a\ud800b") == "a\ufffdb"
@@ -35,11 +35,11 @@ def encodable(text: str) -> str:
 
 
 def without_marker(step: str, marker: str) -> str:
-    """The step with a space in every marker that the candidate wrote, or in its place: none of them may count.
+    """The step with every marker in it broken by a space, or replaced by one.
 
     Args:
         step: Any text.
-        marker: What ends a step, not blank.
+        marker: The end-of-step marker, not blank.
 
     Example:
         >>> without_marker("so 4<extra_0>and 5", "<extra_0>"), without_marker("so 4§and 5", "§")

@@ -1,4 +1,4 @@
-"""Reading what a pooling server answers, row by row."""
+"""Parsing of a pooling server's replies."""
 
 from __future__ import annotations
 
@@ -15,44 +15,42 @@ if TYPE_CHECKING:
 
     from langchain_optscale.verifiers.reward_model.logistic import Logistic
 
-__all__ = ["Aggregate", "aggregated", "read_row", "read_rows", "read_steps", "read_usage"]
+__all__ = ["Aggregate", "aggregated", "only_row", "read_row", "read_steps", "read_usage"]
 
 Aggregate = Literal["mean", "min", "last", "product"]
-"""How the scores of the steps become the score of the answer."""
+"""How the scores of the steps are aggregated."""
 
-# Softmax in single precision may come out a little above 1.
+# Softmax in single precision may be slightly above 1.
 _ROUNDING = 1e-6
 _FIELDS = {"classify": "probs", "pooling": "data", "prm": "data", "score": "score"}
 
 
-def read_rows(reply: Mapping[str, Any], count: int) -> list[Mapping[str, Any]]:
-    """The rows of an answer in the order of what was sent.
+def only_row(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row of the one candidate that was sent.
 
     Raises:
-        InvalidReplyError: There is not exactly one row for each.
+        InvalidReplyError: There is not exactly one row, or its index is not 0.
     """
     rows = reply.get("data")
-    if not isinstance(rows, list) or len(rows) != count or not all(isinstance(row, Mapping) for row in rows):
+    if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], Mapping):
         got = len(rows) if isinstance(rows, list) else "no"
-        raise InvalidReplyError(f"the server answered with {got} rows for {count} candidates")
-    numbers = [row.get("index", place) for place, row in enumerate(rows)]
-    by_index = {number: row for number, row in zip(numbers, rows, strict=True) if isinstance(number, int)}
-    if by_index.keys() != set(range(count)):
-        raise InvalidReplyError(f"the server numbered its rows {_shown(numbers)} for {count} candidates")
-    return [by_index[place] for place in range(count)]
+        raise InvalidReplyError(f"the server answered with {got} rows for 1 candidate")
+    if (index := rows[0].get("index", 0)) != 0:
+        raise InvalidReplyError(f"the server answered with row {index!r} for 1 candidate, expected row 0")
+    return rows[0]
 
 
 def read_row(row: Mapping[str, Any], kind: str, positive: int, logistic: Logistic | None) -> tuple[float, float]:
-    """The score of a row, and the value that it was made of: the logit, or the score itself.
+    """The score of a row, and its raw value: the logit, or the score itself.
 
     Args:
-        row: As the server sent it.
+        row: The server's row.
         kind: "classify", "pooling" or "score".
-        positive: Which of several classes means good.
-        logistic: Maps the logit; None where the server has applied its own activation.
+        positive: The index of the positive class.
+        logistic: Maps the logit; None where the server has applied its activation.
 
     Raises:
-        InvalidReplyError: The row holds no such value.
+        InvalidReplyError: The row has no valid value.
     """
     held = row.get(_FIELDS[kind])
     return _scored(held if isinstance(held, list) else [held], positive, logistic)
@@ -61,7 +59,7 @@ def read_row(row: Mapping[str, Any], kind: str, positive: int, logistic: Logisti
 def read_steps(
     row: Mapping[str, Any], count: int, positive: int, logistic: Logistic | None
 ) -> list[tuple[float, float]]:
-    """The score of each step, and the value that it was made of.
+    """The score and the raw value of each step, see `read_row`.
 
     Raises:
         InvalidReplyError: There is not one value for each step.
@@ -70,20 +68,20 @@ def read_steps(
     if not isinstance(steps, list) or len(steps) != count:
         got = len(steps) if isinstance(steps, list) else "no"
         raise InvalidReplyError(
-            f"the reward model scored {got} steps of {count}: does step_marker fit the model and its pooler?"
+            f"the reward model scored {got} steps of {count}: set the step_marker of the model and its pooler"
         )
     return [_scored(step if isinstance(step, list) else [step], positive, logistic) for step in steps]
 
 
 def read_usage(reply: Mapping[str, Any]) -> Usage:
-    """What the request consumed; 0 tokens where the server does not say."""
+    """The usage of the request; 0 tokens where the server reports none."""
     usage = reply.get("usage")
     counts = usage if isinstance(usage, Mapping) else {}
     return Usage(_count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens")), requests=1)
 
 
 def aggregated(scores: Sequence[float], how: Aggregate) -> float:
-    """One score of the scores of all steps, at least 1 of them.
+    """Aggregate the scores of at least one step.
 
     Example:
         >>> aggregated([0.5, 1.0], "product")
@@ -107,15 +105,14 @@ def _scored(values: list[Any], positive: int, logistic: Logistic | None) -> tupl
         value = float(values[positive])
     else:
         others = [float(other) for place, other in enumerate(values) if place != positive % len(values)]
-        # The log-odds of the good class under softmax.
+        # The log-odds of the positive class under softmax.
         highest = max(others)
         value = float(values[positive]) - highest - math.log(math.fsum(math.exp(one - highest) for one in others))
     if logistic is not None:
         return logistic(value), value
     if not -_ROUNDING <= value <= 1.0 + _ROUNDING:
         raise InvalidReplyError(
-            f"the server answered with {value:g}, which is no score in [0, 1]: if these are raw logits, give "
-            "from_logits=Logistic(...)"
+            f"the server answered with {value:g}, which is not in [0, 1]: for raw logits set from_logits=Logistic(...)"
         )
     value = min(max(value, 0.0), 1.0)
     return value, value

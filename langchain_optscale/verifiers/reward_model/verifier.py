@@ -7,9 +7,8 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
-from langchain_optscale.models.retry import is_rejection
-from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
-from langchain_optscale.verifiers.base import Verifier, as_failure
+from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.llm_judge.fence import defused
 from langchain_optscale.verifiers.llm_judge.prompt import answer_text
@@ -19,8 +18,8 @@ from langchain_optscale.verifiers.reward_model.prompt import conversation, encod
 from langchain_optscale.verifiers.reward_model.reply import (
     Aggregate,
     aggregated,
+    only_row,
     read_row,
-    read_rows,
     read_steps,
     read_usage,
 )
@@ -46,27 +45,24 @@ _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
 class RewardModelVerifier(Verifier):
     r"""Scores candidates by a reward model behind an HTTP server.
 
-    - "classify": an outcome reward model by `/classify`, one value or one for each class.
-    - "pooling": the same by `/pooling`.
-    - "score": a reranker by `/score`, which joins question and answer without a chat template.
-    - "prm": a process reward model by `/pooling`: steps end with a marker and get a value each.
+    - "classify": an outcome reward model behind `/classify`, with one value or one for each class.
+    - "pooling": the same behind `/pooling`.
+    - "score": a reranker behind `/score`, which joins question and answer without a chat template.
+    - "prm": a process reward model behind `/pooling`, with a value for each step.
 
-    Errors of transport and error statuses surface as the `openai` package's exceptions, so that a search retries what
-    is worth it; nothing is retried here. What a server answers without a finite value for every candidate, or for every
-    step, raises `InvalidReplyError`. Control tokens and step markers that a candidate writes are broken up before they
-    are sent: a candidate can neither end its turn nor add a step.
-
-    `verify_batch` puts several candidates into one request where the route takes them: with "score", and with
-    `as_text`. A conversation is always one request; such a server computes concurrent requests together anyway.
+    Transport errors and error statuses are raised as the `openai` package's exceptions, and the search retries those
+    that may pass; the verifier does not retry. A reply without a finite value for the candidate, or for each of its
+    steps, raises `InvalidReplyError`. Control tokens and step markers that a candidate writes are broken up before they
+    are sent, so a candidate can neither end its turn nor add a step.
 
     The verdict's `raw` has "kind" and "value" (the logit with `from_logits`, else the score), for "prm" instead of
     "value" the "steps" (score of each) and their "values".
 
-    Close it with `close` or `aclose`, or use it as a context manager; one that is not closed leaks nothing but idle
-    connections for as long as it lives.
+    Close it with `close` or `aclose`, or use it as a context manager; otherwise its idle connections stay open as long
+    as it exists.
 
     Args:
-        base_url: The server's root, such as "http://localhost:8000": the routes do not stand under "/v1".
+        base_url: The server's root, such as "http://localhost:8000", without "/v1".
         model: The name under which the server knows the model.
         kind: "classify", "pooling", "score" or "prm".
         api_key: Sent as a bearer token, if given. No key of the environment is ever sent.
@@ -76,12 +72,12 @@ class RewardModelVerifier(Verifier):
         step_marker: What ends each step for a "prm".
         split_steps: Divides an answer into steps; at blank lines by default.
         aggregate: How the steps' scores become one: "mean", "min", "last" or "product".
-        as_text: Makes one text of question and answer, for a model without a chat template; for a "prm" the answer has
-            its markers already.
-        batch_size: The most candidates in one request, at least 1.
-        timeout_s: Seconds until a request is given up, above 0.
-        http_client: Sends the requests of the sync path, in place of a client of its own; yours to close.
-        http_async_client: The same for the async path; it must serve several event loops.
+        as_text: Joins question and answer into one text, for a model without a chat template; for a "prm" the answer
+            already has its markers.
+        timeout_s: Timeout of a request in seconds, above 0.
+        http_client: An `httpx.Client` for the sync path; the caller closes it.
+        http_async_client: An `httpx.AsyncClient` for the async path, usable from several event loops; the caller
+            closes it.
 
     Raises:
         SettingsError: A setting is out of range or contradicts another.
@@ -106,7 +102,6 @@ class RewardModelVerifier(Verifier):
         split_steps: Callable[[str], Sequence[str]] | None = None,
         aggregate: Aggregate = "mean",
         as_text: AsText | None = None,
-        batch_size: int = 32,
         timeout_s: float = 60.0,
         http_client: Any = None,
         http_async_client: Any = None,
@@ -127,8 +122,6 @@ class RewardModelVerifier(Verifier):
                 raise SettingsError(f"{name} must be a function, got {function!r}")
         if isinstance(positive, bool) or not isinstance(positive, int):
             raise SettingsError(f"positive must be the index of a class, got {positive!r}")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise SettingsError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         if not is_finite(timeout_s) or timeout_s <= 0:
             raise SettingsError(f"timeout_s must be a positive number of seconds, got {timeout_s!r}")
         self.model = model
@@ -139,7 +132,6 @@ class RewardModelVerifier(Verifier):
         self._step_marker = step_marker
         self._split_steps = split_steps or _BLANK_LINES.split
         self._as_text = as_text
-        self._batch_size = batch_size
         self._client = PoolingClient(base_url, bearer_key(api_key), timeout_s, http_client, http_async_client)
 
     def __repr__(self) -> str:
@@ -173,83 +165,22 @@ class RewardModelVerifier(Verifier):
         await self._client.aclose()
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score one candidate by one request.
+        """Score one candidate with one request.
 
         Raises:
             openai.APIStatusError: The server answered with an error status.
-            openai.APIConnectionError: The server could not be reached, or took too long.
-            InvalidReplyError: The answer holds no score for the candidate.
+            openai.APIConnectionError: The server could not be reached, or timed out.
+            InvalidReplyError: The reply holds no score for the candidate.
         """
         steps = self._steps(candidate)
-        reply = self._client.post(_ROUTES[self.kind], self._body(prompt, [steps], batch=False))
-        return self._verdict(read_rows(reply, 1)[0], steps, read_usage(reply))
+        reply = self._client.post(_ROUTES[self.kind], self._body(prompt, steps))
+        return self._verdict(reply, steps)
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`, without blocking the event loop; cancelling it closes the connection."""
         steps = self._steps(candidate)
-        reply = await self._client.apost(_ROUTES[self.kind], self._body(prompt, [steps], batch=False))
-        return self._verdict(read_rows(reply, 1)[0], steps, read_usage(reply))
-
-    def verify_batch(
-        self, prompt: PromptValue, candidates: Sequence[Candidate], config: RunnableConfig | None = None
-    ) -> list[Verdict | Failure]:
-        """Score several candidates, in one request where the route takes them.
-
-        A request that fails is a failure of every candidate in it; one that is refused (400, 422) is sent again for
-        each of them alone, since a single one that is too long has all refused. The tokens of a request are counted at
-        its first verdict.
-        """
-        if not self._takes_batches:
-            return super().verify_batch(prompt, candidates, config)
-        outcomes, batches = self._batched(candidates)
-        for batch in batches:
-            try:
-                reply = self._client.post(_ROUTES[self.kind], self._body(prompt, list(batch.values()), batch=True))
-                verdicts = self._verdicts(reply, list(batch.values()))
-            except Exception as error:  # noqa: BLE001 - one request's error must not cost the others' verdicts
-                if len(batch) > 1 and is_rejection(error):
-                    verdicts = super().verify_batch(prompt, [candidates[place] for place in batch], config)
-                else:
-                    verdicts = [as_failure(error)] * len(batch)
-            outcomes.update(zip(batch, verdicts, strict=True))
-        return [outcomes[place] for place in range(len(candidates))]
-
-    async def averify_batch(
-        self, prompt: PromptValue, candidates: Sequence[Candidate], config: RunnableConfig | None = None
-    ) -> list[Verdict | Failure]:
-        """As `verify_batch`, without blocking the event loop."""
-        if not self._takes_batches:
-            return await super().averify_batch(prompt, candidates, config)
-        outcomes, batches = self._batched(candidates)
-        for batch in batches:
-            try:
-                body = self._body(prompt, list(batch.values()), batch=True)
-                verdicts = self._verdicts(await self._client.apost(_ROUTES[self.kind], body), list(batch.values()))
-            except Exception as error:  # noqa: BLE001 - one request's error must not cost the others' verdicts
-                if len(batch) > 1 and is_rejection(error):
-                    verdicts = await super().averify_batch(prompt, [candidates[place] for place in batch], config)
-                else:
-                    verdicts = [as_failure(error)] * len(batch)
-            outcomes.update(zip(batch, verdicts, strict=True))
-        return [outcomes[place] for place in range(len(candidates))]
-
-    @property
-    def _takes_batches(self) -> bool:
-        return self.kind == "score" or self._as_text is not None
-
-    def _batched(
-        self, candidates: Sequence[Candidate]
-    ) -> tuple[dict[int, Verdict | Failure], list[dict[int, list[str]]]]:
-        """The failures of candidates that cannot be sent, and batches of the others' steps, both by place."""
-        failures: dict[int, Verdict | Failure] = {}
-        ready: list[tuple[int, list[str]]] = []
-        for place, candidate in enumerate(candidates):
-            try:
-                ready.append((place, self._steps(candidate)))
-            except Exception as error:  # noqa: BLE001 - one candidate's error must not cost the others' verdicts
-                failures[place] = as_failure(error)
-        size = self._batch_size
-        return failures, [dict(ready[start : start + size]) for start in range(0, len(ready), size)]
+        reply = await self._client.apost(_ROUTES[self.kind], self._body(prompt, steps))
+        return self._verdict(reply, steps)
 
     def _steps(self, candidate: Candidate) -> list[str]:
         """What is sent of a candidate: its steps for a process reward model, else all of it as one."""
@@ -263,30 +194,18 @@ class RewardModelVerifier(Verifier):
             raise InvalidReplyError(f"candidate {candidate.index} has no text, so there is no step to score")
         return steps
 
-    def _body(self, prompt: PromptValue, answers: list[list[str]], *, batch: bool) -> dict[str, Any]:
+    def _body(self, prompt: PromptValue, steps: list[str]) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self.model, "use_activation": self.from_logits is None}
         marker = self._step_marker if self.kind == "prm" else ""
-        texts = ["".join(f"{step}{marker}" for step in steps) for steps in answers]
+        text = "".join(f"{step}{marker}" for step in steps)
         if self.kind == "score":
-            return body | {"text_1": question(prompt), "text_2": texts}
+            return body | {"text_1": question(prompt), "text_2": [text]}
         if self._as_text is not None:
-            inputs = [self._as_text(question(prompt), text) for text in texts]
-            return body | {"input": inputs if batch else inputs[0]}
-        return body | {"messages": [*conversation(prompt), {"role": "assistant", "content": texts[0]}]}
+            return body | {"input": self._as_text(question(prompt), text)}
+        return body | {"messages": [*conversation(prompt), {"role": "assistant", "content": text}]}
 
-    def _verdicts(self, reply: Mapping[str, Any], answers: list[list[str]]) -> list[Verdict | Failure]:
-        outcomes: list[Verdict | Failure] = []
-        spent: Usage | None = read_usage(reply)
-        for row, steps in zip(read_rows(reply, len(answers)), answers, strict=True):
-            try:
-                outcomes.append(self._verdict(row, steps, spent))
-            except InvalidReplyError as error:
-                outcomes.append(as_failure(error))
-            else:
-                spent = None
-        return outcomes
-
-    def _verdict(self, row: Mapping[str, Any], steps: list[str], usage: Usage | None) -> Verdict:
+    def _verdict(self, reply: Mapping[str, Any], steps: list[str]) -> Verdict:
+        row, usage = only_row(reply), read_usage(reply)
         if self.kind != "prm":
             score, value = read_row(row, self.kind, self._positive, self.from_logits)
             said = f"logit {value:.4g}" if self.from_logits else None

@@ -9,7 +9,7 @@ from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale.endpoints.doctor.verifier import LESSONS
 from langchain_optscale.endpoints.vllm import Served, discover, vllm_verifier
-from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.records.types import Candidate
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from langchain_optscale.verifiers.reward_model.logistic import Logistic
 from tests.integration_tests.vllm.servers import CONTEXT
@@ -55,12 +55,9 @@ def test_logits_and_scores_are_those_that_transformers_computes(server, kind):
 def test_score(server):
     verifier = vllm_verifier(server.base_url, kind="score")
     prompt = ChatPromptValue(messages=[HumanMessage("What is 2 + 2?")])
-    verdicts = verifier.verify_batch(prompt, [make_candidate(text, i) for i, text in enumerate(("4", "5", "six"))])
-    assert all(isinstance(verdict, Verdict) and 0 < verdict.score < 1 for verdict in verdicts)
-    assert len({verdict.score for verdict in verdicts}) == 3
-    assert [verdict.score for verdict in verdicts] == pytest.approx(
-        [verifier.verify(prompt, make_candidate(text)).score for text in ("4", "5", "six")], abs=1e-5
-    )
+    scores = {verifier.verify(prompt, make_candidate(text)).score for text in ("4", "5", "six")}
+    assert len(scores) == 3
+    assert all(0 < score < 1 for score in scores)
 
 
 class TestConformance(VerifierConformance):

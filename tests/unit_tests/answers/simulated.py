@@ -23,7 +23,7 @@ MODEL = AnswerModel(
 
 
 def draw(generator, model, samples, id_="q"):
-    """One question with its candidates, candidate by candidate as the law tells it; "right" is the right answer."""
+    """One question with candidates drawn from the model; "right" is the right answer."""
     p = generator.beta(model.right * model.firmness, (1 - model.right) * model.firmness)
     u = generator.normal(model.slope * (2 * p - 1), model.question_std)
     shared, wrong, made = {}, [], []

@@ -217,7 +217,7 @@ def test_a_child_that_cannot_start_leaves_answers_apart(monkeypatch, caplog):
     _math_process._PROCESS.close()
     monkeypatch.setattr(_math_process.sys, "executable", "/nonexistent/python")
     assert not same_answer("x+1", "1+x")
-    assert "math-verify gave no answer" in caplog.text
+    assert "math-verify failed" in caplog.text
 
 
 def test_without_math_verify_normal_forms_decide(monkeypatch):

@@ -53,7 +53,7 @@ def evidence(candidates, answer):
 
 
 @given(CANDIDATES)
-def test_scores_that_say_nothing_leave_a_vote(candidates):
+def test_uninformative_scores_leave_a_vote(candidates):
     answers = [answer for answer, _ in candidates]
     if None in answers:
         return

@@ -206,7 +206,7 @@ def test_functions_of_the_text_or_of_text_and_message():
     assert as_extractor(str.upper)("a") == "A"
     assert as_extractor(lambda text, message: repr(message))("a") == "None"
     assert as_extractor(lambda text: " \n")("a") is None
-    with pytest.raises(SettingsError, match="an extractor must answer with a string or None, got int"):
+    with pytest.raises(SettingsError, match="an extractor must return a string or None, got int"):
         as_extractor(len)("a")
 
 

@@ -59,7 +59,7 @@ def test_a_fit_without_calibration_finds_the_constants():
 
 
 def test_a_fit_without_labels_learns_the_scale_of_the_scores():
-    # Scores squeezed into [0.8, 0.9] tell the default model nothing; agreement finds out what they mean.
+    # Scores within [0.8, 0.9] are uninformative to the default model; agreement calibrates them.
     def squeezed(questions):
         return [replace(q, samples=tuple(replace(s, score=0.8 + 0.1 * s.score) for s in q.samples)) for q in questions]
 
@@ -98,7 +98,7 @@ def test_labels_must_be_there_and_differ():
         fit_labelled(questions("a", "b", correct=True))
 
 
-def test_agreement_must_tell_something():
+def test_agreement_must_be_informative():
     with pytest.raises(SettingsError, match="no two candidates"):
         fit_unlabelled(questions("a", "b", None))
     with pytest.raises(SettingsError, match="all candidates of every question agree"):

@@ -1,4 +1,4 @@
-"""The look-ahead against every sequence of candidates drawn out one by one, and against what simulation brings."""
+"""The look-ahead against an enumeration of all sequences of candidates, and against simulation."""
 
 import itertools
 import math
@@ -34,7 +34,7 @@ def sequences(state, k):
         outcomes[moves] = groups
     for moves, groups in outcomes.items():
         sizes = {group: groups.count(group) for group in set(groups)}
-        # Of equally large groups the one that came first has the score that is looked at.
+        # Of equally large groups the first one has the score that counts.
         first = max(sizes, key=lambda group: (sizes[group], -group), default=None)
         by_truth = {}
         for truth in ["L", "C", *sizes, "none"]:

@@ -74,7 +74,7 @@ def test_scores_of_easy_questions_do_not_vouch_for_each_answer():
     assert high.probabilities["a"] == pytest.approx(high.probabilities["b"])
 
 
-def test_the_same_answer_scored_again_tells_little():
+def test_a_second_score_of_an_answer_adds_little():
     once = AnswerPosterior.of(["a", "b", "b"], [0.9, 0.3, 0.3], MODEL)
     steady = AnswerModel(**{**_fields(MODEL), "answer_std": 1e-3})
     fresh = AnswerPosterior.of(["a", "b", "b"], [0.9, 0.3, 0.3], steady)
@@ -154,7 +154,7 @@ def test_any_candidates_in_any_order(candidates, model, shuffler):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), st.integers(1, 4))
-def test_silence_never_makes_an_answer_surer_where_scores_say_nothing(answers, silent):
+def test_silence_never_raises_an_answer_where_scores_are_uninformative(answers, silent):
     model = AnswerModel(silence=0.2, **BLIND)
     before = AnswerPosterior.of(answers, [0.5] * len(answers), model)
     after = AnswerPosterior.of([*answers, *[None] * silent], [0.5] * (len(answers) + silent), model)

@@ -56,7 +56,7 @@ def test_a_weighted_vote_by_hand():
 
 
 def test_scores_of_zero_and_powers_that_vanish():
-    assert weighted("344", [0.0, 0.0, 0.0]) == 1  # no score tells them apart, so the votes do
+    assert weighted("344", [0.0, 0.0, 0.0]) == 1  # all scores are equal, so the votes decide
     assert weighted("344", [0.0, 0.0, 1e-300]) == 2
     # In double precision 0.3^5000 is 0; the best score still decides.
     assert weighted("443", [0.2, 0.2, 0.3], 5000.0) == 2

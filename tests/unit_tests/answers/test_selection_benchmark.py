@@ -13,8 +13,8 @@ from tests.unit_tests.evaluation.replayed import question, random_pool
     [
         (-0.03, (-0.05, -0.01), "the best score loses to plain majority by 3.0 points [-5.0, -1.0]"),
         (0.03, (0.01, 0.05), "the best score beats plain majority by 3.0 points [+1.0, +5.0]"),
-        (-0.01, (-0.05, 0.01), "not told apart: the best score is below plain majority by 1.0 points [-5.0, +1.0]"),
-        (0.0, (0.0, 0.0), "the two choose alike"),
+        (-0.01, (-0.05, 0.01), "not significant: the best score is below plain majority by 1.0 points [-5.0, +1.0]"),
+        (0.0, (0.0, 0.0), "both choose the same candidates"),
     ],
 )
 def test_verdicts(difference, ci, said):

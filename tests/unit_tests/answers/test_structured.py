@@ -65,7 +65,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_canonical_json_says_the_same_and_is_stable(value):
+def test_canonical_json_is_equal_for_equal_values_and_stable(value):
     form = canonical_json(value)
     if all(character not in form for character in "/e"):  # thirds and large powers have no JSON digits
         assert canonical_json(json.loads(form)) == form

@@ -50,7 +50,7 @@ def test_json(capsys, directory, tmp_path):
     assert status == 0
     assert document["file"] == file
     assert document["rows"][0]["method"] == "best-of-n"
-    assert "60 questions leave the gain open" in " ".join(document["warnings"])
+    assert "60 questions are too few to be sure" in " ".join(document["warnings"])
 
 
 def test_a_mean_number_of_samples(capsys, directory, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from langchain_optscale.cli.main import main
 
 KEYS = ["method", "settings", "questions", "accuracy", "accuracy_ci", "samples", "tokens", "rounds"]
-KEYS += ["reached", "realised_confidence"]
+KEYS += ["reached", "observed_confidence"]
 
 
 def write(path, *questions):

@@ -52,7 +52,7 @@ def test_replay_prints_json_with_stable_keys(file, capsys):
     assert main(["replay", file, "--json", "--permutations", "2", "--methods", "optscale,best-of-n"]) == 0
     ours, fixed = json.loads(capsys.readouterr().out)
     keys = {"pool", "method", "settings", "questions", "accuracy", "accuracy_ci", "samples", "tokens", "rounds"}
-    assert keys | {"reached", "realised_confidence"} <= ours.keys()
+    assert keys | {"reached", "observed_confidence"} <= ours.keys()
     assert (fixed["method"], fixed["samples"], fixed["tokens"]) == ("best-of-n", 6.0, 60.0)
     assert ours["samples"] < fixed["samples"]
 

@@ -132,7 +132,7 @@ def test_harness_metrics_to_choose(log):
     assert (sample.correct, sample.score) == (False, 1.0)
     with pytest.raises(SettingsError, match="has no metric 'acc'; it has strict, loose, f1, bleu"):
         from_lm_eval(log, correct="acc")
-    with pytest.raises(InvalidRecordError, match=r"line 1: f1 says neither yes nor no: 0\.5"):
+    with pytest.raises(InvalidRecordError, match=r"line 1: f1 is not yes or no: 0\.5"):
         from_lm_eval(log, correct="f1", score="bleu")
     with pytest.raises(SettingsError, match="check= and correct="):
         from_lm_eval(log, correct="strict", check=same)

@@ -87,7 +87,7 @@ def test_too_few_questions_are_told_and_the_default_stands_in():
     assert rows[-1]["samples"] == pytest.approx(rows[1]["samples"])
     text = found.text()
     assert "refused on 100% of the halves" in text
-    assert "40 questions leave the gain open; record 100 or more" in text
+    assert "40 questions are too few to be sure; record 100 or more" in text
     assert "untrained default has" in text
 
 

@@ -14,7 +14,7 @@ from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.stopping import optscale
 from tests.unit_tests.evaluation.replayed import random_pool
 
-KEYS = ["accuracy", "samples", "asked", "tokens", "rounds", "reached", "realised_confidence"]
+KEYS = ["accuracy", "samples", "asked", "tokens", "rounds", "reached", "observed_confidence"]
 
 
 def runs(name, settings=None, **figures):
@@ -34,7 +34,7 @@ def test_rows_by_hand():
     ).to_dict()[0]
     assert (row["method"], row["settings"], row["questions"]) == ("it", {}, 4)
     assert (row["accuracy"], row["samples"]) == (0.5, 3)
-    assert row["realised_confidence"] == pytest.approx(1.5 / 2)
+    assert row["observed_confidence"] == pytest.approx(1.5 / 2)
     assert (row["tokens"], row["tokens_ci"], row["reached"]) == (None, None, None)
     assert list(row) == ["method", "settings", "questions"] + [key + end for key in KEYS for end in ("", "_ci")]
     json.dumps(row, allow_nan=False)
@@ -42,9 +42,9 @@ def test_rows_by_hand():
 
 def test_no_promise_no_confidence():
     row = report(runs("it", accuracy=[1, 0], samples=[2, 4], promised=[0, 0], kept=[0, 0])).to_dict()[0]
-    assert (row["realised_confidence"], row["realised_confidence_ci"]) == (None, None)
+    assert (row["observed_confidence"], row["observed_confidence_ci"]) == (None, None)
     rare = report(runs("it", accuracy=[1, 0], samples=[2, 4], promised=[1, 0], kept=[1, 0])).to_dict()[0]
-    assert (rare["realised_confidence"], rare["realised_confidence_ci"]) == (1.0, [1.0, 1.0])
+    assert (rare["observed_confidence"], rare["observed_confidence_ci"]) == (1.0, [1.0, 1.0])
 
 
 def test_bootstrap_against_theory():

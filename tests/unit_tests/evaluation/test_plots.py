@@ -6,9 +6,7 @@ import pytest
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.catalogue import METHODS, catalogue
 from langchain_optscale.evaluation.plots import (
-    plot_difficulty,
     plot_frontier,
-    plot_optimal_n,
     plot_reliability,
     plot_reports,
     plot_scores,
@@ -89,16 +87,6 @@ def test_several_replays_share_a_legend_and_the_look_of_each_method(tmp_path):
         plot_reports([])
 
 
-def test_difficulty_is_named_by_what_it_is():
-    labels = [
-        plot_difficulty([0.2, 0.7], {"ours": [3.0, 1.0]}, groups=2, measure=measure).axes[0].get_xlabel()
-        for measure in ("accuracy", "mean score")
-    ]
-    assert "right" in labels[0]
-    assert "right" not in labels[1]
-    assert "mean score" in labels[1]
-
-
 def test_reliability(tmp_path):
     generator = np.random.default_rng(0)
     predicted = generator.random(400)
@@ -119,27 +107,3 @@ def test_scores(tmp_path):
     assert saved(plot_scores([1.0]), tmp_path) > 5_000
     with pytest.raises(SettingsError, match="of one length"):
         plot_scores(scores, correct=[True])
-
-
-def test_difficulty(tmp_path):
-    difficulty = [0.0, 0.1, 0.5, 0.6, 0.9, 1.0]
-    figure = plot_difficulty(difficulty, {"ours": [16, 12, 8, 6, 2, 2]}, groups=3)
-    (line,) = figure.axes[0].get_lines()
-    assert list(line.get_ydata()) == [14.0, 7.0, 2.0]
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["5%", "55%", "95%"]
-    assert saved(figure, tmp_path) > 5_000
-    with pytest.raises(SettingsError, match="of one length"):
-        plot_difficulty(difficulty, {"ours": [1.0]})
-
-
-def test_optimal_n(tmp_path):
-    traces = {"ours": [[None, 6, 4], [None, 8, 5, 5], [None, float("inf")]]}
-    figure = plot_optimal_n(traces, cap=16)
-    diagonal, ours = figure.axes[0].get_lines()
-    assert list(ours.get_xdata()) == [2, 3, 4]
-    # Median of 6, 8 and the cap; of 4 and 5; of 5 alone.
-    assert list(ours.get_ydata()) == [8.0, 4.5, 5.0]
-    assert list(diagonal.get_xdata()) == [1, 4]
-    assert saved(figure, tmp_path) > 5_000
-    with pytest.raises(SettingsError, match="nothing to show"):
-        plot_optimal_n({"ours": [[None]]}, cap=4)

@@ -86,7 +86,7 @@ def test_an_accuracy_costs_no_more_than_it_must():
     cheap, dear = (recommend(perfect(), accuracy=goal) for goal in (0.5, 0.9))
     assert cheap.report.to_dict()[1]["samples"] < dear.report.to_dict()[1]["samples"]
     unreachable = recommend(blind(), accuracy=1.0)
-    assert any("no setting has what was asked for" in warning for warning in unreachable.warnings)
+    assert any("no setting meets the goal" in warning for warning in unreachable.warnings)
 
 
 def test_few_questions_are_too_few(knowing):

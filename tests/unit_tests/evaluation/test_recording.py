@@ -208,7 +208,7 @@ def test_cancelling_closes_what_is_under_way(tmp_path):
         ({"questions": []}, "there is no question"),
         ({"questions": ["x", "x"]}, "1 questions occur several times"),
         ({"policy": policy(temperature=0.0)}, "temperature is 0"),
-        ({"path": "pool.jsonl.gz"}, "packed"),
+        ({"path": "pool.jsonl.gz"}, r"cannot append to a .gz file"),
         ({"path": "no/where.jsonl"}, "cannot be continued: No such file"),
     ],
 )

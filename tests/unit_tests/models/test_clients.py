@@ -54,7 +54,7 @@ def test_models_without_a_client_stay_as_they_are():
     assert without_client_retries(plain).model_dump() == plain.model_dump()
 
 
-def test_a_field_is_set_where_there_is_no_client_to_tell():
+def test_a_field_is_set_where_there_is_no_client():
     class Other(PlainPolicy):
         max_retries: int = 6
 

@@ -1,4 +1,4 @@
-"""Drawing: one request or several, seeds, and what a chat model underneath is told."""
+"""Drawing: one request or several, seeds, and the arguments of the chat model."""
 
 import pytest
 from langchain_core.prompt_values import StringPromptValue
@@ -47,7 +47,7 @@ def test_no_seed_is_sent_where_none_is_set():
     assert policy.requests == [{}]
 
 
-def test_what_the_verifier_needs_gives_way_to_what_the_caller_says():
+def test_the_callers_arguments_override_those_of_the_verifier():
     policy = ScriptedPolicy(texts=["a"], seed=None)
     Sampler(policy.bind(logprobs=False), model_kwargs={"logprobs": True, "top_logprobs": 5}).draw(PROMPT, (0,), {})
     assert policy.requests == [{"logprobs": False, "top_logprobs": 5}]

@@ -49,7 +49,7 @@ def test_fewer_tokens_than_words_are_not_the_sum():
     assert [usage.output_tokens for usage in usages] == [10] * 8
 
 
-def test_a_choice_that_says_next_to_nothing_does_not_make_the_others_dear():
+def test_a_short_choice_does_not_inflate_the_others():
     usages = choice_usages(choices(["", *[SENTENCE] * 7], 9))
     assert max(usage.output_tokens for usage in usages) <= len(SENTENCE)
 

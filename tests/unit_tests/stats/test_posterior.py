@@ -17,7 +17,7 @@ from langchain_optscale.stats import ScoreSums, optimal_n, probability_of_reachi
 from langchain_optscale.stats.posterior import Posterior
 from langchain_optscale.stats.priors import FixedPrior
 
-PLAIN = Posterior(any_shape=0.0)
+PLAIN = Posterior(dirichlet_weight=0.0)
 
 # The model as it is documented, written down once more.
 SIGMA_LOW, SIGMA_HIGH, REACH = 0.015, 1.0, 4.0
@@ -105,7 +105,7 @@ CASES += [
 @pytest.mark.parametrize(("scores", "prior", "resolution"), CASES)
 def test_agrees_with_adaptive_integration(scores, prior, resolution):
     log_prior = weak if prior is None else fixed(prior)
-    estimate = Posterior(resolution=resolution, any_shape=0.0)(scores, prior)
+    estimate = Posterior(resolution=resolution, dirichlet_weight=0.0)(scores, prior)
     # Reported in steps of 0.1, 0.9 is what lies above 0.85.
     edge = 0.85 if resolution else 0.9
 
@@ -122,7 +122,7 @@ def test_agrees_with_adaptive_integration(scores, prior, resolution):
 
 
 def base(below):
-    """The weak base measure of the model of any shape: uniform with 0.6, and 0.4 near the ends."""
+    """The weak base measure of the Dirichlet-process component: uniform with 0.6, and 0.4 near the ends."""
     points = [0.0, 0.005, 0.0537, 0.9537, 0.995, 1.0]
     return 0.6 * below + float(np.interp(below, points, [0.0, 0.08, 0.15, 0.15, 0.27, 0.4]))
 
@@ -296,7 +296,7 @@ def test_refuses_what_is_no_score(score):
     [
         lambda: Posterior(resolution=0.3),
         lambda: Posterior(resolution=0.0),
-        lambda: Posterior(any_shape=1.0),
+        lambda: Posterior(dirichlet_weight=1.0),
         lambda: Posterior()([]).prob_reach(1.2, 3),
         lambda: Posterior()([]).prob_reach(0.5, -1),
         lambda: Posterior()([]).least_k(0.5, 1.0),

@@ -42,7 +42,7 @@ def test_learns_the_family():
     prior = EmpiricalPrior.fit(scores[:, :10].tolist())
     assert prior.mu == pytest.approx(mu.mean(), abs=0.05)
     assert prior.sigma == pytest.approx(sigma.mean(), abs=0.05)
-    assert prior.any_shape.weight < 0.1
+    assert prior.dirichlet.weight < 0.1
     # Whoever wants two normal laws is served too.
     assert MaximumAPosteriori()([0.8, 0.9], prior).method == "maximum a posteriori"
 
@@ -52,7 +52,7 @@ def test_learns_that_scores_have_two_peaks():
     is_right = generator.random((150, 10)) < generator.random((150, 1))
     scores = np.where(is_right, generator.beta(30, 1.5, (150, 10)), generator.beta(2, 6, (150, 10)))
     prior = EmpiricalPrior.fit(scores.tolist())
-    assert prior.any_shape.weight > 0.5
+    assert prior.dirichlet.weight > 0.5
     # After one wrong candidate a right one is still likely: a truncated normal would not believe it.
     assert Posterior()([0.2], prior).prob_next(0.9) > 0.15
 

@@ -51,12 +51,12 @@ def test_without_an_answer_it_has_no_say():
 
 
 def test_its_price_ends_what_will_not_become_surer():
-    hopeless = history("abcdefgh", [0.2] * 8)
-    rises = AnswerPosterior.of(hopeless.answers, hopeless.scores).expected_rise()
+    futile = history("abcdefgh", [0.2] * 8)
+    rises = AnswerPosterior.of(futile.answers, futile.scores).expected_rise()
     best = max(rise / k for k, rise in rises.items())
-    assert not AnswerConfidence(0.95)(hopeless).stop
-    assert not AnswerConfidence(0.95, min_gain=best * 0.99)(hopeless).stop
-    ended = AnswerConfidence(0.95, min_gain=best * 1.01)(hopeless)
+    assert not AnswerConfidence(0.95)(futile).stop
+    assert not AnswerConfidence(0.95, min_gain=best * 0.99)(futile).stop
+    ended = AnswerConfidence(0.95, min_gain=best * 1.01)(futile)
     assert (ended.stop, ended.reason, ended.optimal_n) == (True, StopReason.ANSWER_SETTLED, 8)
     assert ended.figures["gain"] == pytest.approx(best)
 

@@ -23,7 +23,7 @@ ESTIMATORS = {
     "posterior": (Posterior(), None),
     "posterior, far off": (Posterior(), FAR),
     "posterior, learned": (Posterior(), LEARNED),
-    "posterior, plain": (Posterior(any_shape=0.0), None),
+    "posterior, plain": (Posterior(dirichlet_weight=0.0), None),
     "posterior, steps of 0.1": (Posterior(resolution=0.1), None),
     "posterior, steps of 0.1, learned": (Posterior(resolution=0.1), LEARNED),
     "posterior, resolution 0.01": (Posterior(resolution=0.01), None),

@@ -159,7 +159,7 @@ def test_marginal_gain_of_uniform_scores():
     assert not MarginalGain(0.5)(History()).stop
 
 
-def test_hopeless_of_uniform_scores():
+def test_futility_of_uniform_scores():
     # For the uniform law one of m more reaches s with probability 1 - s^m; here m = 10 - 2 - 1.
     history = History(scores=(0.3, 0.4), pending=2, failures=1, max_samples=10, estimator=Known())
     chance = 1 - 0.99**7
@@ -194,8 +194,8 @@ def test_the_posterior_is_given_the_scores_themselves():
     ("confidence", "chance"), [(0.95, 0.05), (0.9, 0.1), (1e-20, 1.0 - 2.0**-53), (1 - 2.0**-53, 0)]
 )
 def test_the_default_gives_up_at_what_its_confidence_leaves(confidence, chance):
-    (hopeless,) = (part for part in optscale(0.9, confidence).parts() if isinstance(part, Futility))
-    assert hopeless.probability == (chance or pytest.approx(2.0**-53, rel=1e-9))
+    (futility,) = (part for part in optscale(0.9, confidence).parts() if isinstance(part, Futility))
+    assert futility.probability == (chance or pytest.approx(2.0**-53, rel=1e-9))
 
 
 def test_without_an_estimator_two_scores_do_not_make_a_rule_that_looks_ahead_sure():

@@ -177,7 +177,8 @@ rules = st.sampled_from(
 
 
 def test_a_session_with_the_posterior_survives_json():
-    session = tell_all(Session(optscale(0.95, 0.9, 12), estimator=Posterior(any_shape=0.1), max_samples=12), [0.5] * 12)
+    estimator = Posterior(dirichlet_weight=0.1)
+    session = tell_all(Session(optscale(0.95, 0.9, 12), estimator=estimator, max_samples=12), [0.5] * 12)
     back = Session.from_dict(json.loads(json.dumps(session.to_dict())))
     assert back.estimator == session.estimator
     assert back.rounds == session.rounds

@@ -111,12 +111,12 @@ def test_it_works_within_other_verifiers(wrap):
     assert wrapped[1] > wrapped[2]
     assert len(wrapped) == len(alone)
     for verifier in (wrap(AgreementVerifier()), AgreementVerifier()):
-        with pytest.raises(SettingsError, match="say with extract= where to find them"):
+        with pytest.raises(SettingsError, match="set extract= to find them"):
             OptScale(policy=PlainPolicy(texts=["4"]), verifier=verifier)
 
 
 def test_its_scores_cannot_be_cached():
-    with pytest.raises(SettingsError, match="looks at the other candidates"):
+    with pytest.raises(SettingsError, match="compares the candidates"):
         search(["4"], verifier=CachedVerifier(EnsembleVerifier([AgreementVerifier(), lambda prompt, candidate: 1.0])))
 
 

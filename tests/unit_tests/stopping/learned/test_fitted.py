@@ -302,7 +302,7 @@ def test_a_verifier_without_signal_is_refused():
         except SettingsError as error:
             refused.append(str(error))
     assert len(refused) >= 16
-    assert all("do not tell when to stop" in sentence for sentence in refused)
+    assert all("carry no signal of when to stop" in sentence for sentence in refused)
 
 
 @pytest.mark.parametrize(

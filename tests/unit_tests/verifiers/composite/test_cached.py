@@ -22,7 +22,7 @@ PROMPT = StringPromptValue(text="q")
 
 
 class Judge(Verifier):
-    """Counts its calls; fails, waits or is held up where it is told to."""
+    """Counts its calls; fails or waits as configured."""
 
     def __init__(self, *errors, delay=0.0):
         self.errors, self.delay, self.calls = list(errors), delay, []
@@ -134,7 +134,7 @@ async def test_identical_requests_in_tasks_share_one_call():
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])
-def test_failures_are_not_remembered(path):
+def test_failures_are_not_cached(path):
     cached = CachedVerifier(judge := Judge(ConnectionError("down")))
     with pytest.raises(ConnectionError, match="down"):
         verify(cached, make_candidate("a"), path=path)

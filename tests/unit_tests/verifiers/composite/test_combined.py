@@ -72,7 +72,7 @@ def test_a_tiny_score_keeps_its_digits():
     assert combined([2.2250738585072014e-308], weights=[1e-06]) == 2.2250738585072014e-308
 
 
-def test_the_verdict_tells_who_said_what():
+def test_the_verdict_names_the_verifier_and_the_failures():
     verifiers = [
         constant(Verdict(0.5, usage=Usage(5, 1, 1))),
         LengthCheck(exactly=1),

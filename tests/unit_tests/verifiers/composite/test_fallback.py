@@ -96,9 +96,9 @@ def test_in_a_search():
     policy = ScriptedPolicy(texts=["a", "b", "c", "d"])
     result = OptScale(policy=policy, verifier=FallbackVerifier(flaky, giving(0.2)), max_samples=4).invoke("q")
     assert {index: verdict.score for index, verdict in result.verdicts.items()} == {0: 0.6, 1: 0.2, 2: 0.6, 3: 0.2}
-    hopeless = FallbackVerifier(failing(ValueError("first")), failing(ValueError("last")))
+    both_fail = FallbackVerifier(failing(ValueError("first")), failing(ValueError("last")))
     with pytest.raises(AllCandidatesFailed, match="ValueError: last"):
-        OptScale(policy=policy, verifier=hopeless, max_samples=1).invoke("q")
+        OptScale(policy=policy, verifier=both_fail, max_samples=1).invoke("q")
 
 
 def test_settings():

@@ -1,4 +1,4 @@
-"""Judges that do as they are told, in every way in which a chat model can say its grade."""
+"""Scripted judges for every method of reporting a grade."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_a_gullible_judge_that_echoes_the_candidate(name, method, order):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_judge_that_says_nothing_but_the_candidate_gives_no_score(name, method):
+def test_a_judge_that_repeats_the_candidate_gives_no_score(name, method):
     attack = ATTACKS[name]
 
     def reply(messages):
@@ -73,7 +73,7 @@ def test_a_judge_that_says_nothing_but_the_candidate_gives_no_score(name, method
 
 @pytest.mark.parametrize("method", ["text", "logprobs"])
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_judge_that_repeats_all_it_was_told_gives_no_score(name, method):
+def test_a_judge_that_repeats_its_prompt_gives_no_score(name, method):
     judge = LogprobsJudge(reply=lambda messages: "\n".join(map(text_of, messages)), law=LAW)
     with pytest.raises(InvalidReplyError):
         LLMJudge(judge, method=method).verify(PROMPT, make_candidate(ATTACKS[name]))

@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableLambda
 
 from langchain_optscale import AllCandidatesFailed, OptScale
 from langchain_optscale.errors import InvalidReplyError, SettingsError
-from langchain_optscale.records.types import Candidate, Failure, Usage
+from langchain_optscale.records.types import Candidate, Usage
 from langchain_optscale.verifiers import Criterion, JudgeExample, LLMJudge
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from tests.unit_tests.fakes import ScriptedPolicy
@@ -38,6 +38,18 @@ def grade_of(text):
 
 def structured(messages):
     return {"explanation": "So it is.", "code": code_in(messages), "grade": grade_of(answer_in(messages))}
+
+
+def verify_all(judge, candidates, path):
+    """The verdicts of all candidates, asked for at once."""
+    if path == "sync":
+        with ThreadPoolExecutor(len(candidates)) as pool:
+            return list(pool.map(lambda candidate: judge.verify(PROMPT, candidate), candidates))
+
+    async def at_once():
+        return await asyncio.gather(*(judge.averify(PROMPT, candidate) for candidate in candidates))
+
+    return asyncio.run(at_once())
 
 
 class RejectedError(Exception):
@@ -129,7 +141,7 @@ class TestAuto:
         assert judge.verify(PROMPT, GOOD).raw["method"] == judge.method_in_use == "logprobs"
         assert not caplog.records
 
-    def test_steps_down_once_says_so_and_remembers(self, caplog):
+    def test_falls_back_once_with_a_warning_and_keeps_the_method(self, caplog):
         model = LogprobsJudge(reply=structured)  # offers log-probabilities and gives none
         judge = LLMJudge(model)
         verdict = judge.verify(PROMPT, GOOD)
@@ -139,7 +151,7 @@ class TestAuto:
         assert len(model.seen) == 3
         [record] = caplog.records
         assert record.levelno == logging.WARNING
-        assert "cannot say its grade by logprobs: taking method='structured'" in record.getMessage()
+        assert "does not support method logprobs: using method='structured'" in record.getMessage()
 
     def test_steps_down_to_text_from_a_rejection(self, caplog):
         def reply(messages):
@@ -151,7 +163,7 @@ class TestAuto:
         assert judge.method_in_use == "text"
         assert "logprobs or structured" in caplog.text
 
-    def test_a_request_that_every_method_rejects_settles_nothing(self):
+    def test_no_method_is_adopted_where_all_are_rejected(self):
         model = LogprobsJudge(reply=lambda messages: RejectedError("too long"))
         judge = LLMJudge(model)
         with pytest.raises(RejectedError):
@@ -159,7 +171,7 @@ class TestAuto:
         assert len(model.seen) == 3
         assert judge.method_in_use is None
 
-    def test_other_errors_settle_nothing_and_are_raised(self):
+    def test_other_errors_are_raised_and_no_method_is_adopted(self):
         model = LogprobsJudge(reply=lambda messages: ConnectionError("gone"))
         judge = LLMJudge(model)
         with pytest.raises(ConnectionError):
@@ -186,14 +198,11 @@ class TestAuto:
         assert LLMJudge(PlainJudge(reply=by_text(grade_of)).with_retry()).verify(PROMPT, GOOD).score == 0.9
 
     @pytest.mark.parametrize("path", ["sync", "async"])
-    def test_one_finds_out_while_the_others_wait(self, path):
+    def test_one_caller_detects_the_method_while_the_others_wait(self, path):
         model = LogprobsJudge(reply=structured, delay=0.05)
         judge = LLMJudge(model)
         candidates = [make_candidate(f"Paris {number}") for number in range(6)]
-        if path == "sync":
-            outcomes = judge.verify_batch(PROMPT, candidates)
-        else:
-            outcomes = asyncio.run(judge.averify_batch(PROMPT, candidates))
+        outcomes = verify_all(judge, candidates, path)
         assert [outcome.score for outcome in outcomes] == [0.9] * 6
         assert len(model.seen) == 7
 
@@ -241,10 +250,7 @@ class TestMemory:
         model = ScriptedJudge(reply=by_text(grade_of), delay=0.05)
         judge = LLMJudge(model, method="text")
         candidates = [make_candidate("It is Paris.", index) for index in range(8)] + [BAD]
-        if path == "sync":
-            verdicts = judge.verify_batch(PROMPT, candidates)
-        else:
-            verdicts = asyncio.run(judge.averify_batch(PROMPT, candidates))
+        verdicts = verify_all(judge, candidates, path)
         assert [verdict.score for verdict in verdicts] == [0.9] * 8 + [0.2]
         assert len(model.seen) == 2
         assert sum((verdict.usage or Usage() for verdict in verdicts), Usage()) == Usage(200, 20, 2)
@@ -436,18 +442,6 @@ async def test_cancelling_cancels_every_grading():
         await task
     assert len(asyncio.all_tasks()) == 1
     assert not judge._memory._turns
-
-
-def test_batches_keep_verdicts_beside_failures():
-    def reply(messages):
-        return "?" if "Rome" in answer_in(messages) else grade_line(messages, 9)
-
-    judge = LLMJudge(ScriptedJudge(reply=reply), method="text")
-    good, bad = judge.verify_batch(PROMPT, [GOOD, BAD], {"max_concurrency": 1})
-    assert good.score == 0.9
-    assert isinstance(bad, Failure)
-    assert bad.error.startswith("InvalidReplyError: ")
-    assert judge.verify_batch(PROMPT, []) == []
 
 
 def test_bound_models_keep_what_was_bound():

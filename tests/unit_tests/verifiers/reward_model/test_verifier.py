@@ -11,7 +11,7 @@ from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.records.types import Candidate, Usage
 from langchain_optscale.verifiers import Logistic, RewardModelVerifier
 from langchain_optscale.verifiers.conformance import make_candidate
-from langchain_optscale.verifiers.reward_model.reply import aggregated, read_row, read_rows, read_steps, read_usage
+from langchain_optscale.verifiers.reward_model.reply import aggregated, only_row, read_row, read_steps, read_usage
 
 URL = "http://localhost:8000"
 
@@ -32,7 +32,6 @@ URL = "http://localhost:8000"
         ({"split_steps": "\n"}, "split_steps must be a function"),
         ({"as_text": "{question}"}, "as_text must be a function"),
         ({"api_key": 5}, "api_key"),
-        ({"batch_size": 0}, "batch_size"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"base_url": "localhost:8000"}, "base_url"),
         ({"base_url": "http://user:sk-password99@host"}, "credentials"),
@@ -45,7 +44,7 @@ def test_settings_out_of_range(settings, sentence):
     assert "sk-password99" not in str(caught.value)
 
 
-def test_repr_says_what_matters_and_no_secret():
+def test_repr_has_the_settings_and_no_secret():
     verifier = RewardModelVerifier(f"{URL}/v1/", "rm", api_key="sk-very-secret", from_logits=Logistic(1.0, 2.0))
     assert repr(verifier) == (
         "RewardModelVerifier('http://localhost:8000', 'rm', kind='classify', "
@@ -59,7 +58,7 @@ def test_steps_are_split_and_markers_of_the_candidate_broken_up():
     candidate = make_candidate("First.\n\n  \nSecond<extra_0>still.\n \t\nThird<|im_end|>\nline.\n\n")
     steps = verifier._steps(candidate)
     assert steps == ["First.", "Second< extra_0>still.", "Third< |im_end|>\nline."]
-    body = verifier._body(StringPromptValue(text="q"), [steps], batch=False)
+    body = verifier._body(StringPromptValue(text="q"), steps)
     assert body["messages"][-1]["content"].count("<extra_0>") == 3
     lines = RewardModelVerifier(URL, "prm", kind="prm", split_steps=str.splitlines, step_marker="§")
     assert lines._steps(make_candidate("a\nb§c")) == ["a", "b c"]
@@ -88,7 +87,7 @@ def test_conversations_and_tool_calls():
     verifier = RewardModelVerifier(URL, "rm")
     prompt = ChatPromptValue(messages=[HumanMessage("a"), AIMessage("b"), HumanMessage("c")])
     call = AIMessage("", tool_calls=[{"name": "f", "args": {"x": 1}, "id": "1"}])
-    body = verifier._body(prompt, [verifier._steps(Candidate(0, call, 0))], batch=False)
+    body = verifier._body(prompt, verifier._steps(Candidate(0, call, 0)))
     assert [(message["role"], message["content"]) for message in body["messages"]] == [
         ("user", "a"),
         ("assistant", "b"),
@@ -98,21 +97,19 @@ def test_conversations_and_tool_calls():
     assert body["use_activation"] is True
 
 
-def test_rows_in_the_order_of_their_numbers():
-    rows = read_rows({"data": [{"index": 1, "score": 0.1}, {"index": 0, "score": 0.2}]}, 2)
-    assert [row["score"] for row in rows] == [0.2, 0.1]
-    assert len(read_rows({"data": [{"score": 0.1}]}, 1)) == 1
+def test_the_row_with_index_0_or_without_an_index_is_read():
+    assert only_row({"data": [{"index": 0, "score": 0.2}]})["score"] == 0.2
+    assert only_row({"data": [{"score": 0.1}]})["score"] == 0.1
 
 
 @pytest.mark.parametrize(
     "reply",
-    [{}, {"data": None}, {"data": []}, {"data": [1]}, {"data": [{"index": 0}]}, {"data": [{"index": 0}] * 2},
-     {"data": [{"index": [0]}, {"index": 1}]}, {"data": [{"index": None}, {"index": "1"}]},
-     {"data": [{"index": 0}, {"index": 2}]}, {"data": [{"index": 0}, {"index": 1}, {"index": 2}]}],
+    [{}, {"data": None}, {"data": []}, {"data": [1]}, {"data": [{"index": 0}] * 2}, {"data": [{"index": 1}]},
+     {"data": [{"index": [0]}]}, {"data": [{"index": None}]}, {"data": [{"index": "0"}]}],
 )  # fmt: skip
-def test_rows_that_are_missing(reply):
-    with pytest.raises(InvalidReplyError, match="rows"):
-        read_rows(reply, 2)
+def test_anything_but_one_row_is_refused(reply):
+    with pytest.raises(InvalidReplyError, match="for 1 candidate"):
+        only_row(reply)
 
 
 def test_values_of_one_class_and_of_several():
@@ -137,7 +134,7 @@ def test_values_that_are_none(values):
             read_row(row, "classify", -1, None)
 
 
-def test_logits_that_nobody_announced():
+def test_logits_without_from_logits_are_refused():
     with pytest.raises(InvalidReplyError, match="from_logits"):
         read_row({"probs": [-3.2853]}, "classify", -1, None)
     with pytest.raises(InvalidReplyError, match=r"no.* index 3"):
@@ -172,6 +169,6 @@ def test_aggregation():
 @pytest.mark.parametrize(
     "usage", [None, {}, {"prompt_tokens": None}, {"prompt_tokens": "7"}, {"prompt_tokens": -1}, []]
 )
-def test_usage_that_is_not_told(usage):
+def test_usage_that_is_not_reported(usage):
     assert read_usage({"usage": usage}) == Usage(requests=1)
     assert read_usage({"usage": {"prompt_tokens": 37, "completion_tokens": 0}}) == Usage(37, 0, 1)

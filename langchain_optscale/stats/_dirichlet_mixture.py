@@ -1,9 +1,9 @@
 """Scores that follow no truncated normal: Dirichlet processes around histograms.
 
-Right and wrong candidates, or a judge's fondness for 1.0, give a question two peaks, which no truncated normal has.
-So the posterior keeps a second model of any shape: the law of a question's scores is drawn from one of a few Dirichlet
-processes, each with a strength a and a base measure G, a histogram; one for every kind of question, as it were. Seen at
-the resolution of the histogram it is a Dirichlet-multinomial,
+Right and wrong candidates, or a judge's many scores of 1.0, give a question two peaks, which no truncated normal has.
+So the posterior has a second component: the law of a question's scores is drawn from one of a few Dirichlet processes,
+one for each kind of question, each with a strength a and a base measure G, a histogram. At the resolution of the
+histogram it is a Dirichlet-multinomial,
 
     P(counts) = Gamma(a) / Gamma(a + n) prod_b Gamma(a G_b + c_b) / Gamma(a G_b),
 
@@ -37,8 +37,8 @@ _PLACES = np.arange(64)
 
 
 @dataclass(frozen=True)
-class AnyShape:
-    """The second model's prior.
+class DirichletMixture:
+    """The prior of the Dirichlet-process component.
 
     Attributes:
         weight: Prior probability that a question's scores follow it, in [0, 1].
@@ -146,16 +146,16 @@ class AnyShape:
 
 
 @lru_cache(maxsize=64)
-def _log_factors(shape: AnyShape, steps: int, most: int) -> tuple[FloatArray, FloatArray]:
+def _log_factors(mixture: DirichletMixture, steps: int, most: int) -> tuple[FloatArray, FloatArray]:
     """The factors of P(counts) for every count up to `most`: of each bin (bins * counts, processes), and of the total.
 
     A bin's width counts with them, so that the product over a continuous scale's bins is a density.
     """
-    pseudo = np.maximum(shape.of_steps(steps), LEAST_PSEUDO) if steps else shape.pseudo
-    widths = np.zeros(steps + 1) if steps else np.log(shape.widths)
+    pseudo = np.maximum(mixture.of_steps(steps), LEAST_PSEUDO) if steps else mixture.pseudo
+    widths = np.zeros(steps + 1) if steps else np.log(mixture.widths)
     counts = np.arange(most + 1.0)
     parts = special.gammaln(pseudo[:, :, None] + counts) - special.gammaln(pseudo)[:, :, None]
     parts -= counts * widths[:, None]
-    strength = np.array(shape.strengths)
+    strength = np.array(mixture.strengths)
     wholes = special.gammaln(strength + counts[:, None]) - special.gammaln(strength)
     return np.ascontiguousarray(parts.reshape(len(strength), -1).T), wholes

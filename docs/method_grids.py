@@ -1,7 +1,7 @@
 """Methods with the grid of settings from which each may choose, for comparisons at equal accuracy.
 
-A comparison at one setting each says little: the one that happened to be set well wins. Here every method brings its
-settings, and `samples_at_parity` lets each choose on one half of the questions.
+At one setting each, the method with the luckier setting wins. Here every method has a grid, and `samples_at_parity`
+lets each choose on one half of the questions.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.methods import Method
     from langchain_optscale.evaluation.pools import Pool
 
-__all__ = ["Family", "families"]
+__all__ = ["MethodGrid", "method_grids"]
 
 _QUANTILES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 1.0)
-# Of our default: how sure it is, among other things, before it gives a target up.
-_SURENESS = (0.8, 0.95, 0.99, 0.999)
+# Of our default, whose confidence also decides when it stops for futility.
+_DEFAULT_CONFIDENCES = (0.8, 0.95, 0.99, 0.999)
 _CONFIDENCES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 
 
 @dataclass(frozen=True)
-class Family:
+class MethodGrid:
     """A method and the settings from which it may choose.
 
     Attributes:
@@ -50,35 +50,30 @@ class Family:
     grid: Sequence[Mapping[str, Any]]
 
 
-def families(pool: Pool) -> list[Family]:
-    """The families that a pool has data for, ours first; oracles are left out, since they know the truth.
+def method_grids(pool: Pool) -> list[MethodGrid]:
+    """The methods that a pool has data for, ours first, without oracles.
 
-    Targets stand at quantiles of the pool's own scores, so that no family suffers from a scale that is not its own.
+    Targets stand at quantiles of the pool's own scores, so that they fit the scale of every verifier.
 
     Args:
         pool: With scores; methods that read answers are left out where it has none.
 
-    Example:
-        >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
-        >>> pool = Pool((Question("a", "?", (Sample(score=0.5), Sample(score=0.9))),))
-        >>> [family.name for family in families(pool)]
-        ['optscale', 'best-of-n', 'threshold', 'paper']
     """
     cap = pool.cap
     targets = _targets(pool)
     sizes = [{"n": n} for n in _sizes(cap)]
     adaptive = [{"confidence": confidence} for confidence in _CONFIDENCES]
     known = [
-        Family(
+        MethodGrid(
             "optscale",
             lambda target, confidence: SessionMethod(
                 optscale(target, confidence, cap, min(2, cap)), "optscale", round_size=1, select="posterior"
             ),
-            [{"target": target, "confidence": confidence} for target in targets for confidence in _SURENESS],
+            [{"target": target, "confidence": confidence} for target in targets for confidence in _DEFAULT_CONFIDENCES],
         ),
-        Family("best-of-n", BestOfN, sizes),
-        Family("threshold", ThresholdStopping, [{"threshold": target} for target in targets]),
-        Family(
+        MethodGrid("best-of-n", BestOfN, sizes),
+        MethodGrid("threshold", ThresholdStopping, [{"threshold": target} for target in targets]),
+        MethodGrid(
             "paper",
             optscale_0,
             [
@@ -88,14 +83,14 @@ def families(pool: Pool) -> list[Family]:
                 for first in sorted({min(first, cap) for first in (2, 5)})
             ],
         ),
-        Family("self-consistency", SelfConsistency, sizes),
-        Family("adaptive-beta", AdaptiveConsistency, adaptive),
-        Family("adaptive-dirichlet", lambda confidence: AdaptiveConsistency(confidence, "dirichlet"), adaptive),
-        Family(
+        MethodGrid("self-consistency", SelfConsistency, sizes),
+        MethodGrid("adaptive-beta", AdaptiveConsistency, adaptive),
+        MethodGrid("adaptive-dirichlet", lambda confidence: AdaptiveConsistency(confidence, "dirichlet"), adaptive),
+        MethodGrid(
             "early-stopping", EarlyStoppingConsistency, [{"window": n} for n in _sizes(cap) if 2 <= n <= max(2, cap)]
         ),
     ]
-    return [family for family in known if fits(family.make(**family.grid[0]), pool)]
+    return [one for one in known if fits(one.make(**one.grid[0]), pool)]
 
 
 def _targets(pool: Pool) -> list[float]:

@@ -1,4 +1,4 @@
-"""Fitting the model of any shape to past questions: a mixture of Dirichlet-multinomials.
+"""Fitting the Dirichlet-process component to past questions: a mixture of Dirichlet-multinomials.
 
 Symbols: c_qb how many scores of question q lie in bin b, n_q their number, r_qj the probability that question q is of
 kind j, a_j and G_j that kind's strength and base measure. The expected number of draws from the base measure is
@@ -9,7 +9,7 @@ kind j, a_j and G_j that kind's strength and base measure. The expected number o
 
     G_jb ~ sum_q r_qj t_qjb + G_b,   a_j = sum_qb r_qj t_qjb / sum_q r_qj (psi(a_j + n_q) - psi(a_j))
 
-where G, the histogram of all scores, keeps bins that a kind has not seen from being impossible.
+where G, the histogram of all scores, keeps bins without scores of a kind from being impossible.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_optscale.stats._any_shape import EDGES, END, AnyShape
+from langchain_optscale.stats._dirichlet_mixture import EDGES, END, DirichletMixture
 from langchain_optscale.stats._scipy import special
-from langchain_optscale.stats._weak_prior import weak_shape
+from langchain_optscale.stats._weak_prior import weak_mixture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +39,8 @@ _PSEUDO_SCORES = 5.0
 _PSEUDO_DRAWS = 1.0
 
 
-def starting_shape(score_lists: Sequence[FloatArray], steps: int, weight: float) -> AnyShape:
-    """Kinds of questions to begin with: groups of equal size, by mean score.
-
-    Args:
-        score_lists: The scores of each question, at least one, each with at least one score.
-        steps: How many steps the scale has, 0 where it is continuous.
-        weight: Of the model of any shape.
-    """
+def starting_mixture(score_lists: Sequence[FloatArray], steps: int, weight: float) -> DirichletMixture:
+    """The mixture to start from: questions in groups of equal size by mean score; `steps` 0 for a continuous scale."""
     edges = _edges(np.concatenate(score_lists), steps)
     whole = _histogram(score_lists, edges, _base_of_weak(edges), _PSEUDO_SCORES)
     order = np.argsort([float(scores.mean()) for scores in score_lists], kind="stable")
@@ -54,7 +48,7 @@ def starting_shape(score_lists: Sequence[FloatArray], steps: int, weight: float)
     groups = [[score_lists[place] for place in part.tolist()] for part in np.array_split(order, kinds)]
     bases = [whole] if kinds == 1 else [whole, *(_histogram(group, edges, whole, 1.0) for group in groups)]
     count = len(bases)
-    return AnyShape(
+    return DirichletMixture(
         weight,
         (_START_STRENGTH,) * count,
         (1.0 / count,) * count,
@@ -63,19 +57,21 @@ def starting_shape(score_lists: Sequence[FloatArray], steps: int, weight: float)
     )
 
 
-def improved_shape(shape: AnyShape, counts: FloatArray, kinds: FloatArray, shares: FloatArray) -> AnyShape:
+def improved_mixture(
+    mixture: DirichletMixture, counts: FloatArray, kinds: FloatArray, shares: FloatArray
+) -> DirichletMixture:
     """One step of the fixed point.
 
     Args:
-        shape: Its strengths and bases are improved.
+        mixture: The one to improve.
         counts: c, shape (questions, bins).
         kinds: r, shape (questions, processes); rows sum to at most one, the rest follows a truncated normal.
-        shares: New prior probabilities of the processes, with the sum that the model's weight is to be.
+        shares: New prior probabilities of the processes, whose sum is the component's new weight.
     """
     n = counts.sum(axis=1)
     whole = (counts / n[:, None]).mean(axis=0)
     strengths, bases = [], []
-    for pseudo, strength, mine in zip(shape.pseudo, shape.strengths, kinds.T, strict=True):
+    for pseudo, strength, mine in zip(mixture.pseudo, mixture.strengths, kinds.T, strict=True):
         draws = pseudo * (mine @ (special.digamma(pseudo + counts) - special.digamma(pseudo)))
         base = draws + _PSEUDO_DRAWS * whole + 1e-6
         bases.append(tuple((base / base.sum()).tolist()))
@@ -85,7 +81,7 @@ def improved_shape(shape: AnyShape, counts: FloatArray, kinds: FloatArray, share
         better = (float(draws.sum()) + _START_STRENGTH * rest) / (trials + rest)
         strengths.append(float(np.clip(better, *_STRENGTHS)))
     weight = float(shares.sum())
-    return AnyShape(weight, tuple(strengths), tuple((shares / weight).tolist()), tuple(bases), shape.edges)
+    return DirichletMixture(weight, tuple(strengths), tuple((shares / weight).tolist()), tuple(bases), mixture.edges)
 
 
 def _edges(scores: FloatArray, steps: int) -> FloatArray:
@@ -96,8 +92,8 @@ def _edges(scores: FloatArray, steps: int) -> FloatArray:
     middles = 0.5 * (known[1:] + known[:-1])
     edges = [0.0, END, 1.0 - END, 1.0]
     if len(middles):
-        wished = np.quantile(scores, np.arange(1, _BINS) / _BINS)
-        edges += middles[np.minimum(middles.searchsorted(wished), len(middles) - 1)].tolist()
+        quantiles = np.quantile(scores, np.arange(1, _BINS) / _BINS)
+        edges += middles[np.minimum(middles.searchsorted(quantiles), len(middles) - 1)].tolist()
     # Outside the scores that were seen nothing tells one place from another.
     edges += [edge for edge in EDGES if edge < known[0] or edge > known[-1]]
     kept = [0.0]
@@ -106,7 +102,7 @@ def _edges(scores: FloatArray, steps: int) -> FloatArray:
 
 
 def _base_of_weak(edges: FloatArray) -> FloatArray:
-    weak = weak_shape(0.5)
+    weak = weak_mixture(0.5)
     below = np.array([weak.below(float(edge))[0] for edge in edges])
     masses: FloatArray = np.diff(below) / weak.strengths[0]
     return masses
