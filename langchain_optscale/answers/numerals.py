@@ -27,16 +27,18 @@ __all__ = ["Numeral", "last_match", "last_numeral", "read_numeral", "write_numbe
 
 _SIGN = "[-+−]"
 _GROUP = r"(?:,|\{,\}|\\,|\\!|['’\u00a0\u2009\u202f])"
-# Thousands as in 1,234.5 and 12,34,567, and as in 1.234,5 and 1.234.567; no group after a leading zero.
+# Thousands as in 1,234.5 and 12,34,567, and as in 1.234,5 and 1.234.567; no group after a leading zero. With spaces
+# alone they need a second group, a decimal comma or a currency; bounded, since each group may begin a number.
 _ENGLISH = rf"[1-9]\d{{0,2}}(?:{_GROUP}\d{{3}}(?!\d))++(?:\.\d++)?+|[1-9]\d?(?:,\d\d(?!\d))++,\d{{3}}(?!\d)(?:\.\d++)?+"
 _CONTINENTAL = (
-    r"[1-9]\d{0,2}(?:(?:\.\d{3})++|(?:['’\u00a0\u2009\u202f]\d{3})++),\d++(?![,\d])"
-    r"|[1-9]\d{0,2}(?:\.\d{3}){2,}+(?![.\d])"
+    r"[1-9]\d{0,2}(?:(?:\.\d{3})++|(?:['’ \u00a0\u2009\u202f]\d{3}){1,6}+),\d++(?![,\d])"
+    r"|[1-9]\d{0,2}(?:(?:\.\d{3}){2,}+(?![.\d])|(?: \d{3}(?!\d)){2,6}+(?:\.\d++)?+(?![,.]?\d))"
+    r"|[1-9]\d{0,2}(?: \d{3}(?!\d)){1,6}+(?= ?(?:[€£¥₽$]|EUR\b|USD\b|руб|zł|Kč|kr\b|Ft\b|euros?\b|francs?\b))"
 )
 _PLAIN = rf"(?:{_CONTINENTAL}|{_ENGLISH}|\d++(?:\.\d++)?+|\.\d++)"
 # In a sentence a comma between digits is a decimal comma; not so in 1,2,3 and (1,2).
 _COMMA = r"(?<![({\[])(?<!\d,)\d++,\d++(?!,?\d)"
-_TIMES_TEN = r" ?(?:×|·|\*|\\times|\\cdot) ?10"
+_TIMES_TEN = r" ?(?:×|·|\*|[xX](?= ?10[\^⁻⁰¹²³⁴⁵⁶⁷⁸⁹])|\\times|\\cdot) ?10"
 _SCIENTIFIC = rf"(?:[eE]{_SIGN}?\d++(?!\w)|{_TIMES_TEN}(?:(?:\^|\*\*)\{{?{_SIGN}?\d++\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]++))"
 _POWER = rf"\^(?:\{{ ?(?P<power>{_SIGN}?\d{{1,4}}) ?\}}|(?P<exponent>{_SIGN}?\d{{1,4}}(?!\d)))"
 _BASE = r"_(?:\{ ?(?P<base>\d{1,2}) ?\}|(?P<radix>\d))(?!\d)"
@@ -113,7 +115,7 @@ def last_numeral(text: str, *, fractions: bool = True) -> Numeral | None:
         fractions: Read 3/4, LaTeX's fractions and mixed numbers (3 1/2) as one number; otherwise their parts are
             numbers of their own.
     """
-    match = last_match(_IN_TEXT[fractions], text)
+    match = last_match(_IN_TEXT[fractions], text.replace("٫", ".").replace("٬", ","))
     return match and _numeral(match, truncated=True)
 
 

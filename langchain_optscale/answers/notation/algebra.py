@@ -1,7 +1,7 @@
 r"""Exact equality of canonical forms by SymPy: of expressions, and of nodes that are made of them.
 
 Only the child process imports this module; it needs the extra "math". What can be decided by exact arithmetic is; two
-expressions in unknowns are equal where they agree to many digits at several points, positive and negative ones, so that
+expressions in unknowns are equal where they agree to 420 digits at several points, positive and negative ones, so that
 \sqrt{x^2} is not x. Nothing is ever rounded: 1/3 is not 0.33, and 2^{-60} is not 2^{-61}.
 """
 
@@ -59,8 +59,9 @@ _FUNCTION = re.compile(
 )
 _POINTS = tuple(map(sympy.Rational, ("7/5", "-13/7", "29/11", "-3/8", "41/17", "5/19")))
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
-_DIGITS = 60
-_CLOSE = sympy.Rational(1, 10**50)
+# More than any number that is written out, see `numerals`.
+_DIGITS = 450
+_CLOSE = sympy.Rational(1, 10**420)
 _ENOUGH = 3
 _SYMBOLIC = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Derivative, sympy.Limit, sympy.core.function.AppliedUndef)
 

@@ -29,13 +29,18 @@ _UNIT = re.compile(
     r"(?:\^?\{?-?[23]\}?)?",
     re.IGNORECASE,
 )
+_PREFIX = re.compile(
+    r"(?:(?:usd|eur|gbp|chf|inr|rs\.?|us)\s?(?=[$\d])|(?:\\approx|approx(?:imately|\.)?|about|around|roughly|circa|ca\.|~)\s?"
+    r"(?=[-$€£\d.]))",
+    re.IGNORECASE,
+)
 _AMBIGUOUS = re.compile(r"([-+−]?)(\d+),(\d+)")
 _COMMA = re.compile(r"(?<=\d),(?=\d)")
 _SPACED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:[.,]\d+)?")
 _CONTINENTAL = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+,\d+|[-+]?\d{1,3}(?:\.\d{3}){2,}|[-+]?\d{1,3}(?:['’]\d{3})+,\d+")
 _BASE = re.compile(
     r"(-?)\(?([0-9A-Za-z]+(?:[ ,][0-9A-Za-z]+)*)\)?"
-    r"(?: ?_ ?\{?\(? ?([0-9]+|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen) ?\)?\}?"
+    r"(?: ?_ ?\{?\(? ?(?:base ?)?([0-9]+|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen) ?\)?\}?"
     r"| ?\(?,? ?(?:in )?base[- ]([0-9]+|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)\)?)"
 )
 _PREFIXED = re.compile(r"(-?)0(?:[xX]([0-9a-fA-F]+)|[bB]([01]+)|[oO]([0-7]+))")
@@ -63,6 +68,7 @@ def read_quantity(text: str, *, percent: bool = False, units: bool = True) -> Fr
         percent: Whether a percent sign divides by 100; otherwise it is dropped like any other unit.
         units: Whether a unit after the number is dropped.
     """
+    text = _PREFIX.sub("", text)
     text = text.replace("- ", "-", 1) if text.startswith("- ") else text
     if (value := _number(text, percent)) is not None or len(text) > _LONGEST:
         return value

@@ -59,6 +59,8 @@ _REAL = re.compile(r"\\R|(?:all )?real numbers|all reals", re.IGNORECASE)
 _BUILDER = re.compile(r"\s*(?P<name>[^|:]{1,40}?)\s*(?:\\in ?\\R\s*)?(?:\||:)\s*(?P<condition>.+)")
 _CUP = re.compile(r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])")
 _SIGNS = re.compile(r"\\pm(?![A-Za-z])\s*")
+_LOGIC = re.compile(r"\\(?:vee|wedge)(?![A-Za-z])")
+_OPTION = re.compile(r"\(?[A-Za-z]\)?")
 _DOTS = frozenset({"...", r"\dots"})
 
 
@@ -126,6 +128,11 @@ class Reader:
         listed = split_list(text)
         if listed is None or any(map(is_prose, listed.members)):
             return None
+        if _LOGIC.search(text) and not all(map(relations.relation_of, listed.members)):
+            return None
+        if "alternative" in listed.separators and all(map(_OPTION.fullmatch, listed.members)):
+            # Of two options, "A or B" chooses none.
+            return None
         if not _DOTS.isdisjoint(listed.members):
             # 1, 2, ..., 10 is a sequence.
             members = [r"\dots" if one in _DOTS else write(self.read(one, depth)) for one in listed.members]
@@ -160,7 +167,8 @@ class Reader:
         builder = _BUILDER.fullmatch(inner)
         if builder and relations.is_name(builder["name"]):
             node = self.read(builder["condition"], depth)
-            return node if isinstance(node, Union) or (isinstance(node, Sequence) and node.is_interval) else None
+            is_range = isinstance(node, Union | Inequality) or (isinstance(node, Sequence) and node.is_interval)
+            return node if is_range else None
         listed = self._list(inner, depth)
         if listed is None:
             # One member; {a, , b} and { } have none.

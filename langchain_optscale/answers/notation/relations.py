@@ -2,7 +2,7 @@ r"""Equations and inequalities: what is asked for, and what it is said to be.
 
     >>> assignment(r"f(x) = 3"), assignment("2x + z = 1"), assignment("x = 5 + 6 = 11")
     (Assignment(name='f(x)', value='3'), None, Assignment(name='x', value='11'))
-    >>> bounds("5 >= x")
+    >>> bounds(r"5 \ge x")
     Bounds(name='x', lower='-\\infty', upper='5', closed=(False, True))
 
 The name of a single quantity is dropped: x = 3 is 3. The names of several count, and so does an equation between

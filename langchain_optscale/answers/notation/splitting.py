@@ -20,11 +20,11 @@ _TOKEN = re.compile(r"\\(?P<frame>begin|end)\{[a-zA-Z]+\*?\}|\\[A-Za-z]+|\\.|.",
 # Words between the members of a list. Those of one letter stand between numbers only: y is also an unknown.
 _ALTERNATIVE = (
     r",?\s+(?:or|oder|ou|или)\s+|(?<=[\d)}\]])\s*or\s*(?=[-\w(\\{\[])|\s*(?:或者|或|または|또는)\s*"
-    r"|(?<=\d)\s+o\s+(?=-?\d)"
+    r"|(?<=\d)\s+o\s+(?=-?\d)|\s*\\vee(?![A-Za-z])\s*"
 )
 _ADDITION = (
     r",?\s+(?:and|und|et|и|as well as)\s+|(?<=[\d)}\]])\s*and\s*(?=[-\w(\\{\[])"
-    r"|\s*(?:以及|和|与|及|、|，|と|および|그리고)\s*|(?<=\d)\s+[yei&]\s+(?=-?\d)"
+    r"|\s*(?:以及|和|与|及|、|，|と|および|그리고)\s*|(?<=\d)\s+[yei&]\s+(?=-?\d)|\s*\\wedge(?![A-Za-z])\s*"
 )
 _SEPARATOR = re.compile(rf"(?P<strong>;|；)|(?P<alternative>{_ALTERNATIVE})|(?P<addition>{_ADDITION})|(?P<comma>,)")
 _BOTH = re.compile(r"\A(?:both|either|sowohl|entweder|soit)\s+")

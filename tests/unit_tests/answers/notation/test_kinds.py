@@ -33,7 +33,7 @@ SAME = {
         ["-0.25", "-0,25", "−0,25"],
         [r"\{1.5, 2.5\}", "1,5; 2,5", "1,5 und 2,5"],
         ["[0, 1.5]", "[0;1,5]"],
-        ["320000", r"3{,}2 \cdot 10^5" if False else "3.2e5", r"3.2 \cdot 10^5", "3.2·10^5"],
+        ["5.5", "EUR 5,50", "5,50 €", "٥٫٥"],
     ],
     "fractions": [
         ["1.5", "1½", "1 ½", "1 1/2", r"1\frac12", r"\frac{3}{2}", "3/2", r"{3 \over 2}", r"\nicefrac{3}{2}", "1 ¹⁄₂"],
@@ -68,6 +68,8 @@ SAME = {
         ["90", "90°", r"90^\circ", r"90^{\circ}", "90 degrees", r"90\degree", r"90\text{ deg}"],
         ["20", "20°C", r"20^\circ\text{C}", r"20^{\circ}\mathrm{C}"],
     ],
+    "powers of ten": [["320000", "3.2e5", r"3.2 \cdot 10^5", "3.2·10^5", "3.2 x 10^5", "3.2 × 10⁵", "3.2*10**5"]],
+    "prefixes": [["5", "USD 5", "$5", "about 5", r"\approx 5", "~5", "Rs. 5"]],
     "powers": [["1024", "2^10", "2^{10}", "2**10", "2¹⁰"], ["0.001", "10^{-3}", "10⁻³", "1e-3", r"1 \times 10^{-3}"]],
     "units": [["5", "5 square meters", "5 m/s^2", "5 km/h", r"5\text{ cm}^2", "5 cm³", "5 miles per hour"]],
     "sets and lists": [
@@ -120,7 +122,7 @@ SAME = {
         ["(0, 1)", "]0,1[", "]0;1[", "0 < f(x) < 1"],
         [r"[5, \infty)", "[5,∞)", r"x \ge 5", "x>=5", "5 <= x", r"x \geqslant 5", r"[5,+\infty)", "x ≥ 5"],
         [r"(-\infty, -1) \cup (3, \infty)", r"(3,\infty) \cup (-\infty,-1)", "x<-1 or x>3", "(-∞, -1) ∪ (3, ∞)"],
-        [r"(-\infty, -1) \cup (3, \infty)", "(-∞, -1) U (3, ∞)", "]-∞;-1[ ∪ ]3;∞[", "x < -1, x > 3"],
+        [r"(-\infty, -1) \cup (3, \infty)", "(-∞, -1) U (3, ∞)", "]-∞;-1[ ∪ ]3;∞[", "x < -1, x > 3", r"x<-1 \lor x>3"],
     ],
     "matrices": [
         [r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix} 1 & 2 \\ 3 & 4 \end{bmatrix}", "[[1,2],[3,4]]"],
@@ -142,6 +144,7 @@ SAME = {
         [r"\sqrt{2}", "√2", "sqrt(2)", r"\sqrt2"],
         [r"a\cdot b", r"a \times b", "a·b"],
         [r"\alpha + 1", "α+1"],
+        [r"\varphi", r"\phi", "φ"],
         ["0.5", r"\\frac{1}{2}"],
         ["[-2, 7]", r"-2 \\le x \\le 7"],
     ],
@@ -153,6 +156,7 @@ SAME = {
         ["B", "(B)", "b", "(b)", "B.", "B)", r"\text{B}", r"\mathbf{(B)}", "**B**"],
         [r"\{A, C\}", "A, C", "C, A", "A and C", "(A), (C)", r"\text{A, C}"],
     ],
+    "logic": [[r"p \land q", r"p \wedge q", "p∧q"], [r"\lnot p", r"\neg p", "¬p"]],
     "words": [["Paris, London", "Paris and London", "paris & london"], ["New York", "new  york", "**New York.**"]],
 }
 
@@ -251,6 +255,7 @@ DIFFERENT = {
         ("12", "1 2"),
         ("Paris or London", "Paris and London"),
     ],
+    "logic": [(r"p \land q", r"p \lor q"), ("A or B", "A and B"), (r"p \land q", "p")],
     "ratios": [("1:2", "0.5"), ("12:00", "1:00"), ("3:4", "4:3"), ("4 to 5", "5 to 4")],
     "others": [
         ("2(3)", "5"),
