@@ -39,6 +39,9 @@ __all__ = ["Sampler"]
 class Sampler:
     """Draws from one policy for one search.
 
+    Attributes:
+        seeded: Whether each candidate is drawn with a seed of its own.
+
     Args:
         policy: The policy, made ready or not.
         fanout: "n" asks for several choices in one request, "calls" makes one request a candidate, "auto" takes "n"
@@ -92,6 +95,7 @@ class Sampler:
         self.may_fall_back = fanout == "auto"
         self._fanout = fanout
         self._seed = self._first_seed(seed)
+        self.seeded = self._seed is not None
         if several and self._temperature() == 0:
             raise SettingsError(
                 "the policy's temperature is 0, so all candidates would be the same; raise it or set max_samples=1"
@@ -108,11 +112,6 @@ class Sampler:
     def _offered(self) -> int:
         """How many choices one request may ask for, by what the call takes and what the server has given so far."""
         return min(self._options.choices, self._ready.choices.limit)
-
-    @property
-    def seeded(self) -> bool:
-        """Whether each candidate is drawn with a seed of its own."""
-        return self._seed is not None
 
     @property
     def rate_limiter(self) -> BaseRateLimiter | None:

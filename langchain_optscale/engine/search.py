@@ -59,6 +59,7 @@ class Search:
         self._settings = settings
         self._sampler = sampler
         self._equality_key = equality_key
+        self._equal_texts = settings.reverify_equal is False or settings.verifier.deterministic
         self.emit_events = emit_events
         self._clock = clock
         self._candidates: dict[int, Candidate] = {}
@@ -246,7 +247,8 @@ class Search:
 
     def _first_like(self, candidate: Candidate) -> int:
         """The first candidate that is equal to this one, which shares its verdict; else itself."""
-        key = self._equality_key(candidate) if self._equality_key is not None else None
+        shares = self._equal_texts or bool(candidate.message.tool_calls)
+        key = self._equality_key(candidate) if shares and self._equality_key is not None else None
         return candidate.index if key is None else self._first_with.setdefault(key, candidate.index)
 
     def _tell_twin(self, index: int, first: int) -> None:

@@ -142,11 +142,11 @@ class Worker:
     def _read_one(self, index: int, choice: Choice) -> Choice:
         settings = self.settings
         drawn = Candidate(index, choice.message, 0, reasoning_tags=settings.reasoning_tags)
-        plain = drawn.answer_message
-        if settings.keep_reasoning:
-            choice = replace(choice, reasoning_tags=settings.reasoning_tags)
-        else:
-            choice = replace(choice, message=plain, reasoning=drawn.reasoning)
+        plain = choice.message
+        if drawn.reasoning is not None:
+            plain = drawn.answer_message
+            kept = {"reasoning_tags": drawn.reasoning_tags} if settings.keep_reasoning else {"message": plain}
+            choice = replace(choice, reasoning=drawn.reasoning, **kept)
         error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
         if error is not None:
             return replace(choice, failure=failure_of("draw", Raised(error, 1)), error=error)

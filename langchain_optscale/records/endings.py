@@ -14,8 +14,9 @@ Every provider has its own name for the same fact: a message that was cut off at
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ class EndReason(StrEnum):
     @property
     def complete(self) -> bool:
         """Whether the model said all that it wanted to say."""
-        return self in {EndReason.STOP, EndReason.TOOL_CALLS}
+        return self in _COMPLETE
+
+
+_COMPLETE = frozenset({EndReason.STOP, EndReason.TOOL_CALLS})
 
 
 # Letters and digits of the providers' names, in lower case.
@@ -91,21 +95,29 @@ _FLAGS = {
 }
 
 
+_STATUSES = ("completed", "incomplete", "failed", "cancelled")
+_STATING = frozenset({*_KEYS, *_FLAGS, "incomplete_details", "prompt_feedback", "status"})
+
+
 def end_reason_of(message: BaseMessage) -> EndReason | None:
     """How a message ended; None where its metadata do not say, or use a name that is not known.
 
     Of several statements one that the message is incomplete counts. A message that refuses ended by `REFUSAL`, also
     where the provider says "stop".
     """
-    if refusal_of(message) is not None:
+    if (message.additional_kwargs or isinstance(message.content, list)) and refusal_of(message) is not None:
         return EndReason.REFUSAL
-    stated = [reason for _, reason in _statements(message)]
-    return next((reason for reason in stated if not reason.complete), stated[0] if stated else None)
+    first = None
+    for _, reason in _statements(message):
+        if reason not in _COMPLETE:
+            return reason
+        first = first or reason
+    return first
 
 
 def end_spelling(message: BaseMessage) -> str | None:
     """The provider's own name for how a message ended, where it is known; the one that `end_reason_of` counts."""
-    stated = list(_statements(message))
+    stated = _statements(message)
     return next((name for name, reason in stated if not reason.complete), stated[0][0] if stated else None)
 
 
@@ -121,8 +133,7 @@ def refusal_of(message: BaseMessage) -> str | None:
     blocks = [block for block in content if isinstance(block, dict) and block.get("type") == "refusal"]
     if blocks:
         return "\n".join(filter(None, map(_words_of, blocks)))
-    reasons = (_reason_in(message.response_metadata.get(key)) for key in _KEYS)
-    if EndReason.REFUSAL in reasons:
+    if any(_reason_in(message.response_metadata.get(key)) is EndReason.REFUSAL for key in _KEYS):
         details = message.response_metadata.get("stop_details")
         about = details if isinstance(details, Mapping) else {}
         return str(about.get("explanation") or about.get("category") or "").strip()
@@ -135,25 +146,29 @@ def _words_of(block: Mapping[str, Any]) -> str:
     return str(block.get("refusal") or block.get("text") or category or "").strip()
 
 
-def _statements(message: BaseMessage) -> Iterator[tuple[str, EndReason]]:
+def _statements(message: BaseMessage) -> list[tuple[str, EndReason]]:
     """Everything that the metadata of a message state about its end, in the provider's words and in ours."""
-    about = message.response_metadata
-    for key in _KEYS:
-        if (reason := _reason_in(about.get(key))) is not None:
-            yield _spelled(about[key]), reason
-    incomplete = about.get("incomplete_details")
-    if incomplete:
-        why = incomplete.get("reason") if isinstance(incomplete, Mapping) else incomplete
-        yield _spelled(why or "incomplete"), _reason_in(why) or EndReason.ERROR
-    elif about.get("status") in {"completed", "incomplete", "failed", "cancelled"}:
-        yield str(about["status"]), _REASONS[str(about["status"])]
-    for key, reason in _FLAGS.items():
-        if about.get(key) is True:
-            yield key, reason
-    feedback = about.get("prompt_feedback")
-    blocked = feedback.get("block_reason") if isinstance(feedback, Mapping) else None
-    if blocked and not _spelled(blocked).endswith("UNSPECIFIED"):
-        yield _spelled(blocked), EndReason.CONTENT_FILTER
+    found = []
+    for key, value in message.response_metadata.items():
+        if not value or key not in _STATING:
+            continue
+        if key in _FLAGS:
+            reason, name = _FLAGS[key] if value is True else None, key
+        elif key == "incomplete_details":
+            why = value.get("reason") if isinstance(value, Mapping) else value
+            reason, name = _reason_in(why) or EndReason.ERROR, _spelled(why or "incomplete")
+        elif key == "prompt_feedback":
+            blocked = value.get("block_reason") if isinstance(value, Mapping) else None
+            reason, name = (EndReason.CONTENT_FILTER if blocked else None), _spelled(blocked)
+            reason = None if name.endswith("UNSPECIFIED") else reason
+        elif key == "status":
+            reason, name = (_REASONS.get(value) if value in _STATUSES else None), str(value)
+        else:
+            reason, name = _reason_in(value), _spelled(value)
+        if reason is not None:
+            found.append((name, reason))
+    # A status such as "incomplete" says less than its details.
+    return sorted(found, key=lambda one: one[0] in _STATUSES)
 
 
 def _spelled(value: Any) -> str:
@@ -167,9 +182,12 @@ def _spelled(value: Any) -> str:
 
 def _reason_in(value: Any) -> EndReason | None:
     """What a provider's name means; None for an empty or unknown one."""
-    if not value:
-        return None
-    name = re.sub(r"[^a-z0-9]", "", _spelled(value).lower())
+    return _meaning(value if type(value) is str else _spelled(value)) if value else None
+
+
+@lru_cache(maxsize=256)
+def _meaning(spelled: str) -> EndReason | None:
+    name = re.sub(r"[^a-z0-9]", "", _spelled(spelled).lower())
     if name in _REASONS:
         return _REASONS[name]
     # Joined from the chunks of a stream, a name may stand there several times.

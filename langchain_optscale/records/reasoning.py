@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
 __all__ = [
+    "MAY_HAVE_MARKS",
     "ReasoningTag",
     "check_tags",
     "plain_messages",
@@ -45,6 +46,9 @@ __all__ = [
 
 ReasoningTag: TypeAlias = "str | tuple[str, str]"
 """The name of a tag, "plan" for `<plan>` and `</plan>`, or the opening and the closing mark themselves."""
+
+MAY_HAVE_MARKS = re.compile(r"[<\[◁]|\Aanalysis")
+"""Found in every text that has one of the marks that are known, and in few others."""
 
 _NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "antthinking")
 _BLOCKS = frozenset({"thinking", "redacted_thinking", "thought", "reasoning", "reasoning_content"})
@@ -166,6 +170,8 @@ def _unmarked(reasoning: str, tags: tuple[ReasoningTag, ...]) -> str:
 
 def _answer_spans(text: str, tags: tuple[ReasoningTag, ...]) -> list[tuple[int, int]] | None:
     """Where the answer stands in a text, in order; None where there is no reasoning in it."""
+    if not tags and MAY_HAVE_MARKS.search(text) is None:
+        return None
     marks = _marks(tags)
     if text.startswith(_FIRST_CHANNEL) and (last := text.rfind(_LAST_CHANNEL)) > 0:
         return [(last + len(_LAST_CHANNEL), len(text))]

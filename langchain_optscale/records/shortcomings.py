@@ -23,6 +23,10 @@ CHOICE_ERROR = "optscale_choice_error"
 """The key of a message's metadata under which it says why a choice of a response could not be read."""
 
 
+_COMPLETE = (None, EndReason.STOP, EndReason.TOOL_CALLS)
+_CUT = (EndReason.LENGTH, EndReason.CONTENT_FILTER)
+
+
 class RefusedCandidateError(OptScaleError, ModelRefusalError):
     """The policy refused to answer, or a content filter stopped its answer; an error of langchain-core's kind too."""
 
@@ -37,21 +41,17 @@ def shortcoming_of(candidate: Candidate, *, accept_truncated: bool = False) -> E
     message = candidate.message
     if (lost := message.response_metadata.get(CHOICE_ERROR)) is not None:
         return FailedCandidateError(f"this choice of the response cannot be read: {lost}")
-    if (refusal := refusal_of(message)) is not None:
-        return RefusedCandidateError(f"the policy refused: {refusal or 'it gave no reason'}", raw_message=message)
-    written = bool(candidate.text.strip())
     ended = end_reason_of(message)
-    if ended is not None and not ended.complete and not (accept_truncated and written):
-        return _incomplete(candidate, ended)
-    return None if written and (message.tool_calls or _has_text(candidate)) else _empty(candidate)
-
-
-def _has_text(candidate: Candidate) -> bool:
-    """Whether there is more than a tool call that cannot be read."""
-    return not candidate.message.invalid_tool_calls or bool(candidate.answer_text.strip())
+    written = bool(candidate.answer_text.strip() or message.tool_calls)
+    if ended in _COMPLETE or (accept_truncated and written and ended in _CUT):
+        return None if written else _empty(candidate)
+    return _incomplete(candidate, ended)
 
 
 def _incomplete(candidate: Candidate, ended: EndReason) -> Exception:
+    if ended is EndReason.REFUSAL:
+        reason = refusal_of(candidate.message) or "it gave no reason"
+        return RefusedCandidateError(f"the policy refused: {reason}", raw_message=candidate.message)
     name = end_spelling(candidate.message)
     if ended is EndReason.LENGTH:
         what = "its reasoning" if candidate.reasoning and not candidate.text.strip() else "the policy's answer"

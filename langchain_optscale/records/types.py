@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
 from langchain_optscale.records.endings import EndReason, end_reason_of
-from langchain_optscale.records.reasoning import ReasoningTag, split_message, without_reasoning
+from langchain_optscale.records.reasoning import MAY_HAVE_MARKS, ReasoningTag, split_message, without_reasoning
 from langchain_optscale.records.tool_calls import render_calls
 from langchain_optscale.records.usage import Usage
 
@@ -78,7 +78,12 @@ class Candidate:
     answer_text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        text, reasoning = split_message(self.message, self.reasoning_tags)
+        message, content = self.message, self.message.content
+        text, reasoning = content, None
+        # Most messages are plain text, for which there is nothing to separate.
+        plain = isinstance(content, str) and not message.additional_kwargs and not self.reasoning_tags
+        if not plain or MAY_HAVE_MARKS.search(content):  # type: ignore[arg-type]
+            text, reasoning = split_message(message, self.reasoning_tags)
         object.__setattr__(self, "answer_text", text)
         if self.reasoning is None:
             object.__setattr__(self, "reasoning", reasoning)
@@ -91,7 +96,7 @@ class Candidate:
     @property
     def answer_message(self) -> AIMessage:
         """The message without reasoning."""
-        return without_reasoning(self.message, self.reasoning_tags)
+        return self.message if self.reasoning is None else without_reasoning(self.message, self.reasoning_tags)
 
     @property
     def text(self) -> str:
