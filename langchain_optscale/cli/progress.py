@@ -162,7 +162,8 @@ def _in_words(decision: dict[str, Any] | None) -> str:
 def one_line(result: OptScaleResult) -> str:
     """A finished search in one line."""
     bound = "no finite N*" if result.optimal_n is None else f"N* {result.optimal_n}"
-    return (
+    line = (
         f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}, "
         f"{result.total_usage.total_tokens} tokens, {result.duration_s:.1f} s: {result.stop_reason.value}"
     )
+    return "; ".join([line, *result.notes])

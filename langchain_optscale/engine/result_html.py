@@ -45,6 +45,7 @@ def html_card(result: SearchRecord) -> str:
         f"candidates{bound}: {escape(result.stop_reason.value)}. "
         f"{result.total_usage.total_tokens:,} tokens, {result.duration_s:.1f} s."
     )
+    head += "".join(f" {escape(note)}." for note in result.notes)
     candidates = [_candidate(result, index) for index in sorted({*result.verdicts, *result.failures})]
     return (
         '<div style="border:1px solid #8888;border-radius:6px;padding:10px 14px;max-width:760px;'

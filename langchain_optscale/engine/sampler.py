@@ -6,6 +6,7 @@ server limits `n`); from anything else each candidate is one call.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from langchain_core.runnables.config import merge_configs
 from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.call_options import CallOptions, call_options
+from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
 from langchain_optscale.models.policy import Policy, policy_name
 from langchain_optscale.models.token_usage import choice_usages
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from langchain_optscale.models.policy import Fanout
 
 __all__ = ["Sampler"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Sampler:
@@ -85,7 +88,11 @@ class Sampler:
                 f"fanout='n' needs a chat model that takes `n`; {policy_name(self._policy)} does not, or not together "
                 "with what is bound to it"
             )
-        self._kwargs.pop(self._options.choices_argument, None)
+        if ready.model is not None:
+            self._kwargs.pop(self._options.choices_argument, None)
+            self._model = callable_as(ready.model, self._options)
+        if not self._options.stop and self._kwargs.pop("stop", None):
+            _LOG.warning("%s is called by an API without stop words: they are ignored", policy_name(self._policy))
         if not self._options.logprobs and self._kwargs.get("logprobs"):
             raise SettingsError(
                 f"{policy_name(self._policy)} is called by an API that returns no log-probabilities in the form that "
@@ -122,10 +129,11 @@ class Sampler:
         takes_seed = self._options.seed
         if seed is not None and not takes_seed:
             raise SettingsError(f"{policy_name(self._policy)} takes no seed; leave seed=None")
-        own = self._kwargs.pop("seed", None) if takes_seed else None
-        if own is None and takes_seed:
+        has_seed = self._model is not None and "seed" in type(self._model).model_fields
+        own = self._kwargs.pop("seed", None) if has_seed else None
+        if own is None:
             own = getattr(self._model, "seed", None)
-        return own if seed is None else seed
+        return (own if seed is None else seed) if takes_seed else None
 
     def _temperature(self) -> float | None:
         own = getattr(self._model, "temperature", None)

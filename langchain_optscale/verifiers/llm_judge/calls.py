@@ -14,12 +14,13 @@ from langchain_core.exceptions import (
     ModelPermissionDeniedError,
     ModelRefusalError,
 )
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidReplyError, OptScaleError, SettingsError
-from langchain_optscale.models.call_options import call_options
+from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
 from langchain_optscale.models.clients import (
     endpoint_of,
     without_client_retries,
@@ -126,7 +127,10 @@ class Asker:
             if chat_model is None
             else without_streaming(without_client_retries(chat_model))
         )
-        offers = chat_model is not None and call_options(chat_model, self._kwargs).logprobs
+        options = CallOptions() if chat_model is None else call_options(chat_model, self._kwargs)
+        if isinstance(self._model, BaseChatModel):
+            self._model = callable_as(self._model, options)
+        offers = chat_model is not None and options.logprobs
         if chat_model is not None and method == "logprobs" and not offers:
             raise SettingsError(
                 f"the judge {policy_name(model)} answers by an API without log-probabilities: set method='structured'"
