@@ -32,12 +32,16 @@ Job: TypeAlias = Draw | Verify
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice of a policy's response; its answer, or why it cannot be verified, once the worker has read it."""
+    """One choice of a policy's response; its answer, or why it cannot be verified, once the worker has read it.
+
+    `parsed` is the object that a policy with structured output answers with.
+    """
 
     message: AIMessage
     usage: Usage
     answer: str | None = None
     failure: Failure | None = None
+    parsed: Any = None
 
 
 @dataclass(frozen=True, slots=True)

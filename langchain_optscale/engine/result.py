@@ -7,8 +7,10 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
+from langchain_optscale.engine.bill import cost_of, saved_by
+from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.types import (
     Candidate,
     Decision,
@@ -61,6 +63,8 @@ class OptScaleResult:
         estimate: The estimated distribution of all scores.
         usage: What was consumed, under "policy" and "verifier".
         duration_s: Wall-clock seconds of the search.
+        cost: What that cost, in the currency of the prices; None where no price is known.
+        saved: What was saved against best-of-N at the cap; None in records of version 0.1.0.
     """
 
     best: Candidate
@@ -72,6 +76,8 @@ class OptScaleResult:
     estimate: Estimate
     usage: Mapping[str, Usage]
     duration_s: float
+    cost: float | None = None
+    saved: Saved | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -108,9 +114,15 @@ class OptScaleResult:
         return Usage.total(self.usage.values())
 
     @property
-    def scores(self) -> tuple[float, ...]:
-        """All scores, in order of arrival."""
-        return tuple(verdict.score for verdict in self.verdicts.values())
+    def best_index(self) -> int:
+        """The index of the chosen candidate."""
+        return self.best.index
+
+    @property
+    def scores(self) -> tuple[float | None, ...]:
+        """The scores by candidate index, None where a candidate has none; `scores[best_index]` is the chosen one's."""
+        last = max([*self.verdicts, *self.failures, *(candidate.index for candidate in self.candidates)])
+        return tuple(self.verdicts[one].score if one in self.verdicts else None for one in range(last + 1))
 
     def __repr__(self) -> str:
         bound = "" if self.optimal_n is None else f", optimal_n={self.optimal_n}"
@@ -123,9 +135,9 @@ class OptScaleResult:
         """The search in a few JSON-ready figures; what a message carries under `response_metadata["optscale"]`.
 
         Returns:
-            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in order of arrival, `best_index`,
-            `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence), `usage` by
-            role, `duration_s`.
+            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` by candidate index (None without a
+            score), `best_index`, `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its
+            sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`, `cost`), `duration_s`.
         """
         return {
             "n": len(self.verdicts),
@@ -141,6 +153,8 @@ class OptScaleResult:
             "stop_reason": self.stop_reason.name,
             "explanation": self.stop_reason.value,
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
+            "cost": self.cost,
+            "saved": self.saved and self.saved.to_dict(),
             "duration_s": self.duration_s,
         }
 
@@ -158,6 +172,8 @@ class OptScaleResult:
             "estimate": asdict(self.estimate),
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
+            "cost": self.cost,
+            "saved": self.saved and self.saved.to_dict(),
         }
 
     @classmethod
@@ -184,6 +200,8 @@ class OptScaleResult:
                 estimate=Estimate(**data["estimate"]),
                 usage={role: Usage(**item) for role, item in data["usage"].items()},
                 duration_s=data["duration_s"],
+                cost=data.get("cost"),
+                saved=None if data.get("saved") is None else Saved(**data["saved"]),
             )
         except (KeyError, TypeError, ValueError, SettingsError) as error:
             raise InvalidRecordError(f"the result cannot be read: {error!r}") from error
@@ -229,8 +247,13 @@ def build_result(
         SettingsError: `select` returned something that is not a scored candidate.
     """
     drawn = tuple(candidates[index] for index in sorted(candidates))
+    usage = {
+        "policy": Usage.total([candidate.usage for candidate in drawn]),
+        "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
+    }
     if not verdicts:
-        raise AllCandidatesFailed(failures, session.decision.reason, list(drawn))
+        raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
+    cost = cost_of(settings, usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     best = choose(selection_for(settings.select, settings.stopping), [candidates[index] for index in verdicts], scores)
     return OptScaleResult(
@@ -241,11 +264,10 @@ def build_result(
         rounds=session.rounds,
         decision=session.decision,
         estimate=session.estimate,
-        usage={
-            "policy": Usage.total([candidate.usage for candidate in drawn]),
-            "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
-        },
+        usage=usage,
         duration_s=duration_s,
+        cost=cost,
+        saved=saved_by(session.max_samples, len(drawn), usage, cost),
     )
 
 
@@ -261,4 +283,5 @@ def result_metadata(result: OptScaleResult) -> dict[str, Any]:
         "optscale_mu": result.estimate.mu,
         "optscale_sigma": result.estimate.sigma,
         "optscale_stop_reason": result.stop_reason.name,
+        "optscale_cost": result.cost,
     }

@@ -16,6 +16,7 @@ from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.engine.jobs import Choice
+from langchain_optscale.engine.runnable_policy import RecordedCalls, choice_of
 from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
@@ -139,9 +140,10 @@ class Sampler:
         """
         child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(self._policy.invoke(prompt, child, **self._kwargs))]
+            calls = RecordedCalls()
+            return [choice_of(self._policy.invoke(prompt, calls.attach(child), **self._kwargs), calls)]
         if self._ready.streamed:
-            return [_coerced(streamed_message(self._model.stream(prompt, child, **self._sampling(indexes))))]
+            return [choice_of(streamed_message(self._model.stream(prompt, child, **self._sampling(indexes))))]
         drawn = _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, child)))
         if len(indexes) > 1:
             trace_choices(config, indexes, [choice.message for choice in drawn])
@@ -151,10 +153,11 @@ class Sampler:
         """As `draw`; cancelling it closes the request."""
         child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(await self._policy.ainvoke(prompt, child, **self._kwargs))]
+            calls = RecordedCalls()
+            return [choice_of(await self._policy.ainvoke(prompt, calls.attach(child), **self._kwargs), calls)]
         if self._ready.streamed:
             chunks = self._model.astream(prompt, child, **self._sampling(indexes))
-            return [_coerced(await astreamed_message(chunks))]
+            return [choice_of(await astreamed_message(chunks))]
         drawn = _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child)))
         if len(indexes) > 1:
             await atrace_choices(config, indexes, [choice.message for choice in drawn])
@@ -206,10 +209,3 @@ def _choices(result: LLMResult) -> list[Choice]:
         update = {"usage_metadata": own, "response_metadata": metadata}
         drawn.append(Choice(message.model_copy(update=update), usage))
     return drawn
-
-
-def _coerced(answer: object) -> Choice:
-    message = AIMessage(content=answer) if isinstance(answer, str) else answer
-    if not isinstance(message, AIMessage):
-        raise SettingsError(f"the policy must answer with a message or a string, got {type(answer).__name__}")
-    return Choice(message, choice_usages([message])[0])

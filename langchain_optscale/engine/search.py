@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.failing import failure_in
 from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Verify
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection
-from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.tool_calls import call_key
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
 
@@ -167,7 +168,7 @@ class Search:
                 self._unreported_usage += unreported
                 self.session.spend({"verifier": unreported}, self.elapsed_s)
             return
-        result = outcome.value if isinstance(outcome, Done) else failure_of("verify", outcome)
+        result = outcome.value if isinstance(outcome, Done) else failure_in(self._settings, "verify", outcome)
         self._tell(index, result, unreported)
         for twin in self._twins.pop(index, []):
             self._tell_twin(twin, index)
@@ -199,8 +200,9 @@ class Search:
                 # The server may take fewer choices a request; any other cause shows with a single one.
                 self._draw_in_smaller(indexes, len(indexes) // 2)
                 return
+            failure = failure_in(self._settings, "draw", outcome)
             for index in indexes:
-                self._tell(index, failure_of("draw", outcome))
+                self._tell(index, failure)
             return
         choices: list[Choice] = outcome.value[: len(indexes)]
         self.session.spend({"policy": Usage.total([choice.usage for choice in choices])}, self.elapsed_s)
@@ -212,7 +214,8 @@ class Search:
             return
         self._sampler.record_success(len(indexes))
         for index in missing:
-            self._tell(index, failure_of("draw", Raised(EmptyCandidateError("the policy gave no choice"), 1)))
+            empty = Raised(EmptyCandidateError("the policy gave no choice"), 1)
+            self._tell(index, failure_in(self._settings, "draw", empty))
 
     def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:
         """The server gives fewer choices a request: ask for at most `choices` at once from now on."""
@@ -286,4 +289,4 @@ def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) 
         round_number: The round in which it was asked for.
         seconds: How long the request took.
     """
-    return Candidate(index, choice.message, round_number, choice.usage, seconds, choice.answer)
+    return Candidate(index, choice.message, round_number, choice.usage, seconds, choice.answer, choice.parsed)

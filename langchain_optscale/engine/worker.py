@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
+from langchain_optscale.engine.failing import failure_in, record_work
 from langchain_optscale.engine.jobs import Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
 from langchain_optscale.errors import EmptyCandidateError
-from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.types import Candidate, Usage, Verdict
 from langchain_optscale.verifiers.coercion import to_verdict
 from langchain_optscale.verifiers.offered_tools import with_tools
@@ -137,13 +138,16 @@ class Worker:
             if message.invalid_tool_calls:
                 broken = f", only with what is no valid one: {Candidate(index, message, 0).text}"
             empty = EmptyCandidateError(f"the policy answered with neither text nor a tool call{broken}")
-            return replace(choice, failure=failure_of("draw", Raised(empty, 1)))
+            return replace(choice, failure=failure_in(self.settings, "draw", Raised(empty, 1)))
+        record_work(self.settings.policy)
         if self._answers.extract is None:
             return choice
         try:
-            return replace(choice, answer=self._answers.read(index, text, message))
+            answer = self._answers.read(index, text, message)
+            record_work(self.settings.extract)
+            return replace(choice, answer=answer)
         except Exception as error:  # noqa: BLE001 - the user's function; its error is kept as the failure
-            return replace(choice, failure=failure_of("verify", Raised(error, 1)))
+            return replace(choice, failure=failure_in(self.settings, "verify", Raised(error, 1), self.settings.extract))
 
     def _verify_config(self, job: Verify) -> RunnableConfig:
         index = job.candidate.index
@@ -160,4 +164,5 @@ class Worker:
     def _keep(self, candidate: Candidate, value: Any) -> Verdict:
         verdict = value if isinstance(value, Verdict) else to_verdict(value)
         self._verdicts[candidate.index] = verdict
+        record_work(self.settings.verifier)
         return verdict

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     import tenacity
 
-__all__ = ["attempts", "is_rejection", "is_transient", "make_async_retrying", "make_retrying", "retry_after_s"]
+__all__ = [
+    "attempts",
+    "is_broken_connection",
+    "is_rejection",
+    "is_transient",
+    "make_async_retrying",
+    "make_retrying",
+    "retry_after_s",
+    "status_of",
+]
 
 _TRANSIENT_STATUS = frozenset({408, 409, 429})
 _LONGEST_WAIT_S = 20.0
@@ -36,18 +45,18 @@ def is_transient(error: BaseException) -> bool:
     in whichever form its client keeps it; False for everything else, such as a rejected key or a malformed request, and
     where the server's `Retry-After` is more than a minute.
     """
-    status = _status_of(error)
+    status = status_of(error)
     if status is not None:
         passing = status in _TRANSIENT_STATUS or 500 <= status < 600
         return passing and (retry_after_s(error) or 0.0) <= _LONGEST_RETRY_AFTER_S
     if isinstance(error, RuntimeError) and str(error) == "Event loop is closed":
         return True  # a pooled connection of an event loop that has ended; the next attempt opens a new one
-    return isinstance(error, ConnectionError | TimeoutError) or _is_broken_connection(error)
+    return isinstance(error, TimeoutError) or is_broken_connection(error)
 
 
 def is_rejection(error: BaseException) -> bool:
     """Whether the server understood the request and refuses this form of it (HTTP 400 or 422)."""
-    return _status_of(error) in {400, 422}
+    return status_of(error) in {400, 422}
 
 
 def retry_after_s(error: BaseException) -> float | None:
@@ -92,7 +101,10 @@ def _headers_of(error: BaseException) -> dict[str, str]:
     return {}
 
 
-def _is_broken_connection(error: BaseException) -> bool:
+def is_broken_connection(error: BaseException) -> bool:
+    """Whether the connection failed, in whichever form the client says so."""
+    if isinstance(error, ConnectionError):
+        return True
     # By name, since clients differ in which HTTP library they use, and none of them needs to be installed.
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
     return not names.isdisjoint(_BROKEN)
@@ -113,7 +125,8 @@ _BROKEN = frozenset(
 )
 
 
-def _status_of(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of an error, from 400 to 599, in whichever form its client keeps it; None without one."""
     response = getattr(error, "response", None)
     for holder in (error, response):
         for name in ("status_code", "status", "code"):  # most clients; aiohttp; Google's

@@ -8,7 +8,8 @@ distribution. `OptScaleResult` keeps all of it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +22,24 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-__all__ = ["Candidate", "Decision", "Estimate", "Failure", "Observation", "Round", "StopReason", "Usage", "Verdict"]
+__all__ = [
+    "Candidate",
+    "Decision",
+    "Estimate",
+    "Failure",
+    "Observation",
+    "Recurrence",
+    "Round",
+    "StopReason",
+    "Usage",
+    "Verdict",
+    "without_numbers",
+]
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+Recurrence = Literal["possible", "likely", "certain"]
+"""Whether another candidate would fail in the same way; see `Failure`."""
 
 
 class StopReason(Enum):
@@ -60,6 +78,8 @@ class Candidate:
         usage: What it consumed; the prompt of a request with several choices is counted at its first choice.
         latency_s: Seconds from the request to its answer.
         answer: The canonical form that `extract` found in it, None where the task has none.
+        parsed: The object that a policy with structured output made of it, such as a pydantic model; None for any other
+            policy. It is not compared, and read back as plain data.
     """
 
     index: int
@@ -68,6 +88,7 @@ class Candidate:
     usage: Usage = field(default_factory=Usage)
     latency_s: float = 0.0
     answer: str | None = None
+    parsed: Any = field(default=None, compare=False)
 
     @property
     def text(self) -> str:
@@ -85,6 +106,7 @@ class Candidate:
         """JSON-ready form; `from_dict` gives an equal candidate back."""
         from langchain_core.messages import message_to_dict
 
+        parsed = self.parsed.model_dump(mode="json") if hasattr(self.parsed, "model_dump") else self.parsed
         return {
             "index": self.index,
             "message": message_to_dict(self.message),
@@ -92,6 +114,7 @@ class Candidate:
             "usage": self.usage.to_dict(),
             "latency_s": self.latency_s,
             "answer": self.answer,
+            **({} if parsed is None else {"parsed": parsed}),
         }
 
     @classmethod
@@ -141,19 +164,48 @@ class Verdict:
         return {"score": self.score, "explanation": self.explanation, "usage": usage, "raw": self.raw}
 
 
+class _Caused:
+    """Room for an exception that is no part of a record: neither compared nor serialised."""
+
+    __slots__ = ("_cause",)
+
+
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(_Caused):
     """A candidate that could not be drawn or not be verified: a value, never a score of zero.
 
     Attributes:
         stage: Where it went wrong.
         error: The error's type and message.
         attempts: How often it was tried, at least 1.
+        recurrence: Whether another candidate would fail in the same way. "certain", as for a rejected key, ends the
+            search; "likely" ends it where all candidates of a round fail so with equal errors.
     """
 
     stage: Literal["draw", "verify"]
     error: str
     attempts: int = 1
+    recurrence: Recurrence = "possible"
+
+    @property
+    def cause(self) -> Exception | None:
+        """The exception itself, in the process where it was raised; no part of the serialised record."""
+        return getattr(self, "_cause", None)
+
+    def caused_by(self, error: Exception | None) -> Failure:
+        """An equal failure that holds its exception."""
+        failure = replace(self)
+        object.__setattr__(failure, "_cause", error)
+        return failure
+
+    def resembles(self, other: Failure) -> bool:
+        """Whether both have the same stage and, apart from numbers in the message, the same error."""
+        return self.stage == other.stage and without_numbers(self.error) == without_numbers(other.error)
+
+
+def without_numbers(text: str) -> str:
+    """The text with every number replaced, so that messages about different candidates compare equal."""
+    return _NUMBER.sub("#", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.result import result_metadata
 from langchain_optscale.engine.serialisation import admit
+from langchain_optscale.engine.settings import split_keywords
 from langchain_optscale.engine.tracing import add_run_metadata, children_of, streams_to_a_user
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.runnables._chat_invocation import CalledChatModel, stream_parent
@@ -203,11 +204,14 @@ class ChatOptScale(CalledChatModel):
         arguments = {**self.standard(), **kwargs, **({} if stop is None else {"stop": stop})}
         call = arguments.pop(CALL, {})
         arguments.pop("stream", None)
+        changes, arguments = split_keywords(arguments)
         parent = stream_parent.get() if run is None else children_of(run)
         config: RunnableConfig = {} if parent is None else {"callbacks": parent}
         if "max_concurrency" in call:
             config["max_concurrency"] = call["max_concurrency"]
-        return parent, self.for_call(call.get("settings", {})), config, arguments
+        if "configurable" in call:
+            config["configurable"] = call["configurable"]
+        return parent, self.for_call({**call.get("settings", {}), **changes}), config, arguments
 
     def _answer(
         self, result: OptScaleResult, arguments: dict[str, Any], parent: BaseCallbackManager | None

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.result import OptScaleResult, result_metadata
-from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata
+from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata, split_keywords
 from langchain_optscale.engine.tracing import add_run_metadata
 from langchain_optscale.models.policy import to_prompt
 from langchain_optscale.runnables.batch import Batch, aas_completed, as_completed
@@ -56,7 +56,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
             input: A question, a prompt value or a list of messages.
             config: As for any Runnable; "configurable" may change settings, "max_concurrency" limits concurrent
                 requests.
-            **kwargs: Passed on to the policy.
+            **kwargs: Settings to change for this call; everything else is passed on to the policy.
 
         Raises:
             AllCandidatesFailed: No candidate could be scored.
@@ -154,9 +154,10 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         batch: Batch | None = None,
     ) -> OptScaleResult:
         prompt = to_prompt(question)
+        changes, kwargs = split_keywords(kwargs)
 
         def search(_: object, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> OptScaleResult:
-            settings = self.for_call(settings_in(config))
+            settings = self.for_call({**settings_in(config), **changes})
             add_run_metadata(run_manager.handlers, run_manager.run_id, settings_metadata, settings)
             result = run_search(settings, prompt, config, kwargs, batch)
             add_run_metadata(run_manager.handlers, run_manager.run_id, result_metadata, result)
@@ -172,11 +173,12 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         batch: Batch | None = None,
     ) -> OptScaleResult:
         prompt = to_prompt(question)
+        changes, kwargs = split_keywords(kwargs)
 
         async def search(
             _: object, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
         ) -> OptScaleResult:
-            settings = self.for_call(settings_in(config))
+            settings = self.for_call({**settings_in(config), **changes})
             add_run_metadata(run_manager.handlers, run_manager.run_id, settings_metadata, settings)
             result = await arun_search(settings, prompt, config, kwargs, batch)
             add_run_metadata(run_manager.handlers, run_manager.run_id, result_metadata, result)

@@ -101,6 +101,7 @@ class Session:
         self._round_of: dict[int, int] = {}
         self._pending: set[int] = set()
         self._scores: dict[int, float] = {}
+        self._failed: dict[int, Failure] = {}
         self.history, self.decision = self._start, self._first_decision
 
     def restarted(self) -> Session:
@@ -195,6 +196,9 @@ class Session:
             if past.sums is not None:
                 changes["sums"] = past.sums.add(score)
         self._advance(**changes, pending=past.pending - 1)
+        if isinstance(outcome, Failure):
+            self._failed[index] = outcome
+            self._stop_if_recurrent(index, outcome)
         estimate: Estimate | None = self.history.__dict__.get("estimate")  # where a rule asked for it
         observation = Observation(index, score, estimate and estimate.summary(), self.decision)
         self._rounds[self._round_of[index]][1].append(observation)
@@ -202,6 +206,21 @@ class Session:
         event = ["tell", index, score, failure, answer, tokens, elapsed_s]
         self._events.append([*event, dict(usage)] if usage else event)
         return self.decision
+
+    def _stop_if_recurrent(self, index: int, failure: Failure) -> None:
+        """Stop where further candidates would fail in the same way, see `Failure.recurrence`."""
+        if self.decision.stop or failure.recurrence == "possible":
+            return
+        indexes = self._rounds[self._round_of[index]][0]
+        whole_round = all(
+            (other := self._failed.get(one)) is not None
+            and other.recurrence != "possible"
+            and other.resembles(failure)
+            for one in indexes
+        )
+        if failure.recurrence == "certain" or whole_round:
+            figures = {"failures": self.history.failures}
+            self.decision = Decision(True, StopReason.FAILURES, 0, None, "Failure", figures)
 
     def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
         """Record usage before there is an outcome, such as of a candidate that is drawn but not verified yet.

@@ -23,6 +23,7 @@ from langchain_optscale.verifiers.checks.text import (
     count_words,
     find_words,
     last_number,
+    text_of,
 )
 from langchain_optscale.verifiers.coercion import is_finite
 
@@ -72,10 +73,10 @@ class RegexCheck(Verifier):
     def __post_init__(self) -> None:
         compile_pattern(self.pattern, self.flags)
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
         """Score one candidate's text by 1.0 or 0.0."""
-        compiled = re.compile(self.pattern, self.flags)
-        match = compiled.fullmatch(candidate.text.strip()) if self.full else compiled.search(candidate.text)
+        compiled, text = re.compile(self.pattern, self.flags), text_of(candidate)
+        match = compiled.fullmatch(text.strip()) if self.full else compiled.search(text)
         where = "the whole text" if self.full else "the text"
         if match is None:
             return Verdict(0.0, f"the pattern {self.pattern!r} does not match {where}")
@@ -123,9 +124,9 @@ class NumberCheck(Verifier):
                 raise SettingsError(f"{name} must not be negative, got {number!r}")
             object.__setattr__(self, name, float(number))
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
         """Score the last number of one candidate's text."""
-        number = last_number(candidate.text, percent=self.percent, fractions=self.fractions)
+        number = last_number(text_of(candidate), percent=self.percent, fractions=self.fractions)
         if number is None:
             return Verdict(0.0, f"no number, asked for {self.value:g}")
         distance = abs(number - self.value)
@@ -178,9 +179,9 @@ class LengthCheck(Verifier):
         if self.unit not in get_args(LengthUnit):
             raise SettingsError(f"unit must be one of {', '.join(get_args(LengthUnit))}, not {self.unit!r}")
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
         """Score the length of one candidate's text."""
-        count = _COUNTERS[self.unit](candidate.text)
+        count = _COUNTERS[self.unit](text_of(candidate))
         low = self.exactly if self.exactly is not None else self.at_least
         high = self.exactly if self.exactly is not None else self.at_most
         score = 1.0
@@ -234,10 +235,10 @@ class RequiredWords(Verifier):
         if both := {_folded(word) for word in self.words} & {_folded(word) for word in self.forbidden}:
             raise SettingsError(f"both required and forbidden: {', '.join(sorted(both))}")
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
         """Score the words of one candidate's text."""
-        present = find_words(self.words, candidate.text)
-        unwanted = find_words(self.forbidden, candidate.text)
+        present = find_words(self.words, text_of(candidate))
+        unwanted = find_words(self.forbidden, text_of(candidate))
         score = len(present) / len(self.words) if self.words else 1.0
         if unwanted:
             score = max(0.0, score - len(unwanted) / len(self.forbidden))

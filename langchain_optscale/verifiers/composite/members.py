@@ -36,6 +36,11 @@ class Composite(Verifier):
         """The arguments that all members need."""
         return dict(self._policy_kwargs)
 
+    def check_sync(self) -> None:
+        """Check every member."""
+        for verifier in self.verifiers:
+            verifier.check_sync()
+
     def for_search(self, answers: AnswerBook) -> Self:
         """A copy with the members as this search uses them."""
         inner = tuple(verifier.for_search(answers) for verifier in self.verifiers)
@@ -61,6 +66,10 @@ class Wrapper(Verifier):
     def policy_kwargs(self) -> Mapping[str, Any]:
         """The arguments that the verifier needs."""
         return self.verifier.policy_kwargs
+
+    def check_sync(self) -> None:
+        """Check the verifier."""
+        self.verifier.check_sync()
 
 
 def members_of(owner: str, verifiers: Iterable[VerifierLike]) -> tuple[Verifier, ...]:
