@@ -109,7 +109,21 @@ def __getattr__(name: str) -> Any:
         return import_module(f"{__name__}.{_MODULES[name]}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    from langchain_optscale.errors import MissingExtraError
+
+    try:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    except MissingExtraError as error:
+        return _stand_in(name, error)
+
+
+def _stand_in(name: str, missing: ImportError) -> type:
+    """A class in place of one whose dependency is missing, so that `help` and `import *` work; using it raises."""
+
+    def refuse(cls: type, *args: Any, **kwargs: Any) -> Any:
+        raise missing
+
+    return type(name, (), {"__new__": refuse, "__doc__": str(missing), "__module__": __name__})
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict
 
 from langchain_optscale.engine.drivers import arun_search, run_search
+from langchain_optscale.engine.failing import has_worked
 from langchain_optscale.engine.result import OptScaleResult, result_metadata
 from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata, split_keywords
 from langchain_optscale.engine.tracing import add_run_metadata
@@ -123,7 +124,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         Questions are read as needed and no result is kept, so that memory does not grow with their number. Closing the
         iterator starts no further question.
         """
-        batch = Batch(inputs, config)
+        batch = Batch(inputs, config, self._is_tried)
 
         def ask(question: LanguageModelInput, config: RunnableConfig) -> OptScaleResult:
             return self._invoke(question, config, kwargs, batch)
@@ -139,12 +140,15 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         **kwargs: Any,
     ) -> AsyncGenerator[tuple[int, OptScaleResult | Exception], None]:
         """As `batch_as_completed`, without blocking the event loop; closing it cancels every request under way."""
-        batch = Batch(inputs, config)
+        batch = Batch(inputs, config, self._is_tried)
 
         async def ask(question: LanguageModelInput, config: RunnableConfig) -> OptScaleResult:
             return await self._ainvoke(question, config, kwargs, batch)
 
         return aas_completed(batch, inputs, ask, return_exceptions=return_exceptions)
+
+    def _is_tried(self) -> bool:
+        return has_worked(self.policy) and has_worked(self.verifier)
 
     def _invoke(
         self,

@@ -14,7 +14,7 @@ from langchain_core.runnables.config import run_in_executor, set_config_context
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import without_client_retries_in
-from langchain_optscale.models.named import is_configurable_model
+from langchain_optscale.models.named import is_configurable_model, named_model
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
@@ -205,7 +205,7 @@ def as_verifier(value: VerifierLike) -> Verifier:
     if isinstance(value, str) or is_chat_model(value):
         from langchain_optscale.verifiers.llm_judge.judge import LLMJudge
 
-        return LLMJudge(value)
+        return LLMJudge(named_model(value, "verifier") if isinstance(value, str) else value)
     if isinstance(value, BaseLanguageModel):
         raise SettingsError(
             f"the model {type(value).__name__} returns text, not a score: make a Runnable that "
