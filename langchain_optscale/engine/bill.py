@@ -10,6 +10,7 @@ from langchain_optscale.models.clients import models_in
 from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.types import Usage
 from langchain_optscale.stopping import Price, prices_by_role
+from langchain_optscale.verifiers import LLMJudge, RunnableVerifier
 
 if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
@@ -58,8 +59,11 @@ def _profile_price(thing: Any) -> Price | None:
 
     LangChain's profiles are made of that data; the ones that its packages ship leave prices out so far.
     """
-    inner = getattr(thing, "model", None) or getattr(thing, "runnable", None) or thing
-    prices = {_read(getattr(model, "profile", None)) for model in models_in(inner)}
+    if isinstance(thing, LLMJudge):
+        thing = thing.model
+    elif isinstance(thing, RunnableVerifier):
+        thing = thing.runnable
+    prices = {_read(model.profile) for model in models_in(thing)}
     return prices.pop() if len(prices) == 1 else None
 
 

@@ -55,7 +55,8 @@ def has_worked(thing: Any) -> bool:
 
 def _origin(thing: Any) -> Any:
     """What the user gave: a function or a Runnable is wrapped anew for every `OptScale`."""
-    return getattr(thing, "function", None) or getattr(thing, "runnable", None) or thing
+    parts = getattr(type(thing), "__dictoffset__", 0) and vars(thing)  # a configurable model makes up other attributes
+    return (parts.get("function") or parts.get("runnable") or thing) if parts else thing
 
 
 def failure_in(settings: SearchSettings, stage: _Stage, raised: Raised, thing: Any = None) -> Failure:

@@ -114,15 +114,14 @@ class OptScaleResult:
         return Usage.total(self.usage.values())
 
     @property
-    def best_index(self) -> int:
-        """The index of the chosen candidate."""
-        return self.best.index
+    def scores(self) -> tuple[float, ...]:
+        """The scores of all scored candidates, in the order of their indexes."""
+        return tuple(self.verdicts[index].score for index in sorted(self.verdicts))
 
     @property
-    def scores(self) -> tuple[float | None, ...]:
-        """The scores by candidate index, None where a candidate has none; `scores[best_index]` is the chosen one's."""
-        last = max([*self.verdicts, *self.failures, *(candidate.index for candidate in self.candidates)])
-        return tuple(self.verdicts[one].score if one in self.verdicts else None for one in range(last + 1))
+    def best_index(self) -> int:
+        """The position of the chosen candidate's score in `scores`; the candidate's own number is `best.index`."""
+        return sorted(self.verdicts).index(self.best.index)
 
     def __repr__(self) -> str:
         bound = "" if self.optimal_n is None else f", optimal_n={self.optimal_n}"
@@ -135,9 +134,10 @@ class OptScaleResult:
         """The search in a few JSON-ready figures; what a message carries under `response_metadata["optscale"]`.
 
         Returns:
-            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` by candidate index (None without a
-            score), `best_index`, `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its
-            sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`, `cost`), `duration_s`.
+            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in the order of candidates,
+            `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
+            candidates), `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence),
+            `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`, `cost`), `duration_s`.
         """
         return {
             "n": len(self.verdicts),
@@ -145,7 +145,8 @@ class OptScaleResult:
             "failed": len(self.failures),
             "rounds": len(self.rounds),
             "scores": list(self.scores),
-            "best_index": self.best.index,
+            "best_index": self.best_index,
+            "best": self.best.index,
             "score": self.score,
             "mu": self.estimate.mu,
             "sigma": self.estimate.sigma,
@@ -278,7 +279,7 @@ def result_metadata(result: OptScaleResult) -> dict[str, Any]:
         "optscale_drawn": len(result.candidates),
         "optscale_failed": len(result.failures),
         "optscale_score": result.score,
-        "optscale_best_index": result.best.index,
+        "optscale_best": result.best.index,
         "optscale_optimal_n": result.optimal_n,
         "optscale_mu": result.estimate.mu,
         "optscale_sigma": result.estimate.sigma,

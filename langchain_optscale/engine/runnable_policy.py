@@ -57,7 +57,9 @@ def choice_of(answer: object, calls: RecordedCalls | None = None) -> Choice:
         if answer["parsing_error"] is not None:
             raise answer["parsing_error"]
         answer, parsed = answer["raw"], answer["parsed"]
-    elif isinstance(answer, BaseModel) and not isinstance(answer, AIMessage) and not hasattr(answer, "response_metadata"):
+    elif (
+        isinstance(answer, BaseModel) and not isinstance(answer, AIMessage) and not hasattr(answer, "response_metadata")
+    ):
         parsed = answer
         written = calls.messages if calls is not None else []
         answer = written[0] if len(written) == 1 else AIMessage(json.dumps(parsed.model_dump(mode="json")))

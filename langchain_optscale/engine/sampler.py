@@ -20,11 +20,12 @@ from langchain_optscale.engine.runnable_policy import RecordedCalls, choice_of
 from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
+from langchain_optscale.models.named import is_configurable_model
 from langchain_optscale.models.policy import Policy, policy_name
 from langchain_optscale.models.token_usage import choice_usages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from langchain_core.outputs import LLMResult
     from langchain_core.prompt_values import PromptValue
@@ -47,6 +48,7 @@ class Sampler:
         seed: Candidate i is drawn with seed + i. Without it the policy's own seed, if it has one, is spread likewise.
         model_kwargs: What the verifier needs of the model; given to chat models only.
         call_kwargs: The caller's own arguments; given to whatever the policy is.
+        hidden: Keys of "configurable" that are no parameters of a policy which reads them.
 
     Raises:
         SettingsError: Temperature 0 with several candidates, a policy that cannot do what `fanout` or `seed` asks
@@ -62,11 +64,14 @@ class Sampler:
         seed: int | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
         call_kwargs: Mapping[str, Any] | None = None,
+        hidden: Collection[str] = (),
     ) -> None:
         ready = policy if isinstance(policy, Policy) else Policy.of(policy)
         self._ready = ready
         self._policy = ready.given
         self._model = ready.model
+        self._hidden = hidden
+        self._reads_config = is_configurable_model(ready.given)
         self._kwargs = dict(call_kwargs or {})
         if ready.model is not None:
             self._kwargs = {**(model_kwargs or {}), **ready.kwargs, **self._kwargs}
@@ -165,11 +170,19 @@ class Sampler:
 
     def _config(self, indexes: Sequence[int], config: RunnableConfig) -> RunnableConfig:
         config = merge_configs(*self._ready.configs, config)
+        if self._reads_config:
+            # It takes every key for a parameter of its model.
+            own = config.get("configurable", {}).items()
+            config["configurable"] = {name: value for name, value in own if not self._is_hidden(name)}
         if len(indexes) > 1:
             # The candidates get a run each when the request is answered.
             return child_config(config, "optscale:request", ["optscale:request"], {"candidates": list(indexes)})
         name = f"optscale:candidate:{indexes[0]}"
         return child_config(config, name, [name])
+
+    def _is_hidden(self, name: str) -> bool:
+        """Whether a key of "configurable" is a setting of the search, or LangGraph's own."""
+        return name in self._hidden or name.startswith(("__", "checkpoint_")) or name == "thread_id"
 
     def _arguments(self, indexes: Sequence[int], config: RunnableConfig) -> dict[str, Any]:
         callbacks = config.get("callbacks")

@@ -275,6 +275,7 @@ class SearchSettings(BaseModel):
             seed=self.seed,
             model_kwargs=verifier.policy_kwargs,
             call_kwargs=call_kwargs,
+            hidden=SearchSettings.model_fields.keys(),
         )
 
     def limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:

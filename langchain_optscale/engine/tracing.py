@@ -143,13 +143,13 @@ def planned_children(config: RunnableConfig) -> BaseCallbackManager:
 
 
 def hide_usage(run: BaseRunManager) -> None:
-    """Keep the tokens of a search out of the end of its own run, for handlers that count tokens.
+    """Keep the tokens of a search out of the end of its own run, for handlers and tracers that add up tokens.
 
-    They have counted the runs of policy and verifier below it already. Tracers and streams to a user see everything.
+    They have counted the runs of policy and verifier below it already. Streams to a user show everything.
     """
     run.handlers = [
         handler
-        if isinstance(handler, BaseTracer | _StreamingCallbackHandler | _WithoutUsage | _AsyncWithoutUsage)
+        if isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler | _WithoutUsage)
         else (_AsyncWithoutUsage if isinstance(handler, AsyncCallbackHandler) else _WithoutUsage)(handler)
         for handler in run.handlers
     ]

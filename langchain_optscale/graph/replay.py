@@ -155,7 +155,11 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes
     """
     entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
     drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
-    verdicts, failures, session = verdicts_in(record), causes.of(record["search"]["id"], failures_in(record)), replay.session
+    verdicts, failures, session = (
+        verdicts_in(record),
+        causes.of(record["search"]["id"], failures_in(record)),
+        replay.session,
+    )
     return build_result(replay.run.settings, session, drawn, verdicts, failures, session.history.elapsed_s)
 
 

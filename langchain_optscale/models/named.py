@@ -49,5 +49,6 @@ def is_configurable_model(value: object) -> bool:
     """Whether it is a model of `init_chat_model(configurable_fields=...)`, whose parameters a call's config chooses."""
     # A private class, and `langchain` need not be installed.
     return any(
-        kind.__name__ == "_ConfigurableModel" and kind.__module__.startswith("langchain.") for kind in type(value).__mro__
+        kind.__name__ == "_ConfigurableModel" and kind.__module__.startswith("langchain.")
+        for kind in type(value).__mro__
     )

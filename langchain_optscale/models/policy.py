@@ -163,7 +163,8 @@ def refuse_graph(policy: Runnable[Any, Any]) -> None:
     while isinstance(policy, RunnableBinding):
         policy = policy.bound
     # By its attributes, since importing LangGraph takes longer than this whole package; an `entrypoint` has no builder.
-    if hasattr(policy, "builder") and isinstance(getattr(policy, "output_channels", None), list | tuple):
+    parts = vars(policy)
+    if "builder" in parts and isinstance(parts.get("output_channels"), list | tuple):
         raise SettingsError(
             f"the policy {policy.get_name()} is a graph, which answers with its state instead of a message; end it with "
             "| (lambda state: state['messages'][-1]), and put the prompt's messages into the state before it"

@@ -108,8 +108,6 @@ class CalledChatModel(IdentifiedChatModel):
         return super().astream_events(input, config, **_event_arguments(self, config, kwargs))
 
 
-def _event_arguments(
-    model: CalledChatModel, config: RunnableConfig | None, kwargs: dict[str, Any]
-) -> dict[str, Any]:
+def _event_arguments(model: CalledChatModel, config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     # Version 3 does not call `invoke`, so the settings of the call are read here.
     return {**for_this_call(model, ensure_config(config)), **kwargs} if kwargs.get("version") == "v3" else kwargs

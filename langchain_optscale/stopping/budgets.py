@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from langchain_optscale.records.types import Decision, Usage
     from langchain_optscale.stopping.base import History
 
-__all__ = ["CostBudget", "Deadline", "MaxFailures", "MaxSamples", "MinSamples", "Price", "TokenBudget", "prices_by_role"]
+__all__ = [
+    "CostBudget",
+    "Deadline",
+    "MaxFailures",
+    "MaxSamples",
+    "MinSamples",
+    "Price",
+    "TokenBudget",
+    "prices_by_role",
+]
 
 _ROLES = ("policy", "verifier")
 

@@ -126,6 +126,8 @@ class Session:
         decision = self._evaluate() if early else self.decision
         wanted = math.inf if decision.draw is None else max(0 if early else 1, decision.draw)
         size = self.round_size if self._rounds else self.first_round
+        if self._failed and not self._scores and self._failed[max(self._failed)].recurrence == "likely":
+            size = 1  # it may be that none will ever be scored: find out at the price of one
         count = int(min(size - len(self._pending), wanted, self.max_samples - len(self._round_of)))
         if count < 1:
             return 0
@@ -212,12 +214,11 @@ class Session:
         if self.decision.stop or failure.recurrence == "possible":
             return
         indexes = self._rounds[self._round_of[index]][0]
-        whole_round = all(
-            (other := self._failed.get(one)) is not None
-            and other.recurrence != "possible"
-            and other.resembles(failure)
-            for one in indexes
-        )
+        alike = [
+            one for one, other in self._failed.items() if other.recurrence != "possible" and other.resembles(failure)
+        ]
+        # One failure alone may be that candidate's fault.
+        whole_round = set(indexes) <= set(alike) and len(alike) > 1
         if failure.recurrence == "certain" or whole_round:
             figures = {"failures": self.history.failures}
             self.decision = Decision(True, StopReason.FAILURES, 0, None, "Failure", figures)

@@ -55,7 +55,9 @@ class JSONCheck(Verifier):
         elif not _is_model(self.schema):
             raise SettingsError(f"schema must be a pydantic model class or a JSON schema, not {self.schema!r}")
 
-    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the JSON document in one candidate's text.
 
         Raises:

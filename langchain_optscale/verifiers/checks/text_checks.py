@@ -73,7 +73,9 @@ class RegexCheck(Verifier):
     def __post_init__(self) -> None:
         compile_pattern(self.pattern, self.flags)
 
-    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score one candidate's text by 1.0 or 0.0."""
         compiled, text = re.compile(self.pattern, self.flags), text_of(candidate)
         match = compiled.fullmatch(text.strip()) if self.full else compiled.search(text)
@@ -124,7 +126,9 @@ class NumberCheck(Verifier):
                 raise SettingsError(f"{name} must not be negative, got {number!r}")
             object.__setattr__(self, name, float(number))
 
-    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the last number of one candidate's text."""
         number = last_number(text_of(candidate), percent=self.percent, fractions=self.fractions)
         if number is None:
@@ -179,7 +183,9 @@ class LengthCheck(Verifier):
         if self.unit not in get_args(LengthUnit):
             raise SettingsError(f"unit must be one of {', '.join(get_args(LengthUnit))}, not {self.unit!r}")
 
-    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the length of one candidate's text."""
         count = _COUNTERS[self.unit](text_of(candidate))
         low = self.exactly if self.exactly is not None else self.at_least
@@ -235,7 +241,9 @@ class RequiredWords(Verifier):
         if both := {_folded(word) for word in self.words} & {_folded(word) for word in self.forbidden}:
             raise SettingsError(f"both required and forbidden: {', '.join(sorted(both))}")
 
-    def verify(self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the words of one candidate's text."""
         present = find_words(self.words, text_of(candidate))
         unwanted = find_words(self.forbidden, text_of(candidate))
