@@ -71,31 +71,32 @@ def test_the_message_tells_the_bill():
     assert about["saved"] == {"candidates": 0, "cap": 3, "tokens": 0, "cost": 0.0}
 
 
+PROFILE = {"cost": {"input": 1e5, "output": 2e5, "cache_read": 1.0}}
+
+
 # LangChain warns of fields that its own profiles do not have so far.
 @pytest.mark.filterwarnings("ignore:Unrecognized keys in model profile")
 class TestProfiles:
-    PROFILE = {"cost": {"input": 1e5, "output": 2e5, "cache_read": 1.0}}
-
     def policy(self, profile):
         return PlainPolicy(texts=TEXTS, profile=profile)
 
     def test_the_price_of_a_profile_is_taken(self):
-        result = search(self.policy(self.PROFILE), stopping=MaxSamples(2)).invoke("q")
+        result = search(self.policy(PROFILE), stopping=MaxSamples(2)).invoke("q")
         assert result.cost == pytest.approx(4.0)
 
     def test_a_cost_budget_takes_it_too(self):
-        result = search(self.policy(self.PROFILE), cost_budget=4.0, round_size=1, target=1.0).invoke("q")
+        result = search(self.policy(PROFILE), cost_budget=4.0, round_size=1, target=1.0).invoke("q")
         assert result.stop_reason.name == "COST_BUDGET"
 
     def test_price_takes_precedence(self):
-        result = search(self.policy(self.PROFILE), stopping=MaxSamples(2), price=Price(request=1.0)).invoke("q")
+        result = search(self.policy(PROFILE), stopping=MaxSamples(2), price=Price(request=1.0)).invoke("q")
         assert result.cost == 2.0
 
     def test_bound_models_and_judges_count(self):
-        judge = LLMJudge(PlainPolicy(texts=["x"], profile=self.PROFILE), method="text")
+        judge = LLMJudge(PlainPolicy(texts=["x"], profile=PROFILE), method="text")
         cached = {"policy": 10, "verifier": 0}
-        assert judge.model.profile == self.PROFILE
-        result = search(self.policy(self.PROFILE).bind(stop=["."]), stopping=MaxSamples(1)).invoke("q")
+        assert judge.model.profile == PROFILE
+        result = search(self.policy(PROFILE).bind(stop=["."]), stopping=MaxSamples(1)).invoke("q")
         assert result.cost == pytest.approx(2.0)
         assert cached["policy"] == result.usage["policy"].input_tokens
 
@@ -105,7 +106,7 @@ class TestProfiles:
         from langchain_core.runnables import RunnableLambda
 
         verifier = RunnableLambda(lambda asked: asked["candidate"]) | judging | StrOutputParser() | float
-        result = search(self.policy(self.PROFILE), verifier, stopping=MaxSamples(1)).invoke("q")
+        result = search(self.policy(PROFILE), verifier, stopping=MaxSamples(1)).invoke("q")
         assert result.usage["verifier"].requests == 1
         assert result.cost is None
 

@@ -92,7 +92,7 @@ def by_graph(policy, verifier):
 
 
 def by_tool(policy, verifier):
-    create_optscale_tool(policy=policy, verifier=verifier)._run("q", config={})  # noqa: SLF001 - raises what run() tells
+    create_optscale_tool(policy=policy, verifier=verifier)._run("q", config={})
 
 
 def by_middleware(policy, verifier):

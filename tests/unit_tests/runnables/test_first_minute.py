@@ -57,7 +57,7 @@ class TestModelsByName:
         assert search.verifier.model.model_name == "gpt-4o"
 
     def test_a_missing_package_is_named(self):
-        with pytest.raises(MissingExtraError, match="verifier='mistralai:small' .* pip install langchain-mistralai"):
+        with pytest.raises(MissingExtraError, match=r"verifier='mistralai:small' .* pip install langchain-mistralai"):
             OptScale(policy="openai:gpt-5-mini", verifier="mistralai:small")
 
     def test_an_unknown_provider(self):
@@ -81,7 +81,7 @@ class TestModelsByName:
 
         def generate(model, messages, stop=None, run_manager=None, **kwargs):
             asked.append(model.model_name)
-            return PlainPolicy(texts=["1.0"])._generate(messages)  # noqa: SLF001 - an answer without a server
+            return PlainPolicy(texts=["1.0"])._generate(messages)
 
         monkeypatch.setattr(ChatOpenAI, "_generate", generate)
         policy = init_chat_model(configurable_fields="any", **given)
