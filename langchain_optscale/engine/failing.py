@@ -11,15 +11,16 @@ from langchain_core.exceptions import ContextOverflowError, ModelError, ModelRef
 from langchain_optscale.engine.bill import cost_of
 from langchain_optscale.errors import EmptyCandidateError, MissingLogprobsError, OptScaleError, SettingsError
 from langchain_optscale.models.clients import address_of, models_in
+from langchain_optscale.models.error_status import status_of
 from langchain_optscale.models.policy import policy_name
-from langchain_optscale.models.retry import is_broken_connection, is_transient, status_of
-from langchain_optscale.records.failures import all_failed, failure_of
+from langchain_optscale.models.retry import is_broken_connection, is_transient
+from langchain_optscale.records.failures import AllCandidatesFailed, chain_causes, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_optscale.engine.settings import SearchSettings
-    from langchain_optscale.records.failures import AllCandidatesFailed, Raised
+    from langchain_optscale.records.failures import Raised
     from langchain_optscale.records.types import Candidate, Failure, Recurrence, StopReason, Usage
 
 __all__ = ["failure_in", "has_worked", "nothing_scored", "record_work"]
@@ -111,7 +112,8 @@ def nothing_scored(
         for index, failure in failures.items()
         if failure.cause is not None and (text := _advice(failure.cause, failure.stage, settings))
     }
-    return all_failed(failures, reason, candidates, usage, cost_of(settings, usage), roles, advice)
+    cost = cost_of(settings, usage)
+    return chain_causes(AllCandidatesFailed(failures, reason, candidates, usage, cost, roles, advice))
 
 
 def _named(policy: Any) -> str:

@@ -10,6 +10,8 @@ from langchain_optscale.answers import choose
 from langchain_optscale.engine.bill import cost_of, saved_by
 from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.endings import EndReason, truncation_note
+from langchain_optscale.records.identical import copies, fingerprint, identical_note
 from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.types import (
     Candidate,
@@ -114,6 +116,17 @@ class OptScaleResult:
         return Usage.total(self.usage.values())
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about the candidates: how many were cut off, and how many are identical."""
+        found = (truncation_note(self.candidates), identical_note(self.candidates))
+        return tuple(note for note in found if note is not None)
+
+    @property
+    def truncated(self) -> int:
+        """How many candidates were cut off at the token limit."""
+        return sum(candidate.end_reason is EndReason.LENGTH for candidate in self.candidates)
+
+    @property
     def scores(self) -> tuple[float, ...]:
         """The scores of all scored candidates, in the order of their indexes."""
         return tuple(self.verdicts[index].score for index in sorted(self.verdicts))
@@ -137,7 +150,8 @@ class OptScaleResult:
             `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in the order of candidates,
             `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence),
-            `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`, `cost`), `duration_s`.
+            `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`, `cost`), `duration_s`, `truncated`
+            candidates, and `notes`, sentences about candidates that were cut off or are identical.
         """
         return {
             "n": len(self.verdicts),
@@ -157,6 +171,8 @@ class OptScaleResult:
             "cost": self.cost,
             "saved": self.saved and self.saved.to_dict(),
             "duration_s": self.duration_s,
+            "truncated": self.truncated,
+            "notes": list(self.notes),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,7 +183,7 @@ class OptScaleResult:
             "best": self.best.index,
             "candidates": [candidate.to_dict() for candidate in self.candidates],
             "verdicts": [[index, verdict.to_dict()] for index, verdict in self.verdicts.items()],
-            "failures": [[index, asdict(failure)] for index, failure in self.failures.items()],
+            "failures": [[index, failure.to_dict()] for index, failure in self.failures.items()],
             "rounds": [round_.to_dict() for round_ in self.rounds],
             "decision": self.decision.to_dict(),
             "estimate": asdict(self.estimate),
@@ -231,6 +247,8 @@ def build_result(
     failures: Mapping[int, Failure],
     duration_s: float,
     unreported_usage: Usage | None = None,
+    *,
+    seeded: bool = False,
 ) -> OptScaleResult:
     """Choose the candidate to return and build the record of a finished search.
 
@@ -242,6 +260,7 @@ def build_result(
         failures: Those that failed.
         duration_s: Seconds that the search took.
         unreported_usage: What verifications consumed beyond what their verdicts report.
+        seeded: Whether each candidate was drawn with a seed of its own.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -256,7 +275,8 @@ def build_result(
         raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
     cost = cost_of(settings, usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
-    best = choose(selection_for(settings.select, settings.stopping), [candidates[index] for index in verdicts], scores)
+    independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
+    best = choose(selection_for(settings.select, settings.stopping), independent, scores)
     return OptScaleResult(
         best=candidates[best],
         candidates=drawn,
@@ -270,6 +290,19 @@ def build_result(
         cost=cost,
         saved=saved_by(session.max_samples, len(drawn), usage, cost),
     )
+
+
+def _independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded: bool) -> list[Candidate]:
+    """The candidates without copies, which would vote for one answer several times; of equals the best-scored."""
+    if all(candidate.answer is None for candidate in scored):
+        return scored
+    marks = [fingerprint(candidate, seeded=seeded) for candidate in scored]
+    copied = {mark for mark, is_copy in zip(marks, copies(marks), strict=True) if is_copy}
+    best: dict[str | None, Candidate] = {}
+    for candidate, mark in zip(scored, marks, strict=True):
+        if mark in copied and (mark not in best or scores[candidate.index] > scores[best[mark].index]):
+            best[mark] = candidate
+    return [one for one, mark in zip(scored, marks, strict=True) if mark not in copied or best[mark] is one]
 
 
 def result_metadata(result: OptScaleResult) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from langchain_optscale.graph.compact import short_candidate, short_verdict
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in
 from langchain_optscale.graph.tasks import Task, failures_update, read_state, runtime_of, send
-from langchain_optscale.models.retry import is_rejection
+from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.failures import Raised, failure_of
 from langchain_optscale.records.types import Candidate, Failure, Verdict
 
@@ -124,11 +124,10 @@ def draw(task: Task) -> Flow:
     indexes = tuple(task.arguments["indexes"])
     outcome: Done | Raised = yield Draw(indexes)
     if isinstance(outcome, Raised):
-        if task.sampler.may_fall_back and is_rejection(outcome.error):
-            # The server may accept fewer choices; any other cause shows in a single call.
-            return Command(
-                update={"optscale": _fewer_choices(task, len(indexes) // 2)}, goto=task.send_requests(indexes)
-            )
+        if task.sampler.may_fall_back and may_be_the_number(outcome.error):
+            # A rejecting server may accept fewer choices; any other cause shows in a single call.
+            fewer = _fewer_choices(task, len(indexes) // 2 if is_rejection(outcome.error) else 1)
+            return Command(update={"optscale": fewer}, goto=task.send_requests(indexes))
         if task.should_retry(outcome.error):
             raise outcome.error
         failure, seconds = failure_in(task.settings, "draw", outcome), task.elapsed_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
@@ -15,6 +15,8 @@ from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
+from langchain_optscale.records.identical import fingerprint
+from langchain_optscale.records.types import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.jobs import Choice
     from langchain_optscale.graph.context import RunSettings, SettingsCache
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.records.types import Candidate, Failure
+    from langchain_optscale.records.types import Failure
 
 __all__ = ["Task", "failures_update", "read_state", "runtime_of", "send"]
 
@@ -51,8 +53,12 @@ class Task:
         self._causes = settings.causes
         answers = AnswerBook(run.settings.extract)
         if run.settings.extract is not None:
+            no_answers = {index for index, failure in self.record.get("failures", ()) if failure["stage"] == "draw"}
             for entry in self.record["candidates"]:
-                answers.restore(entry["index"], entry["answer"])
+                if entry["index"] in no_answers:
+                    continue
+                mark = fingerprint(Candidate.from_dict(entry), seeded=run.seeded)
+                answers.restore(entry["index"], entry["answer"], mark)
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)
         self.executor = Executor(worker)
@@ -114,7 +120,7 @@ def failures_update(events: Events, failed: Mapping[int, tuple[Failure, float]])
     if not failed:
         return {}
     return {
-        "failures": [[index, asdict(failure)] for index, (failure, _) in failed.items()],
+        "failures": [[index, failure.to_dict()] for index, (failure, _) in failed.items()],
         "seconds": [[index, seconds] for index, (_, seconds) in failed.items()],
     }
 

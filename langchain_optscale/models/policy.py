@@ -16,8 +16,10 @@ from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPro
 from langchain_core.runnables import RunnableBinding
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.call_options import call_options
 from langchain_optscale.models.clients import without_client_retries, without_client_retries_in, without_streaming
 from langchain_optscale.models.eager_cancel import by_streaming, streams
+from langchain_optscale.models.single_choices import read_by_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +33,6 @@ __all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "refuse_graph", "to
 
 Fanout = Literal["auto", "n", "calls"]
 
-# The largest `n` that OpenAI's service accepts. The model's metadata may hold the smaller limit of another server.
-_MAX_N = 128
-_MAX_N_KEY = "optscale_max_n"
 # Shortfalls in a row after which the limit is lowered.
 _STRIKES = 3
 
@@ -135,7 +134,8 @@ class Policy:
             if streaming is None and not streams(model):
                 raise SettingsError(f"cancel='eager' draws by streaming, which {policy_name(policy)} cannot")
             copy, streamed = (single, True) if streaming is None else (streaming, False)
-        offered = 1 if streamed else _choices_offered(model)
+        offered = 1 if streamed else call_options(model, kwargs).choices
+        copy = read_by_choice(copy)
         return cls(policy, copy, kwargs, tuple(configs), ChoiceLimit(offered), streamed, model.rate_limiter)
 
 
@@ -162,21 +162,13 @@ def refuse_graph(policy: Runnable[Any, Any]) -> None:
     """
     while isinstance(policy, RunnableBinding):
         policy = policy.bound
-    # By its attributes, since importing LangGraph takes longer than this whole package; an `entrypoint` has no builder.
+    # By its attributes, since importing LangGraph takes longer than this package; an `entrypoint` has no builder.
     parts = vars(policy)
     if "builder" in parts and isinstance(parts.get("output_channels"), list | tuple):
         raise SettingsError(
-            f"the policy {policy.get_name()} is a graph, which answers with its state instead of a message; end it with "
-            "| (lambda state: state['messages'][-1]), and put the prompt's messages into the state before it"
+            f"the policy {policy.get_name()} is a graph, which answers with its state instead of a message; end it "
+            "with | (lambda state: state['messages'][-1]), and put the prompt's messages into the state before it"
         )
-
-
-def _choices_offered(model: BaseChatModel) -> int:
-    """How many choices one request may ask the model for."""
-    if "n" not in type(model).model_fields or getattr(model, "use_responses_api", None):
-        return 1
-    limit = (model.metadata or {}).get(_MAX_N_KEY, _MAX_N)
-    return int(limit)
 
 
 def policy_name(policy: Runnable[Any, Any]) -> str:

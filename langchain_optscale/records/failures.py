@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_optscale.errors import OptScaleError, SettingsError
+from langchain_optscale.records.endings import refuses, truncation_note
 from langchain_optscale.records.types import Failure, Usage, without_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from langchain_optscale.records.types import Candidate, StopReason
 
-__all__ = ["AllCandidatesFailed", "Raised", "all_failed", "failure_of"]
+__all__ = ["AllCandidatesFailed", "Raised", "chain_causes", "failure_of"]
 
 _LONGEST_ERROR = 500
+_CORE = "langchain_core.exceptions"
+_PLAIN = frozenset({"LangChainException", "TracerException"})
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A job that failed for good.
+    """A job whose attempts have all failed.
 
     Attributes:
         error: The last error.
@@ -38,25 +43,33 @@ def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
     """The failure as the record has it: the error, its notes and what was behind it, shortened where that is long."""
     error, cause = raised.error, raised.error.__cause__
     text = f"{type(error).__name__}: {error}"
-    # "Connection error." alone tells nobody what to do.
+    # "Connection error." alone does not name the cause.
     if cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
     text = "; ".join([text, *map(str, getattr(error, "__notes__", ()))])
-    return Failure(stage, text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…", raised.attempts)
+    text = text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
+    return Failure(stage, text, raised.attempts, _kind_of(error))
+
+
+def _kind_of(error: BaseException) -> str | None:
+    """The name of langchain-core's error that this is, as other software tells errors apart; or "SettingsError"."""
+    names = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == _CORE or kind is SettingsError)
+    return next((name for name in names if name not in _PLAIN), None)
 
 
 class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public name
     """Nothing could be drawn, or nothing that was drawn could be verified.
 
-    Its `__cause__` is the exception of the candidates, or an `ExceptionGroup` where they differ. Where all of them
-    share an error of `langchain_core.exceptions` such as `ContextOverflowError`, or a `SettingsError`, what is raised is
-    an instance of that, too, so that handlers of such errors work.
+    Where all candidates failed by one error of langchain-core, such as `ContextOverflowError` or `ModelRefusalError`,
+    or by a `SettingsError`, it is an instance of that error as well, so that software which acts on it still does. Its
+    `__cause__` is the exception of the candidates, or an `ExceptionGroup` where they differ.
 
     Attributes:
         failures: What went wrong, by candidate index.
+        reason: Why the search ended, None where it did not say.
         candidates: What was drawn all the same, by index, and could not be verified.
         usage: What was consumed, under "policy" and "verifier".
-        cost: What that cost in the currency of the prices; None where no price is known.
+        cost: What that cost, in the currency of the prices; None where no price is known.
 
     Args:
         failures: The same.
@@ -68,25 +81,37 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
         advice: What to do, by the index of a failed candidate.
     """
 
+    def __new__(cls, failures: Mapping[int, Failure] = MappingProxyType({}), *args: Any, **kwargs: Any) -> Self:
+        """An instance that is also the error of langchain-core by which all candidates failed, if there is one."""
+        kinds = {failure.kind for failure in failures.values()} if isinstance(failures, Mapping) else set()
+        made: type[Any] = _of_kind(frozenset(kinds)) if cls is AllCandidatesFailed else cls
+        return cast("Self", super().__new__(made, failures, *args, **kwargs))
+
     def __init__(
         self,
         failures: Mapping[int, Failure],
         reason: StopReason | None = None,
         candidates: Sequence[Candidate] = (),
-        usage: Mapping[str, Usage] | None = None,
+        usage: Mapping[str, Usage] = MappingProxyType({}),
         cost: float | None = None,
-        roles: Mapping[str, str] | None = None,
-        advice: Mapping[int, str] | None = None,
+        roles: Mapping[str, str] = MappingProxyType({}),
+        advice: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         self.failures = dict(failures)
+        self.reason = reason
         self.candidates = tuple(candidates)
-        self.usage = dict(usage or {})
+        self.usage = dict(usage)
         self.cost = cost
-        self._arguments = (self.failures, reason, self.candidates, self.usage, cost, roles, advice)
-        # Otherwise the sentences below say why.
+        self._roles, self._advice = dict(roles), dict(advice)
+        # What langchain-core's errors have beside their message.
+        self.raw_message = next((one.message for one in self.candidates if refuses(one)), None)
+        self.observation = self.llm_output = None
+        self.send_to_llm = False
+        # Where others would fail alike, that is why the search ended.
         why = "" if reason is None or self.is_recurrent else f" before {reason.value}"
-        listed = [_sentence(group, roles or {}, advice or {}) for group in _groups(self.failures)]
-        super().__init__("; ".join([f"no candidate could be scored{why}", *listed]))
+        listed = [self._sentence(group) for group in _groups(self.failures)]
+        parts = [f"no candidate could be scored{why}", *listed, truncation_note(self.candidates)]
+        RuntimeError.__init__(self, "; ".join(filter(None, parts)))
 
     @property
     def is_recurrent(self) -> bool:
@@ -102,69 +127,29 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
         """What policy and verifier consumed together."""
         return Usage.total(self.usage.values())
 
+    def _sentence(self, group: Mapping[int, Failure]) -> str:
+        index, first = next(iter(group.items()))
+        where = first.stage if first.stage not in self._roles else f"{first.stage} ({self._roles[first.stage]})"
+        said = f"{where}: {first.error}" + (f" ({len(group)}x)" if len(group) > 1 else "")
+        return f"{said}; {self._advice[index]}" if index in self._advice else said
+
     def __reduce__(self) -> tuple[Any, ...]:
-        shared = next((kind for kind in type(self).__bases__ if kind is not AllCandidatesFailed), None)
-        return _rebuilt, (shared if type(self) is not AllCandidatesFailed else None, self._arguments, _message_in(self))
+        arguments = (self.failures, self.reason, self.candidates, self.usage, self.cost, self._roles, self._advice)
+        return AllCandidatesFailed, arguments
 
 
-def all_failed(failures: Mapping[int, Failure], *arguments: Any, **named: Any) -> AllCandidatesFailed:
-    """The error of a search without a score, with its causes chained; arguments as of `AllCandidatesFailed`."""
-    causes = _distinct([failure.cause for failure in failures.values() if failure.cause is not None])
-    shared = _shared(causes) if all(failure.cause is not None for failure in failures.values()) else None
-    error = _kind(shared)(failures, *arguments, **named)
-    _add_message(error, next((message for cause in causes if (message := _message_in(cause)) is not None), None))
+def chain_causes(error: AllCandidatesFailed) -> AllCandidatesFailed:
+    """The error with the exceptions of its candidates as its cause, a group of them where they differ."""
+    first: dict[tuple[type, str], Exception] = {}
+    for failure in error.failures.values():
+        if (cause := failure.cause) is not None:
+            first.setdefault((type(cause), without_numbers(str(cause))), cause)
+    causes = list(first.values())
     if len(causes) == 1:
         error.__cause__ = causes[0]
     elif causes:
         error.__cause__ = ExceptionGroup("the candidates failed for different reasons", causes)
     return error
-
-
-def _distinct(causes: Sequence[Exception]) -> list[Exception]:
-    """The first exception of each type and, apart from numbers, message."""
-    first: dict[tuple[type, str], Exception] = {}
-    for cause in causes:
-        first.setdefault((type(cause), without_numbers(str(cause))), cause)
-    return list(first.values())
-
-
-def _shared(causes: Sequence[Exception]) -> type[Exception] | None:
-    """The most specific error that handlers know and that all exceptions are instances of."""
-    from langchain_core.exceptions import ModelError
-
-    known = [
-        kind
-        for kind in (type(causes[0]).__mro__ if causes else ())
-        if kind is SettingsError or (issubclass(kind, ModelError) and kind.__module__ == ModelError.__module__)
-    ]
-    return next((kind for kind in known if all(isinstance(cause, kind) for cause in causes)), None)
-
-
-@cache
-def _kind(shared: type[Exception] | None) -> type[AllCandidatesFailed]:
-    """`AllCandidatesFailed`, as a subclass of another error as well."""
-    if shared is None:
-        return AllCandidatesFailed
-    about = {"__doc__": AllCandidatesFailed.__doc__, "__module__": AllCandidatesFailed.__module__}
-    return type("AllCandidatesFailed", (AllCandidatesFailed, shared), about)
-
-
-def _rebuilt(shared: type[Exception] | None, arguments: tuple[Any, ...], message: Any) -> AllCandidatesFailed:
-    error = _kind(shared)(*arguments)
-    _add_message(error, message)
-    return error
-
-
-def _message_in(error: BaseException) -> Any:
-    """The message that a refusal carries."""
-    return getattr(error, "raw_message", None)
-
-
-def _add_message(error: AllCandidatesFailed, message: Any) -> None:
-    from langchain_core.exceptions import ModelRefusalError
-
-    if isinstance(error, ModelRefusalError):
-        error.raw_message = message
 
 
 def _groups(failures: Mapping[int, Failure]) -> list[dict[int, Failure]]:
@@ -179,8 +164,22 @@ def _groups(failures: Mapping[int, Failure]) -> list[dict[int, Failure]]:
     return sorted(groups, key=len, reverse=True)
 
 
-def _sentence(group: Mapping[int, Failure], roles: Mapping[str, str], advice: Mapping[int, str]) -> str:
-    index, first = next(iter(group.items()))
-    where = first.stage if first.stage not in roles else f"{first.stage} ({roles[first.stage]})"
-    said = f"{where}: {first.error}" + (f" ({len(group)}x)" if len(group) > 1 else "")
-    return f"{said}; {advice[index]}" if index in advice else said
+@cache
+def _of_kind(kinds: frozenset[str | None]) -> type[AllCandidatesFailed]:
+    """The class of the error where all candidates failed by errors of these kinds of langchain-core."""
+    from langchain_core import exceptions
+
+    base = AllCandidatesFailed
+    ours = {SettingsError.__name__: SettingsError}
+    known: list[type[Any]] = [
+        one for kind in kinds if (one := ours.get(kind or "") or getattr(exceptions, kind or "", None)) is not None
+    ]
+    if not known or len(known) < len(kinds):
+        return base
+    listed = [one for one in known[0].__mro__ if one.__module__ == _CORE or one is SettingsError]
+    shared = [one for one in listed if one.__name__ not in _PLAIN]
+    common = next((one for one in shared if all(issubclass(other, one) for other in known)), None)
+    if common is None:
+        return base
+    names = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
+    return cast("type[AllCandidatesFailed]", type(base.__name__, (base, common), names))

@@ -49,8 +49,8 @@ class Batch:
         inputs: The questions; read one by one as they are needed, so that they may be a generator.
         configs: One config for all of them, or one for each. The "max_concurrency" of the first limits the requests
             under way at once over all questions, and the questions under way with it; without it 16 questions are.
-        is_tried: Whether the models have done their work before. Until then one question is under way at a time, so that
-            a mistake is paid for once.
+        is_tried: Whether the models have done their work before. Until then one question is under way at a time, so
+            that a mistake is paid for once.
 
     Attributes:
         recurrent: The error of questions which failed in a way that every other would; None while there is none. The

@@ -15,7 +15,6 @@ from langchain_core.runnables.config import run_in_executor, set_config_context
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import without_client_retries_in
 from langchain_optscale.models.named import is_configurable_model, named_model
-from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
 from langchain_optscale.verifiers.usage import UsageCounter
@@ -23,6 +22,8 @@ from langchain_optscale.verifiers.usage import UsageCounter
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
+
+    from langchain_optscale.records.types import Candidate, Verdict
 
 __all__ = ["CallableVerifier", "RunnableVerifier", "VerifierLike", "as_verifier", "is_chat_model"]
 
@@ -131,7 +132,7 @@ class RunnableVerifier(Verifier):
 
     The Runnable's input is a mapping with `prompt`, the text of the last human message (of the whole conversation where
     there is none), `candidate`, the candidate's text, `conversation`, the list of messages, and `message`, the
-    candidate's `AIMessage`. The tokens of its models are counted.
+    candidate's `AIMessage` without reasoning. The tokens of its models are counted.
 
     Args:
         runnable: Returns anything that `to_verdict` accepts.
@@ -240,7 +241,7 @@ def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
         "prompt": prompt.to_string() if asked is None else str(asked.text),
         "candidate": candidate.text,
         "conversation": conversation,
-        "message": candidate.message,
+        "message": candidate.answer_message,
     }
 
 

@@ -46,6 +46,11 @@ class Verifier(ABC):
         """Keyword arguments that the policy must be called with so that this verifier can work."""
         return {}
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether equal candidates always get equal scores, so that a search asks once for them; by default not."""
+        return False
+
     def for_search(self, answers: AnswerBook) -> Verifier:
         """The verifier as one search uses it; called once for every search, before its first verification.
 
@@ -60,7 +65,7 @@ class Verifier(ABC):
         """
         return self
 
-    def check_sync(self) -> None:
+    def check_sync(self) -> None:  # noqa: B027 - most verifiers have nothing to check
         """Check before a search on the sync path that this verifier works there; by default it does.
 
         Raises:

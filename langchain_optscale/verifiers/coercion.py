@@ -48,10 +48,7 @@ def to_verdict(value: Any) -> Verdict:
             f"the verifier answered with an {type(value).__name__} instead of a score: end the chain with a "
             "parser, such as | StrOutputParser() | (lambda text: float(text))"
         )
-    if isinstance(value, Mapping):
-        parts = value
-    else:
-        parts = {name: getattr(value, name, None) for name in ("score", *_REASONS)}
+    parts = value if isinstance(value, Mapping) else {name: getattr(value, name, None) for name in ("score", *_REASONS)}
     score = parts.get("score")
     explanation = next((parts[name] for name in _REASONS if parts.get(name) is not None), None)
     number = _number(score)

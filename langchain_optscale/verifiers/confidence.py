@@ -83,8 +83,8 @@ class ConfidenceVerifier(Verifier):
         entries = token_entries(candidate.message)
         if not entries:
             raise MissingLogprobsError(
-                f"the policy's message {candidate.index} has no token log-probabilities, which ConfidenceVerifier scores "
-                "by; give another verifier, such as LLMJudge or a function, or a policy that returns them in "
+                f"the policy's message {candidate.index} has no token log-probabilities, by which ConfidenceVerifier "
+                "scores; give another verifier, such as LLMJudge or a function, or a policy that returns them in "
                 "response_metadata['logprobs']['content']"
             )
         logprobs = [read_logprob(entry) for entry in entries]

@@ -41,6 +41,11 @@ class Composite(Verifier):
         for verifier in self.verifiers:
             verifier.check_sync()
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether all members are."""
+        return all(verifier.deterministic for verifier in self.verifiers)
+
     def for_search(self, answers: AnswerBook) -> Self:
         """A copy with the members as this search uses them."""
         inner = tuple(verifier.for_search(answers) for verifier in self.verifiers)
@@ -70,6 +75,11 @@ class Wrapper(Verifier):
     def check_sync(self) -> None:
         """Check the verifier."""
         self.verifier.check_sync()
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the verifier is."""
+        return self.verifier.deterministic
 
 
 def members_of(owner: str, verifiers: Iterable[VerifierLike]) -> tuple[Verifier, ...]:

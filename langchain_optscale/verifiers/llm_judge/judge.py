@@ -71,7 +71,7 @@ class LLMJudge(Verifier):
         model: A chat model, also bound, its name such as "openai:gpt-5-mini", or another Runnable from messages to a
             message. Its `max_retries` is ignored: the search retries.
         prompt: Your own instructions for the judge in place of ours. `{inputs}` (or `{request}`, `{question}`) stands
-            for the conversation, `{outputs}` (or `{answer}`, `{candidate}`) for the candidate, and `{reference_outputs}`
+            for the conversation, `{outputs}` (or `{answer}`, `{candidate}`) for the candidate, `{reference_outputs}`
             (or `{reference}`) for the reference, each fenced as ever; what the text does not mention follows after it.
             Other braces are kept. The grade's form and scale, and the criteria if there are any, are added.
         method: "auto", "logprobs", "structured" or "text".
