@@ -38,7 +38,7 @@ class RecordedCalls(UsageCounter):
             self.messages.append(first.message)
 
 
-def choice_of(answer: object, calls: RecordedCalls | None = None) -> Choice:
+def choice_of(answer: Any, calls: RecordedCalls | None = None) -> Choice:
     """A Runnable's answer as a choice.
 
     A parsed object, a pydantic model or what structured output gives with `include_raw=True`, becomes `parsed`; the
