@@ -3,7 +3,8 @@
 OptScaleError
 ├── SettingsError                        a setting is unknown, out of range or contradicts another
 ├── InvalidScoreError    (ValueError)    a verifier answered with something that is not a score in [0, 1]
-│   └── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
+│   ├── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
+│   └── MissingLogprobsError             the policy returns no log-probabilities for a verifier that needs them
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
@@ -32,6 +33,7 @@ __all__ = [
     "InvalidScoreError",
     "LocalServerError",
     "MissingExtraError",
+    "MissingLogprobsError",
     "OptScaleError",
     "SettingsError",
     "TruncatedCandidateError",
@@ -56,6 +58,10 @@ class InvalidScoreError(OptScaleError, ValueError):
 
 class InvalidReplyError(InvalidScoreError):
     """A judge or a reward server answered, and its answer holds no score."""
+
+
+class MissingLogprobsError(InvalidScoreError):
+    """The policy returns no token log-probabilities, and the verifier cannot score without them."""
 
 
 class InvalidRecordError(OptScaleError, ValueError):

@@ -17,15 +17,17 @@ from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.engine.jobs import Choice
+from langchain_optscale.engine.runnable_policy import RecordedCalls, choice_of
 from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
+from langchain_optscale.models.named import is_configurable_model
 from langchain_optscale.models.policy import Policy, policy_name
 from langchain_optscale.models.token_usage import choice_usages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from langchain_core.outputs import LLMResult
     from langchain_core.prompt_values import PromptValue
@@ -53,6 +55,7 @@ class Sampler:
         seed: Candidate i is drawn with seed + i. Without it the policy's own seed, if it has one, is spread likewise.
         model_kwargs: What the verifier needs of the model; given to chat models only.
         call_kwargs: The caller's own arguments; given to whatever the policy is.
+        hidden: Keys of "configurable" that are no parameters of a policy which reads them.
 
     Raises:
         SettingsError: Temperature 0 with several candidates, a policy that cannot do what `fanout` or `seed` asks
@@ -68,11 +71,14 @@ class Sampler:
         seed: int | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
         call_kwargs: Mapping[str, Any] | None = None,
+        hidden: Collection[str] = (),
     ) -> None:
         ready = policy if isinstance(policy, Policy) else Policy.of(policy)
         self._ready = ready
         self._policy = ready.given
         self._model = ready.model
+        self._hidden = hidden
+        self._reads_config = is_configurable_model(ready.given)
         self._kwargs = dict(call_kwargs or {})
         if ready.model is not None:
             self._kwargs = {**(model_kwargs or {}), **ready.kwargs, **self._kwargs}
@@ -168,9 +174,10 @@ class Sampler:
         """
         child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(self._policy.invoke(prompt, child, **self._kwargs))]
+            calls = RecordedCalls()
+            return [choice_of(self._policy.invoke(prompt, calls.attach(child), **self._kwargs), calls)]
         if self._ready.streamed:
-            return [_coerced(streamed_message(self._model.stream(prompt, child, **self._sampling(indexes))))]
+            return [choice_of(streamed_message(self._model.stream(prompt, child, **self._sampling(indexes))))]
         drawn = _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, child)))
         if len(indexes) > 1:
             trace_choices(config, indexes, [choice.message for choice in drawn])
@@ -180,10 +187,11 @@ class Sampler:
         """As `draw`; cancelling it closes the request."""
         child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(await self._policy.ainvoke(prompt, child, **self._kwargs))]
+            calls = RecordedCalls()
+            return [choice_of(await self._policy.ainvoke(prompt, calls.attach(child), **self._kwargs), calls)]
         if self._ready.streamed:
             chunks = self._model.astream(prompt, child, **self._sampling(indexes))
-            return [_coerced(await astreamed_message(chunks))]
+            return [choice_of(await astreamed_message(chunks))]
         drawn = _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child)))
         if len(indexes) > 1:
             await atrace_choices(config, indexes, [choice.message for choice in drawn])
@@ -191,11 +199,19 @@ class Sampler:
 
     def _config(self, indexes: Sequence[int], config: RunnableConfig) -> RunnableConfig:
         config = merge_configs(*self._ready.configs, config)
+        if self._reads_config:
+            # It takes every key for a parameter of its model.
+            own = config.get("configurable", {}).items()
+            config["configurable"] = {name: value for name, value in own if not self._is_hidden(name)}
         if len(indexes) > 1:
             # The candidates get a run each when the request is answered.
             return child_config(config, "optscale:request", ["optscale:request"], {"candidates": list(indexes)})
         name = f"optscale:candidate:{indexes[0]}"
         return child_config(config, name, [name])
+
+    def _is_hidden(self, name: str) -> bool:
+        """Whether a key of "configurable" is a setting of the search, or LangGraph's own."""
+        return name in self._hidden or name.startswith(("__", "checkpoint_")) or name == "thread_id"
 
     def _arguments(self, indexes: Sequence[int], config: RunnableConfig) -> dict[str, Any]:
         callbacks = config.get("callbacks")
@@ -237,10 +253,3 @@ def _choices(result: LLMResult) -> list[Choice]:
         update = {"usage_metadata": own, "response_metadata": metadata}
         drawn.append(Choice(message.model_copy(update=update), usage))
     return drawn
-
-
-def _coerced(answer: object) -> Choice:
-    message = AIMessage(content=answer) if isinstance(answer, str) else answer
-    if not isinstance(message, AIMessage):
-        raise SettingsError(f"the policy must answer with a message or a string, got {type(answer).__name__}")
-    return Choice(message, choice_usages([message])[0])

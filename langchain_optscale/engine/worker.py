@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
+from langchain_optscale.engine.failing import failure_in, record_work
 from langchain_optscale.engine.jobs import Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
-from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.identical import content_key, fingerprint
 from langchain_optscale.records.shortcomings import shortcoming_of
 from langchain_optscale.records.tool_calls import call_key
@@ -149,14 +150,17 @@ class Worker:
             choice = replace(choice, reasoning=drawn.reasoning, **kept)
         error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
         if error is not None:
-            return replace(choice, failure=failure_of("draw", Raised(error, 1)), error=error)
+            return replace(choice, failure=failure_in(settings, "draw", Raised(error, 1)))
+        record_work(settings.policy)
         if self._answers.extract is None:
             return choice
         mark = fingerprint(drawn, seeded=self._sampler.seeded)
         try:
-            return replace(choice, answer=self._answers.read(index, drawn.answer_text, plain, mark))
+            answer = self._answers.read(index, drawn.answer_text, plain, mark)
+            record_work(settings.extract)
+            return replace(choice, answer=answer)
         except Exception as raised:  # noqa: BLE001 - the user's function; its error is kept as the failure
-            return replace(choice, failure=failure_of("verify", Raised(raised, 1)), error=raised)
+            return replace(choice, failure=failure_in(settings, "verify", Raised(raised, 1), settings.extract))
 
     def _verify_config(self, job: Verify) -> RunnableConfig:
         index = job.candidate.index
@@ -173,4 +177,5 @@ class Worker:
     def _keep(self, candidate: Candidate, value: Any) -> Verdict:
         verdict = value if isinstance(value, Verdict) else to_verdict(value)
         self._verdicts[candidate.index] = verdict
+        record_work(self.settings.verifier)
         return verdict

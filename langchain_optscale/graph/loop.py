@@ -93,6 +93,8 @@ class Loop:
             raise SettingsError("review=True needs a checkpointer; compile the graph with one and pass a thread_id")
         update: dict[str, Any] = {}
         if new:
+            if not is_async:
+                run.settings.verifier.check_sync()
             run.settings.sampler()  # checks again: an LLM cache may have been set since the graph was built
             plain, given = storable(changes)
             record = new_record(
@@ -202,7 +204,7 @@ class Loop:
         """Choose, append the chosen message to the conversation, and complete the record."""
         record = state["optscale"]
         run = self._run(record, config, runtime)
-        result = result_of(record, self._sessions.replay(run, record, keep=False))
+        result = result_of(record, self._sessions.replay(run, record, keep=False), self._settings.causes)
         Events(runtime.stream_writer).answer(result)
         # The record has the candidates, their outcomes and the decision already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()

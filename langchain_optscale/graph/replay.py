@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.graph.causes import Causes
     from langchain_optscale.graph.context import RunSettings
     from langchain_optscale.stopping.session import Session
 
@@ -147,8 +148,13 @@ def corrected(record: Mapping[str, Any], replay: ReplayedSession) -> list[dict[s
     ]
 
 
-def result_of(record: Mapping[str, Any], replay: ReplayedSession) -> OptScaleResult:
+def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes) -> OptScaleResult:
     """The result of a finished search.
+
+    Args:
+        record: The search.
+        replay: Its session.
+        causes: The exceptions behind its failures, for the error of a search without a score.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -156,7 +162,8 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession) -> OptScaleRes
     """
     entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
     drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
-    verdicts, failures, session = verdicts_in(record), failures_in(record), replay.session
+    failures = causes.of(record["search"]["id"], failures_in(record))
+    verdicts, session = verdicts_in(record), replay.session
     elapsed_s, seeded = session.history.elapsed_s, replay.run.seeded
     return build_result(replay.run.settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded)
 

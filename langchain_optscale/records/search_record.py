@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from langchain_optscale.records.savings import Saved
     from langchain_optscale.records.types import (
         Candidate,
         Decision,
@@ -40,6 +41,10 @@ class SearchRecord(Protocol):
     def estimate(self) -> Estimate: ...
     @property
     def duration_s(self) -> float: ...
+    @property
+    def cost(self) -> float | None: ...
+    @property
+    def saved(self) -> Saved | None: ...
     @property
     def text(self) -> str: ...
     @property

@@ -100,6 +100,9 @@ class Asker:
         min_mass: See `LLMJudge`.
         top_logprobs: See `LLMJudge`.
 
+    Attributes:
+        given: The model as it was given.
+
     Raises:
         SettingsError: A setting is out of range, or `model` is no Runnable.
     """
@@ -116,7 +119,7 @@ class Asker:
         if top_logprobs not in range(2, 21):
             raise SettingsError(f"top_logprobs must be a whole number from 2 to 20, got {top_logprobs!r}")
         self.method = method
-        self._given = model  # kept, since `endpoint` may be its identity
+        self.given = model  # kept, since `endpoint` may be its identity
         self._sheet = sheet
         self._min_mass = min_mass
         self._top_logprobs = top_logprobs
@@ -157,12 +160,12 @@ class Asker:
     @property
     def model_name(self) -> str:
         """The name of the model, or of the Runnable."""
-        return policy_name(self._given)
+        return policy_name(self.given)
 
     @property
     def endpoint(self) -> Hashable:
         """The model's endpoint, see `endpoint_of`."""
-        return endpoint_of(self._given)
+        return endpoint_of(self.given)
 
     @property
     def temperature(self) -> float | None:
