@@ -5,6 +5,7 @@ OptScaleError
 ├── InvalidScoreError    (ValueError)    a verifier answered with something that is not a score in [0, 1]
 │   └── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
+│   └── DamagedFileError                 a packed file cannot be unpacked (a SettingsError as well)
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause (in records.failures)
@@ -17,7 +18,10 @@ OptScaleError
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
+    "DamagedFileError",
     "EmptyCandidateError",
     "EndpointError",
     "IncompleteBatch",
@@ -29,11 +33,35 @@ __all__ = [
     "OptScaleError",
     "SettingsError",
     "UnreachableTargetError",
+    "printable",
 ]
 
 
+# The Unicode categories Cc and Cs and the characters that turn the direction of text, except tabs and line ends.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]|\r(?!\n)"
+)
+
+
+def printable(text: str) -> str:
+    r"""The text with its control characters and lone surrogates as escapes; tabs and line ends stay.
+
+    For all that comes from models, servers and files: a terminal that prints it shows an escape sequence and does not
+    execute it, and no encoding fails.
+
+    Example:
+        >>> printable("a\x1b[2Jb\ud800") == r"a\x1b[2Jb\ud800"
+        True
+    """
+    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+
+
 class OptScaleError(Exception):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose; its text shows control characters as escapes."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class SettingsError(OptScaleError):
@@ -53,6 +81,10 @@ class InvalidReplyError(InvalidScoreError):
 
 class InvalidRecordError(OptScaleError, ValueError):
     """A serialised record, session or stopping rule cannot be read back."""
+
+
+class DamagedFileError(InvalidRecordError, SettingsError):
+    """A packed file cannot be unpacked: it is damaged, or unpacks to far more than it should."""
 
 
 class UnreachableTargetError(OptScaleError, ValueError):

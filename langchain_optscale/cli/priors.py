@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.cli.options import add_command, print_json
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import InvalidRecordError
 
 if TYPE_CHECKING:
     import argparse
@@ -34,10 +34,7 @@ def _train_prior(arguments: argparse.Namespace) -> None:
                 raise InvalidRecordError(f"{path}: question {question.id!r} has samples without a score")
             score_lists.append(scores)
     prior = EmpiricalPrior.fit(score_lists)
-    try:
-        prior.save(arguments.output)
-    except OSError as error:
-        raise SettingsError(f"{arguments.output} cannot be written: {error.strerror or error}") from error
+    prior.save(arguments.output)
     figures = {
         "output": arguments.output,
         "questions": len(score_lists),
