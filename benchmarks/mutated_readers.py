@@ -7,9 +7,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphRecursionError
+from langgraph.types import Overwrite
 
 from benchmarks.mutations import Reader
-from langchain_optscale import OptScale, OptScaleResult, Session, Verdict, optscale
+from langchain_optscale import OptScale, OptScaleResult, Session, Verdict, create_optscale_graph, optscale
 from langchain_optscale.answers import AnswerModel
 from langchain_optscale.cli.batch_file import Answers, Questions
 from langchain_optscale.engine.serialisation import from_spec, to_spec
@@ -17,6 +21,7 @@ from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.evaluation.importers import from_inspect, from_lm_eval
 from langchain_optscale.evaluation.pools import Question, Sample, read_pool, write_pool
 from langchain_optscale.evaluation.recording import read_questions, record_pool
+from langchain_optscale.graph.conversation import fingerprint
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.types import Failure, Usage
 from langchain_optscale.stats import Calibration, EmpiricalPrior, IsotonicCalibration, LogisticCalibration
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from langchain_core.runnables import RunnableConfig
+
 __all__ = ["readers"]
 
 _HISTORIES = (
@@ -60,6 +67,37 @@ def readers(directory: Path) -> Iterator[Reader]:
     yield from _log_files(directory)
     yield from _batch_files(directory)
     yield _store(directory)
+    yield _checkpoint()
+
+
+def _checkpoint() -> Reader:
+    """A thread in the middle of a search, whose stored record was changed, goes on."""
+    settings: dict[str, Any] = {"extract": "number", "max_samples": 4, "first_round": 2, "round_size": 2}
+    graph = create_optscale_graph(
+        policy=FakeListChatModel(responses=["it is 7", "it is 8"]), verifier=lambda p, c: 0.4, **settings
+    ).compile(checkpointer=InMemorySaver())
+    thread: RunnableConfig = {"configurable": {"thread_id": "good"}}
+    started = graph.invoke({"messages": [("human", "How much?")]}, thread, context={"target": 0.9})
+    good = json.loads(json.dumps(started["optscale"]))
+    for name in ("best", "format", "version", "usage", "duration_s", "estimate"):
+        del good[name]
+    good["rounds"] = [{**entry, "observations": []} for entry in good["rounds"][:1]]
+    for name in ("candidates", "verdicts", "seconds"):
+        good[name] = good[name][:2]
+    good["decision"] = {**good["decision"], "stop": False, "reason": None}
+    numbers = count()
+
+    def read(record: Any) -> object:
+        config: RunnableConfig = {"configurable": {"thread_id": str(next(numbers))}, "recursion_limit": 60}
+        # No checkpoint holds a larger number.
+        record = json.loads(json.dumps(record), parse_int=lambda digits: int(digits) if len(digits) < 19 else digits)
+        messages = [HumanMessage("How much?", id="m")]
+        if isinstance(record, dict) and isinstance(record.get("search"), dict) and "question" in record["search"]:
+            record["search"]["question"] = fingerprint(messages)
+        graph.update_state(config, {"messages": messages, "optscale": Overwrite(record)}, as_node="decide")
+        return graph.invoke(None, config)["optscale"]
+
+    return Reader("checkpoint", good, read, (InvalidRecordError, SettingsError, GraphRecursionError))
 
 
 def _plain(thing: Any) -> Any:
@@ -115,7 +153,7 @@ def _isotonic() -> IsotonicCalibration:
 
 def _use_result(data: Any) -> object:
     result = OptScaleResult.from_dict(data)
-    card = result._repr_html_()  # noqa: SLF001 - the name by which notebooks call it
+    card = result._repr_html_()
     if "<img" in card or "\x1b" in card or "\ud800" in card:
         raise AssertionError("the card has text that was not escaped")
     return repr(result), str(result.decision), result.total_usage, json.dumps(result.summary()), result.to_dict()

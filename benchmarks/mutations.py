@@ -1,6 +1,6 @@
 """Mutated records: every reader takes what it can use and refuses the rest with `InvalidRecordError`, nothing else.
 
-`python -m benchmarks.mutations [--count 3000] [--only NAME] [--seed 0]` mutates a good record of each kind so many times,
+`python -m benchmarks.mutations [--count 3000] [--only NAME] [--seed 0]` mutates a good record of each kind, each time
 reads it and uses what was read, and prints as JSON how many were refused, accepted, or ended in another error, and the
 longest time of one reading. The exit status is 1 where there was another error.
 """
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import InvalidRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

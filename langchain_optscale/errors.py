@@ -19,6 +19,10 @@ OptScaleError
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "DamagedFileError",
@@ -44,17 +48,25 @@ _CONTROL = re.compile(
 )
 
 
-def printable(text: str) -> str:
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def printable(text: str, escape: Callable[[str], str] = _escaped) -> str:
     r"""The text with its control characters and lone surrogates as escapes; tabs and line ends stay.
 
     For all that comes from models, servers and files: a terminal that prints it shows an escape sequence and does not
     execute it, and no encoding fails.
 
+    Args:
+        text: Any text.
+        escape: Writes one character as an escape; by default as Python does.
+
     Example:
         >>> printable("a\x1b[2Jb\ud800") == r"a\x1b[2Jb\ud800"
         True
     """
-    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+    return _CONTROL.sub(lambda match: escape(match.group()), text)
 
 
 class OptScaleError(Exception):

@@ -15,14 +15,14 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import InvalidRecordError, InvalidScoreError, SettingsError
 from langchain_optscale.evaluation._recording import id_of
 from langchain_optscale.evaluation.samples import json_lines
 from langchain_optscale.models.policy import to_prompt
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.files import append, lines_of, open_to_append, whole_file
 from langchain_optscale.records.stored import Fields
-from langchain_optscale.records.usage import Usage
+from langchain_optscale.records.types import Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -239,9 +239,8 @@ def _check_answered(data: Mapping[str, Any], place: str) -> None:
         fields = Fields(data, "the line of a batch")
         fields.text("stop_reason")
         fields.whole("drawn")
-        if not 0.0 <= fields.real("score") <= 1.0:
-            raise InvalidRecordError("score of the line of a batch must lie in [0, 1]")
+        Verdict(fields.real("score"))
         for usage in fields.mapping("usage").values():
             Usage.from_dict(usage)
-    except InvalidRecordError as error:
+    except (InvalidRecordError, InvalidScoreError) as error:
         raise InvalidRecordError(f"{place}: {error}; choose another file") from error

@@ -67,8 +67,8 @@ def _strip(result: SearchRecord) -> str:
     base = 16 + step * (len(verdicts) - 1)
     marks = "".join(
         f'<circle cx="{_x(verdict.score):.1f}" cy="{base - step * number:.1f}" r="5" stroke="{_BLUE}" '
-        f'fill="{_BLUE if index == result.best.index else _BLUE + "33"}"><title>#{_shown(index)}: {verdict.score:.3f}</title>'
-        "</circle>"
+        f'fill="{_BLUE if index == result.best.index else _BLUE + "33"}">'
+        f"<title>#{_shown(index)}: {verdict.score:.3f}</title></circle>"
         for number, (index, verdict) in enumerate(verdicts)
     )
     axis = base + 10

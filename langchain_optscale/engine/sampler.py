@@ -20,7 +20,8 @@ from langchain_optscale.engine.tracing import atrace_choices, child_config, trac
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
 from langchain_optscale.models.policy import Policy, policy_name
-from langchain_optscale.models.token_usage import choice_usages
+from langchain_optscale.models.reported_usage import Estimation, Reported
+from langchain_optscale.models.token_usage import choice_usages, with_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,7 @@ class Sampler:
         seed: Candidate i is drawn with seed + i. Without it the policy's own seed, if it has one, is spread likewise.
         model_kwargs: What the verifier needs of the model; given to chat models only.
         call_kwargs: The caller's own arguments; given to whatever the policy is.
+        estimates_usage: Whether tokens that are not reported are estimated, for a budget.
 
     Raises:
         SettingsError: Temperature 0 with several candidates, a policy that cannot do what `fanout` or `seed` asks
@@ -61,6 +63,7 @@ class Sampler:
         seed: int | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
         call_kwargs: Mapping[str, Any] | None = None,
+        estimates_usage: bool = False,
     ) -> None:
         ready = policy if isinstance(policy, Policy) else Policy.of(policy)
         self._ready = ready
@@ -79,6 +82,7 @@ class Sampler:
         self.max_choices = 1 if fanout == "calls" else ready.choices.limit
         self.may_fall_back = fanout == "auto"
         self._fanout = fanout
+        self._estimates_usage = estimates_usage
         self._seed = self._first_seed(seed)
         if several and self._temperature() == 0:
             raise SettingsError(
@@ -139,10 +143,12 @@ class Sampler:
         """
         child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(self._policy.invoke(prompt, child, **self._kwargs))]
+            return [_coerced(self._policy.invoke(prompt, child, **self._kwargs), self._estimation(prompt))]
         if self._ready.streamed:
-            return [_coerced(streamed_message(self._model.stream(prompt, child, **self._sampling(indexes))))]
-        drawn = _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, child)))
+            message = streamed_message(self._model.stream(prompt, child, **self._sampling(indexes)))
+            return [_coerced(message, self._estimation(prompt))]
+        result = self._model.generate_prompt([prompt], **self._arguments(indexes, child))
+        drawn = _choices(result, self._estimation(prompt))
         if len(indexes) > 1:
             trace_choices(config, indexes, [choice.message for choice in drawn])
         return drawn
@@ -151,14 +157,24 @@ class Sampler:
         """As `draw`; cancelling it closes the request."""
         child = self._config(indexes, config)
         if self._model is None:
-            return [_coerced(await self._policy.ainvoke(prompt, child, **self._kwargs))]
+            return [_coerced(await self._policy.ainvoke(prompt, child, **self._kwargs), self._estimation(prompt))]
         if self._ready.streamed:
             chunks = self._model.astream(prompt, child, **self._sampling(indexes))
-            return [_coerced(await astreamed_message(chunks))]
-        drawn = _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child)))
+            return [_coerced(await astreamed_message(chunks), self._estimation(prompt))]
+        result = await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child))
+        drawn = _choices(result, self._estimation(prompt))
         if len(indexes) > 1:
             await atrace_choices(config, indexes, [choice.message for choice in drawn])
         return drawn
+
+    def _estimation(self, prompt: PromptValue) -> Estimation:
+        return Estimation(
+            # Shared by all searches with the policy, as long as its settings live.
+            owner=self._ready.choices,
+            whose=f"the server of the policy {policy_name(self._policy)}",
+            prompt_length=lambda: len(prompt.to_string()),
+            fills_gaps=self._estimates_usage,
+        )
 
     def _config(self, indexes: Sequence[int], config: RunnableConfig) -> RunnableConfig:
         config = merge_configs(*self._ready.configs, config)
@@ -188,15 +204,15 @@ class Sampler:
         return arguments
 
 
-def _choices(result: LLMResult) -> list[Choice]:
+def _choices(result: LLMResult, estimation: Estimation) -> list[Choice]:
     generations = [generation for generation in result.generations[0] if isinstance(generation, ChatGeneration)]
     messages = [message for generation in generations if isinstance(message := generation.message, AIMessage)]
     if len(messages) <= 1:
-        return [Choice(message, usage) for message, usage in zip(messages, choice_usages(messages), strict=True)]
+        return [_coerced(message, estimation) for message in messages]
     # With several choices each message claims the whole request's usage, and none says which model it came from.
     llm_output = {key: value for key, value in (result.llm_output or {}).items() if key != "token_usage"}
     drawn = []
-    for message, usage in zip(messages, choice_usages(messages), strict=True):
+    for message, usage in zip(messages, choice_usages(messages, estimation), strict=True):
         own = {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
@@ -208,8 +224,12 @@ def _choices(result: LLMResult) -> list[Choice]:
     return drawn
 
 
-def _coerced(answer: object) -> Choice:
+def _coerced(answer: object, estimation: Estimation) -> Choice:
     message = AIMessage(content=answer) if isinstance(answer, str) else answer
     if not isinstance(message, AIMessage):
         raise SettingsError(f"the policy must answer with a message or a string, got {type(answer).__name__}")
-    return Choice(message, choice_usages([message])[0])
+    (usage,) = choice_usages([message], estimation)
+    if message.usage_metadata and not Reported.of([message], None).is_as_sent:
+        # Whoever adds up the messages' own counts must be able to.
+        message = with_usage(message, usage)
+    return Choice(message, usage)

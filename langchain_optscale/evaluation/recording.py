@@ -96,9 +96,7 @@ async def arecord_pool(
     **options: Unpack[RecordOptions],
 ) -> Pool:
     """As `record_pool`, without blocking the event loop; cancelling it closes every request that is under way."""
-    opening = asyncio.ensure_future(
-        asyncio.to_thread(partial(Recording, policy, verifier, questions, n, **options))
-    )
+    opening = asyncio.ensure_future(asyncio.to_thread(partial(Recording, policy, verifier, questions, n, **options)))
     try:
         recording = await asyncio.shield(opening)
     except asyncio.CancelledError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Question", "QuestionSet", "Sample", "json_lines", "question_from_dict", "question_to_json"]
 
-# Text of many candidates of one question packs by a factor of 5 to 50; what a few bytes stand for gigabytes of, is none.
+# Candidates of one question pack by a factor of 5 to 50; a file of which a few bytes stand for gigabytes is no pool.
 _MOST_RATIO = 200
 _MOST_TOKENS = 10**12
 _SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit")
@@ -194,8 +194,8 @@ class _Unpacked(gzip.GzipFile):
         line = super().readline(size)
         if (unpacked := self.tell()) > MOST_BYTES and unpacked > _MOST_RATIO * self._packed.tell():
             raise DamagedFileError(
-                f"{self._path} cannot be read: it unpacks to more than {_MOST_RATIO} times its size; unpack it yourself if "
-                "you trust it"
+                f"{self._path} cannot be read: it unpacks to more than {_MOST_RATIO} times its size; unpack it "
+                "yourself if you trust it"
             )
         return line
 

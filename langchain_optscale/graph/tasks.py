@@ -15,6 +15,8 @@ from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
+from langchain_optscale.graph.state import candidates_in, record_in
+from langchain_optscale.records.stored import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,12 +47,12 @@ class Task:
         self.arguments = arguments
         self.config = config
         state = read_state(config, "messages", "optscale")
-        self.record: Mapping[str, Any] = state["optscale"]
+        self.record: Mapping[str, Any] = record_in(state)
         run: RunSettings = settings.get(changes_of(self.record, config, runtime))
         answers = AnswerBook(run.settings.extract)
         if run.settings.extract is not None:
-            for entry in self.record["candidates"]:
-                answers.restore(entry["index"], entry["answer"])
+            for index, entry in candidates_in(self.record).items():
+                answers.restore(index, Fields(entry, "a candidate").optional_text("answer"))
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)
         self.executor = Executor(worker)

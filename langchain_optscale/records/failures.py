@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from langchain_optscale.errors import OptScaleError
+from langchain_optscale.errors import OptScaleError, printable
 from langchain_optscale.records.types import Failure
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
     # "Connection error." alone does not name the cause.
     if cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
-    text = "; ".join([text, *map(str, getattr(error, "__notes__", ()))])
+    # Servers write these texts, and terminals show them.
+    text = printable("; ".join([text, *map(str, getattr(error, "__notes__", ()))]))
     return Failure(stage, text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…", raised.attempts)
 
 

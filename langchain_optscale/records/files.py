@@ -1,8 +1,8 @@
 """Files: written as a whole or not at all, locked while they grow, and read only if they are regular and not too large.
 
 `whole_file` replaces a file in one step, so that a full disk or a killed process leaves the previous one as it was.
-`open_to_append` is for files that grow line by line. `open_regular` and what reads by it refuse pipes, devices and files
-above a size before they read a byte of them.
+`open_to_append` is for files that grow line by line. `open_regular` and what reads by it refuse pipes, devices and
+files above a size before they read a byte of them.
 """
 
 from __future__ import annotations
@@ -158,8 +158,7 @@ def open_to_append(path: FilePath, *, private: bool = False) -> int:
         except OSError as error:
             raise SettingsError(_refusal(path, error)) from error
         try:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise SettingsError(f"{path} is no regular file, so that no run could go on from it")
+            _check_regular(file, path)
             _lock(file, path)
             if _is_at(file, path):
                 return file
@@ -191,6 +190,11 @@ def _refusal(path: FilePath, error: OSError) -> str:
     return f"{path} cannot be written: {error.strerror}"
 
 
+def _check_regular(file: int, path: FilePath) -> None:
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        raise SettingsError(f"{path} is no regular file, so no run could resume from it; choose another file")
+
+
 def _lock(file: int, path: FilePath) -> None:
     # Where the system has no such locks, the user must see to it that only one process writes.
     with contextlib.suppress(ImportError):
@@ -204,7 +208,7 @@ def _lock(file: int, path: FilePath) -> None:
 
 def _is_at(file: int, path: FilePath) -> bool:
     try:
-        return os.path.samestat(os.fstat(file), os.stat(path, follow_symlinks=False))
+        return os.path.samestat(os.fstat(file), Path(path).lstat())
     except FileNotFoundError:
         return False
 
@@ -221,8 +225,7 @@ def create_private(path: FilePath) -> None:
     except OSError as error:
         raise SettingsError(_refusal(path, error)) from error
     try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise SettingsError(f"{path} cannot be written: it is no regular file; name another one")
+        _check_regular(file, path)
     finally:
         os.close(file)
 
@@ -282,7 +285,9 @@ def lines_of(file: BinaryIO, path: FilePath, most: int = MOST_BYTES) -> Iterator
     while line := file.readline(most + 1):
         number += 1
         if len(line) > most:
-            raise InvalidRecordError(f"{path}, line {number}: longer than {most:,} bytes, which is the most that is read")
+            raise InvalidRecordError(
+                f"{path}, line {number}: longer than {most:,} bytes, which is the most that is read"
+            )
         yield number, line
 
 

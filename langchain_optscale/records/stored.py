@@ -153,10 +153,14 @@ class Fields:
         return InvalidRecordError(f"{name} of {self.what} must be {wanted}, got {_shown(value)}")
 
 
-def read_pairs(fields: Fields, name: str, read: Callable[[Any], Record]) -> dict[int, Record]:
-    """A list of pairs of a candidate's index and a record, as a dictionary in the same order."""
+def read_pairs(fields: Fields, name: str, read: Callable[[Any], Record], default: Any = _MISSING) -> dict[int, Record]:
+    """A list of pairs of a candidate's index and a record, as a dictionary in the same order.
+
+    Raises:
+        InvalidRecordError: It is no such list.
+    """
     pairs: dict[int, Record] = {}
-    for pair in fields.items(name):
+    for pair in fields.items(name, default):
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise InvalidRecordError(f"{name} of {fields.what} must be pairs of an index and a record")
         pairs[Fields({"index": pair[0]}, f"{name} of {fields.what}").whole("index")] = read(pair[1])

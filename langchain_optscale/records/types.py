@@ -285,7 +285,7 @@ class Decision:
         figures = Fields(fields.mapping("figures"), "the figures of a decision")
         for name in figures.data:
             figures.real(name)
-        reason = data["reason"]
+        reason = fields.get("reason", None)
         with reading("a decision"):
             return cls(**{**data, "reason": None if reason is None else StopReason.of(reason)})
 

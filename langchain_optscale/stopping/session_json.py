@@ -97,9 +97,7 @@ def _event(data: Any) -> list[Any]:
         part.whole(4)
         part.real(5)
         part.optional_text(3)
-        outcome: Verdict | Failure = (
-            Failure.from_dict(values[2]) if values[1] is None else Verdict(part.real(1))
-        )
+        outcome: Verdict | Failure = Failure.from_dict(values[2]) if values[1] is None else Verdict(part.real(1))
         usage = _usage_of(values[6]) if len(values) == most else None
         return [kind, values[0], outcome, values[3], values[4], values[5], usage]
     return [kind, *values]

@@ -75,7 +75,10 @@ def from_inspect(path: Path_, *, correct: str | None = None, score: str | None =
         epoch = field_of(entry, "epoch", int, place, 1)
         if (question.id, epoch) in by_epoch:
             raise InvalidRecordError(f"{place}: sample {question.id!r} has an epoch {epoch} already")
-        sample, values = _inspect_sample(entry, model, place)
+        try:
+            sample, values = _inspect_sample(entry, model, place)
+        except InvalidRecordError as error:
+            raise InvalidRecordError(str(error) if place in str(error) else f"{place}: {error}") from error
         by_epoch[question.id, epoch] = (question, sample, values, place)
     order = {id_: at for at, (id_, _) in reversed(list(enumerate(by_epoch)))}
     for key in sorted(by_epoch, key=lambda key: (order[key[0]], key[1])):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.outputs import Generation
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import InvalidRecordError, SettingsError, printable
 from langchain_optscale.records.files import create_private
 from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.records.types import Verdict
@@ -42,11 +42,11 @@ class SQLiteStore(BaseCache):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
         self._lock = threading.Lock()
-        if str(path) != ":memory:":
-            create_private(path)
         try:
+            if str(path) != ":memory:":
+                create_private(path)
             self._connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, SettingsError) as error:
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
         try:
             self._prepare()
@@ -62,8 +62,7 @@ class SQLiteStore(BaseCache):
         self._connection.execute("PRAGMA journal_mode=WAL")
         with self._connection:
             self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS verdicts "
-                "(key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"
+                "CREATE TABLE IF NOT EXISTS verdicts (key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"
             )
 
     def __repr__(self) -> str:
@@ -152,7 +151,7 @@ class VerdictStore:
             self._failed("written", error)
 
     def _failed(self, what: str, error: Exception) -> None:
-        _logger.warning("a cached verdict could not be %s: %s: %s", what, type(error).__name__, error)
+        _logger.warning("a cached verdict could not be %s: %s: %s", what, type(error).__name__, printable(str(error)))
 
 
 def _to_json(verdict: Verdict) -> str:
