@@ -77,7 +77,7 @@ def _checkpoint() -> Reader:
         policy=FakeListChatModel(responses=["it is 7", "it is 8"]), verifier=lambda p, c: 0.4, **settings
     ).compile(checkpointer=InMemorySaver())
     thread: RunnableConfig = {"configurable": {"thread_id": "good"}}
-    started = graph.invoke({"messages": [("human", "How much?")]}, thread, context={"target": 0.9})
+    started = graph.invoke({"messages": [HumanMessage("How much?")]}, thread, context={"target": 0.9})
     good = json.loads(json.dumps(started["optscale"]))
     for name in ("best", "format", "version", "usage", "duration_s", "estimate"):
         del good[name]

@@ -2,6 +2,7 @@
 
 OptScaleError
 ├── SettingsError                        a setting is unknown, out of range or contradicts another
+│   └── FileError        (OSError)       a file that a setting names cannot be read or written
 ├── InvalidScoreError    (ValueError)    a verifier answered with something that is not a score in [0, 1]
 │   └── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
@@ -28,6 +29,7 @@ __all__ = [
     "DamagedFileError",
     "EmptyCandidateError",
     "EndpointError",
+    "FileError",
     "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
@@ -81,6 +83,20 @@ class SettingsError(OptScaleError):
 
     Not a ValueError: pydantic would swallow that in a validator and hide the sentence in a list of its own.
     """
+
+
+class FileError(SettingsError, OSError):
+    """A file that a setting names cannot be read or written, for a reason of the system's, such as a full disk."""
+
+    @classmethod
+    def of(cls, sentence: str, error: OSError) -> FileError:
+        """The error that says so in a sentence, with the number of the system's."""
+        made = cls(f"{sentence}: {error.strerror or error}")
+        made.errno, made.strerror = error.errno, error.strerror
+        return made
+
+    def __str__(self) -> str:
+        return printable(str(self.args[0])) if self.args else ""
 
 
 class InvalidScoreError(OptScaleError, ValueError):

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from langchain_optscale.errors import DamagedFileError, InvalidRecordError, SettingsError
+from langchain_optscale.errors import DamagedFileError, FileError, InvalidRecordError
 from langchain_optscale.records.files import MOST_BYTES, lines_of, open_regular
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise DamagedFileError(f"{path} cannot be read: {error}") from error
         except OSError as error:
-            raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
+            raise FileError.of(f"{path} cannot be read", error) from error
 
 
 def _json(line: bytes, place: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _MOST = 20_000_000
 _LONG_TEXT = 32
 _WORDS_A_TOKEN = 4
 
+_warning = threading.Lock()
 _logger = logging.getLogger(__name__)
 _warned: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 
@@ -52,9 +54,11 @@ class Estimation:
 
     def warn(self, what: str) -> None:
         """Warn, unless this owner was warned about the same before."""
-        known = _warned.setdefault(self.owner, set())
-        if what not in known:
+        with _warning:
+            known = _warned.setdefault(self.owner, set())
+            is_new = what not in known
             known.add(what)
+        if is_new:
             _logger.warning("%s %s: its tokens are estimated by the length of the texts", self.whose, what)
 
 

@@ -16,7 +16,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import FileError, InvalidRecordError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ def whole_file(path: FilePath, *, private: bool = False) -> Iterator[BinaryIO]:
             raise
         _sync_directory(target.parent)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise FileError.of(f"{path} cannot be written", error) from error
 
 
 def write_json(path: FilePath, document: Any) -> None:
@@ -156,7 +156,7 @@ def open_to_append(path: FilePath, *, private: bool = False) -> int:
         try:
             file = os.open(path, flags, 0o600 if private else 0o666)
         except OSError as error:
-            raise SettingsError(_refusal(path, error)) from error
+            raise _refusal(path, error) from error
         try:
             _check_regular(file, path)
             _lock(file, path)
@@ -179,15 +179,15 @@ def append(file: int, path: FilePath, content: bytes) -> None:
         written = os.write(file, content)
         os.fsync(file)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
+        raise FileError.of(f"{path} cannot be written", error) from error
     if written != len(content):
         raise SettingsError(f"{path} cannot be written: the disk is full")
 
 
-def _refusal(path: FilePath, error: OSError) -> str:
+def _refusal(path: FilePath, error: OSError) -> SettingsError:
     if error.errno == errno.ELOOP and Path(path).is_symlink():
-        return f"{path} cannot be written: it is a symbolic link; name the file that it points to"
-    return f"{path} cannot be written: {error.strerror}"
+        return SettingsError(f"{path} cannot be written: it is a symbolic link; name the file that it points to")
+    return FileError.of(f"{path} cannot be written", error)
 
 
 def _check_regular(file: int, path: FilePath) -> None:
@@ -223,7 +223,7 @@ def create_private(path: FilePath) -> None:
     try:
         file = os.open(path, flags, 0o600)
     except OSError as error:
-        raise SettingsError(_refusal(path, error)) from error
+        raise _refusal(path, error) from error
     try:
         _check_regular(file, path)
     finally:
@@ -240,7 +240,7 @@ def open_regular(path: FilePath) -> BinaryIO:
     try:
         handle = os.open(path, os.O_RDONLY | _WITHOUT_WAITING | _CLOSED_IN_CHILDREN)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+        raise FileError.of(f"{path} cannot be read", error) from error
     except ValueError as error:
         raise SettingsError(f"{path!r} cannot be read: {error}") from error
     mode = os.fstat(handle).st_mode
@@ -269,7 +269,7 @@ def read_file(path: FilePath, most: int = MOST_BYTES) -> bytes:
             content = b"" if os.fstat(file.fileno()).st_size > most else file.read(most + 1)
             size = max(os.fstat(file.fileno()).st_size, len(content))
         except OSError as error:
-            raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
+            raise FileError.of(f"{path} cannot be read", error) from error
     if size > most:
         raise InvalidRecordError(f"{path} is too large: {size:,} bytes, and at most {most:,} are read")
     return content

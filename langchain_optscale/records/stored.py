@@ -81,21 +81,21 @@ class Fields:
         self.data: Mapping[Any, Any] = data
         self.what = what
 
-    def get(self, name: Any, default: Any = _MISSING) -> Any:
+    def get(self, name: str | int, default: Any = _MISSING) -> Any:
         """The field, whatever it is."""
         value = self.data.get(name, default)
         if value is _MISSING:
             raise InvalidRecordError(f"{self.what} has no {name!r}")
         return value
 
-    def whole(self, name: Any, default: Any = _MISSING, *, least: int = 0, most: int = _MOST_WHOLE) -> int:
+    def whole(self, name: str | int, default: Any = _MISSING, *, least: int = 0, most: int = _MOST_WHOLE) -> int:
         """A whole number from `least` to `most`."""
         value = self.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise self._wrong(name, f"a whole number from {least} to {most}", value)
         return value
 
-    def real(self, name: str, default: Any = _MISSING) -> float:
+    def real(self, name: str | int, default: Any = _MISSING) -> float:
         """A number, which may be infinite; a whole one stays one."""
         value = self.get(name, default)
         if not is_number(value):
@@ -103,44 +103,44 @@ class Fields:
         number: float = value
         return number
 
-    def text(self, name: str, default: Any = _MISSING) -> str:
+    def text(self, name: str | int, default: Any = _MISSING) -> str:
         """A string."""
         value = self.get(name, default)
         if not isinstance(value, str):
             raise self._wrong(name, "a string", value)
         return value
 
-    def flag(self, name: str, default: Any = _MISSING) -> bool:
+    def flag(self, name: str | int, default: Any = _MISSING) -> bool:
         """True or false."""
         value = self.get(name, default)
         if not isinstance(value, bool):
             raise self._wrong(name, "true or false", value)
         return value
 
-    def items(self, name: str, default: Any = _MISSING, *, most: int | None = None) -> list[Any] | tuple[Any, ...]:
+    def items(self, name: str | int, default: Any = _MISSING, *, most: int | None = None) -> list[Any] | tuple[Any, ...]:
         """A list, of at most so many entries."""
         value = self.get(name, default)
         if not isinstance(value, list | tuple) or (most is not None and len(value) > most):
             raise self._wrong(name, "a list" if most is None else f"a list of at most {most:,} entries", value)
         return value
 
-    def mapping(self, name: str, default: Any = _MISSING) -> Mapping[str, Any]:
+    def mapping(self, name: str | int, default: Any = _MISSING) -> Mapping[str, Any]:
         """An object whose keys are strings."""
         value = self.get(name, default)
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise self._wrong(name, "an object", value)
         return value
 
-    def optional_text(self, name: str) -> str | None:
+    def optional_text(self, name: str | int) -> str | None:
         """A string, or None where the field is missing or null."""
         return None if self.data.get(name) is None else self.text(name)
 
-    def wholes(self, name: str, *, most: int) -> tuple[int, ...]:
+    def wholes(self, name: str | int, *, most: int) -> tuple[int, ...]:
         """A list of at most `most` whole numbers of at least 0."""
         inner = Fields(dict(enumerate(self.items(name, most=most))), f"{name} of {self.what}")
         return tuple(map(inner.whole, inner.data))
 
-    def is_null(self, name: str) -> bool:
+    def is_null(self, name: str | int) -> bool:
         """Whether the field is there and says that there is no value."""
         return self.get(name) is None
 
