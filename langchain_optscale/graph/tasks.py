@@ -15,8 +15,9 @@ from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.state import candidates_in, record_in
-from langchain_optscale.records.stored import Fields
+from langchain_optscale.graph.state import candidates_in, failures_in, record_in
+from langchain_optscale.records.identical import fingerprint
+from langchain_optscale.records.types import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.jobs import Choice
     from langchain_optscale.graph.context import RunSettings, SettingsCache
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.records.types import Candidate, Failure
+    from langchain_optscale.records.types import Failure
 
 __all__ = ["Task", "read_state", "runtime_of", "send"]
 
@@ -51,8 +52,12 @@ class Task:
         run: RunSettings = settings.get(changes_of(self.record, config, runtime))
         answers = AnswerBook(run.settings.extract)
         if run.settings.extract is not None:
+            no_answers = {index for index, failure in failures_in(self.record).items() if failure.stage == "draw"}
             for index, entry in candidates_in(self.record).items():
-                answers.restore(index, Fields(entry, "a candidate").optional_text("answer"))
+                if index in no_answers:
+                    continue
+                candidate = Candidate.from_dict(entry)
+                answers.restore(index, candidate.answer, fingerprint(candidate, seeded=run.seeded))
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)
         self.executor = Executor(worker)

@@ -117,7 +117,9 @@ class Fields:
             raise self._wrong(name, "true or false", value)
         return value
 
-    def items(self, name: str | int, default: Any = _MISSING, *, most: int | None = None) -> list[Any] | tuple[Any, ...]:
+    def items(
+        self, name: str | int, default: Any = _MISSING, *, most: int | None = None
+    ) -> list[Any] | tuple[Any, ...]:
         """A list, of at most so many entries."""
         value = self.get(name, default)
         if not isinstance(value, list | tuple) or (most is not None and len(value) > most):

@@ -70,7 +70,7 @@ def read_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]
 
 
 # What an event has after its kind; a reader accepts no other length and no other types.
-_EVENT_SIZES = {"ask": (1, 2), "adopt": (1, 1), "tell": (6, 7), "spend": (2, 2), "tick": (1, 1)}
+_EVENT_SIZES = {"ask": (1, 2), "adopt": (1, 1), "tell": (6, 8), "spend": (2, 2), "tick": (1, 1)}
 
 
 def _event(data: Any) -> list[Any]:
@@ -98,15 +98,16 @@ def _event(data: Any) -> list[Any]:
         part.real(5)
         part.optional_text(3)
         outcome: Verdict | Failure = Failure.from_dict(values[2]) if values[1] is None else Verdict(part.real(1))
-        usage = _usage_of(values[6]) if len(values) == most else None
-        return [kind, values[0], outcome, values[3], values[4], values[5], usage]
+        usage = _usage_of(values[6]) if values[6:] else None
+        mark = part.optional_text(7)
+        return [kind, values[0], outcome, values[3], values[4], values[5], usage, mark]
     return [kind, *values]
 
 
 def _item_form(item: Any) -> Any:
     """A part of an event, JSON-ready; usage as [input tokens, output tokens, requests, details of both if any]."""
     if isinstance(item, Failure):
-        return asdict(item)
+        return item.to_dict()
     if isinstance(item, Mapping):
         return {role: _counts(consumed) for role, consumed in item.items()}
     return item
