@@ -289,6 +289,16 @@ class SearchSettings(BaseModel):
             model_kwargs=verifier.policy_kwargs,
             call_kwargs=call_kwargs,
             hidden=SearchSettings.model_fields.keys(),
+            estimates_usage=self.has_usage_budget,
+        )
+
+    @property
+    def has_usage_budget(self) -> bool:
+        """Whether a budget of tokens or money ends the search, so that usage must be known."""
+        if self.token_budget is not None or self.cost_budget is not None:
+            return True
+        return self.stopping is not None and any(
+            isinstance(part, TokenBudget | CostBudget) for part in self.stopping.parts()
         )
 
     def limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:

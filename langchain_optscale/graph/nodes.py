@@ -22,7 +22,7 @@ from langchain_optscale.engine.jobs import Done, Draw, Job, Verify
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.graph.compact import short_candidate, short_verdict
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.state import candidates_in
+from langchain_optscale.graph.state import candidates_in, record_in
 from langchain_optscale.graph.tasks import Task, failures_update, read_state, runtime_of, send
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.failures import Raised, failure_of
@@ -199,7 +199,7 @@ def record_timeout(
     cause = error.error
     if not isinstance(cause, NodeTimeoutError):
         raise cause
-    drawn = candidates_in(read_state(config, "optscale")["optscale"])
+    drawn = candidates_in(record_in(read_state(config, "optscale")))
     failed = {
         index: (
             failure_of("verify" if index in drawn else "draw", Raised(cause, 1)),

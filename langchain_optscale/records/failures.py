@@ -8,7 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from langchain_optscale.errors import OptScaleError, SettingsError
+from langchain_optscale.errors import OptScaleError, SettingsError, printable
 from langchain_optscale.records.endings import refuses, truncation_note
 from langchain_optscale.records.types import Failure, Usage, without_numbers
 
@@ -46,7 +46,8 @@ def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
     # "Connection error." alone does not name the cause.
     if cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
-    text = "; ".join([text, *map(str, getattr(error, "__notes__", ()))])
+    # Servers write these texts, and terminals show them.
+    text = printable("; ".join([text, *map(str, getattr(error, "__notes__", ()))]))
     text = text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
     return Failure(stage, text, raised.attempts, _kind_of(error))
 
