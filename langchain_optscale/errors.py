@@ -7,19 +7,25 @@ OptScaleError
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
+├── CandidateTooLongError (ValueError)   a candidate's tool calls are too long to be shown to a judge as a whole
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause (in records.failures)
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
+├── HungWorkError        (RuntimeError)  too many synchronous calls of verifiers and policies have not returned
+├── PatternTimeoutError  (RuntimeError)  a regular expression took too long on a text
 ├── EndpointError        (RuntimeError)  a model server cannot be reached, rejects the key or fails its examination
+│   └── ResponseTooLargeError           a response has more bytes than an answer needs
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "CandidateTooLongError",
     "EmptyCandidateError",
     "EndpointError",
+    "HungWorkError",
     "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
@@ -27,6 +33,8 @@ __all__ = [
     "LocalServerError",
     "MissingExtraError",
     "OptScaleError",
+    "PatternTimeoutError",
+    "ResponseTooLargeError",
     "SettingsError",
     "UnreachableTargetError",
 ]
@@ -63,6 +71,10 @@ class EmptyCandidateError(OptScaleError, ValueError):
     """The policy answered with neither text nor a tool call: there is nothing to verify."""
 
 
+class CandidateTooLongError(OptScaleError, ValueError):
+    """The tool calls or the structured answer of a candidate are too long to be shown to a judge as a whole."""
+
+
 class IncompleteBatch(OptScaleError, RuntimeError):  # noqa: N818 - it says what there is
     """Questions of a batch have no answer; the others are answered and kept."""
 
@@ -73,6 +85,21 @@ class LocalServerError(OptScaleError, RuntimeError):
 
 class EndpointError(OptScaleError, RuntimeError):
     """A model server cannot be reached, rejects the key, or fails what `optscale doctor` requires of it."""
+
+
+class ResponseTooLargeError(EndpointError):
+    """A server's response has more bytes than any answer needs, or is compressed so that nobody can tell."""
+
+
+class HungWorkError(OptScaleError, RuntimeError):
+    """Too many synchronous calls of verifiers, policies and judges have not returned, so no other is begun."""
+
+
+class PatternTimeoutError(OptScaleError, RuntimeError):
+    """A regular expression took too long on a text; trying again would take as long.
+
+    Not a TimeoutError, which is tried again.
+    """
 
 
 class MissingExtraError(OptScaleError, ImportError):

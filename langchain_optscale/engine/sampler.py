@@ -18,7 +18,9 @@ from langchain_core.runnables.config import merge_configs
 from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
+from langchain_optscale.models.isolation import generates_in_thread, streams_in_thread
 from langchain_optscale.models.policy import Policy, policy_name
 from langchain_optscale.models.token_usage import choice_usages
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from langchain_core.rate_limiters import BaseRateLimiter
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.models.policy import Fanout
+    from langchain_optscale.models.isolation import generates_in_thread, streams_in_thread
+from langchain_optscale.models.policy import Fanout
 
 __all__ = ["Sampler"]
 
@@ -152,6 +155,8 @@ class Sampler:
         child = self._config(indexes, config)
         if self._model is None:
             return [_coerced(await self._policy.ainvoke(prompt, child, **self._kwargs))]
+        if (streams_in_thread if self._ready.streamed else generates_in_thread)(self._model):
+            return await run_in_thread(self.draw, prompt, indexes, config)
         if self._ready.streamed:
             chunks = self._model.astream(prompt, child, **self._sampling(indexes))
             return [_coerced(await astreamed_message(chunks))]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Container, Mapping
 from enum import Flag, auto
 from functools import reduce
 from operator import is_not, or_
@@ -22,6 +23,7 @@ from pydantic import (
 
 from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
 from langchain_optscale.engine.defaults import with_learned
+from langchain_optscale.engine.permissions import as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
@@ -81,6 +83,10 @@ def _verifier(value: Any) -> Verifier:
     return as_verifier(from_spec(value))
 
 
+def _overridable(value: Any) -> tuple[str, ...] | None:
+    return as_overridable(value, SearchSettings.model_fields)
+
+
 class SearchSettings(BaseModel):
     """Settings of a search.
 
@@ -130,6 +136,11 @@ class SearchSettings(BaseModel):
         seed: Candidate i is drawn with seed + i, where the policy takes seeds.
         settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
             brings `select`, `first_round` and `round_size` with it.
+        overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
+            in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
+            builds nothing from plain data.
+        limits: The largest values that a run may give settings, such as `{"max_samples": 32, "token_budget": 50_000}`;
+            see `engine.permissions.CEILINGS`. What has no limit here may not go beyond what is set beside it.
         fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
             policy offers it.
 
@@ -166,6 +177,8 @@ class SearchSettings(BaseModel):
     seed: Annotated[int | None, _RUN] = Field(default=None, strict=True)
     fanout: Annotated[Fanout, _RUN] = "auto"
     settings: Any = None
+    overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
+    limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _blank_session: tuple[list[Any], Session] | None = PrivateAttr(default=None)
@@ -175,7 +188,7 @@ class SearchSettings(BaseModel):
     def _one_sentence(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """Checks what needs more than one setting, and says what is wrong in a sentence of ours."""
         try:
-            settings = handler(with_learned(data) if isinstance(data, Mapping) else data)
+            settings = handler(_limited(with_learned(data), cls) if isinstance(data, Mapping) else data)
         except ValidationError as error:
             raise SettingsError(_sentence(error, cls)) from error
         settings._check_together()  # noqa: SLF001 - our own, typed by pydantic
@@ -192,6 +205,8 @@ class SearchSettings(BaseModel):
             )
         if (self.cost_budget is None) != (self.price is None):
             raise SettingsError("cost_budget and price go together: give both, or neither")
+        if self.limits is not None and self._cap() > (most := self.limits.get("max_samples", math.inf)):
+            raise SettingsError(f"the rule's cap of {self._cap()} candidates is above limits['max_samples']={most}")
         self._new_session()
         self.sampler()
         self.verifier.for_search(AnswerBook(self.extract))
@@ -200,8 +215,29 @@ class SearchSettings(BaseModel):
         own = self.stopping.max_samples if self.stopping is not None else None
         return self.max_samples if own is None or "max_samples" in self.model_fields_set else own
 
+    @property
+    def cap(self) -> int:
+        """The most candidates drawn for one question."""
+        return self._cap()
+
+    def for_run(self, changes: Mapping[str, Any], reviewed: Container[str] = ()) -> SearchSettings:
+        """These settings with what a run changes, where it may; see `overridable` and `limits`.
+
+        Args:
+            changes: What the run asks for, by name.
+            reviewed: Names that a reviewer has changed, whom the settings beside `limits` do not bind.
+
+        Raises:
+            SettingsError: A setting may not be changed, or not so far, is out of range or contradicts another.
+        """
+        permit(self, changes, reviewed)
+        changed = self.for_call(changes)
+        if "max_samples" not in reviewed and changed._cap() > self._cap():
+            permit(self, {"max_samples": changed._cap()})
+        return changed
+
     def for_call(self, changes: Mapping[str, Any]) -> SearchSettings:
-        """These settings with the changes that one call asks for, see `settings_in`.
+        """These settings with other ones, as this process chooses; `for_run` checks what a run asks for.
 
         Raises:
             SettingsError: A changed setting is out of range or contradicts another.
@@ -262,9 +298,16 @@ class SearchSettings(BaseModel):
             call_kwargs=call_kwargs,
         )
 
-    def limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
+    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
         """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
         return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+
+
+def _limited(data: Mapping[str, Any], settings: type[SearchSettings]) -> Mapping[str, Any]:
+    limits = as_limits(data.get("limits"))
+    if not limits:
+        return data
+    return within_limits(data, limits, {name: field.default for name, field in settings.model_fields.items()})
 
 
 def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:

@@ -46,7 +46,7 @@ class Task:
         self.config = config
         state = read_state(config, "messages", "optscale")
         self.record: Mapping[str, Any] = state["optscale"]
-        run: RunSettings = settings.get(changes_of(self.record, config, runtime))
+        run: RunSettings = settings.get(changes_of(self.record, config, runtime), self.record)
         answers = AnswerBook(run.settings.extract)
         if run.settings.extract is not None:
             for entry in self.record["candidates"]:

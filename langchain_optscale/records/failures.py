@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from langchain_optscale.errors import OptScaleError
+from langchain_optscale.records.causes import cause_of
 from langchain_optscale.records.types import Failure
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
     error, cause = raised.error, raised.error.__cause__
     text = f"{type(error).__name__}: {error}"
     # "Connection error." alone does not name the cause.
-    if cause is not None and str(cause) and str(cause) not in text:
+    reason = cause_of(error)
+    if reason is not None and reason not in text:
+        text += f" ({reason})"
+    elif cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
     text = "; ".join([text, *map(str, getattr(error, "__notes__", ()))])
     return Failure(stage, text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…", raised.attempts)

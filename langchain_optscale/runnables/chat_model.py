@@ -207,7 +207,7 @@ class ChatOptScale(CalledChatModel):
         config: RunnableConfig = {} if parent is None else {"callbacks": parent}
         if "max_concurrency" in call:
             config["max_concurrency"] = call["max_concurrency"]
-        return parent, self.for_call(call.get("settings", {})), config, arguments
+        return parent, self.for_run(call.get("settings", {})), config, arguments
 
     def _answer(
         self, result: OptScaleResult, arguments: dict[str, Any], parent: BaseCallbackManager | None
