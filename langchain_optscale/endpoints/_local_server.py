@@ -82,9 +82,8 @@ def refusal(head: bytes, port: int) -> str | None:
     lines = head.split(b"\r\n")[1:]
     if any(line[:1] in (b" ", b"\t") for line in lines):
         return "folded headers are not accepted"
-    headers = [
-        (name.strip().lower(), value.strip().lower()) for name, _, value in (line.partition(b":") for line in lines)
-    ]
+    split = [line.lower().partition(b":") for line in lines]
+    headers = [(name.strip(), value.strip()) for name, _, value in split]
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 or hosts[0] not in known:
         return "this server is for its own machine: the Host is another one"
@@ -155,7 +154,7 @@ async def _serve(socket: str | None, announcements: Any, parent: int, address: s
         address = await _Gate(socket).open()
     with announcements:
         announcements.write(f"{address}\n")
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells when a parent ends
         await asyncio.sleep(_PARENT_CHECK_S)
 
 

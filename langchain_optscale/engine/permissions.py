@@ -1,9 +1,8 @@
 """What a run may change of the settings that an operator has chosen, and how far.
 
-A run's input (`config["configurable"]`, LangGraph's `context`, and through its server plain JSON) comes from whoever may
-call. By default it changes numbers and words, none of them beyond what the operator has set; nothing is built from it.
-An object that runs already in this process, such as a verifier or a rule, may be given as well: who has one runs code
-here.
+A run's input (`config["configurable"]`, LangGraph's `context`, and through its server plain JSON) comes from whoever
+may call. By default it changes numbers and words, none of them beyond what the operator has set, and nothing is built
+from it. An object of this process, such as a verifier or a rule, may be given as well: who has one runs code here.
 """
 
 from __future__ import annotations

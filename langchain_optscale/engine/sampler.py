@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from langchain_core.rate_limiters import BaseRateLimiter
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.models.isolation import generates_in_thread, streams_in_thread
 from langchain_optscale.models.policy import Fanout
 
 __all__ = ["Sampler"]

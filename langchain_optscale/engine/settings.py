@@ -232,8 +232,8 @@ class SearchSettings(BaseModel):
         """
         permit(self, changes, reviewed)
         changed = self.for_call(changes)
-        if "max_samples" not in reviewed and changed._cap() > self._cap():
-            permit(self, {"max_samples": changed._cap()})
+        if "max_samples" not in reviewed and changed.cap > self.cap:
+            permit(self, {"max_samples": changed.cap})
         return changed
 
     def for_call(self, changes: Mapping[str, Any]) -> SearchSettings:

@@ -56,12 +56,8 @@ def fingerprint(messages: Sequence[BaseMessage]) -> str:
 
 def _said(message: BaseMessage) -> tuple[Any, ...]:
     """What tells a message from others; what is seldom there is left out, so that stored hashes stay as they are."""
-    plain = (
-        message.type,
-        message.content,
-        getattr(message, "tool_calls", None),
-        getattr(message, "tool_call_id", None),
-    )
+    calls, answered = getattr(message, "tool_calls", None), getattr(message, "tool_call_id", None)
+    plain = (message.type, message.content, calls, answered)
     marks = {"role": getattr(message, "role", None), "name": message.name, "status": getattr(message, "status", None)}
     seldom = {key: value for key, value in marks.items() if value not in (None, "success")}
     return (*plain, seldom) if seldom else plain

@@ -72,8 +72,8 @@ class DaemonThreads:
         with lock:
             if self._calls >= self._most:
                 raise HungWorkError(
-                    f"{self._most} synchronous calls of verifiers, policies or judges have not returned, so no other is "
-                    "begun: give their clients a timeout, or write them asynchronously"
+                    f"{self._most} synchronous calls of verifiers, policies or judges have not returned, so no other "
+                    "is begun: give their clients a timeout, or write them asynchronously"
                 )
             self._calls += 1
             inbox = self._idle.pop() if self._idle else None
@@ -108,7 +108,8 @@ _THREADS = DaemonThreads()
 async def run_in_thread(function: Callable[..., T], *args: Any) -> T:
     """Await a blocking function that runs in a daemon thread, within the caller's context variables.
 
-    Cancelling ends the waiting at once; the function goes on in its thread until it returns, and its outcome is dropped.
+    Cancelling ends the waiting at once; the function goes on in its thread until it returns, and its outcome is
+    dropped.
 
     Raises:
         HungWorkError: Too many such calls have not returned.
@@ -122,10 +123,9 @@ async def run_in_thread(function: Callable[..., T], *args: Any) -> T:
         try:
             value = function(*args)
         except BaseException as error:  # noqa: BLE001 - handed to the one who awaits
-            outcome: BaseException = (
-                RuntimeError(f"StopIteration: {error}") if isinstance(error, StopIteration) else error
-            )
-            _deliver(loop, future, None, outcome)
+            # A future takes no StopIteration.
+            raised = RuntimeError(f"StopIteration: {error}") if isinstance(error, StopIteration) else error
+            _deliver(loop, future, None, raised)
         else:
             _deliver(loop, future, value, None)
 

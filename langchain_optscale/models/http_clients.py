@@ -265,8 +265,8 @@ class _Meter:
         self._unzip = zlib.decompressobj(_GZIP) if encoding in ("gzip", "x-gzip") else None
         if self._unzip is None and encoding not in ("", "identity"):
             raise ResponseTooLargeError(
-                f"the server compressed its response by {encoding!r} unasked, so its size cannot be known: only gzip is "
-                "accepted"
+                f"the server compressed its response by {encoding!r} unasked, so its size cannot be known: only gzip "
+                "is accepted"
             )
         length = response.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:
@@ -293,7 +293,7 @@ class _Meter:
 
     def _too_large(self) -> ResponseTooLargeError:
         return ResponseTooLargeError(
-            f"the server's response has more than {self._most:,} bytes, which no answer needs; is this the right server?"
+            f"the server's response has more than {self._most:,} bytes, which no answer needs; is it the right server?"
         )
 
 

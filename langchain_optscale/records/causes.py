@@ -25,7 +25,8 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
             continue
         known.add(id(one))
         yield one
-        behind = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        # Also a context that is suppressed: HTTP libraries raise errors of their own `from None`.
+        behind = one.__cause__ or one.__context__
         waiting += [behind] if behind is not None else []
         if isinstance(one, BaseExceptionGroup):
             waiting += one.exceptions

@@ -38,6 +38,7 @@ _TAGS = (
     r"|assistant|human|model|turn|start|end|sop|eop|eot|bos|eos|pad|unk|cls|sep|mask|s|img|image|audio|video"
     r"|(?:unused|special|ctrl|control)\d+|0x[0-9a-f]{2}"
 )
+_TAGS_WITH_ATTRIBUTES = r"think|thinking|tools?|tool_?calls?|functions?|invoke"
 # By form, since every model has its own: tokenizers read these as tokens anywhere.
 _CONTROL_TOKEN = re.compile(
     rf"([{_OPENING}])(?="
@@ -47,7 +48,7 @@ _CONTROL_TOKEN = re.compile(
     # a tag whose name has an underscore, a colon or an equals sign: <start_of_image>, <seed:think>, <function=f>
     rf"|/?[A-Za-z][A-Za-z0-9]{{0,40}}(?:[_:=][A-Za-z0-9]+){{1,8}}[\s/{_CLOSING}]"
     # a tag of a known name: <think>, </tool_call>, <s>
-    rf"|/?(?i:{_TAGS})[\s/{_CLOSING}]"
+    rf"|/?(?i:{_TAGS})[/{_CLOSING}]|(?i:{_TAGS_WITH_ATTRIBUTES})\s"
     # a name in capitals: [INST], [/SYSTEM_PROMPT], [gMASK], <<SYS>>
     rf"|/?[a-z]?[A-Z][A-Z0-9_]{{1,40}}[\]］]|<?/?[A-Z]{{2,10}}>>"
     r")"

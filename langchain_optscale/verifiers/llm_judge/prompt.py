@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,8 +17,6 @@ from langchain_optscale.records.content import digest
 from langchain_optscale.verifiers.llm_judge.fence import fenced, new_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.prompt_values import PromptValue
 
     from langchain_optscale.records.types import Candidate
@@ -141,8 +140,8 @@ class Sheet:
         parts = [fenced(label, text, code) for label, text in shown.exact]
         if (length := sum(map(len, parts))) > max(_MOST_EXACT_CHARS, self.max_chars):
             raise CandidateTooLongError(
-                f"the candidate's tool calls or structured answer have {length:,} characters, more than a judge is shown "
-                "as a whole: raise max_chars, or check them by a program, such as ToolCallCheck or JSONCheck"
+                f"the candidate's tool calls or structured answer have {length:,} characters, more than a judge is "
+                "shown as a whole: raise max_chars, or check them by a program, such as ToolCallCheck or JSONCheck"
             )
         calls = sum("CALL" in label for label, _ in shown.exact)
         if calls:
