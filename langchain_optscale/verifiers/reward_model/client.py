@@ -86,7 +86,11 @@ class PoolingClient:
 
         with self._mutex:
             if self._sync is None:
-                http_client = self._http_client or sync_http_client(keep_alive=True)
+                http_client = self._http_client
+                if http_client is None:
+                    http_client = sync_http_client(keep_alive=True)
+                    # A verifier that nobody closes closes its idle connections when it is collected.
+                    weakref.finalize(self, http_client.close).atexit = False
                 self._sync = given_client(openai.OpenAI, **self._settings(), http_client=http_client)
             client = self._sync
         try:
