@@ -8,14 +8,12 @@ from it. An object of this process, such as a verifier or a rule, may be given a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Container
-
-    from langchain_optscale.engine.settings import SearchSettings
 
 __all__ = ["CEILINGS", "as_limits", "as_overridable", "permit", "within_limits"]
 
@@ -53,6 +51,21 @@ _PLAIN = frozenset(
 )
 # Who may change what is the operator's alone.
 _NEVER = frozenset({"overridable", "limits"})
+
+
+class Chosen(Protocol):
+    """What an operator has chosen: `SearchSettings`."""
+
+    overridable: tuple[str, ...] | None
+    limits: dict[str, float] | None
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The settings that were given."""
+
+    @property
+    def cap(self) -> int:
+        """The most candidates drawn for one question."""
 
 
 def as_overridable(names: Any, known: Container[str]) -> tuple[str, ...] | None:
@@ -105,7 +118,7 @@ def within_limits(given: Mapping[str, Any], limits: Mapping[str, float], default
     return settings
 
 
-def permit(settings: SearchSettings, changes: Mapping[str, Any], reviewed: Container[str] = ()) -> None:
+def permit(settings: Chosen, changes: Mapping[str, Any], reviewed: Container[str] = ()) -> None:
     """Check what a run wants to change.
 
     Args:
@@ -137,7 +150,7 @@ def permit(settings: SearchSettings, changes: Mapping[str, Any], reviewed: Conta
             _check(name, value, most)
 
 
-def _ceiling(settings: SearchSettings, name: str) -> Any:
+def _ceiling(settings: Chosen, name: str) -> Any:
     """What the operator has set; of `max_samples` also what is so by default."""
     most = (settings.limits or {}).get(name)
     if most is not None:

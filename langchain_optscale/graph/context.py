@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 from langchain_optscale.engine.settings import Scope, SearchSettings, changeable, settings_in
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.records.forks import after_fork
 from langchain_optscale.stopping import Rule
 
 if TYPE_CHECKING:
@@ -95,9 +96,13 @@ class SettingsCache:
     def __init__(self, settings: SearchSettings, max_attempts: int) -> None:
         self.settings = settings
         self._max_attempts = max_attempts
+        self._begin()
+        after_fork(self, "_begin")
+        self.get({})
+
+    def _begin(self) -> None:
         self._known: OrderedDict[tuple[Any, ...], RunSettings] = OrderedDict()
         self._lock = threading.Lock()
-        self.get({})
 
     def get(self, changes: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> RunSettings:
         """The settings with these changes.
