@@ -8,6 +8,10 @@ OptScaleError
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
 ├── CandidateTooLongError (ValueError)   a candidate's tool calls are too long to be shown to a judge as a whole
+├── TruncatedCandidateError (ValueError) the policy's answer was cut off at its token limit
+├── FailedCandidateError (ValueError)    the policy's answer ended by an error, or cannot be read
+├── RefusedCandidateError (ModelRefusalError)  the policy refused, or a filter stopped it (in records.shortcomings)
+├── ErrorReplyError      (RuntimeError)  a server answered with status 200 and an error in the body
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause (in records.failures)
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
@@ -25,6 +29,8 @@ __all__ = [
     "CandidateTooLongError",
     "EmptyCandidateError",
     "EndpointError",
+    "ErrorReplyError",
+    "FailedCandidateError",
     "HungWorkError",
     "IncompleteBatch",
     "InvalidRecordError",
@@ -36,6 +42,7 @@ __all__ = [
     "PatternTimeoutError",
     "ResponseTooLargeError",
     "SettingsError",
+    "TruncatedCandidateError",
     "UnreachableTargetError",
 ]
 
@@ -73,6 +80,30 @@ class EmptyCandidateError(OptScaleError, ValueError):
 
 class CandidateTooLongError(OptScaleError, ValueError):
     """The tool calls or the structured answer of a candidate are too long to be shown to a judge as a whole."""
+
+
+class TruncatedCandidateError(OptScaleError, ValueError):
+    """The policy's answer was cut off at its token limit."""
+
+
+class FailedCandidateError(OptScaleError, ValueError):
+    """The policy's answer ended by an error of its provider, or holds what its client cannot read."""
+
+
+class ErrorReplyError(OptScaleError, RuntimeError):
+    """A server answered with status 200 and an error in the body; it is retried like the status that it names.
+
+    Attributes:
+        status_code: The HTTP status that the body names, None where it names none.
+
+    Args:
+        message: What the server says.
+        status_code: The same.
+    """
+
+    def __init__(self, message: str, status_code: int | None = None) -> None:
+        self.status_code = status_code
+        super().__init__(message)
 
 
 class IncompleteBatch(OptScaleError, RuntimeError):  # noqa: N818 - it says what there is

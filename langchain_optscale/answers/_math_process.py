@@ -1,7 +1,6 @@
 """The parent's end of the process that compares expressions: start it when needed, ask it, kill it when it is stuck.
 
-math-verify keeps its own timeouts by signals, which only the main thread may use, and a power tower in C code holds the
-interpreter's lock: within this process neither a thread nor an event loop could bound it.
+A power tower in C code holds the GIL: within this process no thread could bound the time of a comparison.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ _logger = logging.getLogger(__name__)
 
 
 def find_equal(form: str, known: Sequence[str], timeout_s: float) -> int | None:
-    """The place of the first known expression that math-verify takes for equal to `form`.
+    """The index of the first known expression that SymPy finds equal to `form`.
 
     Returns:
-        The place, from 0; None where there is none, where math-verify is not installed, or where the time is up.
+        The index; None where there is none, the extra "math" is not installed, or the comparison timed out.
     """
     if not _installed():
         return None
@@ -59,7 +58,7 @@ def find_equal(form: str, known: Sequence[str], timeout_s: float) -> int | None:
 
 @cache
 def _installed() -> bool:
-    return find_spec("math_verify") is not None
+    return find_spec("latex2sympy2_extended") is not None
 
 
 class _MathProcess:
@@ -93,7 +92,7 @@ class _MathProcess:
             # An empty line, which is no JSON, is the end of the child's output.
             self.close()
             if not comparisons.withdrawn:
-                _logger.warning("math-verify gave no answer (%s); the expressions count as different", _why(error))
+                _logger.warning("SymPy failed (%s): the expressions count as different", _why(error))
             return None
         finally:
             comparisons.on_withdrawal = None

@@ -243,7 +243,7 @@ def _key(prompt: PromptValue, candidate: Candidate) -> str:
             {
                 "prompt": [_plain(message, ids) for message in prompt.to_messages()],
                 "tools": tool_schemas(tools) if (tools := offered_tools(prompt)) else None,
-                "candidate": _plain(candidate.message, ids),
+                "candidate": _plain(candidate.answer_message, ids),
                 "answer": candidate.answer,
                 "logprobs": candidate.message.response_metadata.get("logprobs"),
             }

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMe
 
 from langchain_optscale.errors import CandidateTooLongError
 from langchain_optscale.records.content import digest
+from langchain_optscale.records.reasoning import plain_messages
 from langchain_optscale.verifiers.llm_judge.fence import fenced, new_code
 
 if TYPE_CHECKING:
@@ -160,12 +161,12 @@ def material(prompt: PromptValue, candidate: Candidate, reference: str | None, *
     """
     images: list[Mapping[str, Any]] = []
     request: list[tuple[str, str]] = []
-    conversation = prompt.to_messages()
+    conversation = plain_messages(prompt.to_messages())
     for number, message in enumerate(conversation, start=1):
         label = "REQUEST" if len(conversation) == 1 else f"REQUEST {number} {_speaker(message)}"
         for part in _parts(label, message, images, attach_images=attach_images):
             request += part
-    said, calls = _parts("ANSWER", candidate.message, images, attach_images=attach_images)
+    said, calls = _parts("ANSWER", candidate.answer_message, images, attach_images=attach_images)
     if not calls and all(_is_document(text) for _, text in said):
         said, calls = [], said
     return Material(tuple(request), tuple(said), reference, tuple(images), tuple(calls))
@@ -173,7 +174,7 @@ def material(prompt: PromptValue, candidate: Candidate, reference: str | None, *
 
 def answer_text(candidate: Candidate) -> str:
     """A candidate's text, then its tool calls as JSON, one on each line."""
-    said, calls = _parts("ANSWER", candidate.message, [], attach_images=False)
+    said, calls = _parts("ANSWER", candidate.answer_message, [], attach_images=False)
     return "\n".join(text for _, text in (*said, *calls) if text.strip())
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.prompt_values import ChatPromptValue
+
+from langchain_optscale.records.reasoning import plain_messages
 from langchain_optscale.verifiers.llm_judge.fence import defused
 
 if TYPE_CHECKING:
@@ -19,14 +22,15 @@ def conversation(prompt: PromptValue, marker: str = "") -> list[dict[str, Any]]:
     """The messages in OpenAI's form, every text in them harmless."""
     from langchain_core.messages import convert_to_openai_messages
 
-    messages = convert_to_openai_messages(prompt.to_messages())
+    messages = convert_to_openai_messages(plain_messages(prompt.to_messages()))
     return [_harmless_in(message, marker) for message in (messages if isinstance(messages, list) else [messages])]
 
 
 def question(prompt: PromptValue, marker: str = "") -> str:
     """The conversation as harmless text; of a single message its text alone."""
-    messages = prompt.to_messages()
-    return harmless(str(messages[0].text) if len(messages) == 1 else prompt.to_string(), marker)
+    messages = plain_messages(prompt.to_messages())
+    whole = str(messages[0].text) if len(messages) == 1 else ChatPromptValue(messages=messages).to_string()
+    return harmless(whole, marker)
 
 
 def harmless(text: str, marker: str = "") -> str:
