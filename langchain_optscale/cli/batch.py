@@ -17,6 +17,7 @@ from langchain_optscale.cli.options import (
     open_policy,
     print_json,
     search_settings,
+    write_text,
 )
 from langchain_optscale.errors import IncompleteBatch, MissingExtraError, SettingsError
 from langchain_optscale.records.failures import AllCandidatesFailed
@@ -90,7 +91,7 @@ def _batch(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(figures)
     else:
-        sys.stdout.write(_sentence(figures) + "\n")
+        write_text(_sentence(figures) + "\n")
     if figures["failed"]:
         raise IncompleteBatch(
             f"{figures['failed']} of {figures['questions']} questions have no answer; "

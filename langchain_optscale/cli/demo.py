@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.cli.progress import SearchTable, one_line
+from langchain_optscale.errors import printable
 from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.stopping import MaxSamples
 from langchain_optscale.verifiers import EnsembleVerifier, LengthCheck, RegexCheck, RequiredWords, Verifier
@@ -113,7 +114,7 @@ def run_demo(
 def _quoted(result: OptScaleResult) -> str:
     from rich.markup import escape
 
-    return escape(" ".join(result.text.split()))
+    return escape(printable(" ".join(result.text.split())))
 
 
 def _row(result: OptScaleResult) -> dict[str, Any]:

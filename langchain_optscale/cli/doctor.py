@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.cli.options import add_command, print_json
+from langchain_optscale.cli.options import add_command, print_json, write_text
 from langchain_optscale.errors import EndpointError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _show(checks: Iterator[Check]) -> Report:
             yield check
 
     for line in lines(kept()):
-        sys.stdout.write(f"{line}\n")
+        write_text(f"{line}\n")
         sys.stdout.flush()
     return Report(tuple(made))
 

@@ -9,10 +9,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import MissingExtraError, SettingsError
+from langchain_optscale.errors import SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TextIO
 
     from langchain_core.runnables import Runnable
 
@@ -28,6 +29,7 @@ __all__ = [
     "print_json",
     "search_settings",
     "verifier_of",
+    "write_text",
 ]
 
 _KEY = "OPTSCALE_POLICY_API_KEY"
@@ -109,15 +111,11 @@ def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
         return
     if arguments.policy_model is None:
         raise SettingsError("--policy-url needs --policy-model, the name of the model at that URL")
-    try:
-        from langchain_openai import ChatOpenAI
-        from pydantic import SecretStr
-    except ImportError as error:
-        raise MissingExtraError("An OpenAI-compatible endpoint", 'pip install "langchain-optscale[openai]"') from error
-    # Only the key that the user named for this purpose is sent: --policy-url may be any server.
-    key = SecretStr(os.environ.get(_KEY, "not-needed"))
-    yield ChatOpenAI(
-        base_url=arguments.policy_url, model=arguments.policy_model, api_key=key, max_retries=0, **settings
+    from langchain_optscale.models.http_clients import chat_model
+
+    # A key is sent only where the user named it for this purpose: --policy-url may be anybody's server.
+    yield chat_model(
+        base_url=arguments.policy_url, model=arguments.policy_model, api_key=os.environ.get(_KEY), **settings
     )
 
 
@@ -173,5 +171,16 @@ def counter(arguments: argparse.Namespace, unit: str = "questions") -> Iterator[
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    """One JSON document on standard output, with control characters and lone surrogates as JSON's own escapes."""
+    # A terminal of another encoding gets all of it in JSON's escapes.
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(printable(json.dumps(document, ensure_ascii=not is_unicode, indent=2), _json_escape) + "\n")
+
+
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1]
+
+
+def write_text(text: str, *, stream: TextIO | None = None) -> None:
+    """Text of models, servers and files on standard output or another stream; control characters are shown."""
+    (sys.stdout if stream is None else stream).write(printable(text))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from langchain_optscale.errors import MissingExtraError
+from langchain_optscale.errors import MissingExtraError, printable
 from langchain_optscale.records.types import StopReason
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class SearchTable(BaseCallbackHandler):
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(self._title, style="bold"), title_justify="left", expand=True)
+        table = Table(title=Text(printable(self._title), style="bold"), title_justify="left", expand=True)
         for name, ratio in (("round", None), ("scores, as they arrive", 5), ("mu", None), ("sigma", None)):
             table.add_column(name, ratio=ratio, justify="left" if ratio else "right")
         table.add_column("N*", justify="right")
@@ -164,7 +164,8 @@ def one_line(result: OptScaleResult) -> str:
     bound = "no finite N*" if result.optimal_n is None else f"N* {result.optimal_n}"
     cost = "" if result.cost is None else f", cost {result.cost:.4g}"
     saved = f"; {result.saved}" if result.saved is not None and result.saved.candidates else ""
-    return (
+    line = (
         f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}, "
         f"{result.total_usage.total_tokens} tokens{cost}, {result.duration_s:.1f} s: {result.stop_reason.value}{saved}"
     )
+    return "; ".join([line, *result.notes])

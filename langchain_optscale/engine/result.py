@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import choose
 from langchain_optscale.engine.bill import cost_of, saved_by
 from langchain_optscale.engine.failing import nothing_scored
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.endings import EndReason, truncation_note
 from langchain_optscale.records.identical import copies, fingerprint, identical_note
 from langchain_optscale.records.savings import Saved
+from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import (
     Candidate,
     Decision,
@@ -26,8 +28,6 @@ from langchain_optscale.records.types import (
 from langchain_optscale.stopping.answer_rules import selection_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.messages import AIMessage
     from matplotlib.figure import Figure
 
@@ -200,28 +200,28 @@ class OptScaleResult:
         Raises:
             InvalidRecordError: The data is not a result, of a later version, or damaged.
         """
-        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+        known = data if isinstance(data, Mapping) else {}
+        if known.get("format") != _FORMAT or known.get("version") != _VERSION:
             raise InvalidRecordError(f"not a result of format {_FORMAT!r}, version {_VERSION}")
-        try:
-            candidates = {item["index"]: Candidate.from_dict(item) for item in data["candidates"]}
+        fields = Fields(data, "a result")
+        with reading("the result"):
+            candidates = {item["index"]: Candidate.from_dict(item) for item in fields.items("candidates")}
+            verdicts = read_pairs(fields, "verdicts", Verdict.from_dict)
+            if fields.whole("best") not in verdicts:
+                raise InvalidRecordError("the chosen candidate of the result has no verdict")
             return cls(
                 best=candidates[data["best"]],
                 candidates=tuple(candidates.values()),
-                verdicts={
-                    index: Verdict(**{**item, "usage": item["usage"] and Usage(**item["usage"])})
-                    for index, item in data["verdicts"]
-                },
-                failures={index: Failure(**item) for index, item in data["failures"]},
-                rounds=tuple(Round.from_dict(item) for item in data["rounds"]),
-                decision=Decision.from_dict(data["decision"]),
-                estimate=Estimate(**data["estimate"]),
-                usage={role: Usage(**item) for role, item in data["usage"].items()},
-                duration_s=data["duration_s"],
-                cost=data.get("cost"),
-                saved=None if data.get("saved") is None else Saved(**data["saved"]),
+                verdicts=verdicts,
+                failures=read_pairs(fields, "failures", Failure.from_dict),
+                rounds=tuple(Round.from_dict(item) for item in fields.items("rounds")),
+                decision=Decision.from_dict(fields.get("decision")),
+                estimate=Estimate.from_dict(fields.get("estimate")),
+                usage={role: Usage.from_dict(item) for role, item in fields.mapping("usage").items()},
+                duration_s=fields.real("duration_s"),
+                cost=None if fields.data.get("cost") is None else fields.real("cost"),
+                saved=None if fields.data.get("saved") is None else Saved.from_dict(fields.get("saved")),
             )
-        except (KeyError, TypeError, ValueError, SettingsError) as error:
-            raise InvalidRecordError(f"the result cannot be read: {error!r}") from error
 
     def plot(self) -> Figure:
         """A picture of the search: scores as they arrived, the estimate, and N* falling towards n.

@@ -11,6 +11,8 @@ from html import escape
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from langchain_optscale.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,21 +41,22 @@ def html_card(result: SearchRecord) -> str:
     Returns:
         HTML for a notebook's output cell.
     """
-    bound = "" if result.optimal_n is None else f", N* = {result.optimal_n}"
+    bound = "" if result.optimal_n is None else f", N* = {_shown(result.optimal_n)}"
     head = (
         f"score <b>{result.score:.3f}</b> after {len(result.verdicts)} scored of {len(result.candidates)} drawn "
-        f"candidates{bound}: {escape(result.stop_reason.value)}. "
+        f"candidates{bound}: {_shown(result.stop_reason.value)}. "
         f"{result.total_usage.total_tokens:,} tokens{'' if result.cost is None else f', cost {result.cost:.4g}'}, "
         f"{result.duration_s:.1f} s."
     )
+    head += "".join(f" {_shown(note)}." for note in result.notes)
     if result.saved is not None and result.saved.candidates:
-        said = escape(str(result.saved))
+        said = _shown(str(result.saved))
         head += f"<br>{said[0].upper()}{said[1:]}."
     candidates = [_candidate(result, index) for index in sorted({*result.verdicts, *result.failures})]
     return (
         '<div style="border:1px solid #8888;border-radius:6px;padding:10px 14px;max-width:760px;'
         'font:13px/1.45 system-ui,sans-serif">'
-        f'<div style="{_ANSWER}">{escape(result.text)}</div>'
+        f'<div style="{_ANSWER}">{_shown(result.text)}</div>'
         f'<div style="margin-bottom:4px">{head}</div>{_strip(result)}'
         + _table(("round", "scored", "best so far", "N*", "decision"), [_round(r, result) for r in result.rounds])
         + f"<details{' open' if len(candidates) <= _UNFOLDED else ''}><summary>{len(candidates)} candidates</summary>"
@@ -69,8 +72,8 @@ def _strip(result: SearchRecord) -> str:
     base = 16 + step * (len(verdicts) - 1)
     marks = "".join(
         f'<circle cx="{_x(verdict.score):.1f}" cy="{base - step * number:.1f}" r="5" stroke="{_BLUE}" '
-        f'fill="{_BLUE if index == result.best.index else _BLUE + "33"}"><title>#{index}: {verdict.score:.3f}</title>'
-        "</circle>"
+        f'fill="{_BLUE if index == result.best.index else _BLUE + "33"}">'
+        f"<title>#{_shown(index)}: {verdict.score:.3f}</title></circle>"
         for number, (index, verdict) in enumerate(verdicts)
     )
     axis = base + 10
@@ -93,6 +96,11 @@ def _strip(result: SearchRecord) -> str:
     )
 
 
+def _shown(value: object) -> str:
+    """A value as text of HTML: markup, control characters and lone surrogates are shown, never interpreted."""
+    return escape(printable(str(value)))
+
+
 def _x(score: float) -> float:
     return _MARGIN + (_WIDTH - 2 * _MARGIN) * score
 
@@ -111,7 +119,7 @@ def _round(round_: Round, result: SearchRecord) -> tuple[str, ...]:
     else:
         decision = "continue" if last.draw is None else f"continue: up to {last.draw} more"
     bound = "–" if last.optimal_n is None else f"{last.optimal_n:,}"
-    return str(round_.number + 1), f"{scored} of {len(round_.indexes)}", best, bound, escape(decision)
+    return str(round_.number + 1), f"{scored} of {len(round_.indexes)}", best, bound, decision
 
 
 def _candidate(result: SearchRecord, index: int) -> tuple[str, ...]:
@@ -122,16 +130,16 @@ def _candidate(result: SearchRecord, index: int) -> tuple[str, ...]:
     else:
         score, text = "failed", result.failures[index].error
     round_ = "" if candidate is None else str(candidate.round + 1)
-    return str(index), round_, score, escape(shorten(text, _EXCERPT, placeholder=" …"))
+    return str(index), round_, score, shorten(text, _EXCERPT, placeholder=" …")
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], bold: int | None = None) -> str:
-    """A table whose last column is text and whose other columns are numbers."""
+    """A table whose last column is text and whose other columns are numbers; every cell is escaped here."""
     sides = ["right"] * (len(names) - 1) + ["left"]
     head = "".join(f'<th style="{_CELL}{side}">{name}</th>' for name, side in zip(names, sides, strict=True))
     body = ""
     for row in rows:
-        cells = "".join(f'<td style="{_CELL}{side}">{cell}</td>' for cell, side in zip(row, sides, strict=True))
+        cells = "".join(f'<td style="{_CELL}{side}">{_shown(cell)}</td>' for cell, side in zip(row, sides, strict=True))
         weight = "bold" if bold is not None and row[0] == str(bold) else "normal"
         body += f'<tr style="font-weight:{weight};background:none;border-top:1px solid #8884">{cells}</tr>'
     return (

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.token_usage import choice_usages
+from langchain_optscale.models.reported_usage import Estimation, Reported
+from langchain_optscale.models.token_usage import choice_usages, with_usage
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class RecordedCalls(UsageCounter):
             self.messages.append(first.message)
 
 
-def choice_of(answer: Any, calls: RecordedCalls | None = None) -> Choice:
+def choice_of(answer: Any, calls: RecordedCalls | None = None, estimation: Estimation | None = None) -> Choice:
     """A Runnable's answer as a choice.
 
     A parsed object, a pydantic model or what structured output gives with `include_raw=True`, becomes `parsed`; the
@@ -47,6 +48,7 @@ def choice_of(answer: Any, calls: RecordedCalls | None = None) -> Choice:
     Args:
         answer: A message, a string or a parsed object.
         calls: The models that were called for it.
+        estimation: How tokens that were not reported are estimated; None estimates none.
 
     Raises:
         SettingsError: It is anything else.
@@ -70,4 +72,10 @@ def choice_of(answer: Any, calls: RecordedCalls | None = None) -> Choice:
             "with a step that makes one, such as | (lambda answer: answer['text'])"
         )
     counted = calls.usage if calls is not None else None
-    return Choice(message, counted or choice_usages([message])[0], parsed=parsed)
+    if counted is not None:
+        return Choice(message, counted, parsed=parsed)
+    (usage,) = choice_usages([message], estimation)
+    if message.usage_metadata and not Reported.of([message], None).is_as_sent:
+        # Whoever adds up the messages' own counts must be able to.
+        message = with_usage(message, usage)
+    return Choice(message, usage, parsed=parsed)

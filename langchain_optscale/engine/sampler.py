@@ -6,6 +6,7 @@ server limits `n`); from anything else each candidate is one call.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,13 @@ from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.engine.runnable_policy import RecordedCalls, choice_of
 from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.call_options import CallOptions, call_options
+from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
+from langchain_optscale.models.isolation import generates_in_thread, streams_in_thread
 from langchain_optscale.models.named import is_configurable_model
 from langchain_optscale.models.policy import Policy, policy_name
+from langchain_optscale.models.reported_usage import Estimation
 from langchain_optscale.models.token_usage import choice_usages
 
 if TYPE_CHECKING:
@@ -33,9 +37,11 @@ if TYPE_CHECKING:
     from langchain_core.rate_limiters import BaseRateLimiter
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.models.policy import Fanout
+from langchain_optscale.models.policy import Fanout
 
 __all__ = ["Sampler"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Sampler:
@@ -53,6 +59,7 @@ class Sampler:
         model_kwargs: What the verifier needs of the model; given to chat models only.
         call_kwargs: The caller's own arguments; given to whatever the policy is.
         hidden: Keys of "configurable" that are no parameters of a policy which reads them.
+        estimates_usage: Whether tokens that are not reported are estimated, for a budget.
 
     Raises:
         SettingsError: Temperature 0 with several candidates, a policy that cannot do what `fanout` or `seed` asks
@@ -69,6 +76,7 @@ class Sampler:
         model_kwargs: Mapping[str, Any] | None = None,
         call_kwargs: Mapping[str, Any] | None = None,
         hidden: Collection[str] = (),
+        estimates_usage: bool = False,
     ) -> None:
         ready = policy if isinstance(policy, Policy) else Policy.of(policy)
         self._ready = ready
@@ -91,7 +99,11 @@ class Sampler:
                 f"fanout='n' needs a chat model that takes `n`; {policy_name(self._policy)} does not, or not together "
                 "with what is bound to it"
             )
-        self._kwargs.pop(self._options.choices_argument, None)
+        if ready.model is not None:
+            self._kwargs.pop(self._options.choices_argument, None)
+            self._model = callable_as(ready.model, self._options)
+        if not self._options.stop and self._kwargs.pop("stop", None):
+            _LOG.warning("%s is called by an API without stop words: they are ignored", policy_name(self._policy))
         if not self._options.logprobs and self._kwargs.get("logprobs"):
             raise SettingsError(
                 f"{policy_name(self._policy)} is called by an API that returns no log-probabilities in the form that "
@@ -100,6 +112,7 @@ class Sampler:
         self.max_choices = 1 if fanout == "calls" else self._offered
         self.may_fall_back = fanout == "auto"
         self._fanout = fanout
+        self._estimates_usage = estimates_usage
         self._seed = self._first_seed(seed)
         self.seeded = self._seed is not None
         if several and self._temperature() == 0:
@@ -128,10 +141,11 @@ class Sampler:
         takes_seed = self._options.seed
         if seed is not None and not takes_seed:
             raise SettingsError(f"{policy_name(self._policy)} takes no seed; leave seed=None")
-        own = self._kwargs.pop("seed", None) if takes_seed else None
-        if own is None and takes_seed:
+        has_seed = self._model is not None and "seed" in type(self._model).model_fields
+        own = self._kwargs.pop("seed", None) if has_seed else None
+        if own is None:
             own = getattr(self._model, "seed", None)
-        return own if seed is None else seed
+        return (own if seed is None else seed) if takes_seed else None
 
     def _temperature(self) -> float | None:
         own = getattr(self._model, "temperature", None)
@@ -167,10 +181,16 @@ class Sampler:
         child = self._config(indexes, config)
         if self._model is None:
             calls = RecordedCalls()
-            return [choice_of(self._policy.invoke(prompt, calls.attach(child), **self._kwargs), calls)]
+            return [
+                choice_of(
+                    self._policy.invoke(prompt, calls.attach(child), **self._kwargs), calls, self._estimation(prompt)
+                )
+            ]
         if self._ready.streamed:
-            return [choice_of(streamed_message(self._model.stream(prompt, child, **self._sampling(indexes))))]
-        drawn = _choices(self._model.generate_prompt([prompt], **self._arguments(indexes, child)))
+            message = streamed_message(self._model.stream(prompt, child, **self._sampling(indexes)))
+            return [choice_of(message, estimation=self._estimation(prompt))]
+        result = self._model.generate_prompt([prompt], **self._arguments(indexes, child))
+        drawn = _choices(result, self._estimation(prompt))
         if len(indexes) > 1:
             trace_choices(config, indexes, [choice.message for choice in drawn])
         return drawn
@@ -180,14 +200,32 @@ class Sampler:
         child = self._config(indexes, config)
         if self._model is None:
             calls = RecordedCalls()
-            return [choice_of(await self._policy.ainvoke(prompt, calls.attach(child), **self._kwargs), calls)]
+            return [
+                choice_of(
+                    await self._policy.ainvoke(prompt, calls.attach(child), **self._kwargs),
+                    calls,
+                    self._estimation(prompt),
+                )
+            ]
+        if (streams_in_thread if self._ready.streamed else generates_in_thread)(self._model):
+            return await run_in_thread(self.draw, prompt, indexes, config)
         if self._ready.streamed:
             chunks = self._model.astream(prompt, child, **self._sampling(indexes))
-            return [choice_of(await astreamed_message(chunks))]
-        drawn = _choices(await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child)))
+            return [choice_of(await astreamed_message(chunks), estimation=self._estimation(prompt))]
+        result = await self._model.agenerate_prompt([prompt], **self._arguments(indexes, child))
+        drawn = _choices(result, self._estimation(prompt))
         if len(indexes) > 1:
             await atrace_choices(config, indexes, [choice.message for choice in drawn])
         return drawn
+
+    def _estimation(self, prompt: PromptValue) -> Estimation:
+        return Estimation(
+            # Shared by all searches with the policy, as long as its settings live.
+            owner=self._ready.choices,
+            whose=f"the server of the policy {policy_name(self._policy)}",
+            prompt_length=lambda: len(prompt.to_string()),
+            fills_gaps=self._estimates_usage,
+        )
 
     def _config(self, indexes: Sequence[int], config: RunnableConfig) -> RunnableConfig:
         config = merge_configs(*self._ready.configs, config)
@@ -227,15 +265,15 @@ class Sampler:
         return arguments
 
 
-def _choices(result: LLMResult) -> list[Choice]:
+def _choices(result: LLMResult, estimation: Estimation) -> list[Choice]:
     generations = [generation for generation in result.generations[0] if isinstance(generation, ChatGeneration)]
     messages = [message for generation in generations if isinstance(message := generation.message, AIMessage)]
     if len(messages) <= 1:
-        return [Choice(message, usage) for message, usage in zip(messages, choice_usages(messages), strict=True)]
+        return [choice_of(message, estimation=estimation) for message in messages]
     # With several choices each message claims the whole request's usage, and none says which model it came from.
     llm_output = {key: value for key, value in (result.llm_output or {}).items() if key != "token_usage"}
     drawn = []
-    for message, usage in zip(messages, choice_usages(messages), strict=True):
+    for message, usage in zip(messages, choice_usages(messages, estimation), strict=True):
         own = {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,

@@ -15,6 +15,7 @@ from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
+from langchain_optscale.graph.state import candidates_in, failures_in, record_in
 from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.types import Candidate
 
@@ -47,18 +48,18 @@ class Task:
         self.arguments = arguments
         self.config = config
         state = read_state(config, "messages", "optscale")
-        self.record: Mapping[str, Any] = state["optscale"]
-        run: RunSettings = settings.get(changes_of(self.record, config, runtime))
+        self.record: Mapping[str, Any] = record_in(state)
+        run: RunSettings = settings.get(changes_of(self.record, config, runtime), self.record)
         self.settings = run.settings
         self._causes = settings.causes
         answers = AnswerBook(run.settings.extract)
         if run.settings.extract is not None:
-            no_answers = {index for index, failure in self.record.get("failures", ()) if failure["stage"] == "draw"}
-            for entry in self.record["candidates"]:
-                if entry["index"] in no_answers:
+            no_answers = {index for index, failure in failures_in(self.record).items() if failure.stage == "draw"}
+            for index, entry in candidates_in(self.record).items():
+                if index in no_answers:
                     continue
-                mark = fingerprint(Candidate.from_dict(entry), seeded=run.seeded)
-                answers.restore(entry["index"], entry["answer"], mark)
+                candidate = Candidate.from_dict(entry)
+                answers.restore(index, candidate.answer, fingerprint(candidate, seeded=run.seeded))
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)
         self.executor = Executor(worker)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_optscale.records.stored import Fields
+
 __all__ = ["Saved"]
 
 
@@ -40,5 +42,16 @@ class Saved:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `Saved(**data)` reads it."""
+        """JSON-ready form; `from_dict` reads it."""
         return {"candidates": self.candidates, "cap": self.cap, "tokens": self.tokens, "cost": self.cost}
+
+    @classmethod
+    def from_dict(cls, data: object) -> Saved:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: A field is missing or of another type.
+        """
+        fields = Fields(data, "what a search saved")
+        cost = None if fields.data.get("cost") is None else fields.real("cost")
+        return cls(fields.whole("candidates"), fields.whole("cap", least=1), fields.whole("tokens"), cost)

@@ -3,7 +3,9 @@
 A session does no input or output, reads no clock and holds no random generator. The caller owns drawing, verifying
 and concurrency: it asks how many candidates to draw, and tells what came of each, in any order, one at a time.
 
-    >>> from langchain_optscale.records.types import Verdict
+    >>> from langchain_optscale.records.stored import reading
+from langchain_optscale.records.stored import reading
+from langchain_optscale.records.types import Verdict
     >>> from langchain_optscale.stopping import TargetReached
     >>> session = Session(TargetReached(0.9), max_samples=8)
     >>> session.ask()
@@ -22,11 +24,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.stored import reading
 from langchain_optscale.records.types import Decision, Estimate, Failure, Observation, Round, StopReason, Usage, Verdict
 from langchain_optscale.stats.estimators import default_estimator, no_scores
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples
-from langchain_optscale.stopping.session_json import read_form, session_form, usage_of
+from langchain_optscale.stopping.session_json import read_form, session_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -328,12 +331,10 @@ class Session:
             InvalidRecordError: The data is not a session, of a later version, or damaged.
         """
         settings, events = read_form(data)
-        try:
+        with reading("the session"):
             session = cls(**settings)
             for kind, *values in events:
                 session._replay(kind, values)
-        except (KeyError, TypeError, ValueError, SettingsError) as error:
-            raise InvalidRecordError(f"the session cannot be read: {error}") from error
         return session
 
     def _replay(self, kind: str, values: list[Any]) -> None:
@@ -344,23 +345,20 @@ class Session:
         elif kind == "adopt":
             self.adopt(values[0])
         elif kind == "tell":
-            index, score, failure, answer, tokens, elapsed_s, *rest = values
-            outcome = Failure(**failure) if score is None else Verdict(score)
+            index, outcome, answer, tokens, elapsed_s, usage, mark = values
             self.tell(
                 index,
                 outcome,
                 answer=answer,
                 tokens=tokens,
-                usage=usage_of(rest[0]) if rest else None,
+                usage=usage,
                 elapsed_s=elapsed_s,
-                fingerprint=rest[1] if rest[1:] else None,
+                fingerprint=mark,
             )
         elif kind == "spend":
-            self.spend(usage_of(values[0]), values[1])
-        elif kind == "tick":
-            self.tick(values[0])
+            self.spend(values[0], values[1])
         else:
-            raise InvalidRecordError(f"unknown event {kind!r}")
+            self.tick(values[0])
 
     def _is_late(self, elapsed_s: float) -> bool:
         return any(moment <= elapsed_s for moment in self.deadlines)

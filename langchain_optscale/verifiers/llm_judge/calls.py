@@ -14,12 +14,13 @@ from langchain_core.exceptions import (
     ModelPermissionDeniedError,
     ModelRefusalError,
 )
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidReplyError, OptScaleError, SettingsError
-from langchain_optscale.models.call_options import call_options
+from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
 from langchain_optscale.models.clients import (
     endpoint_of,
     without_client_retries,
@@ -27,6 +28,7 @@ from langchain_optscale.models.clients import (
     without_streaming,
 )
 from langchain_optscale.models.error_status import status_of
+from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.retry import is_transient
 from langchain_optscale.verifiers._memory import Memory
@@ -129,7 +131,10 @@ class Asker:
             if chat_model is None
             else without_streaming(without_client_retries(chat_model))
         )
-        offers = chat_model is not None and call_options(chat_model, self._kwargs).logprobs
+        options = CallOptions() if chat_model is None else call_options(chat_model, self._kwargs)
+        if isinstance(self._model, BaseChatModel):
+            self._model = callable_as(self._model, options)
+        offers = chat_model is not None and options.logprobs
         if chat_model is not None and method == "logprobs" and not offers:
             raise SettingsError(
                 f"the judge {policy_name(model)} answers by an API without log-probabilities: set method='structured'"
@@ -157,6 +162,11 @@ class Asker:
     def model_name(self) -> str:
         """The name of the model, or of the Runnable."""
         return policy_name(self.given)
+
+    @property
+    def content(self) -> list[Any]:
+        """What a grading depends on besides the criterion and the material."""
+        return [self.model_name, self.method, self._sheet, self._min_mass, self._top_logprobs, self._kwargs]
 
     @property
     def endpoint(self) -> Hashable:
@@ -240,7 +250,7 @@ class Asker:
         model, kwargs = self._prepared(method)
         code = self._sheet.fresh_code(shown)
         messages = self._sheet.messages(criterion, method, shown, code)
-        return self._read(method, await model.ainvoke(messages, self._config(config), **kwargs), code)
+        return self._read(method, await isolated(model).ainvoke(messages, self._config(config), **kwargs), code)
 
     def _config(self, config: RunnableConfig) -> RunnableConfig:
         # "nostream" excludes the judge's tokens from LangGraph's stream_mode="messages".
