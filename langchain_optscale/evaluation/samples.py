@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from langchain_optscale.errors import DamagedFileError, FileError, InvalidRecordError
-from langchain_optscale.records.files import MOST_BYTES, lines_of, open_regular
+from langchain_optscale.records.files import lines_of, open_regular
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +21,7 @@ __all__ = ["Question", "QuestionSet", "Sample", "json_lines", "name_of", "questi
 
 # Candidates of one question pack by a factor of 5 to 50; a file of which a few bytes stand for gigabytes is no pool.
 _MOST_RATIO = 200
+_MOST_UNCHECKED = 1 << 22
 _MOST_TOKENS = 10**12
 _SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit")
 
@@ -205,7 +206,7 @@ class _Unpacked(gzip.GzipFile):
 
     def readline(self, size: int | None = -1) -> bytes:
         line = super().readline(size)
-        if (unpacked := self.tell()) > MOST_BYTES and unpacked > _MOST_RATIO * self._packed.tell():
+        if (unpacked := self.tell()) > _MOST_UNCHECKED and unpacked > _MOST_RATIO * self._packed.tell():
             raise DamagedFileError(
                 f"{self._path} cannot be read: it unpacks to more than {_MOST_RATIO} times its size; unpack it "
                 "yourself if you trust it"
