@@ -64,17 +64,20 @@ def read_rule(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
     try:
         with reading("its content"):
-            arrays = _arrays(content)
-            data: dict[str, Any] = json.loads(arrays.pop("header").tobytes())
-            if data.pop("format", None) != _FORMAT:
-                raise InvalidRecordError("it has another format")
-            data["stages"] = [
-                {name: array[place].tolist() for name, array in arrays.items()}
-                for place in range(len(arrays.get("intercept", ())))
-            ]
-            return data
+            return _rule_in(_arrays(content))
     except (InvalidRecordError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
+
+
+def _rule_in(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(arrays.pop("header").tobytes())
+    if data.pop("format", None) != _FORMAT:
+        raise InvalidRecordError(f"it is not of the format {_FORMAT!r}")
+    data["stages"] = [
+        {name: array[place].tolist() for name, array in arrays.items()}
+        for place in range(len(arrays.get("intercept", ())))
+    ]
+    return data
 
 
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
