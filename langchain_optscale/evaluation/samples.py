@@ -207,8 +207,8 @@ def _unpacked(file: BinaryIO, path: str | os.PathLike[str]) -> BinaryIO:
             unpacked += len(block)
             if unpacked > _MOST_UNCHECKED and unpacked > _MOST_RATIO * file.tell():
                 raise DamagedFileError(
-                    f"{path} cannot be read: it unpacks to more than {_MOST_RATIO} times its size; unpack it yourself if "
-                    "you trust it"
+                    f"{path} cannot be read: it unpacks to more than {_MOST_RATIO} times its size; unpack it "
+                    "yourself if you trust it"
                 )
     file.seek(0)
     return cast("BinaryIO", gzip.GzipFile("", "rb", fileobj=file))
