@@ -4,11 +4,13 @@ OptScaleError
 ├── SettingsError                        a setting is unknown, out of range or contradicts another
 │   └── FileError        (OSError)       a file that a setting names cannot be read or written
 ├── InvalidScoreError    (ValueError)    a verifier answered with something that is not a score in [0, 1]
-│   └── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
+│   ├── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
+│   └── MissingLogprobsError             the policy returns no log-probabilities for a verifier that needs them
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
 │   └── DamagedFileError                 a packed file cannot be unpacked (a SettingsError as well)
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
+├── CandidateTooLongError (ValueError)   a candidate's tool calls are too long to be shown to a judge as a whole
 ├── TruncatedCandidateError (ValueError) the policy's answer was cut off at its token limit
 ├── FailedCandidateError (ValueError)    the policy's answer ended by an error, or cannot be read
 ├── RefusedCandidateError (ModelRefusalError)  the policy refused, or a filter stopped it (in records.shortcomings)
@@ -17,7 +19,10 @@ OptScaleError
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
+├── HungWorkError        (RuntimeError)  too many synchronous calls of verifiers and policies have not returned
+├── PatternTimeoutError  (RuntimeError)  a regular expression took too long on a text
 ├── EndpointError        (RuntimeError)  a model server cannot be reached, rejects the key or fails its examination
+│   └── ResponseTooLargeError           a response has more bytes than an answer needs
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
 """
 
@@ -30,19 +35,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "CandidateTooLongError",
     "DamagedFileError",
     "EmptyCandidateError",
     "EndpointError",
     "ErrorReplyError",
     "FailedCandidateError",
     "FileError",
+    "HungWorkError",
     "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
     "InvalidScoreError",
     "LocalServerError",
     "MissingExtraError",
+    "MissingLogprobsError",
     "OptScaleError",
+    "PatternTimeoutError",
+    "ResponseTooLargeError",
     "SettingsError",
     "TruncatedCandidateError",
     "UnreachableTargetError",
@@ -114,6 +124,10 @@ class InvalidReplyError(InvalidScoreError):
     """A judge or a reward server answered, and its answer holds no score."""
 
 
+class MissingLogprobsError(InvalidScoreError):
+    """The policy returns no token log-probabilities, and the verifier cannot score without them."""
+
+
 class InvalidRecordError(OptScaleError, ValueError):
     """A serialised record, session or stopping rule cannot be read back."""
 
@@ -128,6 +142,10 @@ class UnreachableTargetError(OptScaleError, ValueError):
 
 class EmptyCandidateError(OptScaleError, ValueError):
     """The policy answered with neither text nor a tool call: there is nothing to verify."""
+
+
+class CandidateTooLongError(OptScaleError, ValueError):
+    """The tool calls or the structured answer of a candidate are too long to be shown to a judge as a whole."""
 
 
 class TruncatedCandidateError(OptScaleError, ValueError):
@@ -164,6 +182,21 @@ class LocalServerError(OptScaleError, RuntimeError):
 
 class EndpointError(OptScaleError, RuntimeError):
     """A model server cannot be reached, rejects the key, or fails what `optscale doctor` requires of it."""
+
+
+class ResponseTooLargeError(EndpointError):
+    """A server's response has more bytes than any answer needs, or is compressed so that nobody can tell."""
+
+
+class HungWorkError(OptScaleError, RuntimeError):
+    """Too many synchronous calls of verifiers, policies and judges have not returned, so no other is begun."""
+
+
+class PatternTimeoutError(OptScaleError, RuntimeError):
+    """A regular expression took too long on a text; trying again would take as long.
+
+    Not a TimeoutError, which is tried again.
+    """
 
 
 class MissingExtraError(OptScaleError, ImportError):

@@ -111,6 +111,8 @@ class Answers:
         self._there: set[bytes] = set()
         self.answered = self.failed = self.candidates = self.tokens = 0
         self._scores = 0.0
+        self._cost: float | None = 0.0
+        self._saved_tokens = 0
         self._reasons: Counter[str] = Counter()
         # Answers are for the eyes of the user who asked.
         self._file = open_to_append(self._path, private=True)
@@ -148,7 +150,7 @@ class Answers:
         self._count(line)
 
     def summary(self) -> dict[str, Any]:
-        """Totals of the file, earlier runs included; `mean_score` is None without answers."""
+        """Totals of the file, earlier runs included; `mean_score` is None without answers, `cost` without prices."""
         return {
             "output": str(self._path),
             "questions": len(self),
@@ -157,6 +159,8 @@ class Answers:
             "mean_score": self._scores / self.answered if self.answered else None,
             "candidates": self.candidates,
             "tokens": self.tokens,
+            "saved_tokens": self._saved_tokens,
+            "cost": self._cost if self.answered else None,
             "stop_reasons": dict(self._reasons.most_common()),
         }
 
@@ -172,6 +176,9 @@ class Answers:
         self._scores = math.fsum((self._scores, line["score"]))
         self._reasons[line["stop_reason"]] += 1
         self.candidates += line["drawn"]
+        cost = line.get("cost")  # not in lines of 0.1.0
+        self._cost = None if cost is None or self._cost is None else self._cost + cost
+        self._saved_tokens += (line.get("saved") or {}).get("tokens", 0)
         self.tokens += sum(Usage.from_dict(usage).total_tokens for usage in line["usage"].values())
 
     def _continue(self, *, retry_failed: bool) -> None:

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import MissingExtraError, SettingsError, printable
+from langchain_optscale.errors import SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,15 +111,11 @@ def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
         return
     if arguments.policy_model is None:
         raise SettingsError("--policy-url needs --policy-model, the name of the model at that URL")
-    try:
-        from langchain_openai import ChatOpenAI
-        from pydantic import SecretStr
-    except ImportError as error:
-        raise MissingExtraError("An OpenAI-compatible endpoint", 'pip install "langchain-optscale[openai]"') from error
-    # Only the key that the user named for this purpose is sent: --policy-url may be any server.
-    key = SecretStr(os.environ.get(_KEY, "not-needed"))
-    yield ChatOpenAI(
-        base_url=arguments.policy_url, model=arguments.policy_model, api_key=key, max_retries=0, **settings
+    from langchain_optscale.models.http_clients import chat_model
+
+    # A key is sent only where the user named it for this purpose: --policy-url may be anybody's server.
+    yield chat_model(
+        base_url=arguments.policy_url, model=arguments.policy_model, api_key=os.environ.get(_KEY), **settings
     )
 
 

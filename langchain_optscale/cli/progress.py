@@ -162,7 +162,10 @@ def _in_words(decision: dict[str, Any] | None) -> str:
 def one_line(result: OptScaleResult) -> str:
     """A finished search in one line."""
     bound = "no finite N*" if result.optimal_n is None else f"N* {result.optimal_n}"
-    return (
+    cost = "" if result.cost is None else f", cost {result.cost:.4g}"
+    saved = f"; {result.saved}" if result.saved is not None and result.saved.candidates else ""
+    line = (
         f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}, "
-        f"{result.total_usage.total_tokens} tokens, {result.duration_s:.1f} s: {result.stop_reason.value}"
+        f"{result.total_usage.total_tokens} tokens{cost}, {result.duration_s:.1f} s: {result.stop_reason.value}{saved}"
     )
+    return "; ".join([line, *result.notes])

@@ -45,8 +45,13 @@ def html_card(result: SearchRecord) -> str:
     head = (
         f"score <b>{result.score:.3f}</b> after {len(result.verdicts)} scored of {len(result.candidates)} drawn "
         f"candidates{bound}: {_shown(result.stop_reason.value)}. "
-        f"{result.total_usage.total_tokens:,} tokens, {result.duration_s:.1f} s."
+        f"{result.total_usage.total_tokens:,} tokens{'' if result.cost is None else f', cost {result.cost:.4g}'}, "
+        f"{result.duration_s:.1f} s."
     )
+    head += "".join(f" {_shown(note)}." for note in result.notes)
+    if result.saved is not None and result.saved.candidates:
+        said = _shown(str(result.saved))
+        head += f"<br>{said[0].upper()}{said[1:]}."
     candidates = [_candidate(result, index) for index in sorted({*result.verdicts, *result.failures})]
     return (
         '<div style="border:1px solid #8888;border-radius:6px;padding:10px 14px;max-width:760px;'

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
+from langchain_optscale.engine.failing import failure_in, record_work
 from langchain_optscale.engine.jobs import Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.encodable import encodable_message, encodable_prompt
-from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.identical import content_key, fingerprint
 from langchain_optscale.records.shortcomings import shortcoming_of
 from langchain_optscale.records.tool_calls import call_key
@@ -114,11 +115,15 @@ class Worker:
             drawn = await self._sampler.adraw(self._prompt, job.indexes, self._config)
             if self._answers.extract is None:
                 return self._read(job.indexes, drawn)
-            return await asyncio.to_thread(self._read, job.indexes, drawn)  # comparing answers may take seconds
+            return await run_in_thread(self._read, job.indexes, drawn)  # comparing answers may take seconds
         child = self._verify_config(job)
         if self._is_traced:
             return await self._traced.ainvoke(job.candidate, child)
         return await self._averify(job.candidate, child)
+
+    def close(self) -> None:
+        """The search has ended: what is still compared for it is withdrawn."""
+        self._answers.close()
 
     def collect(self, index: int) -> tuple[Verdict | None, Usage | None]:
         """The verdict that a verification reached, and what it consumed beyond what the verdict reports.
@@ -151,14 +156,17 @@ class Worker:
             choice = replace(choice, reasoning=drawn.reasoning, **kept)
         error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
         if error is not None:
-            return replace(choice, failure=failure_of("draw", Raised(error, 1)), error=error)
+            return replace(choice, failure=failure_in(settings, "draw", Raised(error, 1)))
+        record_work(settings.policy)
         if self._answers.extract is None:
             return choice
         mark = fingerprint(drawn, seeded=self._sampler.seeded)
         try:
-            return replace(choice, answer=self._answers.read(index, drawn.answer_text, plain, mark))
+            answer = self._answers.read(index, drawn.answer_text, plain, mark)
+            record_work(settings.extract)
+            return replace(choice, answer=answer)
         except Exception as raised:  # noqa: BLE001 - the user's function; its error is kept as the failure
-            return replace(choice, failure=failure_of("verify", Raised(raised, 1)), error=raised)
+            return replace(choice, failure=failure_in(settings, "verify", Raised(raised, 1), settings.extract))
 
     def _verify_config(self, job: Verify) -> RunnableConfig:
         index = job.candidate.index
@@ -179,6 +187,7 @@ class Worker:
     def _keep(self, candidate: Candidate, value: Any) -> Verdict:
         verdict = value if isinstance(value, Verdict) else to_verdict(value)
         self._verdicts[candidate.index] = verdict
+        record_work(self.settings.verifier)
         return verdict
 
 

@@ -17,6 +17,7 @@ from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
+from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.graph.causes import Causes
     from langchain_optscale.graph.context import RunSettings
     from langchain_optscale.stopping.session import Session
 
@@ -92,6 +94,10 @@ class SessionCache:
     """The sessions of running searches; one that is not here is rebuilt from the record, and decides the same."""
 
     def __init__(self) -> None:
+        self._begin()
+        after_fork(self, "_begin")
+
+    def _begin(self) -> None:
         self._kept: OrderedDict[str, ReplayedSession] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -150,8 +156,13 @@ def corrected(record: Mapping[str, Any], replay: ReplayedSession) -> list[dict[s
     ]
 
 
-def result_of(record: Mapping[str, Any], replay: ReplayedSession) -> OptScaleResult:
+def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes) -> OptScaleResult:
     """The result of a finished search.
+
+    Args:
+        record: The search.
+        replay: Its session.
+        causes: The exceptions behind its failures, for the error of a search without a score.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -159,7 +170,8 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession) -> OptScaleRes
     """
     entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
     drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
-    verdicts, failures, session = verdicts_in(record), failures_in(record), replay.session
+    failures = causes.of(record["search"]["id"], failures_in(record))
+    verdicts, session = verdicts_in(record), replay.session
     if unknown := sorted(verdicts.keys() - drawn.keys()):
         raise InvalidRecordError(
             f"the search in this thread has a verdict for candidate {unknown[0]}, but no candidate"

@@ -8,9 +8,10 @@ distribution. `OptScaleResult` keeps all of it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
 from langchain_optscale.records.endings import EndReason, end_reason_of
@@ -24,7 +25,24 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-__all__ = ["Candidate", "Decision", "Estimate", "Failure", "Observation", "Round", "StopReason", "Usage", "Verdict"]
+__all__ = [
+    "Candidate",
+    "Decision",
+    "Estimate",
+    "Failure",
+    "Observation",
+    "Recurrence",
+    "Round",
+    "StopReason",
+    "Usage",
+    "Verdict",
+    "without_numbers",
+]
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+Recurrence = Literal["possible", "likely", "certain"]
+"""Whether another candidate would fail in the same way; see `Failure`."""
 
 
 class StopReason(Enum):
@@ -65,6 +83,8 @@ class Candidate:
         answer: The canonical form that `extract` found in it, None where the task has none.
         reasoning: What the policy thought before it answered; "" where that cannot be read, None where there is none.
         reasoning_tags: Tags around reasoning in the message's text, beside those that are known.
+        parsed: The object that a policy with structured output made of it, such as a pydantic model; None for any other
+            policy. It is not compared, and read back as plain data.
         answer_text: The text of the message without reasoning.
     """
 
@@ -76,6 +96,7 @@ class Candidate:
     answer: str | None = None
     reasoning: str | None = None
     reasoning_tags: tuple[ReasoningTag, ...] = ()
+    parsed: Any = field(default=None, compare=False)
     answer_text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -115,6 +136,7 @@ class Candidate:
         """JSON-ready form; `from_dict` gives an equal candidate back."""
         from langchain_core.messages import message_to_dict
 
+        parsed = self.parsed.model_dump(mode="json") if hasattr(self.parsed, "model_dump") else self.parsed
         return {
             "index": self.index,
             "message": message_to_dict(self.message),
@@ -122,6 +144,7 @@ class Candidate:
             "usage": self.usage.to_dict(),
             "latency_s": self.latency_s,
             "answer": self.answer,
+            **({} if parsed is None else {"parsed": parsed}),
             **({} if self.reasoning is None else {"reasoning": self.reasoning}),
             **({"reasoning_tags": list(self.reasoning_tags)} if self.reasoning_tags else {}),
         }
@@ -200,26 +223,52 @@ class Verdict:
         return {"score": self.score, "explanation": self.explanation, "usage": usage, "raw": self.raw}
 
 
+class _Caused:
+    """Room for an exception that is no part of a record: neither compared nor serialised."""
+
+    __slots__ = ("_cause",)
+
+
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(_Caused):
     """A candidate that could not be drawn or not be verified: a value, never a score of zero.
 
     Attributes:
         stage: Where it went wrong.
         error: The error's type and message.
         attempts: How often it was tried, at least 1.
-        kind: The name of langchain-core's error that it was, such as "ModelRefusalError"; None for any other.
+        kind: The name of langchain-core's error that it was, such as "ModelRefusalError", or "SettingsError"; None for
+            any other.
+        recurrence: Whether another candidate would fail in the same way. "certain", as for a rejected key, ends the
+            search; "likely" ends it where all candidates of a round, and at least two, fail so with equal errors.
     """
 
     stage: Literal["draw", "verify"]
     error: str
     attempts: int = 1
     kind: str | None = None
+    recurrence: Recurrence = "possible"
+
+    @property
+    def cause(self) -> Exception | None:
+        """The exception itself, in the process where it was raised; no part of the serialised record."""
+        return getattr(self, "_cause", None)
+
+    def caused_by(self, error: Exception | None) -> Failure:
+        """An equal failure that holds its exception."""
+        failure = replace(self)
+        object.__setattr__(failure, "_cause", error)
+        return failure
+
+    def resembles(self, other: Failure) -> bool:
+        """Whether both have the same stage and, apart from numbers in the message, the same error."""
+        return self.stage == other.stage and without_numbers(self.error) == without_numbers(other.error)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` reads it."""
         kind = {} if self.kind is None else {"kind": self.kind}
-        return {"stage": self.stage, "error": self.error, "attempts": self.attempts, **kind}
+        recurrence = {} if self.recurrence == "possible" else {"recurrence": self.recurrence}
+        return {"stage": self.stage, "error": self.error, "attempts": self.attempts, **kind, **recurrence}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Failure:
@@ -230,8 +279,15 @@ class Failure:
         fields.text("error")
         fields.whole("attempts", 1)
         fields.optional_text("kind")
+        if fields.text("recurrence", "possible") not in get_args(Recurrence):
+            raise InvalidRecordError(f"recurrence of a failure must be one of {', '.join(get_args(Recurrence))}")
         with reading("a failure"):
             return cls(**data)
+
+
+def without_numbers(text: str) -> str:
+    """The text with every number replaced, so that messages about different candidates compare equal."""
+    return _NUMBER.sub("#", text)
 
 
 @dataclass(frozen=True, slots=True)

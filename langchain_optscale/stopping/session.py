@@ -104,6 +104,7 @@ class Session:
         self._round_of: dict[int, int] = {}
         self._pending: set[int] = set()
         self._scores: dict[int, float] = {}
+        self._failed: dict[int, Failure] = {}
         self.history, self.decision = self._start, self._first_decision
 
     def restarted(self) -> Session:
@@ -128,6 +129,8 @@ class Session:
         decision = self._evaluate() if early else self.decision
         wanted = math.inf if decision.draw is None else max(0 if early else 1, decision.draw)
         size = self.round_size if self._rounds else self.first_round
+        if self._failed and not self._scores and self._failed[max(self._failed)].recurrence == "likely":
+            size = 1  # it may be that none will ever be scored: find out at the price of one
         count = int(min(size - len(self._pending), wanted, self.max_samples - len(self._round_of)))
         if count < 1:
             return 0
@@ -201,6 +204,9 @@ class Session:
             if past.sums is not None:
                 changes["sums"] = past.sums.add(score)
         self._advance(**changes, pending=past.pending - 1)
+        if isinstance(outcome, Failure):
+            self._failed[index] = outcome
+            self._stop_if_recurrent(index, outcome)
         estimate: Estimate | None = self.history.__dict__.get("estimate")  # where a rule asked for it
         observation = Observation(index, score, estimate and estimate.summary(), self.decision)
         self._rounds[self._round_of[index]][1].append(observation)
@@ -210,6 +216,20 @@ class Session:
             event.append(dict(usage or {}))
         self._events.append([*event, fingerprint] if fingerprint else event)
         return self.decision
+
+    def _stop_if_recurrent(self, index: int, failure: Failure) -> None:
+        """Stop where further candidates would fail in the same way, see `Failure.recurrence`."""
+        if self.decision.stop or failure.recurrence == "possible":
+            return
+        indexes = self._rounds[self._round_of[index]][0]
+        alike = [
+            one for one, other in self._failed.items() if other.recurrence != "possible" and other.resembles(failure)
+        ]
+        # One failure alone may be that candidate's fault.
+        whole_round = set(indexes) <= set(alike) and len(alike) > 1
+        if failure.recurrence == "certain" or whole_round:
+            figures = {"failures": self.history.failures}
+            self.decision = Decision(True, StopReason.FAILURES, 0, None, "Failure", figures)
 
     def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
         """Record usage before there is an outcome, such as of a candidate that is drawn but not verified yet.
