@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SearchTable", "batch_bar", "console", "one_line"]
 
+# Narrower terminals are shown the rounds, their scores and the decisions alone.
+_ROOMY = 72
+
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console of the `rich` library; a quiet one writes nothing.
@@ -120,30 +123,34 @@ class SearchTable(BaseCallbackHandler):
         from rich.table import Table
         from rich.text import Text
 
+        narrow = self._out.width < _ROOMY
         table = Table(title=Text(self._title, style="bold"), title_justify="left", expand=True)
-        for name, ratio in (("round", None), ("scores, as they arrive", 5), ("mu", None), ("sigma", None)):
-            table.add_column(name, ratio=ratio, justify="left" if ratio else "right")
-        table.add_column("N*", justify="right")
+        table.add_column("" if narrow else "round", justify="right")
+        table.add_column("scores" if narrow else "scores, as they arrive", ratio=5)
+        for name in () if narrow else ("mu", "sigma", "N*"):
+            table.add_column(name, justify="right")
         table.add_column("decision", ratio=6)
         for number, row in enumerate(self._rounds, 1):
             waiting = ["…"] * (row["asked"] - len(row["marks"]))
             estimate, decision = row["estimate"], row["decision"]
-            table.add_row(
-                str(number),
-                " ".join(row["marks"] + waiting),
+            figures = (
                 f"{estimate['mu']:.2f}" if estimate else "",
                 f"{estimate['sigma']:.2f}" if estimate else "",
                 _bound(decision),
-                _in_words(decision),
             )
+            scores = " ".join(row["marks"] + waiting)
+            table.add_row(str(number), scores, *(() if narrow else figures), _in_words(decision))
         return table
 
 
 def _bound(decision: dict[str, Any] | None) -> str:
+    """N*, or that it is beyond the cap; empty where no bound was computed."""
     if decision is None:
         return ""
-    bound = decision["optimal_n"]
-    return "∞" if bound is None else (f"{bound:,}" if bound < 1_000_000 else f"{bound:.0e}")
+    bound, cap = decision["optimal_n"], decision["figures"].get("max_samples")
+    if bound is None or (cap is not None and bound > cap):
+        return "" if cap is None else f">{cap:.0f}"
+    return f"{bound:,}"
 
 
 def _in_words(decision: dict[str, Any] | None) -> str:
@@ -152,17 +159,15 @@ def _in_words(decision: dict[str, Any] | None) -> str:
     if decision["reason"]:
         return f"stop: {StopReason.of(decision['reason']).value}"
     bound, cap = decision["optimal_n"], decision["figures"].get("max_samples")
-    if bound is None:
-        return "continue: the point estimate puts the target out of reach; the posterior does not"
-    if cap is not None and bound > cap:
-        return f"continue: N* exceeds the cap of {cap:.0f}"
+    if bound is None or (cap is not None and bound > cap):
+        return "continue: more candidates are worth drawing"
     return f"continue to N* = {bound} candidates"
 
 
 def one_line(result: OptScaleResult) -> str:
     """A finished search in one line."""
-    bound = "no finite N*" if result.optimal_n is None else f"N* {result.optimal_n}"
+    bound = "" if result.optimal_n is None else f"N* {result.optimal_n:,}, "
     return (
-        f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}, "
+        f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}"
         f"{result.total_usage.total_tokens} tokens, {result.duration_s:.1f} s: {result.stop_reason.value}"
     )
