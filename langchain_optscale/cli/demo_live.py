@@ -159,7 +159,7 @@ def _show(screen: Screen, prompt: str, result: OptScaleResult, asked: int, cap: 
     if result.stop_reason is StopReason.FUTILITY:
         screen.say(
             f"Stopped for futility: by the scores so far, {TARGET:g} is not reachable within the cap of {cap} with "
-            f"this model, and the next candidate would gain next to nothing. This is the best one, at {result.score:.2f}.",
+            f"this model, and the next candidate would gain next to nothing. The best one has {result.score:.2f}.",
             indent=2,
         )
     elif result.score < TARGET:

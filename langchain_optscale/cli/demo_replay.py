@@ -158,11 +158,11 @@ def _bill(name: str, questions: Sequence[Question], outcomes: Sequence[Outcome])
     pairs = list(zip(questions, outcomes, strict=True))
     chosen = [question.samples[outcome.chosen] for question, outcome in pairs]
     labelled = all(sample.correct is not None for sample in chosen)
-    quality = sum(float(sample.correct if labelled else sample.score or 0.0) for sample in chosen) / len(chosen)
+    values = [float(bool(sample.correct)) if labelled else sample.score or 0.0 for sample in chosen]
     return {
         "method": name,
         "measure": "accuracy" if labelled else "mean score",
-        "quality": quality,
+        "quality": sum(values) / len(values),
         "samples": sum(outcome.asked for outcome in outcomes),
         "tokens": sum(
             sample.tokens or 0 for question, outcome in pairs for sample in question.samples[: outcome.asked]

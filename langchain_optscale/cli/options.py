@@ -133,9 +133,7 @@ def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
     settings: dict[str, Any] = {"temperature": arguments.temperature, "max_tokens": arguments.max_tokens}
     if arguments.policy is not None:
         if arguments.policy_url is not None or arguments.policy_model is not None:
-            raise SettingsError(
-                "--policy names a provider's model, --policy-url and --policy-model one at a URL: give one"
-            )
+            raise SettingsError("--policy names a provider's model, --policy-url one at a URL: give one of them")
         yield chat_model(arguments.policy, option="--policy", **settings)
         return
     if arguments.policy_url is None:
@@ -184,11 +182,12 @@ def chat_model(name: str, *, option: str, **settings: Any) -> BaseChatModel:
     from langchain.chat_models import init_chat_model
 
     try:
-        return init_chat_model(model, model_provider=provider, max_retries=0, **settings)
+        made: BaseChatModel = init_chat_model(model, model_provider=provider, max_retries=0, **settings)
     except ImportError as error:
         raise MissingExtraError(f"{option} {name}", command) from error
     except Exception as error:
         raise SettingsError(f"{option} {name} cannot be set up: {' '.join(str(error).split())}") from error
+    return made
 
 
 def verifier_of(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -> Verifier:
