@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from langchain_optscale.engine.result_words import bound_in_words, is_beyond, reason_in_words
 from langchain_optscale.errors import MissingExtraError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.types import Decision
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -132,42 +133,32 @@ class SearchTable(BaseCallbackHandler):
         table.add_column("decision", ratio=6)
         for number, row in enumerate(self._rounds, 1):
             waiting = ["…"] * (row["asked"] - len(row["marks"]))
-            estimate, decision = row["estimate"], row["decision"]
+            estimate = row["estimate"]
+            decision = None if row["decision"] is None else Decision.from_dict(row["decision"])
             figures = (
                 f"{estimate['mu']:.2f}" if estimate else "",
                 f"{estimate['sigma']:.2f}" if estimate else "",
-                _bound(decision),
+                "" if decision is None else bound_in_words(decision),
             )
             scores = " ".join(row["marks"] + waiting)
             table.add_row(str(number), scores, *(() if narrow else figures), _in_words(decision))
         return table
 
 
-def _bound(decision: dict[str, Any] | None) -> str:
-    """N*, or that it is beyond the cap; empty where no bound was computed."""
-    if decision is None:
-        return ""
-    bound, cap = decision["optimal_n"], decision["figures"].get("max_samples")
-    if bound is None or (cap is not None and bound > cap):
-        return "" if cap is None else f">{cap:.0f}"
-    return f"{bound:,}"
-
-
-def _in_words(decision: dict[str, Any] | None) -> str:
+def _in_words(decision: Decision | None) -> str:
     if decision is None:
         return "drawing"
-    if decision["reason"]:
-        return f"stop: {StopReason.of(decision['reason']).value}"
-    bound, cap = decision["optimal_n"], decision["figures"].get("max_samples")
-    if bound is None or (cap is not None and bound > cap):
+    if decision.reason:
+        return f"stop: {reason_in_words(decision)}"
+    if decision.optimal_n is None or is_beyond(decision):
         return "continue: more candidates are worth drawing"
-    return f"continue to N* = {bound} candidates"
+    return f"continue to N* = {decision.optimal_n} candidates"
 
 
 def one_line(result: OptScaleResult) -> str:
     """A finished search in one line."""
-    bound = "" if result.optimal_n is None else f"N* {result.optimal_n:,}, "
+    bound = "" if result.optimal_n is None or is_beyond(result.decision) else f"N* {result.optimal_n:,}, "
     return (
         f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}"
-        f"{result.total_usage.total_tokens} tokens, {result.duration_s:.1f} s: {result.stop_reason.value}"
+        f"{result.total_usage.total_tokens} tokens, {result.duration_s:.1f} s: {reason_in_words(result.decision)}"
     )
