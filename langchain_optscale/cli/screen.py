@@ -55,10 +55,11 @@ class Screen:
         columns = shutil.get_terminal_size((80, 24)).columns if width is None else width
         self.width = min(_WIDEST, max(_NARROWEST, columns))
         try:
-            "■□·→✓✗…".encode(out.encoding or "ascii")
-            self.full, self.open, self.empty, self.arrow, self.tick, self.cross = "■□·→✓✗"
+            "■□·→✓✗…".encode(out.encoding or "utf-8")
+            self.full, self.open, self.empty, self.arrow, self.tick, self.cross, self.gap = "■□·→✓✗…"
         except (UnicodeEncodeError, LookupError):
-            self.full, self.open, self.empty, self.arrow, self.tick, self.cross = "#", "o", ".", "->", "ok", "wrong"
+            self.full, self.open, self.empty, self.arrow = "#", "o", ".", "->"
+            self.tick, self.cross, self.gap = "ok", "wrong", "..."
 
     def say(self, text: str = "", *, bold: bool = False, indent: int = 0) -> None:
         """Write a paragraph, wrapped at the screen's width."""
@@ -89,7 +90,7 @@ class Screen:
         bar = self.full * marks[0] + self.open * (marks[1] - marks[0]) + self.empty * (cells - marks[1])
         roomy = self.width >= cells + 58
         space = 31 if roomy else self.width - cells - 4
-        name = _cut(label, space)
+        name = _cut(label, space, self.gap)
         tail = f" {asked:>2}"
         if roomy and note:
             tail += f" {note[: self.width - cells - space - 6]}"
@@ -115,7 +116,7 @@ class Screen:
         self._out.flush()
 
 
-def _cut(text: str, space: int) -> str:
+def _cut(text: str, space: int, gap: str) -> str:
     """A text in one line; what is too long loses its beginning, since questions differ at their ends."""
     line = " ".join(text.split())
-    return line if len(line) <= space else "…" + line[len(line) - space + 1 :].lstrip()
+    return line if len(line) <= space else gap + line[len(line) - space + len(gap) :].lstrip()

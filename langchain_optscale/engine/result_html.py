@@ -80,11 +80,11 @@ def _strip(result: SearchRecord) -> str:
     target = result.decision.figures.get("target")
     if target is not None:
         # Its name stands on the side where there is more room.
-        anchor, offset = ("end", -5) if target > 0.5 else ("start", 5)  # noqa: PLR2004
+        anchor, offset = ("end", -5) if target > 0.5 else ("start", 5)
         lines += (
             f'<line x1="{_x(target)}" y1="2" x2="{_x(target)}" y2="{axis}" stroke="{_ORANGE}" stroke-width="2" '
-            f'stroke-dasharray="4 3"/><text x="{_x(target)}" dx="{offset}" y="11" text-anchor="{anchor}" font-size="12" '
-            f'fill="{_ORANGE}">target {target:g}</text>'
+            f'stroke-dasharray="4 3"/><text x="{_x(target)}" dx="{offset}" y="11" text-anchor="{anchor}" '
+            f'font-size="12" fill="{_ORANGE}">target {target:g}</text>'
         )
     label = f"{len(verdicts)} scores from 0 to 1" + ("" if target is None else f", target {target:g}")
     return (

