@@ -7,7 +7,7 @@ import sys
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.cli.options import add_command, print_json
+from langchain_optscale.cli.options import add_command, print_json, write_text
 from langchain_optscale.cli.screen import terminal_width
 from langchain_optscale.errors import EndpointError
 
@@ -77,7 +77,7 @@ def _show(checks: Iterator[Check]) -> Report:
 
     for line in lines(kept()):
         # What does not fit goes on below, two characters further in.
-        sys.stdout.write(f"{line}\n" if width is None or len(line) <= width else f"{_wrapped(line, width)}\n")
+        write_text(f"{line}\n" if width is None or len(line) <= width else f"{_wrapped(line, width)}\n")
         sys.stdout.flush()
     return Report(tuple(made))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -26,10 +27,11 @@ from langchain_optscale.cli.options import (
     open_policy,
     print_json,
     search_settings,
+    write_text,
 )
 from langchain_optscale.cli.pools import add_record, add_replay
 from langchain_optscale.cli.priors import add_train_prior
-from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError
+from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            # A terminal of another encoding shows an escape for what it lacks: a paid answer is never lost.
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
@@ -64,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(error: object, status: int) -> int:
     sentence = " ".join(str(error).split())
-    sys.stderr.write(f"optscale: {sentence}\n")
+    write_text(f"optscale: {sentence}\n", stream=sys.stderr)
     return status
 
 
@@ -72,7 +78,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports errors in one sentence, as the commands do; its subparsers are of its class."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"optscale: {message}; see {self.prog} --help\n")
+        self.exit(2, printable(f"optscale: {message}; see {self.prog} --help\n"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,8 +120,8 @@ def _ask(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"answer": result.text, **result.summary(), "record": result.to_dict()})
     else:
-        sys.stdout.write(f"{result.text}\n")
-        sys.stderr.write(f"{one_line(result)}\n")
+        write_text(f"{result.text}\n")
+        write_text(f"{one_line(result)}\n", stream=sys.stderr)
 
 
 def _question(given: str | None) -> str:

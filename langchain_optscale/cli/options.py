@@ -10,10 +10,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import MissingExtraError, SettingsError
+from langchain_optscale.errors import MissingExtraError, SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TextIO
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
@@ -33,6 +34,7 @@ __all__ = [
     "require",
     "search_settings",
     "verifier_of",
+    "write_text",
 ]
 
 _KEY = "OPTSCALE_POLICY_API_KEY"
@@ -263,5 +265,16 @@ def counter(arguments: argparse.Namespace, unit: str = "questions") -> Iterator[
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    """One JSON document on standard output, with control characters and lone surrogates as JSON's own escapes."""
+    # A terminal of another encoding gets all of it in JSON's escapes.
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(printable(json.dumps(document, ensure_ascii=not is_unicode, indent=2), _json_escape) + "\n")
+
+
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1]
+
+
+def write_text(text: str, *, stream: TextIO | None = None) -> None:
+    """Text of models, servers and files on standard output or another stream; control characters are shown."""
+    (sys.stdout if stream is None else stream).write(printable(text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.cli.options import (
@@ -14,6 +13,7 @@ from langchain_optscale.cli.options import (
     open_policy,
     print_json,
     verifier_of,
+    write_text,
 )
 from langchain_optscale.cli.screen import terminal_width
 from langchain_optscale.errors import SettingsError
@@ -88,7 +88,7 @@ def _record(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(pool.describe())
     else:
-        sys.stdout.write(f"{len(pool)} questions in {arguments.output}\n")
+        write_text(f"{len(pool)} questions in {arguments.output}\n")
 
 
 def _contains(answer: str, gold: str) -> bool:
@@ -146,4 +146,4 @@ def _print_reports(reports: list[Report], *, as_json: bool) -> None:
         print_json([{"pool": report.pool, **row} for report in reports for row in report.to_dict()])
     else:
         width = terminal_width()
-        sys.stdout.write("\n\n".join(report.table(width) for report in reports) + "\n")
+        write_text("\n\n".join(report.table(width) for report in reports) + "\n")

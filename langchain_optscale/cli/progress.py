@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_optscale.engine.result_words import bound_in_words, is_beyond, reason_in_words
-from langchain_optscale.errors import MissingExtraError
+from langchain_optscale.errors import MissingExtraError, printable
 from langchain_optscale.records.types import Decision
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class SearchTable(BaseCallbackHandler):
         from rich.text import Text
 
         narrow = self._out.width < _ROOMY
-        table = Table(title=Text(self._title, style="bold"), title_justify="left", expand=True)
+        table = Table(title=Text(printable(self._title), style="bold"), title_justify="left", expand=True)
         table.add_column("" if narrow else "round", justify="right")
         table.add_column("scores" if narrow else "scores, as they arrive", ratio=5)
         for name in () if narrow else ("mu", "sigma", "N*"):
@@ -158,7 +158,11 @@ def _in_words(decision: Decision | None) -> str:
 def one_line(result: OptScaleResult) -> str:
     """A finished search in one line."""
     bound = "" if result.optimal_n is None or is_beyond(result.decision) else f"N* {result.optimal_n:,}, "
-    return (
+    cost = "" if result.cost is None else f", cost {result.cost:.4g}"
+    saved = f"; {result.saved}" if result.saved is not None and result.saved.candidates else ""
+    why = reason_in_words(result.decision)
+    line = (
         f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}"
-        f"{result.total_usage.total_tokens} tokens, {result.duration_s:.1f} s: {reason_in_words(result.decision)}"
+        f"{result.total_usage.total_tokens} tokens{cost}, {result.duration_s:.1f} s: {why}{saved}"
     )
+    return "; ".join([line, *result.notes])

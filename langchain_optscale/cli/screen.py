@@ -8,21 +8,24 @@ import sys
 from textwrap import fill
 from typing import TYPE_CHECKING, TextIO
 
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_optscale.records.types import StopReason
+
 __all__ = ["Screen", "in_short", "terminal_width"]
 
 _SHORT = {
-    StopReason.TARGET_REACHED: "target reached",
-    StopReason.OPTIMAL_N: "N* drawn",
-    StopReason.ANSWER_CONFIDENT: "answer sure",
-    StopReason.ANSWER_SETTLED: "answer settled",
-    StopReason.MARGINAL_GAIN: "little to gain",
-    StopReason.FUTILITY: "stopped for futility",
-    StopReason.MAX_SAMPLES: "the cap",
+    "TARGET_REACHED": "target reached",
+    "OPTIMAL_N": "N* drawn",
+    "ANSWER_CONFIDENT": "answer sure",
+    "ANSWER_STABLE": "answer stable",
+    "ANSWER_SETTLED": "answer settled",
+    "MARGINAL_GAIN": "little to gain",
+    "FUTILITY": "stopped for futility",
+    "MAX_SAMPLES": "the cap",
 }
 _NARROWEST, _WIDEST = 32, 100
 _BLUE, _DIM, _BOLD, _PLAIN = "\x1b[34m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
@@ -30,7 +33,7 @@ _BLUE, _DIM, _BOLD, _PLAIN = "\x1b[34m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
 def in_short(reason: StopReason) -> str:
     """Why a search ended, in a word or three."""
-    return _SHORT.get(reason, reason.value)
+    return _SHORT.get(reason.name, reason.value)
 
 
 def terminal_width() -> int | None:
@@ -64,7 +67,7 @@ class Screen:
     def say(self, text: str = "", *, bold: bool = False, indent: int = 0) -> None:
         """Write a paragraph, wrapped at the screen's width."""
         space = " " * indent
-        wrapped = fill(" ".join(text.split()), self.width, initial_indent=space, subsequent_indent=space)
+        wrapped = fill(" ".join(printable(text).split()), self.width, initial_indent=space, subsequent_indent=space)
         self._out.write(f"{_BOLD}{wrapped}{_PLAIN}\n" if bold and self._colours else f"{wrapped}\n")
         self._out.flush()
 
@@ -90,10 +93,10 @@ class Screen:
         bar = self.full * marks[0] + self.open * (marks[1] - marks[0]) + self.empty * (cells - marks[1])
         roomy = self.width >= cells + 58
         space = 31 if roomy else self.width - cells - 4
-        name = _cut(label, space, self.gap)
+        name = _cut(printable(label), space, self.gap)
         tail = f" {asked:>2}"
         if roomy and note:
-            tail += f" {note[: self.width - cells - space - 6]}"
+            tail += f" {printable(note)[: self.width - cells - space - 6]}"
         if self._colours:
             bar = f"{_BLUE}{bar[: marks[1]]}{_PLAIN}{_DIM}{bar[marks[1] :]}{_PLAIN}"
         line = f"{name:<{space}} {bar}{tail}"

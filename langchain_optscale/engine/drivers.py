@@ -84,6 +84,7 @@ def run_search(
         SettingsError: The settings do not fit the policy.
         InterruptedError: The batch was cancelled.
     """
+    settings.verifier.check_sync()
     search, worker, room = _begin(settings, prompt, config, call_kwargs)
     executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session

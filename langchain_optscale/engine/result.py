@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.engine.bill import cost_of, saved_by
+from langchain_optscale.engine.failing import nothing_scored
+from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.endings import EndReason, truncation_note
-from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.identical import copies, fingerprint, identical_note
+from langchain_optscale.records.savings import Saved
+from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import (
     Candidate,
     Decision,
@@ -24,8 +28,6 @@ from langchain_optscale.records.types import (
 from langchain_optscale.stopping.answer_rules import selection_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.messages import AIMessage
     from matplotlib.figure import Figure
 
@@ -63,6 +65,8 @@ class OptScaleResult:
         estimate: The estimated distribution of all scores.
         usage: What was consumed, under "policy" and "verifier".
         duration_s: Wall-clock seconds of the search.
+        cost: What that cost, in the currency of the prices; None where no price is known.
+        saved: What was saved against best-of-N at the cap; None in records of version 0.1.0.
     """
 
     best: Candidate
@@ -74,6 +78,8 @@ class OptScaleResult:
     estimate: Estimate
     usage: Mapping[str, Usage]
     duration_s: float
+    cost: float | None = None
+    saved: Saved | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -122,8 +128,13 @@ class OptScaleResult:
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """All scores, in order of arrival."""
-        return tuple(verdict.score for verdict in self.verdicts.values())
+        """The scores of all scored candidates, in the order of their indexes."""
+        return tuple(self.verdicts[index].score for index in sorted(self.verdicts))
+
+    @property
+    def best_index(self) -> int:
+        """The position of the chosen candidate's score in `scores`; the candidate's own number is `best.index`."""
+        return sorted(self.verdicts).index(self.best.index)
 
     def __repr__(self) -> str:
         bound = "" if self.optimal_n is None else f", optimal_n={self.optimal_n}"
@@ -136,10 +147,11 @@ class OptScaleResult:
         """The search in a few JSON-ready figures; what a message carries under `response_metadata["optscale"]`.
 
         Returns:
-            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in order of arrival, `best_index`,
-            `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence), `usage` by
-            role, `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were
-            cut off or are identical.
+            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in the order of candidates,
+            `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
+            candidates), `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence),
+            `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`, `cost`), `duration_s`, `truncated`
+            candidates, and `notes`, sentences about candidates that were cut off or are identical.
         """
         return {
             "n": len(self.verdicts),
@@ -147,7 +159,8 @@ class OptScaleResult:
             "failed": len(self.failures),
             "rounds": len(self.rounds),
             "scores": list(self.scores),
-            "best_index": self.best.index,
+            "best_index": self.best_index,
+            "best": self.best.index,
             "score": self.score,
             "mu": self.estimate.mu,
             "sigma": self.estimate.sigma,
@@ -155,6 +168,8 @@ class OptScaleResult:
             "stop_reason": self.stop_reason.name,
             "explanation": self.stop_reason.value,
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
+            "cost": self.cost,
+            "saved": self.saved and self.saved.to_dict(),
             "duration_s": self.duration_s,
             "truncated": self.truncated,
             "notes": list(self.notes),
@@ -174,6 +189,8 @@ class OptScaleResult:
             "estimate": asdict(self.estimate),
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
+            "cost": self.cost,
+            "saved": self.saved and self.saved.to_dict(),
         }
 
     @classmethod
@@ -183,26 +200,28 @@ class OptScaleResult:
         Raises:
             InvalidRecordError: The data is not a result, of a later version, or damaged.
         """
-        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+        known = data if isinstance(data, Mapping) else {}
+        if known.get("format") != _FORMAT or known.get("version") != _VERSION:
             raise InvalidRecordError(f"not a result of format {_FORMAT!r}, version {_VERSION}")
-        try:
-            candidates = {item["index"]: Candidate.from_dict(item) for item in data["candidates"]}
+        fields = Fields(data, "a result")
+        with reading("the result"):
+            candidates = {item["index"]: Candidate.from_dict(item) for item in fields.items("candidates")}
+            verdicts = read_pairs(fields, "verdicts", Verdict.from_dict)
+            if fields.whole("best") not in verdicts:
+                raise InvalidRecordError("the chosen candidate of the result has no verdict")
             return cls(
                 best=candidates[data["best"]],
                 candidates=tuple(candidates.values()),
-                verdicts={
-                    index: Verdict(**{**item, "usage": item["usage"] and Usage(**item["usage"])})
-                    for index, item in data["verdicts"]
-                },
-                failures={index: Failure(**item) for index, item in data["failures"]},
-                rounds=tuple(Round.from_dict(item) for item in data["rounds"]),
-                decision=Decision.from_dict(data["decision"]),
-                estimate=Estimate(**data["estimate"]),
-                usage={role: Usage(**item) for role, item in data["usage"].items()},
-                duration_s=data["duration_s"],
+                verdicts=verdicts,
+                failures=read_pairs(fields, "failures", Failure.from_dict),
+                rounds=tuple(Round.from_dict(item) for item in fields.items("rounds")),
+                decision=Decision.from_dict(fields.get("decision")),
+                estimate=Estimate.from_dict(fields.get("estimate")),
+                usage={role: Usage.from_dict(item) for role, item in fields.mapping("usage").items()},
+                duration_s=fields.real("duration_s"),
+                cost=None if fields.data.get("cost") is None else fields.real("cost"),
+                saved=None if fields.data.get("saved") is None else Saved.from_dict(fields.get("saved")),
             )
-        except (KeyError, TypeError, ValueError, SettingsError) as error:
-            raise InvalidRecordError(f"the result cannot be read: {error!r}") from error
 
     def plot(self, *, dark: bool = False) -> Figure:
         """A picture of the search: scores as they arrived, the estimate, and N* beside n.
@@ -233,7 +252,6 @@ def build_result(
     unreported_usage: Usage | None = None,
     *,
     seeded: bool = False,
-    first_error: BaseException | None = None,
 ) -> OptScaleResult:
     """Choose the candidate to return and build the record of a finished search.
 
@@ -246,15 +264,19 @@ def build_result(
         duration_s: Seconds that the search took.
         unreported_usage: What verifications consumed beyond what their verdicts report.
         seeded: Whether each candidate was drawn with a seed of its own.
-        first_error: What went wrong first, the cause of the error of a search without a score.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
         SettingsError: `select` returned something that is not a scored candidate.
     """
     drawn = tuple(candidates[index] for index in sorted(candidates))
+    usage = {
+        "policy": Usage.total([candidate.usage for candidate in drawn]),
+        "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
+    }
     if not verdicts:
-        raise AllCandidatesFailed(failures, session.decision.reason, list(drawn)) from first_error
+        raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
+    cost = cost_of(settings, usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)
@@ -266,11 +288,10 @@ def build_result(
         rounds=session.rounds,
         decision=session.decision,
         estimate=session.estimate,
-        usage={
-            "policy": Usage.total([candidate.usage for candidate in drawn]),
-            "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
-        },
+        usage=usage,
         duration_s=duration_s,
+        cost=cost,
+        saved=saved_by(session.max_samples, len(drawn), usage, cost),
     )
 
 
@@ -294,9 +315,10 @@ def result_metadata(result: OptScaleResult) -> dict[str, Any]:
         "optscale_drawn": len(result.candidates),
         "optscale_failed": len(result.failures),
         "optscale_score": result.score,
-        "optscale_best_index": result.best.index,
+        "optscale_best": result.best.index,
         "optscale_optimal_n": result.optimal_n,
         "optscale_mu": result.estimate.mu,
         "optscale_sigma": result.estimate.sigma,
         "optscale_stop_reason": result.stop_reason.name,
+        "optscale_cost": result.cost,
     }

@@ -12,6 +12,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from langchain_optscale.engine.result_words import BEYOND, bound_in_words, is_beyond, reason_in_words
+from langchain_optscale.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,17 +42,22 @@ def html_card(result: SearchRecord) -> str:
     Returns:
         HTML for a notebook's output cell.
     """
-    bound = "" if result.optimal_n is None or is_beyond(result.decision) else f", N* = {result.optimal_n}"
+    bound = "" if result.optimal_n is None or is_beyond(result.decision) else f", N* = {_shown(result.optimal_n)}"
     head = (
         f"score <b>{result.score:.3f}</b> after {len(result.verdicts)} scored of {len(result.candidates)} drawn "
-        f"candidates{bound}: {escape(reason_in_words(result.decision))}. "
-        f"{result.total_usage.total_tokens:,} tokens, {result.duration_s:.1f} s."
+        f"candidates{bound}: {_shown(reason_in_words(result.decision))}. "
+        f"{result.total_usage.total_tokens:,} tokens{'' if result.cost is None else f', cost {result.cost:.4g}'}, "
+        f"{result.duration_s:.1f} s."
     )
+    head += "".join(f" {_shown(note)}." for note in result.notes)
+    if result.saved is not None and result.saved.candidates:
+        said = _shown(str(result.saved))
+        head += f"<br>{said[0].upper()}{said[1:]}."
     candidates = [_candidate(result, index) for index in sorted({*result.verdicts, *result.failures})]
     return (
         '<div style="border:1px solid #8888;border-radius:6px;padding:10px 14px;max-width:760px;'
         'font:13px/1.45 system-ui,sans-serif">'
-        f'<div style="{_ANSWER}">{escape(result.text)}</div>'
+        f'<div style="{_ANSWER}">{_shown(result.text)}</div>'
         f'<div style="margin-bottom:4px">{head}</div>{_strip(result)}'
         + _table(("round", "scored", "best so far", "N*", "decision"), [_round(r, result) for r in result.rounds])
         + _note(result)
@@ -69,7 +75,7 @@ def _strip(result: SearchRecord) -> str:
     marks = "".join(
         f'<circle cx="{_x(verdict.score)}" cy="{base - step * number:.1f}" r="5" stroke="{_BLUE}" stroke-width="1.5" '
         f'fill="{_BLUE}" fill-opacity="{1 if index == result.best.index else 0.3}">'
-        f"<title>#{index}: {verdict.score:.3f}</title></circle>"
+        f"<title>#{_shown(index)}: {verdict.score:.3f}</title></circle>"
         for number, (index, verdict) in enumerate(verdicts)
     )
     axis = base + 10
@@ -93,6 +99,11 @@ def _strip(result: SearchRecord) -> str:
     )
 
 
+def _shown(value: object) -> str:
+    """A value as text of HTML: markup, control characters and lone surrogates are shown, never interpreted."""
+    return escape(printable(str(value)))
+
+
 def _x(score: float) -> str:
     """A place on the line, as a share of its width: letters and dots keep their size on a narrow screen."""
     return f"{100 * score:.2f}%"
@@ -104,7 +115,7 @@ def _note(result: SearchRecord) -> str:
     beyond = next((decision for decision in ends if is_beyond(decision)), None)
     if beyond is None or not (bound := bound_in_words(beyond)):
         return ""
-    return f'<div style="margin:0 0 6px;opacity:.8">N* {escape(bound)}: the target is {BEYOND}.</div>'
+    return f'<div style="margin:0 0 6px;opacity:.8">N* {_shown(bound)}: the target is {BEYOND}.</div>'
 
 
 def _round(round_: Round, result: SearchRecord) -> tuple[str, ...]:
@@ -120,8 +131,8 @@ def _round(round_: Round, result: SearchRecord) -> tuple[str, ...]:
         decision = f"stop: {reason_in_words(last)}"
     else:
         decision = "continue" if last.draw is None else f"continue: up to {last.draw} more"
-    bound = escape(bound_in_words(last)) or "–"
-    return str(round_.number + 1), f"{scored} of {len(round_.indexes)}", best, bound, escape(decision)
+    bound = bound_in_words(last) or "–"
+    return str(round_.number + 1), f"{scored} of {len(round_.indexes)}", best, bound, decision
 
 
 def _candidate(result: SearchRecord, index: int) -> tuple[str, ...]:
@@ -132,16 +143,16 @@ def _candidate(result: SearchRecord, index: int) -> tuple[str, ...]:
     else:
         score, text = "failed", result.failures[index].error
     round_ = "" if candidate is None else str(candidate.round + 1)
-    return str(index), round_, score, escape(shorten(text, _EXCERPT, placeholder=" …"))
+    return str(index), round_, score, shorten(text, _EXCERPT, placeholder=" …")
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], bold: int | None = None) -> str:
-    """A table whose last column is text and whose other columns are numbers."""
+    """A table whose last column is text and whose other columns are numbers; every cell is escaped here."""
     sides = ["right"] * (len(names) - 1) + ["left"]
     head = "".join(f'<th style="{_CELL}{side}">{name}</th>' for name, side in zip(names, sides, strict=True))
     body = ""
     for row in rows:
-        cells = "".join(f'<td style="{_CELL}{side}">{cell}</td>' for cell, side in zip(row, sides, strict=True))
+        cells = "".join(f'<td style="{_CELL}{side}">{_shown(cell)}</td>' for cell, side in zip(row, sides, strict=True))
         weight = "bold" if bold is not None and row[0] == str(bold) else "normal"
         body += f'<tr style="font-weight:{weight};background:none;border-top:1px solid #8884">{cells}</tr>'
     return (

@@ -21,19 +21,22 @@ from pydantic import (
 )
 
 from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
+from langchain_optscale.engine.bill import known_prices
 from langchain_optscale.engine.defaults import with_learned
+from langchain_optscale.engine.keywords import split_call, unknown_setting
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
-from langchain_optscale.models.policy import Fanout, Policy
+from langchain_optscale.models.named import named_model
+from langchain_optscale.models.policy import Fanout, Policy, refuse_graph
 from langchain_optscale.records.reasoning import check_tags
-from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale
+from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale, prices_by_role
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
 
-__all__ = ["Scope", "SearchSettings", "changeable", "settings_in", "settings_metadata"]
+__all__ = ["Scope", "SearchSettings", "changeable", "settings_in", "settings_metadata", "split_keywords"]
 
 
 class Scope(Flag):
@@ -63,8 +66,10 @@ def _selection(value: Any) -> Any:
 
 
 def _runnable(value: object) -> object:
+    value = named_model(value, "policy") if isinstance(value, str) else value
     if not isinstance(value, Runnable):
         raise SettingsError(f"policy must be a chat model or another Runnable, got {type(value).__name__}")
+    refuse_graph(value)
     return value
 
 
@@ -82,13 +87,17 @@ def _verifier(value: Any) -> Verifier:
     return as_verifier(from_spec(value))
 
 
+_MaxFailures = Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] | None
+
+
 class SearchSettings(BaseModel):
     """Settings of a search.
 
     Attributes:
-        policy: The chat model that draws candidates, or any Runnable that answers a prompt with a message or string.
-        verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model as the judge, a Runnable, or a callable
-            `(prompt, candidate) -> float`.
+        policy: The chat model that draws candidates, its name such as "openai:gpt-5-mini", or any Runnable that answers
+            a prompt with a message, a string or, as `with_structured_output` does, a parsed object.
+        verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model or its name as the judge, a Runnable, or a
+            callable `(prompt, candidate) -> float`.
         target: The score in [0, 1] that the best candidate should reach; part of the default rule.
         confidence: The probability in (0, 1) with which it should; part of the default rule.
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
@@ -113,10 +122,13 @@ class SearchSettings(BaseModel):
             under way all the time. Faster where answers take very different times; more is under way, and cancelled,
             when the search ends.
         max_retries: Retries of a request that failed for a transient reason, at least 0.
-        max_failures: Failed candidates after which the search ends; None never ends it for that.
+        max_failures: Failed candidates after which the search ends. It also ends after a failure that would befall
+            every candidate, such as a rejected key, and after a round whose candidates all failed with equal errors
+            that no retry helps against; "auto" asks for nothing more. None never ends it for failures.
         token_budget: Tokens of policy and verifier after which the search ends.
-        cost_budget: Money for policy and verifier after which the search ends; needs `price`.
-        price: A `Price` for both roles, or `{"policy": Price(...), "verifier": Price(...)}`.
+        cost_budget: Money for policy and verifier after which the search ends; needs prices.
+        price: What the models cost, for the result's `cost` and for `cost_budget`: a `Price` for both roles, or
+            `{"policy": Price(...), "verifier": Price(...)}`. None takes the prices in the models' profiles, if any.
         deadline_s: Seconds after which the search ends.
         candidate_timeout_s: Seconds that one attempt to draw or to verify a candidate may take, without the waiting
             for a limit; one that takes longer is cancelled and retried, as after any timeout.
@@ -162,7 +174,7 @@ class SearchSettings(BaseModel):
     round_size: Annotated[int, _ANY] = Field(default=8, ge=1, strict=True)
     overlap: Annotated[bool, Scope.CALL] = Field(default=False, strict=True)
     max_retries: Annotated[int, _RUN] = Field(default=3, ge=0, strict=True)
-    max_failures: Annotated[int | None, _ANY] = Field(default=None, ge=1, strict=True)
+    max_failures: Annotated[_MaxFailures, _ANY] = "auto"
     token_budget: Annotated[int | None, _ANY] = Field(default=None, ge=1, strict=True)
     cost_budget: Annotated[float | None, _ANY] = Field(default=None, gt=0, allow_inf_nan=False)
     price: Annotated[Any, _ANY] = None
@@ -203,8 +215,8 @@ class SearchSettings(BaseModel):
                 f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
                 "put them into the rule"
             )
-        if (self.cost_budget is None) != (self.price is None):
-            raise SettingsError("cost_budget and price go together: give both, or neither")
+        if self.price is not None:
+            prices_by_role(self.price)
         self._new_session()
         self.sampler()
         self.verifier.for_search(AnswerBook(self.extract))
@@ -230,12 +242,15 @@ class SearchSettings(BaseModel):
         """The stopping rule with the budgets that are set beside it."""
         cap = self._cap()
         rules: list[Rule] = [self.stopping or optscale(self.target, self.confidence, cap, min(self.first_round, cap))]
-        if self.max_failures is not None:
+        if isinstance(self.max_failures, int):
             rules.append(MaxFailures(self.max_failures))
         if self.token_budget is not None:
             rules.append(TokenBudget(self.token_budget))
         if self.cost_budget is not None:
-            rules.append(CostBudget(self.cost_budget, self.price))
+            prices = self.price or known_prices(self)
+            if not prices:
+                raise SettingsError("cost_budget needs prices: give price=Price(input=..., output=...) as well")
+            rules.append(CostBudget(self.cost_budget, prices))
         if self.deadline_s is not None:
             rules.append(Deadline(self.deadline_s))
         return reduce(or_, rules)
@@ -273,6 +288,17 @@ class SearchSettings(BaseModel):
             seed=self.seed,
             model_kwargs=verifier.policy_kwargs,
             call_kwargs=call_kwargs,
+            hidden=SearchSettings.model_fields.keys(),
+            estimates_usage=self.has_usage_budget,
+        )
+
+    @property
+    def has_usage_budget(self) -> bool:
+        """Whether a budget of tokens or money ends the search, so that usage must be known."""
+        if self.token_budget is not None or self.cost_budget is not None:
+            return True
+        return self.stopping is not None and any(
+            isinstance(part, TokenBudget | CostBudget) for part in self.stopping.parts()
         )
 
     def limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
@@ -290,6 +316,16 @@ def settings_in(config: RunnableConfig) -> dict[str, Any]:
     if not configurable:
         return {}
     return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
+
+
+def split_keywords(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings among a call's keyword arguments, and the arguments of the policy; `seed` is the policy's.
+
+    Raises:
+        SettingsError: A setting cannot be changed for a call, or is misspelt.
+    """
+    free = changeable(Scope.CALL) - {"seed"}
+    return split_call(kwargs, free, SearchSettings.model_fields.keys() - free - {"seed"}) if kwargs else ({}, {})
 
 
 def settings_metadata(settings: SearchSettings) -> dict[str, Any]:
@@ -320,10 +356,11 @@ def _known(settings: type[SearchSettings]) -> list[str]:
 
 def _sentence(error: ValidationError, settings: type[SearchSettings]) -> str:
     """The first complaint, as one sentence that names the setting."""
-    first = error.errors(include_url=False)[0]
+    # A setting under a wrong name is missing under its own: the wrong name is the mistake.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     name = str(first["loc"][0]) if first["loc"] else "settings"
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}; known are {', '.join(_known(settings))}"
+        return unknown_setting(name, _known(settings))
     if first["type"] == "missing":
         return f"{name} is missing"
     got = repr(first["input"])

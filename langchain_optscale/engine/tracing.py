@@ -45,6 +45,7 @@ __all__ = [
     "child_config",
     "children_of",
     "has_callbacks",
+    "hide_usage",
     "planned_children",
     "streams_to_a_user",
     "trace_choices",
@@ -139,6 +140,54 @@ def planned_children(config: RunnableConfig) -> BaseCallbackManager:
     manager = cast("BaseCallbackManager", config["callbacks"]).copy()
     manager.parent_run_id = config["run_id"]
     return manager
+
+
+def hide_usage(run: BaseRunManager) -> None:
+    """Keep the tokens of a search out of the end of its own run, for handlers and tracers that add up tokens.
+
+    They have counted the runs of policy and verifier below it already. Streams to a user show everything.
+    """
+    run.handlers = [
+        handler
+        if isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler | _WithoutUsage)
+        else (_AsyncWithoutUsage if isinstance(handler, AsyncCallbackHandler) else _WithoutUsage)(handler)
+        for handler in run.handlers
+    ]
+
+
+class _WithoutUsage(BaseCallbackHandler):
+    """Hands everything on to another handler, the end of a model's run without its tokens."""
+
+    def __init__(self, handler: BaseCallbackHandler) -> None:
+        self._handler = handler
+
+    def __getattribute__(self, name: str) -> Any:
+        handed_on = name.startswith(("on_", "ignore_")) or name in {"raise_error", "run_inline"}
+        if handed_on and name != "on_llm_end":
+            return getattr(object.__getattribute__(self, "_handler"), name)
+        return object.__getattribute__(self, name)
+
+    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> Any:
+        return self._handler.on_llm_end(_without_usage(response), **kwargs)
+
+
+class _AsyncWithoutUsage(_WithoutUsage, AsyncCallbackHandler):
+    async def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
+        await cast("AsyncCallbackHandler", self._handler).on_llm_end(_without_usage(response), **kwargs)
+
+
+def _without_usage(response: LLMResult) -> LLMResult:
+    """A copy; the messages themselves are the caller's and keep their usage."""
+    generations = [
+        [
+            item.model_copy(update={"message": item.message.model_copy(update={"usage_metadata": None})})
+            if isinstance(item, ChatGeneration) and isinstance(item.message, AIMessage)
+            else item
+            for item in several
+        ]
+        for several in response.generations
+    ]
+    return response.model_copy(update={"generations": generations})
 
 
 class _CorrectedUsage(BaseCallbackHandler):

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from langchain_optscale.engine.settings import Scope, SearchSettings, changeable, settings_in
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.graph.causes import Causes
 from langchain_optscale.models.policy import to_prompt
 from langchain_optscale.stopping import Rule
 
@@ -95,10 +96,14 @@ class SettingsCache:
     Args:
         settings: What the graph was built with.
         max_attempts: The most attempts that the graph's retry policy allows.
+
+    Attributes:
+        causes: The exceptions of its searches.
     """
 
     def __init__(self, settings: SearchSettings, max_attempts: int) -> None:
         self.settings = settings
+        self.causes = Causes()
         self._max_attempts = max_attempts
         self._known: OrderedDict[tuple[Any, ...], RunSettings] = OrderedDict()
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.policy import policy_name, unwrap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.language_models import LangSmithParams, ModelProfile
     from langchain_core.messages import BaseMessage
@@ -25,6 +25,8 @@ __all__ = ["CALL", "IdentifiedChatModel", "for_this_call"]
 
 # The keyword argument with the settings that a call changes; see `ChatOptScale.invoke`.
 CALL = "optscale_call"
+# LangGraph's own, which differ from run to run.
+_OF_THE_THREAD = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 # The standard settings of LangChain chat models; passed to the policy with each draw.
 _STANDARD = ("temperature", "max_tokens", "timeout", "stop")
 
@@ -174,11 +176,22 @@ def _own_fields() -> frozenset[str]:
     return frozenset({*SearchSettings.model_fields, *_STANDARD, "output_version"})
 
 
-def for_this_call(config: RunnableConfig) -> dict[str, Any]:
+def for_this_call(model: SearchSettings, config: RunnableConfig) -> dict[str, Any]:
     """What `BaseChatModel` drops from a call's config, as one keyword argument, hence part of the cache key."""
     call: dict[str, Any] = {}
     if changes := settings_in(config):
         call["settings"] = changes
     if config.get("max_concurrency"):
         call["max_concurrency"] = config["max_concurrency"]
+    if unwrap(model.policy)[0] is None and (others := _for_the_policy(config, changes)):
+        call["configurable"] = others
     return {CALL: call} if call else {}
+
+
+def _for_the_policy(config: RunnableConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of "configurable" that a policy which is no plain chat model may read, such as the name of a model."""
+    return {
+        name: value
+        for name, value in (config.get("configurable") or {}).items()
+        if name not in changes and not name.startswith("__") and name not in _OF_THE_THREAD
+    }

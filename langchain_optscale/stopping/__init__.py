@@ -10,6 +10,7 @@ from langchain_optscale.stopping.budgets import (
     MinSamples,
     Price,
     TokenBudget,
+    prices_by_role,
 )
 from langchain_optscale.stopping.learned.fitted import CandidatePrice, FittedStopping
 from langchain_optscale.stopping.presets import optscale, paper
@@ -36,4 +37,5 @@ __all__ = [
     "TokenBudget",
     "optscale",
     "paper",
+    "prices_by_role",
 ]

@@ -65,6 +65,13 @@ class Verifier(ABC):
         """
         return self
 
+    def check_sync(self) -> None:  # noqa: B027 - most verifiers have nothing to check
+        """Check before a search on the sync path that this verifier works there; by default it does.
+
+        Raises:
+            SettingsError: It works on the async path alone.
+        """
+
     @abstractmethod
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score one candidate.

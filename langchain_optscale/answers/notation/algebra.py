@@ -204,22 +204,23 @@ def _assignments(symbols: set[Any]) -> list[dict[Any, Any]]:
 
 
 def _is_number(value: Any) -> bool:
-    return not value.free_symbols and not value.has(sympy.zoo, sympy.nan, sympy.oo)
+    return not value.free_symbols and not value.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo)
 
 
 def _same_constant(one: Any, other: Any) -> bool:
+    one, other = one.doit(), other.doit()
     if one == other:
         return True
     if not _is_number(one) or not _is_number(other) or (one.is_Rational and other.is_Rational):
         return False
     first, second = one.evalf(_DIGITS), other.evalf(_DIGITS)
-    if (
-        not (first.is_number and second.is_number)
-        or first.has(sympy.nan, sympy.zoo)
-        or second.has(sympy.nan, sympy.zoo)
-    ):
+    if not (first.is_finite and second.is_finite):
         return False
-    return bool(sympy.Abs(first - second) <= _CLOSE * sympy.Max(sympy.Abs(first), sympy.Abs(second)))
+    size = sympy.Max(sympy.Abs(first), sympy.Abs(second))
+    if size < _CLOSE:
+        # One of them is 0, or both are tiny: the digits say nothing.
+        return bool(sympy.simplify(one - other) == 0)
+    return bool(sympy.Abs(first - second) <= _CLOSE * size)
 
 
 def _difference(left: str, right: str) -> Any:

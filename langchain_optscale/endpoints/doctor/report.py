@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from langchain_optscale.endpoints.vllm.discovery import choose, complaint, connect, models_at
 from langchain_optscale.endpoints.vllm.replicas import server_root
-from langchain_optscale.errors import EndpointError, OptScaleError, SettingsError
+from langchain_optscale.errors import EndpointError, OptScaleError, SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -164,7 +164,7 @@ class Examination:
         """One line without the key, which a server may repeat in its error message."""
         text = " ".join(text.split())
         secret = self.api_key.get_secret_value() if self.api_key else ""
-        return text.replace(secret, "***") if secret else text
+        return printable(text.replace(secret, "***") if secret else text)
 
     def reachable(self) -> str:
         """A server answers at the URL."""

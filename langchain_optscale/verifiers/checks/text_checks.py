@@ -23,6 +23,7 @@ from langchain_optscale.verifiers.checks.text import (
     count_words,
     find_words,
     last_number,
+    text_of,
 )
 from langchain_optscale.verifiers.coercion import is_finite
 
@@ -77,10 +78,12 @@ class RegexCheck(Verifier):
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score one candidate's text by 1.0 or 0.0."""
-        compiled = re.compile(self.pattern, self.flags)
-        match = compiled.fullmatch(candidate.text.strip()) if self.full else compiled.search(candidate.text)
+        compiled, text = re.compile(self.pattern, self.flags), text_of(candidate)
+        match = compiled.fullmatch(text.strip()) if self.full else compiled.search(text)
         where = "the whole text" if self.full else "the text"
         if match is None:
             return Verdict(0.0, f"the pattern {self.pattern!r} does not match {where}")
@@ -133,9 +136,11 @@ class NumberCheck(Verifier):
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the last number of one candidate's text."""
-        number = last_number(candidate.text, percent=self.percent, fractions=self.fractions)
+        number = last_number(text_of(candidate), percent=self.percent, fractions=self.fractions)
         if number is None:
             return Verdict(0.0, f"no number, asked for {self.value:g}")
         distance = abs(number - self.value)
@@ -193,9 +198,11 @@ class LengthCheck(Verifier):
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the length of one candidate's text."""
-        count = _COUNTERS[self.unit](candidate.text)
+        count = _COUNTERS[self.unit](text_of(candidate))
         low = self.exactly if self.exactly is not None else self.at_least
         high = self.exactly if self.exactly is not None else self.at_most
         score = 1.0
@@ -254,10 +261,12 @@ class RequiredWords(Verifier):
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the words of one candidate's text."""
-        present = find_words(self.words, candidate.text)
-        unwanted = find_words(self.forbidden, candidate.text)
+        present = find_words(self.words, text_of(candidate))
+        unwanted = find_words(self.forbidden, text_of(candidate))
         score = len(present) / len(self.words) if self.words else 1.0
         if unwanted:
             score = max(0.0, score - len(unwanted) / len(self.forbidden))

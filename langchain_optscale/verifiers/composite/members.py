@@ -36,6 +36,11 @@ class Composite(Verifier):
         """The arguments that all members need."""
         return dict(self._policy_kwargs)
 
+    def check_sync(self) -> None:
+        """Check every member."""
+        for verifier in self.verifiers:
+            verifier.check_sync()
+
     @property
     def deterministic(self) -> bool:
         """Whether all members are."""
@@ -66,6 +71,10 @@ class Wrapper(Verifier):
     def policy_kwargs(self) -> Mapping[str, Any]:
         """The arguments that the verifier needs."""
         return self.verifier.policy_kwargs
+
+    def check_sync(self) -> None:
+        """Check the verifier."""
+        self.verifier.check_sync()
 
     @property
     def deterministic(self) -> bool:

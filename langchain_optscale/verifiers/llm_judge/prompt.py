@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_optscale.records.reasoning import plain_messages
+from langchain_optscale.verifiers.llm_judge.criteria import GENERAL
 from langchain_optscale.verifiers.llm_judge.fence import fenced, new_code
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records.types import Candidate
     from langchain_optscale.verifiers.llm_judge.scale import Scale
+    from langchain_optscale.verifiers.llm_judge.template import Template
 
 __all__ = ["Material", "Method", "Sheet", "answer_text", "material"]
 
@@ -78,22 +80,30 @@ class Sheet:
         rubric: Describes the grades, or None.
         examples: Request, answer, grade as text, and explanation of each few-shot example.
         max_chars: The largest number of characters shown of an answer, tool calls included.
+        template: The user's own instructions, or None.
     """
 
     scale: Scale
     rubric: str | None
     examples: tuple[tuple[str, str, str, str], ...]
     max_chars: int
+    template: Template | None = None
 
     def messages(self, criterion: str, method: Method, shown: Material, code: str) -> list[BaseMessage]:
         """The conversation that asks for one grade.
 
         All but the last message are the same for every candidate, so that servers can cache the prefix.
         """
-        instructions = [
+        own = [
             "You judge an answer to a request. Be strict and fair: length, style and confidence count for nothing by "
-            "themselves.",
-            f"Judge whether {criterion}.",
+            "themselves."
+        ]
+        asks = [f"Judge whether {criterion}."]
+        if self.template is not None:
+            own, asks = [], ([] if criterion == GENERAL else asks)
+        instructions = [
+            *own,
+            *asks,
             *([f"Rubric:\n{self.rubric}"] if self.rubric else []),
             f"The grade is {self.scale.spoken}.",
             _DATA,
@@ -116,10 +126,13 @@ class Sheet:
         return new_code(text for _, text in (*shown.request, *shown.answer, ("REFERENCE", shown.reference or "")))
 
     def _question(self, shown: Material, method: Method, code: str) -> str:
-        parts = [fenced(label, text, code) for label, text in shown.request]
+        by_name = {"request": [fenced(label, text, code) for label, text in shown.request]}
         if shown.reference is not None:
-            parts.append(fenced("REFERENCE ANSWER, KNOWN TO BE RIGHT", shown.reference, code))
-        parts += [fenced(label, text, code, self.max_chars) for label, text in self._bounded(shown.answer)]
+            by_name["reference"] = [fenced("REFERENCE ANSWER, KNOWN TO BE RIGHT", shown.reference, code)]
+        by_name["answer"] = [fenced(label, text, code, self.max_chars) for label, text in self._bounded(shown.answer)]
+        parts = [text for texts in by_name.values() for text in texts]
+        if self.template is not None:
+            parts = [self.template.filled({name: "\n\n".join(texts) for name, texts in by_name.items()})]
         # Not at the start of a line, so that a judge that repeats its instructions gives no grade by that.
         ask = f"The code is {code}. Judge the answer now"
         parts.append(f"{ask}." if method == "structured" else f"{ask}; the line with the grade begins GRADE-{code}:")

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from langchain_optscale.errors import InvalidReplyError, SettingsError
+from langchain_optscale.errors import ErrorReplyError, InvalidReplyError, SettingsError
+from langchain_optscale.models.error_status import error_in_body, status_in_body
 from langchain_optscale.verifiers.coercion import kind
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class PoolingClient:
         Raises:
             openai.APIStatusError: The server answered with an error status.
             openai.APIConnectionError: It could not be reached, or timed out.
+            ErrorReplyError: It answered with status 200 and an error in the body.
             InvalidReplyError: The reply is no JSON object.
         """
         import openai
@@ -157,6 +159,8 @@ def _mapping(route: str, text: str) -> Mapping[str, Any]:
         reply = None
     if not isinstance(reply, Mapping):
         raise InvalidReplyError(f"the server's reply to {route} is no JSON object: {text[:60]!r}")
+    if (error := error_in_body(reply)) is not None:
+        raise ErrorReplyError(f"the server replied to {route} with an error: {error}", status_in_body(reply))
     return reply
 
 

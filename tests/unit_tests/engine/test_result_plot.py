@@ -20,7 +20,7 @@ def test_plot(result, tmp_path):
     figure = result.plot()
     scores, _, bound = figure.axes
     dots = next(line for line in scores.get_lines() if line.get_label() == "score")
-    assert tuple(dots.get_ydata()) == result.scores
+    assert tuple(dots.get_ydata()) == tuple(verdict.score for verdict in result.verdicts.values())
     assert scores.get_ylabel() == "verifier's score"
     assert "candidates" in bound.get_xlabel()
     assert result.stop_reason.value in figure.get_suptitle().replace("\n", " ")

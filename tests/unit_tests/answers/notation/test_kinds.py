@@ -71,6 +71,11 @@ SAME = {
     "powers of ten": [["320000", "3.2e5", r"3.2 \cdot 10^5", "3.2·10^5", "3.2 x 10^5", "3.2 × 10⁵", "3.2*10**5"]],
     "prefixes": [["5", "USD 5", "$5", "about 5", r"\approx 5", "~5", "Rs. 5"]],
     "powers": [["1024", "2^10", "2^{10}", "2**10", "2¹⁰"], ["0.001", "10^{-3}", "10⁻³", "1e-3", r"1 \times 10^{-3}"]],
+    "units of expressions": [
+        [r"6\sqrt{2}", r"6\sqrt{2} \text{ cm}", r"6\sqrt2\text{ cm}", r"6\sqrt{2} square units"],
+        [r"12\pi", r"12\pi \text{ cm}^2", r"12\pi\,\mathrm{cm^2}"],
+        ["5x", r"5x \text{ meters}", "5x dollars"],
+    ],
     "units": [["5", "5 square meters", "5 m/s^2", "5 km/h", r"5\text{ cm}^2", "5 cm³", "5 miles per hour"]],
     "sets and lists": [
         [r"\{1, 3\}", r"\{3, 1\}", "{1,3}", r"\left\{1, 3\right\}", r"\lbrace 1, 3 \rbrace", r"\{1,1,3\}", r"\{1;3\}"],
@@ -259,6 +264,8 @@ DIFFERENT = {
     "ratios": [("1:2", "0.5"), ("12:00", "1:00"), ("3:4", "4:3"), ("4 to 5", "5 to 4")],
     "others": [
         ("2(3)", "5"),
+        ("5x", "5x m"),
+        ("5 apples", "5 oranges"),
         ("5!", "5"),
         ("5!!", "120"),
         ("x_1", "x1"),
