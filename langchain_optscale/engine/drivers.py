@@ -104,6 +104,7 @@ def run_search(
         search.record_outcome(job, outcome)
 
     with contextlib.ExitStack() as leaving:
+        leaving.callback(worker.close)
         for event in cancelled.values():
             leaving.callback(executor.cancel, event)
         if batch is not None:
@@ -187,6 +188,7 @@ async def arun_search(
         await _aemit(search, config)
         return result
     finally:
+        worker.close()
         await _cancel(running)
 
 

@@ -21,7 +21,9 @@ from langchain_optscale.engine.runnable_policy import RecordedCalls, choice_of
 from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
+from langchain_optscale.models.isolation import generates_in_thread, streams_in_thread
 from langchain_optscale.models.named import is_configurable_model
 from langchain_optscale.models.policy import Policy, policy_name
 from langchain_optscale.models.reported_usage import Estimation
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from langchain_core.rate_limiters import BaseRateLimiter
     from langchain_core.runnables import Runnable, RunnableConfig
 
-    from langchain_optscale.models.policy import Fanout
+from langchain_optscale.models.policy import Fanout
 
 __all__ = ["Sampler"]
 
@@ -205,6 +207,8 @@ class Sampler:
                     self._estimation(prompt),
                 )
             ]
+        if (streams_in_thread if self._ready.streamed else generates_in_thread)(self._model):
+            return await run_in_thread(self.draw, prompt, indexes, config)
         if self._ready.streamed:
             chunks = self._model.astream(prompt, child, **self._sampling(indexes))
             return [choice_of(await astreamed_message(chunks), estimation=self._estimation(prompt))]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Container, Mapping
 from enum import Flag, auto
 from functools import reduce
 from operator import is_not, or_
@@ -24,6 +25,7 @@ from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
 from langchain_optscale.engine.bill import known_prices
 from langchain_optscale.engine.defaults import with_learned
 from langchain_optscale.engine.keywords import split_call, unknown_setting
+from langchain_optscale.engine.permissions import as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
@@ -90,6 +92,10 @@ def _verifier(value: Any) -> Verifier:
 _MaxFailures = Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] | None
 
 
+def _overridable(value: Any) -> tuple[str, ...] | None:
+    return as_overridable(value, SearchSettings.model_fields)
+
+
 class SearchSettings(BaseModel):
     """Settings of a search.
 
@@ -151,6 +157,11 @@ class SearchSettings(BaseModel):
             or a reward model, is asked once for them; False asks any verifier once, True asks for each.
         settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
             brings `select`, `first_round` and `round_size` with it.
+        overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
+            in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
+            builds nothing from plain data.
+        limits: The largest values that a run may give settings, such as `{"max_samples": 32, "token_budget": 50_000}`;
+            see `engine.permissions.CEILINGS`. What has no limit here may not go beyond what is set beside it.
         fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
             policy offers it.
 
@@ -191,6 +202,8 @@ class SearchSettings(BaseModel):
     reasoning_tags: Annotated[Any, BeforeValidator(check_tags), _ANY] = ()
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
+    overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
+    limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _blank_session: tuple[list[Any], Session] | None = PrivateAttr(default=None)
@@ -200,7 +213,7 @@ class SearchSettings(BaseModel):
     def _one_sentence(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """Checks what needs more than one setting, and says what is wrong in a sentence of ours."""
         try:
-            settings = handler(with_learned(data) if isinstance(data, Mapping) else data)
+            settings = handler(_limited(with_learned(data), cls) if isinstance(data, Mapping) else data)
         except ValidationError as error:
             raise SettingsError(_sentence(error, cls)) from error
         settings._check_together()  # noqa: SLF001 - our own, typed by pydantic
@@ -217,6 +230,8 @@ class SearchSettings(BaseModel):
             )
         if self.price is not None:
             prices_by_role(self.price)
+        if self.limits is not None and self._cap() > (most := self.limits.get("max_samples", math.inf)):
+            raise SettingsError(f"the rule's cap of {self._cap()} candidates is above limits['max_samples']={most}")
         self._new_session()
         self.sampler()
         self.verifier.for_search(AnswerBook(self.extract))
@@ -225,8 +240,29 @@ class SearchSettings(BaseModel):
         own = self.stopping.max_samples if self.stopping is not None else None
         return self.max_samples if own is None or "max_samples" in self.model_fields_set else own
 
+    @property
+    def cap(self) -> int:
+        """The most candidates drawn for one question."""
+        return self._cap()
+
+    def for_run(self, changes: Mapping[str, Any], reviewed: Container[str] = ()) -> SearchSettings:
+        """These settings with what a run changes, where it may; see `overridable` and `limits`.
+
+        Args:
+            changes: What the run asks for, by name.
+            reviewed: Names that a reviewer has changed, whom the settings beside `limits` do not bind.
+
+        Raises:
+            SettingsError: A setting may not be changed, or not so far, is out of range or contradicts another.
+        """
+        permit(self, changes, reviewed)
+        changed = self.for_call(changes)
+        if "max_samples" not in reviewed and changed.cap > self.cap:
+            permit(self, {"max_samples": changed.cap})
+        return changed
+
     def for_call(self, changes: Mapping[str, Any]) -> SearchSettings:
-        """These settings with the changes that one call asks for, see `settings_in`.
+        """These settings with other ones, as this process chooses; `for_run` checks what a run asks for.
 
         Raises:
             SettingsError: A changed setting is out of range or contradicts another.
@@ -301,9 +337,16 @@ class SearchSettings(BaseModel):
             isinstance(part, TokenBudget | CostBudget) for part in self.stopping.parts()
         )
 
-    def limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
+    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
         """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
         return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+
+
+def _limited(data: Mapping[str, Any], settings: type[SearchSettings]) -> Mapping[str, Any]:
+    limits = as_limits(data.get("limits"))
+    if not limits:
+        return data
+    return within_limits(data, limits, {name: field.default for name, field in settings.model_fields.items()})
 
 
 def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_optscale.engine.failing import failure_in, record_work
 from langchain_optscale.engine.jobs import Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.encodable import encodable_message, encodable_prompt
 from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.identical import content_key, fingerprint
@@ -115,11 +115,15 @@ class Worker:
             drawn = await self._sampler.adraw(self._prompt, job.indexes, self._config)
             if self._answers.extract is None:
                 return self._read(job.indexes, drawn)
-            return await asyncio.to_thread(self._read, job.indexes, drawn)  # comparing answers may take seconds
+            return await run_in_thread(self._read, job.indexes, drawn)  # comparing answers may take seconds
         child = self._verify_config(job)
         if self._is_traced:
             return await self._traced.ainvoke(job.candidate, child)
         return await self._averify(job.candidate, child)
+
+    def close(self) -> None:
+        """The search has ended: what is still compared for it is withdrawn."""
+        self._answers.close()
 
     def collect(self, index: int) -> tuple[Verdict | None, Usage | None]:
         """The verdict that a verification reached, and what it consumed beyond what the verdict reports.

@@ -75,7 +75,7 @@ class Loop:
         return changes.get("extract", self._settings.settings.extract) is not None
 
     def _run(self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> RunSettings:
-        return self._settings.get(changes_of(record, config, runtime))
+        return self._settings.get(changes_of(record, config, runtime), record)
 
     def ask(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
@@ -89,7 +89,7 @@ class Loop:
         record: dict[str, Any] = record_in(state) if state.get("optscale") else {}
         new = not record or "best" in record or record["search"]["question"] != fingerprint(messages)
         changes = changes_of(record, config, runtime, new=new)
-        run = self._settings.get(changes)
+        run = self._settings.get(changes, None if new else record)
         if self._review and (info := runtime.execution_info) is not None and info.thread_id is None:
             raise SettingsError("review=True needs a checkpointer; compile the graph with one and pass a thread_id")
         update: dict[str, Any] = {}
@@ -177,12 +177,13 @@ class Loop:
         """Request a review, unless the target was reached, and continue with the changed settings."""
         record = record_in(state)
         changes = changes_of(record, config, runtime)
-        replay = self._sessions.replay(self._settings.get(changes), record)
+        replay = self._sessions.replay(self._settings.get(changes, record), record)
         if not missed_target(replay.run.settings, replay.session):
             return Command(goto="answer")
 
         def changed(review: Mapping[str, Any]) -> ReplayedSession:
-            return self._sessions.replay(self._settings.get({**changes, **review}), record)
+            so_far = {"search": {"review": {**record["search"].get("review", {}), **review}}}
+            return self._sessions.replay(self._settings.get({**changes, **review}, so_far), record)
 
         def objection(review: Mapping[str, Any]) -> str | None:
             try:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -24,6 +25,7 @@ from langchain_optscale.graph.compact import short_candidate, short_verdict
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in, record_in
 from langchain_optscale.graph.tasks import Task, failures_update, read_state, runtime_of, send
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.failures import Raised, failure_of
 from langchain_optscale.records.types import Candidate, Failure, Verdict
@@ -64,7 +66,7 @@ class Step(Runnable[Any, Any]):
         config = config or ensure_config()
         runtime = runtime_of(config)
         if self._is_slow(input, config, runtime):
-            return await asyncio.to_thread(self._function, input, config, runtime, is_async=True)
+            return await run_in_thread(partial(self._function, input, config, runtime, is_async=True))
         return self._function(input, config, runtime, is_async=True)
 
 

@@ -17,6 +17,7 @@ from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
+from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
@@ -93,6 +94,10 @@ class SessionCache:
     """The sessions of running searches; one that is not here is rebuilt from the record, and decides the same."""
 
     def __init__(self) -> None:
+        self._begin()
+        after_fork(self, "_begin")
+
+    def _begin(self) -> None:
         self._kept: OrderedDict[str, ReplayedSession] = OrderedDict()
         self._lock = threading.Lock()
 

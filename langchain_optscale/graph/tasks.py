@@ -49,7 +49,7 @@ class Task:
         self.config = config
         state = read_state(config, "messages", "optscale")
         self.record: Mapping[str, Any] = record_in(state)
-        run: RunSettings = settings.get(changes_of(self.record, config, runtime))
+        run: RunSettings = settings.get(changes_of(self.record, config, runtime), self.record)
         self.settings = run.settings
         self._causes = settings.causes
         answers = AnswerBook(run.settings.extract)

@@ -19,6 +19,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.call_options import call_options
 from langchain_optscale.models.clients import without_client_retries, without_client_retries_in, without_streaming
 from langchain_optscale.models.eager_cancel import by_streaming, streams
+from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.single_choices import read_by_choice
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Policy:
                 raise SettingsError(
                     f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none"
                 )
-            return cls(without_client_retries_in(policy), None, {}, (), ChoiceLimit(1))
+            return cls(isolated(without_client_retries_in(policy)), None, {}, (), ChoiceLimit(1))
         # The driver acquires the rate limiter, so that waiting for it does not count towards the request's timeout.
         changes: dict[str, Any] = {"cache": False, "rate_limiter": None}
         single = without_client_retries(model, timeout_s).model_copy(update=changes)

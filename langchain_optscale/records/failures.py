@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_optscale.errors import OptScaleError, SettingsError, printable
+from langchain_optscale.records.causes import cause_of
 from langchain_optscale.records.endings import refuses, truncation_note
 from langchain_optscale.records.types import Failure, Usage, without_numbers
 
@@ -44,7 +45,10 @@ def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
     error, cause = raised.error, raised.error.__cause__
     text = f"{type(error).__name__}: {error}"
     # "Connection error." alone does not name the cause.
-    if cause is not None and str(cause) and str(cause) not in text:
+    reason = cause_of(error)
+    if reason is not None and reason not in text:
+        text += f" ({reason})"
+    elif cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
     # Servers write these texts, and terminals show them.
     text = printable("; ".join([text, *map(str, getattr(error, "__notes__", ()))]))

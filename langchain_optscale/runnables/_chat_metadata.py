@@ -101,7 +101,7 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = "optscale"
         params["ls_model_name"] = str(kwargs.get("model") or f"optscale/{policy_name(self.policy)}")
-        settings = self.for_call(kwargs.get(CALL, {}).get("settings", {}))
+        settings = self.for_run(kwargs.get(CALL, {}).get("settings", {}))
         return cast("LangSmithParams", {**params, **settings_metadata(settings)})
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:

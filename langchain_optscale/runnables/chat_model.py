@@ -219,7 +219,7 @@ class ChatOptScale(CalledChatModel):
             config["max_concurrency"] = call["max_concurrency"]
         if "configurable" in call:
             config["configurable"] = call["configurable"]
-        return parent, self.for_call({**call.get("settings", {}), **changes}), config, arguments
+        return parent, self.for_run({**call.get("settings", {}), **changes}), config, arguments
 
     def _answer(
         self, result: OptScaleResult, arguments: dict[str, Any], parent: BaseCallbackManager | None

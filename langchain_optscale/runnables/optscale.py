@@ -161,7 +161,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         changes, kwargs = split_keywords(kwargs)
 
         def search(_: object, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> OptScaleResult:
-            settings = self.for_call({**settings_in(config), **changes})
+            settings = self.for_run({**settings_in(config), **changes})
             add_run_metadata(run_manager.handlers, run_manager.run_id, settings_metadata, settings)
             result = run_search(settings, prompt, config, kwargs, batch)
             add_run_metadata(run_manager.handlers, run_manager.run_id, result_metadata, result)
@@ -182,7 +182,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         async def search(
             _: object, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
         ) -> OptScaleResult:
-            settings = self.for_call({**settings_in(config), **changes})
+            settings = self.for_run({**settings_in(config), **changes})
             add_run_metadata(run_manager.handlers, run_manager.run_id, settings_metadata, settings)
             result = await arun_search(settings, prompt, config, kwargs, batch)
             add_run_metadata(run_manager.handlers, run_manager.run_id, result_metadata, result)

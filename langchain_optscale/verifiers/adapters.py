@@ -10,11 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from langchain_core.runnables import Runnable
-from langchain_core.runnables.config import run_in_executor, set_config_context
+from langchain_core.runnables.config import set_config_context
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import without_client_retries_in
+from langchain_optscale.models.daemon_threads import run_in_thread
+from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.named import is_configurable_model, named_model
+from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
 from langchain_optscale.verifiers.usage import UsageCounter
@@ -105,7 +108,7 @@ class CallableVerifier(Verifier):
             with set_config_context(counted) as context:
                 answer = await asyncio.create_task(self._begin(prompt, candidate), context=context)
         else:
-            answer = await run_in_executor(counted, self._call, prompt, candidate, counted)
+            answer = await run_in_thread(self._call, prompt, candidate, counted)
             if inspect.isawaitable(answer):
                 answer = await answer
         return _counted(to_verdict(answer), counter)
@@ -152,7 +155,7 @@ class RunnableVerifier(Verifier):
             raise SettingsError(f"a Runnable is needed, not {kind(runnable)}")
         self.runnable = runnable
         # The search retries.
-        self._single = without_client_retries_in(runnable)
+        self._single = isolated(without_client_retries_in(runnable))
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.errors import MissingExtraError, SettingsError
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.checks.json_patterns import with_timed_patterns
 from langchain_optscale.verifiers.checks.text import text_of
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _json_schema_validator(schema: Mapping[str, Any]) -> Any:
     except SchemaError as error:
         raise SettingsError(f"not a valid JSON schema: {_shortened(error.message)}") from None
     # An explicit registry, since the default one fetches references from the network.
-    return kind(schema, registry=REGISTRY)
+    return with_timed_patterns(kind)(schema, registry=REGISTRY)
 
 
 def _json_schema_faults(schema: Mapping[str, Any], data: Any) -> list[str | None]:

@@ -7,12 +7,11 @@ of the score distribution; a near miss may then come close to 1, so set `target=
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from langchain_optscale.answers.extraction import compile_pattern
+from langchain_optscale.answers.patterns import timed_pattern
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
@@ -49,8 +48,8 @@ _BELOW_ONE = math.nextafter(1.0, 0.0)
 class RegexCheck(Verifier):
     r"""1 where the pattern matches, 0 otherwise.
 
-    No timeout applies, and a pattern such as `(a+)+$` takes exponential time on some texts: use possessive quantifiers
-    (`a++`) or atomic groups where candidates are long.
+    A pattern that takes longer than a second on a candidate, as `(a|aa)+$` can, makes that candidate fail: use
+    possessive quantifiers (`a++`) or atomic groups where candidates are long.
 
     Attributes:
         pattern: A regular expression of Python's `re`.
@@ -71,7 +70,7 @@ class RegexCheck(Verifier):
     full: bool = False
 
     def __post_init__(self) -> None:
-        compile_pattern(self.pattern, self.flags)
+        timed_pattern(self.pattern, self.flags)
 
     @property
     def deterministic(self) -> bool:
@@ -81,9 +80,13 @@ class RegexCheck(Verifier):
     def verify(
         self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
     ) -> Verdict:
-        """Score one candidate's text by 1.0 or 0.0."""
-        compiled, text = re.compile(self.pattern, self.flags), text_of(candidate)
-        match = compiled.fullmatch(text.strip()) if self.full else compiled.search(text)
+        """Score one candidate's text by 1.0 or 0.0.
+
+        Raises:
+            PatternTimeoutError: The pattern took too long on this text.
+        """
+        timed, text = timed_pattern(self.pattern, self.flags), text_of(candidate)
+        match = timed.fullmatch(text.strip()) if self.full else timed.search(text)
         where = "the whole text" if self.full else "the text"
         if match is None:
             return Verdict(0.0, f"the pattern {self.pattern!r} does not match {where}")

@@ -12,7 +12,9 @@ from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.outputs import Generation
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError, printable
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.records.files import create_private
+from langchain_optscale.records.forks import after_fork, keep_open
 from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.records.types import Verdict
 
@@ -41,7 +43,17 @@ class SQLiteStore(BaseCache):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
+        self._open()
+        after_fork(self)
+
+    def _after_fork(self) -> None:
+        """A connection must not be carried over a fork; closing it here would disturb the parent's."""
+        keep_open(self._connection)
+        self._open()
+
+    def _open(self) -> None:
         self._lock = threading.Lock()
+        path = self.path
         try:
             if str(path) != ":memory:":
                 create_private(path)
@@ -131,7 +143,7 @@ class VerdictStore:
     async def aget(self, key: str) -> Verdict | None:
         """As `get`, without blocking the event loop."""
         try:
-            return _from_generations(await self.cache.alookup(key, self.identity))
+            return _from_generations(await self._alookup(key))
         except Exception as error:  # noqa: BLE001 - a cache error counts as a miss
             self._failed("read", error)
             return None
@@ -146,9 +158,21 @@ class VerdictStore:
     async def aput(self, key: str, verdict: Verdict) -> None:
         """As `put`, without blocking the event loop."""
         try:
-            await self.cache.aupdate(key, self.identity, [Generation(text=_to_json(verdict))])
+            await self._aupdate(key, [Generation(text=_to_json(verdict))])
         except Exception as error:  # noqa: BLE001 - a cache error counts as a miss
             self._failed("written", error)
+
+    async def _alookup(self, key: str) -> RETURN_VAL_TYPE | None:
+        # LangChain's default would hold a thread of the application's executor.
+        if type(self.cache).alookup is BaseCache.alookup:
+            return await run_in_thread(self.cache.lookup, key, self.identity)
+        return await self.cache.alookup(key, self.identity)
+
+    async def _aupdate(self, key: str, value: RETURN_VAL_TYPE) -> None:
+        if type(self.cache).aupdate is BaseCache.aupdate:
+            await run_in_thread(self.cache.update, key, self.identity, value)
+        else:
+            await self.cache.aupdate(key, self.identity, value)
 
     def _failed(self, what: str, error: Exception) -> None:
         _logger.warning("a cached verdict could not be %s: %s: %s", what, type(error).__name__, printable(str(error)))

@@ -28,6 +28,7 @@ from langchain_optscale.models.clients import (
     without_streaming,
 )
 from langchain_optscale.models.error_status import status_of
+from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.retry import is_transient
 from langchain_optscale.verifiers._memory import Memory
@@ -163,6 +164,11 @@ class Asker:
         return policy_name(self.given)
 
     @property
+    def content(self) -> list[Any]:
+        """What a grading depends on besides the criterion and the material."""
+        return [self.model_name, self.method, self._sheet, self._min_mass, self._top_logprobs, self._kwargs]
+
+    @property
     def endpoint(self) -> Hashable:
         """The model's endpoint, see `endpoint_of`."""
         return endpoint_of(self.given)
@@ -244,7 +250,7 @@ class Asker:
         model, kwargs = self._prepared(method)
         code = self._sheet.fresh_code(shown)
         messages = self._sheet.messages(criterion, method, shown, code)
-        return self._read(method, await model.ainvoke(messages, self._config(config), **kwargs), code)
+        return self._read(method, await isolated(model).ainvoke(messages, self._config(config), **kwargs), code)
 
     def _config(self, config: RunnableConfig) -> RunnableConfig:
         # "nostream" excludes the judge's tokens from LangGraph's stream_mode="messages".

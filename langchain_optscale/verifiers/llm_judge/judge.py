@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.named import named_model
 from langchain_optscale.records.types import Candidate, Usage, Verdict
 from langchain_optscale.verifiers._concurrent import arun_together, run_together
@@ -157,6 +158,12 @@ class LLMJudge(Verifier):
         return self._asker.endpoint
 
     @property
+    def content(self) -> Any:
+        """The model's name and everything that the judge is asked."""
+        about = [self._reference, self._attach_images, self.votes, self.criteria]
+        return [type(self).__name__, *self._asker.content, *about]
+
+    @property
     def method_in_use(self) -> str | None:
         """How the judge reports its grade; None while "auto" has not detected it."""
         return self._asker.method_in_use
@@ -177,7 +184,12 @@ class LLMJudge(Verifier):
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`, without blocking the event loop; where one grading fails, the others are cancelled."""
-        shown = self._material(prompt, candidate)
+        # A function that finds the reference may take long.
+        shown = (
+            await run_in_thread(self._material, prompt, candidate)
+            if callable(self._reference)
+            else self._material(prompt, candidate)
+        )
         calls = [partial(self._agrade, shown, number, vote, config) for number, vote in self._gradings()]
         return self._verdict(await arun_together(calls, config))
 

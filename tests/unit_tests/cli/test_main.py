@@ -9,7 +9,7 @@ import pytest
 
 from langchain_optscale import __version__
 from langchain_optscale.cli.main import main
-from langchain_optscale.cli.options import chat_model
+from langchain_optscale.cli.options import provider_model
 from langchain_optscale.errors import MissingExtraError, SettingsError
 
 
@@ -69,7 +69,7 @@ def test_two_policies(capsys):
 @pytest.mark.parametrize("name", ["gpt-5-mini", ":m", "openai:"])
 def test_a_provider_is_needed(name):
     with pytest.raises(SettingsError, match="PROVIDER:MODEL"):
-        chat_model(name, option="--policy")
+        provider_model(name, option="--policy")
 
 
 def test_a_missing_key_is_one_sentence(monkeypatch):
@@ -77,7 +77,7 @@ def test_a_missing_key_is_one_sentence(monkeypatch):
     pytest.importorskip("langchain")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(SettingsError, match="OPENAI_API_KEY") as caught:
-        chat_model("openai:gpt-5-mini", option="--policy")
+        provider_model("openai:gpt-5-mini", option="--policy")
     assert "\n" not in str(caught.value)
 
 
@@ -85,7 +85,7 @@ def test_a_missing_key_is_one_sentence(monkeypatch):
 def test_an_integration_that_is_not_installed_names_one_command():
     pytest.importorskip("langchain")
     with pytest.raises(MissingExtraError, match=r'pip install "langchain-optscale\[agents\]" langchain-anthropic'):
-        chat_model("anthropic:claude-haiku-4-5", option="--judge")
+        provider_model("anthropic:claude-haiku-4-5", option="--judge")
 
 
 def test_all_that_the_embedded_model_needs_is_named_at_once(monkeypatch, capsys):

@@ -88,7 +88,7 @@ async def test_settings_can_be_changed_for_a_call():
 def test_the_outer_cache_works_and_knows_the_settings():
     set_llm_cache(InMemoryCache())
     try:
-        chat = model(("0.1",), max_samples=2)
+        chat = model(("0.1",), max_samples=2, limits={"max_samples": 3})
         first = chat.invoke("q")
         assert chat.invoke("q").content == first.content
         assert len(chat.policy.requests) == 1
