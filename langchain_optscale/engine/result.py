@@ -148,8 +148,8 @@ class OptScaleResult:
 
         Returns:
             `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in order of arrival, `best_index`,
-            `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its name), `explanation` (its sentence), `usage` by
-            role, `duration_s`.
+            `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its name), `explanation` (its
+            sentence), `usage` by role, `duration_s`.
         """
         return {
             "n": len(self.verdicts),
