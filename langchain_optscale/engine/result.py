@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +62,10 @@ class OptScaleResult:
         estimate: The estimated distribution of all scores.
         usage: What was consumed, under "policy" and "verifier".
         duration_s: Wall-clock seconds of the search.
+        claim: What the search promises about the returned candidate with the rule's confidence. "stable": the whole cap
+            would return the same answer; "target reached"; "target out of reach"; or "not sure". Nothing is promised
+            about its being right.
+        probability: Of what could be claimed, also where it is below the confidence and nothing is; None where unknown.
     """
 
     best: Candidate
@@ -74,6 +77,8 @@ class OptScaleResult:
     estimate: Estimate
     usage: Mapping[str, Usage]
     duration_s: float
+    claim: str = "not sure"
+    probability: float | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -103,28 +108,6 @@ class OptScaleResult:
         if self.decision.reason is None:
             raise InvalidRecordError("the rule that ended this search gave no reason")
         return self.decision.reason
-
-    @cached_property
-    def _claim(self) -> tuple[str, float | None]:
-        by_index = {candidate.index: candidate.answer for candidate in self.candidates}
-        answers = [by_index[index] for index in self.verdicts]
-        place = list(self.verdicts).index(self.best.index)
-        # Verdicts that arrived after the decision take no part in it.
-        return claim_about(self.decision, answers, self.scores, place)
-
-    @property
-    def claim(self) -> str:
-        """What the search promises about the returned candidate with the rule's confidence.
-
-        "stable": the whole cap would return the same answer; "target reached"; "target out of reach"; or "not sure".
-        Nothing is promised about its being right.
-        """
-        return self._claim[0]
-
-    @property
-    def probability(self) -> float | None:
-        """The probability of what could be claimed: also below the confidence, where nothing is; None where unknown."""
-        return self._claim[1]
 
     @property
     def total_usage(self) -> Usage:
@@ -212,6 +195,8 @@ class OptScaleResult:
                 estimate=Estimate(**data["estimate"]),
                 usage={role: Usage(**item) for role, item in data["usage"].items()},
                 duration_s=data["duration_s"],
+                claim=data.get("claim", "not sure"),
+                probability=data.get("probability"),
             )
         except (KeyError, TypeError, ValueError, SettingsError) as error:
             raise InvalidRecordError(f"the result cannot be read: {error!r}") from error
@@ -261,6 +246,13 @@ def build_result(
         raise AllCandidatesFailed(failures, session.decision.reason, list(drawn))
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     best = choose(selection_for(settings.select, settings.stopping), [candidates[index] for index in verdicts], scores)
+    places = list(verdicts)
+    claim, probability = claim_about(
+        session.decision,
+        [candidates[index].answer for index in places],
+        [scores[index] for index in places],
+        places.index(best),
+    )
     return OptScaleResult(
         best=candidates[best],
         candidates=drawn,
@@ -274,6 +266,8 @@ def build_result(
             "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
         },
         duration_s=duration_s,
+        claim=claim,
+        probability=probability,
     )
 
 
