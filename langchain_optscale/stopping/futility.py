@@ -9,7 +9,7 @@ beside the scores so far.
 
 **With a prior** learned from past questions (`EmpiricalPrior`) the chance p of a candidate has the law Beta(a, b) over
 questions (`stats.reaching`), and what is known of this question's body counts as well. With b_n the best score and
-sigma the mean excess of `stopping.record_values`, the next score reaches the target t by the smooth tail with probability
+sigma the mean excess of `stopping.record_values`, the next score reaches the target t by the smooth tail with chance
 q = exp(-(t - b_n) / sigma) / (n + 1), and
 
     P(reach | D) = 1 - (1 - q)^m B(a, b + n + m) / B(a, b + n)
