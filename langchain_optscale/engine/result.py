@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.endings import EndReason, truncation_note
+from langchain_optscale.records.endings import EndReason
 from langchain_optscale.records.failures import AllCandidatesFailed
-from langchain_optscale.records.identical import copies, fingerprint, identical_note
+from langchain_optscale.records.identical import copies, fingerprint
+from langchain_optscale.records.notes import identical_note, truncation_note
 from langchain_optscale.records.types import (
     Candidate,
     Decision,

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_optscale.errors import OptScaleError
-from langchain_optscale.records.endings import refuses, truncation_note
+from langchain_optscale.records.endings import EndReason
+from langchain_optscale.records.notes import truncation_note
 from langchain_optscale.records.types import Failure
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["AllCandidatesFailed", "Raised", "failure_of"]
 
 _LONGEST_ERROR = 500
 _CORE = "langchain_core.exceptions"
+_REFUSING = frozenset({EndReason.REFUSAL, EndReason.CONTENT_FILTER})
 _PLAIN = frozenset({"LangChainException", "TracerException"})
 
 
@@ -91,7 +93,8 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
         self.reason = reason
         self.candidates = tuple(candidates)
         # What langchain-core's errors have beside their message.
-        self.raw_message = next((one.message for one in self.candidates if refuses(one)), None)
+        refused = (one.message for one in self.candidates if one.end_reason in _REFUSING)
+        self.raw_message = next(refused, None)
         self.observation = self.llm_output = None
         self.send_to_llm = False
         causes = Counter(f"{failure.stage}: {failure.error}" for failure in self.failures.values())
