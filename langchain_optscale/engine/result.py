@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import choose
 from langchain_optscale.engine.bill import cost_of, saved_by
 from langchain_optscale.engine.failing import nothing_scored
-from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.endings import EndReason, truncation_note
+from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.identical import copies, fingerprint, identical_note
+from langchain_optscale.records.notes import identical_note, truncation_note
 from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import (
