@@ -189,8 +189,7 @@ class OptScaleResult:
             "estimate": asdict(self.estimate),
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
-            "cost": self.cost,
-            "saved": self.saved and self.saved.to_dict(),
+            **({} if self.saved is None else {"cost": self.cost, "saved": self.saved.to_dict()}),
         }
 
     @classmethod
@@ -273,7 +272,7 @@ def build_result(
     }
     if not verdicts:
         raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
-    cost = cost_of(settings, usage)
+    cost = cost_of(settings.prices(), usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)

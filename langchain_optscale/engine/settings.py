@@ -34,7 +34,16 @@ from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.named import named_model
 from langchain_optscale.models.policy import Fanout, Policy, refuse_graph
 from langchain_optscale.records.reasoning import check_tags
-from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale, prices_by_role
+from langchain_optscale.stopping import (
+    CostBudget,
+    Deadline,
+    MaxFailures,
+    Price,
+    Rule,
+    TokenBudget,
+    optscale,
+    prices_by_role,
+)
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
 
@@ -283,13 +292,17 @@ class SearchSettings(BaseModel):
         if self.token_budget is not None:
             rules.append(TokenBudget(self.token_budget))
         if self.cost_budget is not None:
-            prices = self.price or known_prices(self)
+            prices = self.prices()
             if not prices:
                 raise SettingsError("cost_budget needs prices: give price=Price(input=..., output=...) as well")
             rules.append(CostBudget(self.cost_budget, prices))
         if self.deadline_s is not None:
             rules.append(Deadline(self.deadline_s))
         return reduce(or_, rules)
+
+    def prices(self) -> dict[str, Price]:
+        """The price by role: as `price` says, else as the models' profiles say; a role of unknown price is left out."""
+        return known_prices(self.price, self.policy, self.verifier)
 
     def session(self) -> Session:
         """A new session for one question."""

@@ -234,7 +234,7 @@ def results(tmp_path):
             "estimate": result.estimate.to_dict(),
             "scores": list(result.scores),
             "verdict": result.verdicts[0].to_dict(),
-            "failures": {str(index): asdict(failure) for index, failure in result.failures.items()},
+            "failures": {str(index): failure.to_dict() for index, failure in result.failures.items()},
             "usage": {role: usage.to_dict() for role, usage in result.usage.items()},
             "rounds": [one.to_dict() for one in result.rounds],
             "same_form": plain(result) == renamed(data),
