@@ -15,6 +15,7 @@ from langchain_optscale.cli.options import (
     verifier_of,
     write_text,
 )
+from langchain_optscale.cli.screen import terminal_width
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def add_replay(commands: Any) -> None:
     parser = add_command(commands, "replay", _replay, about, "optscale replay pool.jsonl --target 0.95 --plot out.png")
     parser.add_argument("pools", nargs="+", metavar="POOL", help="files with one JSON line a question")
     parser.add_argument("--methods", metavar="A,B", help="which ones; by default all that the pool has data for")
-    parser.add_argument("--target", type=float, default=0.9, help="score in [0, 1] (default 0.9)")
+    parser.add_argument(
+        "--target", type=float, help="score that is good enough (default: 0.9 for methods that need one)"
+    )
     parser.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
     parser.add_argument("--max-samples", type=int, metavar="N", help="the cap; by default the fewest samples recorded")
     parser.add_argument("--permutations", type=int, default=8, metavar="N", help="orders a question (default 8)")
@@ -72,7 +75,7 @@ def _record(arguments: argparse.Namespace) -> None:
     with open_policy(arguments) as policy, counter(arguments) as show:
         recording = arecord_pool(
             policy,
-            verifier_of(arguments),
+            verifier_of(arguments, policy),
             questions,
             arguments.n,
             path=arguments.output,
@@ -144,4 +147,5 @@ def _print_reports(reports: list[Report], *, as_json: bool) -> None:
     if as_json:
         print_json([{"pool": report.pool, **row} for report in reports for row in report.to_dict()])
     else:
-        write_text("\n\n".join(report.table() for report in reports) + "\n")
+        width = terminal_width()
+        write_text("\n\n".join(report.table(width) for report in reports) + "\n")
