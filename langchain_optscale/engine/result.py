@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import choose
 from langchain_optscale.engine.bill import cost_of, saved_by
 from langchain_optscale.engine.failing import nothing_scored
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.endings import EndReason, truncation_note
-from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.identical import copies, fingerprint, identical_note
-from langchain_optscale.records.notes import identical_note, truncation_note
 from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import (
@@ -160,8 +158,8 @@ class OptScaleResult:
             `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
-            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about
-            candidates that were cut off or are identical.
+            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
+            or are identical.
         """
         return {
             "n": len(self.verdicts),
@@ -201,8 +199,7 @@ class OptScaleResult:
             "estimate": asdict(self.estimate),
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
-            "cost": self.cost,
-            "saved": self.saved and self.saved.to_dict(),
+            **({} if self.saved is None else {"cost": self.cost, "saved": self.saved.to_dict()}),
             "claim": self.claim,
             "probability": self.probability,
         }
@@ -292,7 +289,7 @@ def build_result(
     }
     if not verdicts:
         raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
-    cost = cost_of(settings, usage)
+    cost = cost_of(settings.prices(), usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)
