@@ -129,10 +129,10 @@ def test_langgraph_dev_serves_it(tmp_path):
                 own = f"/threads/{call(base, '/threads')['thread_id']}/runs/wait"
                 name = next(iter(changes))
                 said = refused(base, own, input=question, context=changes)
-                assert "a run may not" in said or "above the limit of 8" in said, (name, said)
+                assert "SettingsError" in said, (name, said)  # the server tells its caller no more
                 if name not in ("verifier", "settings", "overridable", "limits"):
                     said = refused(base, own, input=question, config={"configurable": changes})
-                    assert "a run may not" in said or "above the limit of 8" in said, (name, said)
+                    assert "SettingsError" in said, (name, said)
         finally:
             server.terminate()
             server.wait(timeout=30)
