@@ -99,7 +99,7 @@ def pictures(found: Measured) -> list[str]:
         difficulty = [sum(bool(s.correct) for s in q.samples) / len(q.samples) for q in pool]
     else:
         difficulty = [sum(s.score or 0.0 for s in q.samples) / len(q.samples) for q in pool]
-    spent = {runs.name: runs["samples"].tolist() for runs in report.runs if runs.name in {"optscale", "OptScale^0"}}
+    spent = {runs.name: runs["samples"].tolist() for runs in report.runs if runs.name in {"optscale", "paper"}}
     shown.append(save(plot_difficulty(difficulty, spent, measure=report.measure), pool, "samples_by_difficulty"))
     rules = {
         "optscale": optscale(TARGET, CONFIDENCE, pool.cap, min(2, pool.cap)),

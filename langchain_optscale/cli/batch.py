@@ -71,7 +71,7 @@ def _batch(arguments: argparse.Namespace) -> None:
     questions = Questions(arguments.questions)
     began = time.perf_counter()
     with open_policy(arguments) as policy:
-        settings = search_settings(arguments)
+        settings = search_settings(arguments, policy)
         search = OptScale(policy=policy, candidate_timeout_s=arguments.candidate_timeout, **settings)
         asked = {
             **{name: settings[name] for name in ("target", "confidence", "max_samples", "seed")},

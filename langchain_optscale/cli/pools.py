@@ -15,6 +15,7 @@ from langchain_optscale.cli.options import (
     verifier_of,
     write_text,
 )
+from langchain_optscale.cli.screen import terminal_width
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _record(arguments: argparse.Namespace) -> None:
     with open_policy(arguments) as policy, counter(arguments) as show:
         recording = arecord_pool(
             policy,
-            verifier_of(arguments),
+            verifier_of(arguments, policy),
             questions,
             arguments.n,
             path=arguments.output,
@@ -144,4 +145,5 @@ def _print_reports(reports: list[Report], *, as_json: bool) -> None:
     if as_json:
         print_json([{"pool": report.pool, **row} for report in reports for row in report.to_dict()])
     else:
-        write_text("\n\n".join(report.table() for report in reports) + "\n")
+        width = terminal_width()
+        write_text("\n\n".join(report.table(width) for report in reports) + "\n")

@@ -223,15 +223,18 @@ class OptScaleResult:
                 saved=None if fields.data.get("saved") is None else Saved.from_dict(fields.get("saved")),
             )
 
-    def plot(self) -> Figure:
-        """A picture of the search: scores as they arrived, the estimate, and N* falling towards n.
+    def plot(self, *, dark: bool = False) -> Figure:
+        """A picture of the search: scores as they arrived, the estimate, and N* beside n.
+
+        Args:
+            dark: Whether for a dark page.
 
         Raises:
             MissingExtraError: matplotlib is not installed.
         """
         from langchain_optscale.engine.result_plot import plot_search
 
-        return plot_search(self)
+        return plot_search(self, dark=dark)
 
     def _repr_html_(self) -> str:
         from langchain_optscale.engine.result_html import html_card

@@ -23,7 +23,7 @@ def test_plot(result, tmp_path):
     assert tuple(dots.get_ydata()) == tuple(verdict.score for verdict in result.verdicts.values())
     assert scores.get_ylabel() == "verifier's score"
     assert "candidates" in bound.get_xlabel()
-    assert result.stop_reason.value in figure.get_suptitle()
+    assert result.stop_reason.value in figure.get_suptitle().replace("\n", " ")
     figure.savefig(tmp_path / "search.png", dpi=100)
     assert (tmp_path / "search.png").stat().st_size > 10_000
 
