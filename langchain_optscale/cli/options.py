@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import SettingsError, printable
+from langchain_optscale.errors import MissingExtraError, SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
