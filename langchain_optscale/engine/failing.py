@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from socket import gaierror
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
@@ -14,6 +15,7 @@ from langchain_optscale.models.clients import address_of, models_in
 from langchain_optscale.models.error_status import status_of
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.models.retry import is_broken_connection, is_transient
+from langchain_optscale.records.causes import chain_of
 from langchain_optscale.records.failures import AllCandidatesFailed, chain_causes, failure_of
 
 if TYPE_CHECKING:
@@ -88,9 +90,9 @@ def _recurrence(error: Exception, *, tried: bool) -> Recurrence:
             return "certain"
         return "possible" if tried else "likely"
     if is_transient(error):
-        # Retries have not helped. A server that has never answered is probably not there at all.
-        dead = is_broken_connection(error) and "Timeout" not in "".join(kind.__name__ for kind in type(error).__mro__)
-        return "likely" if dead and not tried else "possible"
+        # Retries have not helped, and nothing has ever answered there.
+        absent = any(isinstance(one, ConnectionRefusedError | gaierror) for one in chain_of(error))
+        return "likely" if absent and not tried else "possible"
     if isinstance(error, ModelError) and error.is_retryable:
         return "possible"
     if isinstance(error, _OF_CONTENT):

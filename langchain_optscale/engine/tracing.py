@@ -25,10 +25,10 @@ from langchain_core.runnables.config import (
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
 )
-from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.utils.uuid import uuid7
 
+from langchain_optscale.models.private_names import STREAMING_HANDLERS, USER_STREAM_HANDLER
 from langchain_optscale.models.token_usage import choice_usages
 from langchain_optscale.records.types import Usage
 
@@ -79,7 +79,7 @@ def child_config(
 
 def streams_to_a_user(handlers: Iterable[BaseCallbackHandler]) -> bool:
     """Whether one of the handlers makes LangChain's models stream when they are only invoked."""
-    return any(isinstance(handler, _StreamingCallbackHandler) for handler in handlers)
+    return any(isinstance(handler, USER_STREAM_HANDLER) for handler in handlers)
 
 
 def has_callbacks(config: RunnableConfig) -> bool:
@@ -90,11 +90,7 @@ def has_callbacks(config: RunnableConfig) -> bool:
 
 def _without_tokens_in(handlers: Iterable[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
     """The handlers for a child run: without those that stream to a user, and without tokens for all others."""
-    return [
-        _without_tokens(handler)
-        for handler in handlers
-        if not isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
-    ]
+    return [_without_tokens(handler) for handler in handlers if not isinstance(handler, STREAMING_HANDLERS)]
 
 
 def _without_tokens(handler: BaseCallbackHandler) -> BaseCallbackHandler:
@@ -149,7 +145,7 @@ def hide_usage(run: BaseRunManager) -> None:
     """
     run.handlers = [
         handler
-        if isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler | _WithoutUsage)
+        if isinstance(handler, (*STREAMING_HANDLERS, _WithoutUsage))
         else (_AsyncWithoutUsage if isinstance(handler, AsyncCallbackHandler) else _WithoutUsage)(handler)
         for handler in run.handlers
     ]

@@ -148,6 +148,7 @@ class Worker:
 
     def _read_one(self, index: int, choice: Choice) -> Choice:
         settings = self.settings
+        record_work(settings.policy)  # it answered, with whatever: the next answer may be a better one
         drawn = Candidate(index, choice.message, 0, reasoning_tags=settings.reasoning_tags)
         plain = choice.message
         if drawn.reasoning is not None:
@@ -157,7 +158,6 @@ class Worker:
         error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
         if error is not None:
             return replace(choice, failure=failure_in(settings, "draw", Raised(error, 1)))
-        record_work(settings.policy)
         if self._answers.extract is None:
             return choice
         mark = fingerprint(drawn, seeded=self._sampler.seeded)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from langchain_optscale.errors import DamagedFileError, FileError, InvalidRecordError
-from langchain_optscale.records.files import MOST_BYTES, lines_of, open_regular
+from langchain_optscale.records.files import lines_of, open_regular
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +21,8 @@ __all__ = ["Question", "QuestionSet", "Sample", "json_lines", "name_of", "questi
 
 # Candidates of one question pack by a factor of 5 to 50; a file of which a few bytes stand for gigabytes is no pool.
 _MOST_RATIO = 200
+_MOST_UNCHECKED = 1 << 22
+_BLOCK = 1 << 20
 _MOST_TOKENS = 10**12
 _SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit")
 
@@ -195,26 +197,21 @@ def _sample_from_dict(data: Any) -> Sample:
     return Sample(**{name: data[name] for name in _SAMPLE_FIELDS if name in data})
 
 
-class _Unpacked(gzip.GzipFile):
-    """A packed file that stops once it has unpacked to far more than text does."""
-
-    def __init__(self, file: BinaryIO, path: str | os.PathLike[str]) -> None:
-        super().__init__("", "rb", fileobj=file)
-        self._packed = file
-        self._path = path
-
-    def readline(self, size: int | None = -1) -> bytes:
-        line = super().readline(size)
-        if (unpacked := self.tell()) > MOST_BYTES and unpacked > _MOST_RATIO * self._packed.tell():
-            raise DamagedFileError(
-                f"{self._path} cannot be read: it unpacks to more than {_MOST_RATIO} times its size; unpack it "
-                "yourself if you trust it"
-            )
-        return line
-
-
 def _unpacked(file: BinaryIO, path: str | os.PathLike[str]) -> BinaryIO:
-    return cast("BinaryIO", _Unpacked(file, path)) if Path(path).suffix == ".gz" else file
+    """The file, unpacked on the way where it is packed; one that unpacks to far more than text does is refused."""
+    if Path(path).suffix != ".gz":
+        return file
+    unpacked = 0
+    with gzip.GzipFile("", "rb", fileobj=file) as packed:
+        while block := packed.read(_BLOCK):
+            unpacked += len(block)
+            if unpacked > _MOST_UNCHECKED and unpacked > _MOST_RATIO * file.tell():
+                raise DamagedFileError(
+                    f"{path} cannot be read: it unpacks to more than {_MOST_RATIO} times its size; unpack it "
+                    "yourself if you trust it"
+                )
+    file.seek(0)
+    return cast("BinaryIO", gzip.GzipFile("", "rb", fileobj=file))
 
 
 def _is_real(value: object) -> bool:

@@ -16,6 +16,7 @@ from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in, failures_in, record_in
+from langchain_optscale.models.private_names import READ_KEY, RUNTIME_KEY
 from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.types import Candidate
 
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     from langchain_optscale.records.types import Failure
 
 __all__ = ["Task", "failures_update", "read_state", "runtime_of", "send"]
-
-# LangGraph's key for the function that reads channels, which its own ToolNode uses: the task of a `Send` gets only
-# what was sent, and a conversation sent with every draw would be stored as often.
-_READ = "__pregel_read"
-# LangGraph's key for the runtime: its `get_runtime` works in nodes, but not in the edges that follow them.
-_RUNTIME = "__pregel_runtime"
 
 
 class Task:
@@ -127,8 +122,11 @@ def failures_update(events: Events, failed: Mapping[int, tuple[Failure, float]])
 
 
 def read_state(config: RunnableConfig, *channels: str) -> dict[str, Any]:
-    """The values of some channels, for the task of a `Send`."""
-    state: dict[str, Any] = config["configurable"][_READ](list(channels))
+    """The values of some channels, for the task of a `Send`.
+
+    It gets only what was sent, and a conversation sent with every draw would be stored as often.
+    """
+    state: dict[str, Any] = config["configurable"][READ_KEY](list(channels))
     return state
 
 
@@ -139,5 +137,5 @@ def send(node: str, arguments: Mapping[str, Any], left_s: float | None) -> Send:
 
 def runtime_of(config: RunnableConfig) -> Runtime[Any]:
     """LangGraph's runtime, for nodes and edges."""
-    runtime: Runtime[Any] = config["configurable"].get(_RUNTIME) or Runtime()
+    runtime: Runtime[Any] = config["configurable"].get(RUNTIME_KEY) or Runtime()
     return runtime

@@ -150,6 +150,8 @@ def chain_causes(error: AllCandidatesFailed) -> AllCandidatesFailed:
         if (cause := failure.cause) is not None:
             first.setdefault((type(cause), without_numbers(str(cause))), cause)
     causes = list(first.values())
+    if error.raw_message is None:
+        error.raw_message = next((one for cause in causes if (one := getattr(cause, "raw_message", None))), None)
     if len(causes) == 1:
         error.__cause__ = causes[0]
     elif causes:

@@ -13,6 +13,7 @@ from langchain_optscale.engine.serialisation import NoJSONForm, identity, to_spe
 from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.policy import policy_name, unwrap
+from langchain_optscale.models.private_names import prepare_configured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,7 +164,7 @@ class _ConfiguredModel(RunnableConfigurableFields):  # type: ignore[type-arg]  #
         for name in type(given).model_fields.keys() - given.model_fields_set:
             given.__dict__.pop(name, None)
         fields: Any = RunnableConfigurableFields.model_construct(default=given, fields=self.fields)
-        prepared, config = fields._prepare(config)  # noqa: SLF001 - the one place where LangChain makes the model
+        prepared, config = prepare_configured(fields, config)
         return (self.default if prepared is given else prepared), config
 
 

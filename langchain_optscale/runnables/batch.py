@@ -36,7 +36,8 @@ Configs: TypeAlias = "RunnableConfig | Sequence[RunnableConfig] | None"
 
 # Where the caller sets no limit: enough to keep a server busy, few enough to keep the memory small.
 _QUESTIONS_AT_ONCE = 16
-# How often to look whether the models have done their work for the first time.
+# How long one question alone may try models that have never done their work, and how often to look whether they have.
+_LONGEST_TRIAL_S = 0.1
 _POLL_S = 0.02
 # So many questions in a row whose candidates all failed alike, and none answered, say that no other will be.
 _ALIKE = 3
@@ -50,7 +51,7 @@ class Batch:
         configs: One config for all of them, or one for each. The "max_concurrency" of the first limits the requests
             under way at once over all questions, and the questions under way with it; without it 16 questions are.
         is_tried: Whether the models have done their work before. Until then one question is under way at a time, so
-            that a mistake is paid for once.
+            that a mistake is paid for once; where the first takes longer than a moment, the others do not wait for it.
 
     Attributes:
         recurrent: The error of questions which failed in a way that every other would; None while there is none. The
@@ -84,13 +85,19 @@ class Batch:
 
     @property
     def questions_at_once(self) -> int:
-        """Questions under way at once: one until the models have done their work, in case they never do."""
-        return self._questions_at_once if self._is_tried() else 1
+        """Questions under way at once: at first one, until the models have done their work, in case they never do."""
+        return self._questions_at_once if self._is_settled else 1
 
     @property
     def poll_s(self) -> float | None:
         """Seconds after which to ask again for `questions_at_once`; None where it does not change."""
-        return None if self._is_tried() else _POLL_S
+        return None if self._is_settled else _POLL_S
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether the models have done their work before, or take their time over the first question."""
+        slow = self._done == 0 and time.perf_counter() - self._began > _LONGEST_TRIAL_S
+        return slow or self._is_tried()
 
     def check(self) -> None:
         """Check before a question that it has a chance.

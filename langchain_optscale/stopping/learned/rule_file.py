@@ -6,15 +6,17 @@ that stands for gigabytes is refused.
 
 from __future__ import annotations
 
+import ast
 import io
 import json
+import math
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.files import MOST_BYTES, read_file, whole_file
-from langchain_optscale.records.stored import reading
+from langchain_optscale.records.stored import Fields, reading
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +28,8 @@ __all__ = ["read_rule", "write_rule"]
 
 _FORMAT = "langchain-optscale/fitted-stopping"
 _SUFFIX = ".npy"
+_MAGIC = b"\x93NUMPY\x01\x00"
+_LONGEST_HEADER = 10_000
 # Of the arrays of a rule: its fields, and the JSON text.
 _MOST_ARRAYS = 64
 # Booleans, whole numbers and floating-point numbers; no objects, which would be pickled.
@@ -59,18 +63,21 @@ def read_rule(path: str | os.PathLike[str]) -> dict[str, Any]:
     except SettingsError as error:
         raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
     try:
-        with reading(f"{path} is no fitted rule: it"):
-            arrays = _arrays(content)
-            data: dict[str, Any] = json.loads(arrays.pop("header").tobytes())
-            if data.pop("format", None) != _FORMAT:
-                raise InvalidRecordError(f"{path} is no fitted rule")
-            data["stages"] = [
-                {name: array[place].tolist() for name, array in arrays.items()}
-                for place in range(len(arrays.get("intercept", ())))
-            ]
-            return data
-    except (EOFError, NotImplementedError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
+        with reading("its content"):
+            return _rule_in(_arrays(content))
+    except (InvalidRecordError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
+
+
+def _rule_in(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(arrays.pop("header").tobytes())
+    if data.pop("format", None) != _FORMAT:
+        raise InvalidRecordError(f"it is not of the format {_FORMAT!r}")
+    data["stages"] = [
+        {name: array[place].tolist() for name, array in arrays.items()}
+        for place in range(len(arrays.get("intercept", ())))
+    ]
+    return data
 
 
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
@@ -84,22 +91,21 @@ def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _array(content: bytes) -> NDArray[Any]:
-    """The array of a member, whose announced shape must be as large as what is there."""
+    """The array of a member in NumPy's format 1.0, whose announced shape must be as large as what is there."""
     import numpy as np
 
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):
-        raise ValueError(f"arrays of version {version} are not read")
-    shape, is_transposed, dtype = np.lib.format.read_array_header_1_0(file)
-    values = content[file.tell() :]
+    length = int.from_bytes(content[8:10], "little")
+    values = content[10 + length :]
+    if not content.startswith(_MAGIC) or length > _LONGEST_HEADER:
+        raise ValueError("an array is not in version 1.0 of NumPy's format")
+    header = Fields(ast.literal_eval(content[10 : 10 + length].decode("ascii").strip()), "the header of an array")
+    dtype = np.dtype(header.text("descr"))
+    shape = header.wholes("shape", most=8)
     if dtype.kind not in _KINDS or dtype.subdtype is not None:
         raise ValueError(f"arrays of {dtype} are not read")
-    # The header is anybody's: its shape is multiplied in whole numbers that cannot overflow.
-    count = 1
-    for length in shape:
-        count *= length
-    if count * dtype.itemsize != len(values) or min(shape, default=0) < 0:
+    # Whole numbers of Python cannot overflow.
+    if math.prod(shape) * dtype.itemsize != len(values):
         raise ValueError(f"an array of shape {shape} has {len(values)} bytes")
-    array: NDArray[Any] = np.frombuffer(values, dtype=dtype).reshape(shape, order="F" if is_transposed else "C")
+    order: Literal["F", "C"] = "F" if header.flag("fortran_order") else "C"
+    array: NDArray[Any] = np.frombuffer(values, dtype=dtype).reshape(shape, order=order)
     return array

@@ -10,6 +10,7 @@ from langchain_optscale.engine.jobs import Cancelled, Choice, Done, Draw, Verify
 from langchain_optscale.engine.search import Search
 from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.tool_calls import call_key
 from langchain_optscale.stopping import MaxSamples, Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
@@ -21,13 +22,17 @@ class RefusedError(Exception):
     status_code = 400
 
 
+def by_call(candidate):
+    return call_key(candidate.message)
+
+
 class Table:
     """A search, and the hands that do its jobs."""
 
-    def __init__(self, policy=PlainPolicy, share_verdicts=False, emit_events=False, **given):
+    def __init__(self, policy=PlainPolicy, equality_key=None, emit_events=False, **given):
         self.now = 0.0
         self.settings = SearchSettings(policy=policy(texts=["x"]), verifier=read_score, **given)
-        self.search = self.again(share_verdicts=share_verdicts, emit_events=emit_events)
+        self.search = self.again(equality_key=equality_key, emit_events=emit_events)
 
     def again(self, **options):
         self.search = Search(self.settings, self.settings.sampler(), clock=lambda: self.now, **options)
@@ -209,7 +214,7 @@ class TestFewerChoices:
     def test_any_other_error_is_a_failure_of_all_its_candidates(self):
         table = Table(policy=ScriptedPolicy, stopping=MaxSamples(4), first_round=4)
         (request,) = table.take()
-        table.search.record_outcome(request, Raised(ValueError("no"), 1))
+        table.search.record_outcome(request, Raised(TimeoutError("no"), 1))
         assert table.search.over
 
     def test_fanout_n_does_not_fall_back(self):
@@ -381,7 +386,7 @@ class TestTwins:
         return table.take()
 
     def test_equal_tool_calls_share_a_verdict_whose_usage_counts_once(self):
-        table = Table(stopping=MaxSamples(3), first_round=3, share_verdicts=True)
+        table = Table(stopping=MaxSamples(3), first_round=3, equality_key=by_call)
         other = {**CALL, "args": {"a": 2}}
         first, second = self.draws(table, [[CALL], [{**CALL, "id": "9"}], [other]])
         assert indexes([first, second]) == [0, 2]
@@ -393,7 +398,7 @@ class TestTwins:
         assert result.usage["verifier"] == Usage(14, 4, 2)
 
     def test_a_twin_that_arrives_after_the_verdict_gets_it_at_once(self):
-        table = Table(stopping=MaxSamples(2), share_verdicts=True)
+        table = Table(stopping=MaxSamples(2), equality_key=by_call)
         first, second = table.take()
         table.draw(first, text="", calls=[CALL])
         table.verify(*table.take(), 0.4)
@@ -402,7 +407,7 @@ class TestTwins:
         assert table.search.result().scores == (0.4, 0.4)
 
     def test_twins_share_a_failure_too(self):
-        table = Table(stopping=MaxSamples(2), share_verdicts=True)
+        table = Table(stopping=MaxSamples(2), equality_key=by_call)
         (job,) = self.draws(table, [[CALL], [CALL]])
         table.search.record_outcome(job, Raised(ValueError("no"), 2))
         with pytest.raises(AllCandidatesFailed) as caught:
@@ -410,7 +415,7 @@ class TestTwins:
         assert caught.value.failures[0] == caught.value.failures[1]
 
     def test_equal_text_is_verified_each_time(self):
-        assert len(Table(share_verdicts=True).drawn_round()) == 2
+        assert len(Table(equality_key=by_call).drawn_round()) == 2
 
     def test_a_verifier_that_compares_candidates_verifies_each(self):
         assert len(self.draws(Table(stopping=MaxSamples(2)), [[CALL], [CALL]])) == 2

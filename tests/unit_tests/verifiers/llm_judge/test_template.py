@@ -47,7 +47,7 @@ class Recorder(PlainPolicy):
 
     def _generate(self, messages, stop=None, run_manager=None, **kwargs):
         self.requests.append({"messages": messages})
-        code = re.search(r"GRADE-([0-9a-f]+):", messages[-1].text)[1]
+        code = re.findall(r"GRADE-([0-9a-f]+):", messages[-1].text)[-1]
         self.texts[0] = f"Good.\nGRADE-{code}: 8"
         return self._answer(kwargs)
 
