@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_optscale.runnables.chat_model import ChatOptScale
     from langchain_optscale.runnables.optscale import OptScale
     from langchain_optscale.stats.priors import FixedPrior
-    from langchain_optscale.stopping import optscale, paper
+    from langchain_optscale.stopping import Certificate, optscale, paper
     from langchain_optscale.stopping.session import Session
     from langchain_optscale.verifiers import (
         AgreementVerifier,
@@ -43,7 +43,7 @@ _HOMES = {
     "runnables.chat_model": ("ChatOptScale",),
     "runnables.optscale": ("OptScale",),
     "stats.priors": ("FixedPrior",),
-    "stopping": ("optscale", "paper"),
+    "stopping": ("Certificate", "optscale", "paper"),
     "stopping.session": ("Session",),
     "verifiers": (
         "AgreementVerifier",
@@ -65,6 +65,7 @@ __all__ = [
     "AllCandidatesFailed",
     "CachedVerifier",
     "Candidate",
+    "Certificate",
     "ChatOptScale",
     "ConfidenceVerifier",
     "Decision",

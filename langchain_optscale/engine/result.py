@@ -20,6 +20,7 @@ from langchain_optscale.records.types import (
     Verdict,
 )
 from langchain_optscale.stopping.answer_rules import selection_for
+from langchain_optscale.stopping.certificate import Certification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,7 @@ class OptScaleResult:
         estimate: The estimated distribution of all scores.
         usage: What was consumed, under "policy" and "verifier".
         duration_s: Wall-clock seconds of the search.
+        certification: What the certificate of `certify=` says about the returned answer; None without one.
     """
 
     best: Candidate
@@ -72,6 +74,7 @@ class OptScaleResult:
     estimate: Estimate
     usage: Mapping[str, Usage]
     duration_s: float
+    certification: Certification | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -103,6 +106,16 @@ class OptScaleResult:
         return self.decision.reason
 
     @property
+    def certified(self) -> bool | None:
+        """Whether the answer is certified as right, see `Certificate`; None without `certify=`."""
+        return None if self.certification is None else self.certification.certified
+
+    @property
+    def promise(self) -> str | None:
+        """What the certificate promises about the answer, in a sentence; None without `certify=`."""
+        return None if self.certification is None else self.certification.promise
+
+    @property
     def total_usage(self) -> Usage:
         """What policy and verifier consumed together."""
         return Usage.total(self.usage.values())
@@ -125,7 +138,7 @@ class OptScaleResult:
         Returns:
             `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in order of arrival, `best_index`,
             `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence), `usage` by
-            role, `duration_s`.
+            role, `duration_s`; with `certify=` also `certified` and `promise`.
         """
         return {
             "n": len(self.verdicts),
@@ -142,6 +155,7 @@ class OptScaleResult:
             "explanation": self.stop_reason.value,
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
+            **({} if self.certification is None else {"certified": self.certified, "promise": self.promise}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,6 +172,7 @@ class OptScaleResult:
             "estimate": asdict(self.estimate),
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
+            "certification": None if self.certification is None else asdict(self.certification),
         }
 
     @classmethod
@@ -184,6 +199,7 @@ class OptScaleResult:
                 estimate=Estimate(**data["estimate"]),
                 usage={role: Usage(**item) for role, item in data["usage"].items()},
                 duration_s=data["duration_s"],
+                certification=Certification(**found) if (found := data.get("certification")) else None,
             )
         except (KeyError, TypeError, ValueError, SettingsError) as error:
             raise InvalidRecordError(f"the result cannot be read: {error!r}") from error
@@ -233,6 +249,10 @@ def build_result(
         raise AllCandidatesFailed(failures, session.decision.reason, list(drawn))
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     best = choose(selection_for(settings.select, settings.stopping), [candidates[index] for index in verdicts], scores)
+    certification = None
+    if settings.certify is not None:
+        answers = [candidates[index].answer for index in verdicts]
+        certification = settings.certify.certify(answers, list(scores.values()), list(scores).index(best))
     return OptScaleResult(
         best=candidates[best],
         candidates=drawn,
@@ -246,12 +266,13 @@ def build_result(
             "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
         },
         duration_s=duration_s,
+        certification=certification,
     )
 
 
 def result_metadata(result: OptScaleResult) -> dict[str, Any]:
     """What a trace says about a search when it has ended."""
-    return {
+    metadata = {
         "optscale_n": len(result.verdicts),
         "optscale_drawn": len(result.candidates),
         "optscale_failed": len(result.failures),
@@ -262,3 +283,6 @@ def result_metadata(result: OptScaleResult) -> dict[str, Any]:
         "optscale_sigma": result.estimate.sigma,
         "optscale_stop_reason": result.stop_reason.name,
     }
+    if result.certified is not None:
+        metadata["optscale_certified"] = result.certified
+    return metadata

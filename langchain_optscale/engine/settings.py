@@ -29,6 +29,7 @@ from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale
+from langchain_optscale.stopping.certificate import as_certificate
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
 
@@ -130,6 +131,9 @@ class SearchSettings(BaseModel):
         seed: Candidate i is drawn with seed + i, where the policy takes seeds.
         settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
             brings `select`, `first_round` and `round_size` with it.
+        certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether the
+            returned answer is certified as right, and what is promised by that. It holds for the settings it was fitted
+            with. None certifies nothing.
         fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
             policy offers it.
 
@@ -166,6 +170,7 @@ class SearchSettings(BaseModel):
     seed: Annotated[int | None, _RUN] = Field(default=None, strict=True)
     fanout: Annotated[Fanout, _RUN] = "auto"
     settings: Any = None
+    certify: Annotated[Any, BeforeValidator(as_certificate)] = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _blank_session: tuple[list[Any], Session] | None = PrivateAttr(default=None)

@@ -11,6 +11,7 @@ from langchain_optscale.stopping.budgets import (
     Price,
     TokenBudget,
 )
+from langchain_optscale.stopping.certificate import Certificate, Certification
 from langchain_optscale.stopping.learned.fitted import CandidatePrice, FittedStopping
 from langchain_optscale.stopping.presets import optscale, paper
 from langchain_optscale.stopping.score_rules import Futility, MarginalGain, OptimalN, TargetReached
@@ -19,6 +20,8 @@ __all__ = [
     "AnswerConfidence",
     "Both",
     "CandidatePrice",
+    "Certificate",
+    "Certification",
     "CostBudget",
     "Deadline",
     "Either",
