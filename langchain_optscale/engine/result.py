@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from langchain_optscale.records.types import (
 )
 from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.certificate import Certification
+from langchain_optscale.stopping.claims import claim_about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,6 +107,30 @@ class OptScaleResult:
             raise InvalidRecordError("the rule that ended this search gave no reason")
         return self.decision.reason
 
+    @cached_property
+    def _claim(self) -> tuple[str, float | None]:
+        if self.certification is not None and self.certification.certified:
+            return "right", 1.0 - self.certification.delta
+        by_index = {candidate.index: candidate.answer for candidate in self.candidates}
+        answers = [by_index[index] for index in self.verdicts]
+        place = list(self.verdicts).index(self.best.index)
+        # Verdicts that arrived after the decision take no part in it.
+        return claim_about(self.decision, answers, self.scores, place)
+
+    @property
+    def claim(self) -> str:
+        """What the search promises about the returned candidate with the rule's confidence.
+
+        "stable": the whole cap would return the same answer; "target reached"; "target out of reach"; or "not sure".
+        Nothing is promised about its being right, except with `certify=`: "right" where the answer is certified.
+        """
+        return self._claim[0]
+
+    @property
+    def probability(self) -> float | None:
+        """The probability of what could be claimed: also below the confidence, where nothing is; None where unknown."""
+        return self._claim[1]
+
     @property
     def certified(self) -> bool | None:
         """Whether the answer is certified as right, see `Certificate`; None without `certify=`."""
@@ -137,8 +163,8 @@ class OptScaleResult:
 
         Returns:
             `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in order of arrival, `best_index`,
-            `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence), `usage` by
-            role, `duration_s`; with `certify=` also `certified` and `promise`.
+            `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its name), `explanation` (its
+            sentence), `usage` by role, `duration_s`; with `certify=` also `certified` and `promise`.
         """
         return {
             "n": len(self.verdicts),
@@ -151,6 +177,8 @@ class OptScaleResult:
             "mu": self.estimate.mu,
             "sigma": self.estimate.sigma,
             "optimal_n": self.optimal_n,
+            "claim": self.claim,
+            "probability": self.probability,
             "stop_reason": self.stop_reason.name,
             "explanation": self.stop_reason.value,
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
@@ -173,6 +201,8 @@ class OptScaleResult:
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
             "certification": None if self.certification is None else asdict(self.certification),
+            "claim": self.claim,
+            "probability": self.probability,
         }
 
     @classmethod
@@ -279,6 +309,8 @@ def result_metadata(result: OptScaleResult) -> dict[str, Any]:
         "optscale_score": result.score,
         "optscale_best_index": result.best.index,
         "optscale_optimal_n": result.optimal_n,
+        "optscale_claim": result.claim,
+        "optscale_probability": result.probability,
         "optscale_mu": result.estimate.mu,
         "optscale_sigma": result.estimate.sigma,
         "optscale_stop_reason": result.stop_reason.name,

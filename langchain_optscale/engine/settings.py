@@ -30,6 +30,7 @@ from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale
 from langchain_optscale.stopping.certificate import as_certificate
+from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
 
@@ -89,11 +90,13 @@ class SearchSettings(BaseModel):
         policy: The chat model that draws candidates, or any Runnable that answers a prompt with a message or string.
         verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model as the judge, a Runnable, or a callable
             `(prompt, candidate) -> float`.
-        target: The score in [0, 1] that the best candidate should reach; part of the default rule.
-        confidence: The probability in (0, 1) with which it should; part of the default rule.
+        target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search. None looks
+            for the best that is worth its price.
+        confidence: The probability in (0, 1) of what the default rule claims when it ends: that the whole cap would return
+            the same answer, or that the target is out of reach.
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
             this is not given, the rule's cap counts.
-        stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, first_round)`.
+        stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, effort=effort)`.
         estimator: How the score distribution is estimated; None takes `Posterior` for a rule that looks ahead, as the
             default does, else maximum likelihood, or maximum a posteriori with a `prior`.
         prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
@@ -107,16 +110,20 @@ class SearchSettings(BaseModel):
             most probable answer; of an answer's candidates the one with the best score, and the best score of all
             where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
             the scored candidates and their scores by index and returns the index of the one to take.
-        first_round: Candidates in the first round, at least 1.
+        first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
             under way all the time. Faster where answers take very different times; more is under way, and cancelled,
             when the search ends.
         max_retries: Retries of a request that failed for a transient reason, at least 0.
         max_failures: Failed candidates after which the search ends; None never ends it for that.
+        effort: "low", "medium" or "high": how much quality the default rule may give up for fewer candidates.
+        round_cost: What waiting for a round costs, in candidates; larger values draw more at once.
         token_budget: Tokens of policy and verifier after which the search ends.
         cost_budget: Money for policy and verifier after which the search ends; needs `price`.
-        price: A `Price` for both roles, or `{"policy": Price(...), "verifier": Price(...)}`.
+        price: With `cost_budget` the models' price in money: a `Price` for both roles, or
+            `{"policy": Price(...), "verifier": Price(...)}`. Without it a number: what one candidate must be worth, in
+            place of an `effort`; see `Objective`.
         deadline_s: Seconds after which the search ends.
         candidate_timeout_s: Seconds that one attempt to draw or to verify a candidate may take, without the waiting
             for a limit; one that takes longer is cancelled and retried, as after any timeout.
@@ -145,8 +152,10 @@ class SearchSettings(BaseModel):
 
     policy: Annotated[Any, BeforeValidator(_runnable), Scope.CONTEXT]
     verifier: Annotated[Any, BeforeValidator(_verifier), Scope.CONTEXT | Scope.STEP]
-    target: Annotated[float, _ANY] = Field(default=0.9, ge=0, le=1)
+    target: Annotated[float | None, _ANY] = Field(default=None, ge=0, le=1)
     confidence: Annotated[float, _ANY] = Field(default=0.95, gt=0, lt=1)
+    effort: Annotated[Effort, _ANY] = "medium"
+    round_cost: Annotated[float, _ANY] = Field(default=2.0, ge=0, allow_inf_nan=False)
     max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
     stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
     estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
@@ -190,13 +199,18 @@ class SearchSettings(BaseModel):
         given = self.model_fields_set
         if "first_round" in given and self.first_round > self._cap():
             raise SettingsError(f"first_round ({self.first_round}) must not be larger than max_samples ({self._cap()})")
-        if self.stopping is not None and (useless := sorted(given & {"target", "confidence"})):
+        unpriced = {"price"} if isinstance(self.price, int | float) else set()
+        useless = sorted(given & {"target", "confidence", "effort", "round_cost", *unpriced})
+        if self.stopping is not None and useless:
             raise SettingsError(
                 f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
                 "put them into the rule"
             )
-        if (self.cost_budget is None) != (self.price is None):
-            raise SettingsError("cost_budget and price go together: give both, or neither")
+        if (self.cost_budget is None) != (self._objective_price is not None or self.price is None):
+            raise SettingsError(
+                "cost_budget needs price=Price(...), the price of the models; a number is the price of a candidate in "
+                "the objective's unit and takes no cost_budget"
+            )
         self._new_session()
         self.sampler()
         self.verifier.for_search(AnswerBook(self.extract))
@@ -221,7 +235,7 @@ class SearchSettings(BaseModel):
     def rule(self) -> Rule:
         """The stopping rule with the budgets that are set beside it."""
         cap = self._cap()
-        rules: list[Rule] = [self.stopping or optscale(self.target, self.confidence, cap, min(self.first_round, cap))]
+        rules: list[Rule] = [self.stopping or self._default_rule(cap)]
         if self.max_failures is not None:
             rules.append(MaxFailures(self.max_failures))
         if self.token_budget is not None:
@@ -231,6 +245,23 @@ class SearchSettings(BaseModel):
         if self.deadline_s is not None:
             rules.append(Deadline(self.deadline_s))
         return reduce(or_, rules)
+
+    @property
+    def _objective_price(self) -> float | None:
+        """What a candidate must be worth, where `price` is a number and not the models' price in money."""
+        price = self.price
+        return float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None
+
+    def _default_rule(self, cap: int) -> Rule:
+        return optscale(
+            self.target,
+            self.confidence,
+            cap,
+            effort=self.effort,
+            price=self._objective_price,
+            round_cost=self.round_cost,
+            answers=self.extract is not None,
+        )
 
     def session(self) -> Session:
         """A new session for one question."""
@@ -247,7 +278,7 @@ class SearchSettings(BaseModel):
             estimator=self.estimator,
             prior=self.prior,
             max_samples=cap,
-            first_round=min(self.first_round, cap),
+            first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,
         )
 
@@ -289,6 +320,7 @@ def settings_metadata(settings: SearchSettings) -> dict[str, Any]:
     metadata = {
         "optscale_target": None if settings.stopping is not None else settings.target,
         "optscale_confidence": None if settings.stopping is not None else settings.confidence,
+        "optscale_effort": None if settings.stopping is not None else settings.effort,
         "optscale_max_samples": settings.session().max_samples,
         "optscale_stopping": repr(settings.rule()),
         "optscale_verifier": settings.verifier.name,

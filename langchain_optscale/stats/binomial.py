@@ -78,7 +78,7 @@ def clustered_share(counts: ArrayLike, trials: ArrayLike, level: float = 0.95) -
 
     Example:
         >>> [round(bound, 3) for bound in clustered_share([1.0] * 14 + [0.5], [1.0] * 15)]
-        [0.732, 0.999]
+        [0.728, 1.0]
     """
     k, n = np.asarray(counts, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     used = n > 0.0

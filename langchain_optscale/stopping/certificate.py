@@ -17,7 +17,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from langchain_optscale.answers.posterior import AnswerPosterior
 from langchain_optscale.answers.selection import Selection, as_selection
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.types import Verdict
@@ -36,16 +35,16 @@ __all__ = ["Certificate", "Certification", "probability_right"]
 
 _FORMAT = "langchain-optscale/certificate"
 _VERSION = 1
-_LEAST_SHARE = 8
-"""The first threshold that is tested accepts at least one of so many labels: few accepted ones have no room for a wrong
-one, and the sequence would end at the first."""
+_ROOM, _LABELS_FOR_ROOM = 2, 3
+"""The first threshold that is tested leaves room for so many wrong labels, if there are so many times as many labels as
+that takes; else for fewer. A single wrong one would otherwise end the sequence at once."""
 
 
 def probability_right(answers: Sequence[str | None], scores: Sequence[float], place: int) -> float:
     """The untrained estimate of P(the returned candidate is right): what a certificate puts a threshold on.
 
-    Where a candidate has an answer: the posterior probability of the returned answer, 0 if the returned candidate has
-    none. Without answers: the returned candidate's score. Nothing is promised by it; a `Certificate` needs it to rank
+    Where a candidate has an answer: P(right) of the returned answer by `UntrainedPosterior`, 0 if the returned candidate
+    has none. Without answers: the returned candidate's score. Nothing is promised by it; a `Certificate` needs it to rank
     answers, not to be calibrated.
 
     Args:
@@ -62,7 +61,11 @@ def probability_right(answers: Sequence[str | None], scores: Sequence[float], pl
     if all(answer is None for answer in answers):
         return float(scores[place])
     answer = answers[place]
-    return 0.0 if answer is None else AnswerPosterior.of(answers, scores).probabilities[answer]
+    if answer is None:
+        return 0.0
+    from langchain_optscale.answers.untrained import UntrainedPosterior  # needs NumPy
+
+    return UntrainedPosterior.of(answers, scores).probabilities[answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +185,11 @@ class Certificate:
         if entries and all(hasattr(entry, "samples") for entry in entries):
             entries = searched(entries, rule, max_samples, select)
         pairs = sorted((_pair(entry) for entry in entries), key=lambda pair: -pair[0])
-        start = max(least_labels(delta, eps), math.ceil(len(pairs) / _LEAST_SHARE))
+        start = _first_tested(len(pairs), delta, eps)
         found: tuple[float | None, int, int] = (None, 0, 0)
         accepted = wrong = 0
         groups = [(value, [right for _, right in group]) for value, group in groupby(pairs, key=lambda pair: pair[0])]
-        for (value, rights), (below, _) in zip(groups, [*groups[1:], (0.0, [])], strict=True):
+        for place, (value, rights) in enumerate(groups):
             if value <= 0.0:  # no answer was returned: never accepted
                 break
             accepted += len(rights)
@@ -195,6 +198,7 @@ class Certificate:
                 continue
             if upper_bound(wrong, accepted, eps) > delta:
                 break
+            below = groups[place + 1][0] if place + 1 < len(groups) else 0.0
             found = (below, accepted, wrong)
         return cls(found[0], delta, eps, len(pairs), found[1], found[2])
 
@@ -257,14 +261,23 @@ class Certificate:
             raise InvalidRecordError(f"{path} holds no certificate: {error}") from error
 
 
-def least_labels(delta: float, eps: float) -> int:
-    """The fewest accepted labels that can prove a share of delta: ceil(log(eps) / log(1 - delta)), all of them right.
+def least_labels(delta: float, eps: float, wrong: int = 0) -> int:
+    """The fewest accepted labels that prove a share of delta with so many wrong ones among them.
 
     Example:
-        >>> least_labels(0.1, 0.1), least_labels(0.05, 0.1)
-        (22, 45)
+        >>> least_labels(0.1, 0.1), least_labels(0.05, 0.1), least_labels(0.1, 0.1, wrong=2)
+        (22, 45, 52)
     """
-    return max(1, math.ceil(math.log(eps) / math.log1p(-delta) - 1e-12))
+    n = max(wrong + 1, math.ceil(math.log(eps) / math.log1p(-delta) - 1e-12))
+    while upper_bound(wrong, n, eps) > delta:
+        n += 1
+    return n
+
+
+def _first_tested(labels: int, delta: float, eps: float) -> int:
+    """How many labels the first tested threshold accepts at least; it depends on nothing but their number."""
+    sizes = (least_labels(delta, eps, wrong) for wrong in range(_ROOM, 0, -1))
+    return next((size for size in sizes if _LABELS_FOR_ROOM * size <= labels), least_labels(delta, eps))
 
 
 def searched(
