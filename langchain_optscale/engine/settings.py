@@ -29,7 +29,7 @@ from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale
-from langchain_optscale.stopping.certificate import as_certificate
+from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
@@ -77,6 +77,10 @@ def _limit(value: object) -> object:
 
 def _extractor(value: Any) -> Any:
     return as_extractor(from_spec(value))
+
+
+def _certificate(value: Any) -> Certificate | None:
+    return as_certificate(value if isinstance(value, str) else from_spec(value))
 
 
 def _verifier(value: Any) -> Verifier:
@@ -179,7 +183,7 @@ class SearchSettings(BaseModel):
     seed: Annotated[int | None, _RUN] = Field(default=None, strict=True)
     fanout: Annotated[Fanout, _RUN] = "auto"
     settings: Any = None
-    certify: Annotated[Any, BeforeValidator(as_certificate)] = None
+    certify: Annotated[Any, BeforeValidator(_certificate)] = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _blank_session: tuple[list[Any], Session] | None = PrivateAttr(default=None)
