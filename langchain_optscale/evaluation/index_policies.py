@@ -159,7 +159,7 @@ class PandoraBox(_Sequential):
 
     From the paper: the fair cap tau solves E[(S - tau)+] = price (Weitzman 1979); it is not known, so the search stops once
     the best score is at least an upper confidence bound of it, which falls as scores arrive. Assumed: the scores above
-    their median have an exponential tail, as in the paper's practical version, so that tau = median + m log(m / (2 price))
+    their median have an exponential tail, so that tau = median + m log(m / (2 price))
     with m its mean; the bound of m is the exact one of an exponential mean, 2 k mean / chi^2_(2k, error), at every sample
     anew, without a correction for that; and scores in [0, 1] as they are, where the paper passes rewards through a
     Bradley-Terry win rate.
