@@ -4,16 +4,16 @@
     python -m benchmarks.decisions_held_out --orders 8 --seed 1
     python -m benchmarks.decisions_held_out --write             also writes the table of docs/effort.md
 
-Pools come from `tests/data/pools` and from OPTSCALE_SHARED_DATA (`field/` and `pools/`); those with a cap below 5 are left
-out. Every question is replayed in several random orders of its samples, up to the cap (at most 32), through the `Session`
-that production uses. For each pool: the difference to the better of best-of-N, majority and weighted vote at the cap, in
-points, with its standard error over questions; candidates verified and asked for as shares of the cap, and rounds; the
-claims made at 0.95 and how many of them hold.
+Pools come from `tests/data/pools` and from OPTSCALE_SHARED_DATA (`field/` and `pools/`), without those whose cap is
+below 5. Every question is replayed in several random orders of its samples, up to the cap (at most 32), through the
+`Session` of production. For each pool: the difference to the better of best-of-N, majority and weighted vote at the
+cap, in points, with its standard error over questions; candidates verified and asked for as shares of the cap, and
+rounds; the claims made at 0.95 and how many of them hold.
 
-"held_out": the scale of lambda is chosen anew for each pool from the others (the fewest candidates whose mean difference is
-at least -0.3 points), and reported on the pool that was left out. "baselines" have the same selection as the default.
-"given_up": targets at fixed scores, given up at 0.95 without past scores, and with a prior learned on the other half of a
-pool's questions; how many could still have been reached.
+"held_out": the scale of lambda is chosen anew for each pool from the others (the fewest candidates whose mean
+difference is at least -0.3 points), and reported on the pool that was left out. "baselines" have the selection of the
+default. "given_up": targets at fixed scores, given up at 0.95 without past scores, and with a prior learned on the
+other half of a pool's questions; how many could still have been reached.
 
 Prints one JSON document.
 """
@@ -42,7 +42,7 @@ from langchain_optscale.stopping import Futility, MaxSamples, Objective
 from langchain_optscale.stopping.objective import EFFORTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -220,20 +220,24 @@ def given_up(pools: Sequence[Field]) -> list[dict[str, Any]]:
         priors = _priors(field)
         for target in TARGETS:
             for learned in (False, True):
-                rule, gave, could = Futility(target, 0.05), 0, 0
-                method: Callable[[int], SessionMethod] = lambda number, rule=rule, learned=learned: SessionMethod(  # noqa: E731
-                    rule, "futility", prior=priors[1 - number % 2] if learned else None, first_round=1, round_size=1
-                )
-                for number, question in field.trials:
-                    outcome = method(number).run(question, field.cap)
-                    if outcome.claim == "target out of reach":
-                        gave += 1
-                        could += any((s.score or 0.0) >= target for s in question.samples[outcome.drawn : field.cap])
+                gave, could = _given_up(field, target, priors if learned else None)
                 if gave:
                     rows.append(
                         {"pool": field.name, "target": target, "prior": learned, "given_up": gave, "reachable": could}
                     )
     return rows
+
+
+def _given_up(field: Field, target: float, priors: Sequence[EmpiricalPrior] | None) -> tuple[int, int]:
+    gave = could = 0
+    for number, question in field.trials:
+        prior = None if priors is None else priors[1 - number % 2]
+        method = SessionMethod(Futility(target, 0.05), "futility", prior=prior, first_round=1, round_size=1)
+        outcome = method.run(question, field.cap)
+        if outcome.claim == "target out of reach":
+            gave += 1
+            could += any((s.score or 0.0) >= target for s in question.samples[outcome.drawn : field.cap])
+    return gave, could
 
 
 def _priors(field: Field) -> list[EmpiricalPrior]:
@@ -251,7 +255,7 @@ def page(efforts: dict[str, Any]) -> str:
     for kind, title in names.items():
         lines += [
             f"\n## {title.capitalize()}\n",
-            "| effort | difference in points (95 % interval over pools) | worst pool | candidates | asked for | rounds |",
+            "| effort | difference (95 % interval over pools) | worst pool | candidates | asked for | rounds |",
             "|---|---|---|--:|--:|--:|",
         ]
         for effort, found in efforts.items():
@@ -259,7 +263,8 @@ def page(efforts: dict[str, Any]) -> str:
             name, worst, se = one["worst"]
             low, high = one["interval"]
             lines.append(
-                f"| {effort} | {one['difference']:+.2f} ({low:+.2f} to {high:+.2f}) | {worst:+.1f} +- {se:.1f} ({name}) "
+                f"| {effort} | {one['difference']:+.2f} ({low:+.2f} to {high:+.2f}) "
+                f"| {worst:+.1f} +- {se:.1f} ({name}) "
                 f"| {one['share']:.3f} | {one['asked']:.3f} | {one['rounds']:.1f} |"
             )
     return "\n".join(lines) + "\n"
@@ -270,10 +275,10 @@ _HEAD = """# Effort
 *Written by `python -m benchmarks.decisions_held_out --write`, figures and all.*
 
 `effort="low" | "medium" | "high"` says how much the whole cap may cost, in the unit of what is bought: a share of the
-agreement where candidates carry answers, a difference of scores where they do not. The price of one candidate is derived
-from it; `price=` sets it. Below: the difference to the better of best-of-N, majority and weighted vote at the cap, in
-points of accuracy (or 100 times the mean score); candidates verified and asked for as shares of the cap, geometric means
-over pools. These pools informed the constants: pools from elsewhere are the better judge.
+agreement where candidates carry answers, a difference of scores where they do not. The price of one candidate is
+derived from it; `price=` sets it. Below: the difference to the better of best-of-N, majority and weighted vote at the
+cap, in points of accuracy (or 100 times the mean score); candidates verified and asked for as shares of the cap,
+geometric means over pools. These pools informed the constants: pools from elsewhere are the better judge.
 """
 
 

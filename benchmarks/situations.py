@@ -3,8 +3,8 @@
     python -m benchmarks.situations            prints the figures as JSON
     python -m benchmarks.situations --write    also writes docs/situations.md
 
-Nothing is tuned on these simulations. Every question draws its own chance of a right candidate from Beta(1.2, 0.8) and its
-own law of six wrong answers, unless the situation says otherwise.
+Nothing is tuned on these simulations. Every question draws its own chance of a right candidate from Beta(1.2, 0.8) and
+its own law of six wrong answers, unless the situation says otherwise.
 """
 
 from __future__ import annotations
@@ -226,7 +226,8 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     for cap in CAPS:
         parts.append(f"## Cap of {cap} candidates\n")
         parts.append(
-            "| situation | default: candidates | value | best-of-n | majority | adaptive consistency: candidates, value "
+            "| situation | default: candidates | value | best-of-n | majority "
+            "| adaptive consistency: candidates, value "
             "| claimed 0.95 | true |\n|---|--:|--:|--:|--:|--:|---|---|"
         )
         for row in (row for row in rows if row["cap"] == cap):
@@ -259,13 +260,13 @@ simulations.*
 What the default `optscale()` does where the truth is known, beside best-of-N and majority at the cap and adaptive
 consistency at 0.95. {QUESTIONS} questions a situation. "Value" is the share of right answers, or the mean score where a
 task has scores alone. "Claimed" counts the searches that claimed something with a probability of 0.95 or more, "true"
-the share of these claims that hold, with the 95 % Clopper-Pearson interval: *stable* means that the whole cap would have
-returned the same answer; *target reached* and *target out of reach* are claimed with `target={TARGET}` only, in the last
-three situations. All other searches say "not sure".
+the share of these claims that hold, with the 95 % Clopper-Pearson interval: *stable* means that the whole cap would
+have returned the same answer; *target reached* and *target out of reach* are claimed with `target={TARGET}` only, in
+the last three situations. All other searches say "not sure".
 
-Read it with two warnings. With a misconception that most candidates share and no verifier that sees it, nothing untrained
-can know; the default then returns the shared mistake, and says at most that it is stable. And no claim is made about an
-answer being right: that takes labels.
+Read it with two warnings. With a misconception that most candidates share and no verifier that sees it, nothing
+untrained can know; the default then returns the shared mistake, and says at most that it is stable. And no claim is
+made about an answer being right: that takes labels.
 """
 
 

@@ -1,8 +1,9 @@
 r"""The joint probability of hypotheses and data, for many histories at once, and its gradient.
 
-Symbols: P histories (rows) of n candidates that have an answer; K distinct answers at most; H = K + 1 hypotheses, the last one that none is right; G nodes of the quadrature over p. Up to terms that all
-hypotheses share, with w_l = 1 / (answer_std^2 + candidate_std^2 / c_l) the precision of an answer's mean logit, y_l
-that mean less the centre, v = 1 / question_std^2 and mu_g = slope (2 p_g - 1):
+Symbols: P histories (rows) of n candidates that have an answer; K distinct answers at most; H = K + 1 hypotheses, the
+last one that none is right; G nodes of the quadrature over p. Up to terms that all hypotheses share, with
+w_l = 1 / (answer_std^2 + candidate_std^2 / c_l) the precision of an answer's mean logit, y_l that mean less the centre,
+v = 1 / question_std^2 and mu_g = slope (2 p_g - 1):
 
     A_h  = log sum_g pi_g p_g^c_h (1 - p_g)^(n - c_h) exp(E_hg) + C_h
     C_h  = K_h log kappa + sum_(l != h) lnGamma(c_l) + lnGamma(kappa) - lnGamma(kappa + m_h) - c_h log(1 - silence)

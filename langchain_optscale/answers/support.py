@@ -6,8 +6,8 @@ answer counts for none. The answer with the largest sum is the leader; of equals
 earlier one.
 
 The mean weight of a further candidate of an answer is shrunk, (W_j + w_0) / (c_j + 1), towards the weight w_0 of an
-answer that is still to come: the mean weight so far, but not below (W + 3 * 3) / (A + 3), since the answers so far may be
-wrong ones, and the verifier may like the right one better.
+answer that is still to come: the mean weight so far, but not below (W + 3 * 3) / (A + 3), since the answers so far may
+be wrong ones, and the verifier may like the right one better.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Answer(NamedTuple):
 
     Attributes:
         weight: W_j, the sum of its candidates' weights.
-        count: c_j, how many candidates gave it.
+        votes: c_j, how many candidates gave it.
         expected: The mean weight of a further candidate of it.
         text: The answer.
     """
 
     weight: float
-    count: int
+    votes: int
     expected: float
     text: str
 
@@ -60,14 +60,14 @@ class Support(NamedTuple):
     Attributes:
         answers: The answers by falling weight.
         total: W, the sum of all weights.
-        count: A, how many candidates have an answer.
+        answered: A, how many candidates have an answer.
         unseen: w_0, the mean weight of a candidate whose answer is still to come.
         votes_alone: Whether all scores say nothing.
     """
 
     answers: list[Answer]
     total: float
-    count: int
+    answered: int
     unseen: float
     votes_alone: bool
 
@@ -81,7 +81,7 @@ class Support(NamedTuple):
 
         Example:
             >>> support = Support.of(["4", "5", "4", None], [0.6, 0.8, 0.6, 0.9])
-            >>> [(one.text, one.count, round(one.weight, 1)) for one in support.answers]
+            >>> [(one.text, one.votes, round(one.weight, 1)) for one in support.answers]
             [('5', 1, 4.0), ('4', 2, 3.0)]
         """
         counts: dict[str, int] = {}
@@ -114,16 +114,16 @@ class Support(NamedTuple):
         """The support if the next `more` candidates all gave the leading answer."""
         leader, *others = self.answers
         gained = more * leader.expected
-        count, total = self.count + more, self.total + gained
+        count, total = self.answered + more, self.total + gained
         unseen = (
             self.unseen
             if self.votes_alone
             else max(total / count, (total + _PRIOR_WEIGHT * _PRIOR_COUNT) / (count + _PRIOR_COUNT))
         )
         return self._replace(
-            answers=[leader._replace(weight=leader.weight + gained, count=leader.count + more), *others],
+            answers=[leader._replace(weight=leader.weight + gained, votes=leader.votes + more), *others],
             total=total,
-            count=count,
+            answered=count,
             unseen=unseen,
         )
 

@@ -13,10 +13,10 @@ two-parameter Chinese restaurant (Pitman and Yor 1997; discount d = 0.2, concent
 
 with K_w wrong answers among them, given by m_w candidates.
 
-**Scores.** z_i = u + v_(a_i) + delta [a_i right] + e_i with u flat, v_j ~ N(0, rho s^2), e_i ~ N(0, (1 - rho) s^2), mixed
-over s in {0.25, 0.5, 1, 2}, rho in {0.1, 0.5, 0.97} and delta / s in {0, 0.7, 1.5} with weights 0.4, 0.3, 0.3. u and v
-are integrated in closed form: with w_l = 1 / (rho s^2 + (1 - rho) s^2 / c_l), W = sum w_l and ybar the weighted mean of the
-answers' mean logits y_l, the likelihood ratio of "h is right" against "none is" is, given (s, rho, delta),
+**Scores.** z_i = u + v_(a_i) + delta [a_i right] + e_i with u flat, v_j ~ N(0, rho s^2), e_i ~ N(0, (1 - rho) s^2),
+mixed over s in {0.25, 0.5, 1, 2}, rho in {0.1, 0.5, 0.97} and delta / s in {0, 0.7, 1.5} with weights 0.4, 0.3, 0.3.
+u and v are integrated in closed form: with w_l = 1 / (rho s^2 + (1 - rho) s^2 / c_l), W = sum w_l and ybar the weighted
+mean of the answers' mean logits y_l, the likelihood ratio of "h is right" against "none is" is, given (s, rho, delta),
 
     exp( delta w_h (y_h - ybar) - delta^2 w_h (1 - w_h / W) / 2 )
 
@@ -207,7 +207,7 @@ def _of_scores(counts: Sequence[int], by_answer: Sequence[Sequence[float]]) -> l
     weights /= weights.sum()
     slope = _S[:, None] * w * away
     curve = 0.5 * _S[:, None] ** 2 * w * (1.0 - w / precision[:, None])
-    ratio: FloatArray = sum(share * np.exp(np.minimum(d * slope - d * d * curve, 50.0)) for d, share in _SHIFTS)  # type: ignore[assignment]
+    ratio: FloatArray = sum(share * np.exp(np.minimum(d * slope - d * d * curve, 50.0)) for d, share in _SHIFTS)
     return np.clip(np.log(weights @ ratio), -_LIMIT, _LIMIT).tolist()  # type: ignore[no-any-return]
 
 

@@ -96,8 +96,8 @@ class SearchSettings(BaseModel):
             `(prompt, candidate) -> float`.
         target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search. None looks
             for the best that is worth its price.
-        confidence: The probability in (0, 1) of what the default rule claims when it ends: that the whole cap would return
-            the same answer, or that the target is out of reach.
+        confidence: The probability in (0, 1) of what the default rule claims when it ends: that the whole cap would
+            return the same answer, or that the target is out of reach.
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
             this is not given, the rule's cap counts.
         stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, effort=effort)`.

@@ -1,7 +1,8 @@
 r"""Whether one answer will overtake another: closed forms for a race between weighted votes.
 
-Symbols: A candidates with an answer so far, c_1 of them with the leading answer and c_j with a rival; a candidate of the
-leader adds w_1 to its weight on average, one of the rival w_j; L >= 0 is the leader's lead in weight; k further answers.
+Symbols: A candidates with an answer so far, c_1 of them with the leading answer and c_j with a rival; a candidate of
+the leader adds w_1 to its weight on average, one of the rival w_j; L >= 0 is the leader's lead in weight; k further
+answers.
 
 The frequencies of leader, rival and everything else have the prior Dirichlet(a_1, a_j, a_0), so that the counts of k
 further answers are Dirichlet-multinomial. With t = A + a_1 + a_j + a_0, p_i = (c_i + a_i) / t and

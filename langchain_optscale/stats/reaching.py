@@ -2,10 +2,10 @@ r"""How often candidates of past questions reached a score, for every score that
 
 The chance p that one candidate of a question reaches a target differs from question to question, p ~ Beta(a, b). Past
 questions with k_i of n_i scores at the target have the likelihood prod_i B(a + k_i, b + n_i - k_i) / B(a, b). The mean
-a / (a + b) is set to the share of all scores that reached it, (sum k + 1/2) / (sum n + 1). Of a the largest value is taken
-whose log likelihood lies within 2 of the best one: the questions are taken to be as much alike as the data allow. That is
-the careful side, since unlike questions are what lets a search give up early; a few scores of each past question say
-little about it.
+a / (a + b) is set to the share of all scores that reached it, (sum k + 1/2) / (sum n + 1). Of a the largest value is
+taken whose log likelihood lies within 2 of the best one: the questions are taken to be as much alike as the data allow.
+That is the careful side, since unlike questions are what lets a search give up early; a few scores of each past
+question say little about it.
 """
 
 from __future__ import annotations

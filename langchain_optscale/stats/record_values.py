@@ -5,8 +5,8 @@ Symbols: n scores so far, b the best of them, m scores still to come, t a target
 **The next record.** The scores are exchangeable, so the next one is a record with probability 1 / (n + 1) (Renyi 1962).
 By how much it exceeds b is estimated from the top of the sample: beyond a high threshold excesses are close to
 exponential, and the mean excess of the best three over the fourth is the maximum-likelihood estimate sigma of their
-mean (Pickands 1975; Hill 1975). A score cannot exceed 1, so no more than (1 - b) / 2 is expected. Beside this smooth tail
-there may be a second mode that has not been observed: tests that pass, an answer that is right. With the prior
+mean (Pickands 1975; Hill 1975). A score cannot exceed 1, so no more than (1 - b) / 2 is expected. Beside this smooth
+tail there may be a second mode that has not been observed: tests that pass, an answer that is right. With the prior
 Beta(a, 1) on its weight, n misses leave it the chance a / (n + a + 1) of coming next, taken as a / (n + 1):
 
     E[(S - b)+ | D] = ( min(sigma, (1 - b) / 2) + a (1 - b) ) / (n + 1)

@@ -7,17 +7,17 @@ probability of 0.05 the target is given up for the last of 113 candidates or mor
 promised more and did not keep it, since the success of a graded check is a second mode beside the scores so far.
 
 **With a prior** learned from past questions (`EmpiricalPrior`) the chance p of a candidate has the law Beta(a, b) over
-questions (`stats.reaching`), and what is known of this question's body counts as well. With b_n the best score and sigma
-the mean excess of `stats.record_values`, the next score reaches the target t by the smooth tail with probability
+questions (`stats.reaching`), and what is known of this question's body counts as well. With b_n the best score and
+sigma the mean excess of `stats.record_values`, the next score reaches the target t by the smooth tail with probability
 q = exp(-(t - b_n) / sigma) / (n + 1), and
 
     P(reach | D) = 1 - (1 - q)^m B(a, b + n + m) / B(a, b + n)
 
-A `FixedPrior` knows of no past scores: the posterior predictive E[F(t)^m | D] takes the place of (1 - q)^m, and Beta(0.2, 1)
-that of the learned law.
+A `FixedPrior` knows of no past scores: the posterior predictive E[F(t)^m | D] takes the place of (1 - q)^m, and
+Beta(0.2, 1) that of the learned law.
 
-Both need candidates that are exchangeable. Where the later half of the scores is clearly better than the earlier one, no
-target is out of reach.
+Both need candidates that are exchangeable. Where the later half of the scores is clearly better than the earlier one,
+no target is out of reach.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ _LEAST_EXCESS = 1e-3
 class Futility(Rule):
     """Stop when the target is too unlikely to be reached by the candidates that may still be scored.
 
-    The chance is that of `chance_of_reaching`: an anytime-valid upper bound without a prior, a probability under a prior
-    learned from past questions. So at most `probability` of the questions that it ends could have reached the target.
-    Pending candidates count as still to come. Never stops without scores, without a cap, at the cap, or once the target
-    was reached.
+    The chance is that of `chance_of_reaching`: an anytime-valid upper bound without a prior, a probability under a
+    prior learned from past questions. So at most `probability` of the questions that it ends could have reached the
+    target. Pending candidates count as still to come. Never stops without scores, without a cap, at the cap, or once
+    the target was reached.
 
     Args:
         target: A score in [0, 1].
@@ -95,10 +95,7 @@ def chance_of_reaching(history: History, target: float, left: int, level: float)
     """
     if left < 1:
         return 0.0
-    if history.prior is None:
-        chance = chance_bound(history.n, left, level)
-    else:
-        chance = _under_prior(history, target, left)
+    chance = chance_bound(history.n, left, level) if history.prior is None else _under_prior(history, target, left)
     return 1.0 if chance < level and _is_rising(history.scores) else chance
 
 

@@ -1,7 +1,7 @@
 r"""The default's rule: one objective, computed after every candidate.
 
-Symbols: D what is known, n candidates so far, N the cap, m = N - n those still allowed (less the failed ones), c the price
-of a candidate.
+Symbols: D what is known, n candidates so far, N the cap, m = N - n those still allowed (less the failed ones), c the
+price of a candidate.
 
     V(D) = max( value(D), max_(k <= m) E[V(D + k more) | D] - c k )
 
@@ -9,19 +9,21 @@ The search ends when no number of further candidates is worth its price:
 
     (E[value(D + k more) | D] - value(D)) / k < c     for every k looked at, up to m
 
+E[V] is replaced by E[value], a lower bound: what is gained by stopping in between is left out.
+
 **With answers** value is the share of the support (`answers.support`) that the returned answer has: how often a further
 candidate would agree with it, counted by the odds of its score. k further answers are expected to raise it by
 
     sum_j E[(W_j' - W_1')+] / (W + k w)       j the two strongest rivals,
 
-each expectation the closed form of `stats.overtaking`: k more, E[V] is replaced by E[value], which is a lower bound of the
-gain, and with it of the candidates drawn. **With scores alone** value is the best score, and one more candidate is
-expected to raise it by `stats.record_values.record_gain`; the gain per candidate falls with k, so k = 1 decides. **With a
-target** value is whether it has been reached: the first score that reaches it ends the search.
+each expectation the closed form of `stats.overtaking`. **With scores alone** value is the best score, and one more
+candidate is expected to raise it by `stats.record_values.record_gain`; the gain per candidate falls with k, so k = 1
+decides. **With a target** value is whether it has been reached: the first score that reaches it ends the search.
 
 The price is derived from the cap where none is given, c = lambda / N: what the whole cap may cost, in the unit of the
-value. Votes alone take lambda 16 / N within [1/2, 2] of lambda, because agreement is worth more patience where the cap is
-large. lambda was chosen on the development pools of the benchmarks, one left out in turn.
+value. Votes alone take lambda 16 / N, between half of lambda and twice of it, because on recorded pools agreement repays
+more patience where the cap is large. lambda was chosen on the development pools of `benchmarks.decisions_held_out`, which
+also reports each pool with the lambda that the others would have chosen.
 """
 
 from __future__ import annotations
@@ -48,9 +50,9 @@ __all__ = ["EFFORTS", "Effort", "Objective", "stability"]
 Effort = Literal["low", "medium", "high"]
 
 EFFORTS: dict[str, tuple[float, float, float]] = {
-    "low": (0.13, 0.13, 0.10),
-    "medium": (0.075, 0.075, 0.06),
-    "high": (0.04, 0.04, 0.03),
+    "low": (0.13, 0.16, 0.10),
+    "medium": (0.075, 0.11, 0.06),
+    "high": (0.04, 0.055, 0.03),
 }
 """lambda by effort: votes alone, answers with scores, scores alone."""
 
@@ -71,10 +73,10 @@ _RIVAL_ALONE, _RIVAL_SCORED = 1.75, 1.0
 class Objective(Rule):
     """Stop when no number of further candidates is worth its price: the rule of the default `optscale()`.
 
-    It says what it claims. `Decision.claim` is "stable" where the whole cap would return the same answer with probability
-    `confidence` at least, "target reached", "target out of reach", or "not sure"; `Decision.probability` is the
-    probability of it. Stability is computed against a strong rival, see `stability`. Nothing is claimed about the answer
-    being right: without labels nobody can know (see `Certificate`).
+    It says what it claims. `Decision.claim` is "stable" where the whole cap would return the same answer with
+    probability `confidence` at least, "target reached", "target out of reach", or "not sure"; `Decision.probability` is
+    the probability of it. Stability is computed against a strong rival, see `stability`. Nothing is claimed about the
+    answer being right: without labels nobody can know.
 
     A task has answers as soon as one candidate has one; until then `answers=True` waits for the first. Where all scores
     are 0 the search goes on: a check that has passed no candidate yet may pass the next one. With answers a high score
@@ -140,12 +142,12 @@ class Objective(Rule):
         figures = {
             "best": history.best,
             "support": leader.weight / support.total,
-            "votes": leader.count,
+            "votes": leader.votes,
             "answers": len(support.answers),
             "leader": history.answers.index(leader.text),
             "confidence": self.confidence,
         }
-        answering = (support.count + 0.5) / (history.n + 0.5)
+        answering = (support.answered + 0.5) / (history.n + 0.5)
         if not left:
             return self._go_on(history, figures, 1)
         if history.best == 0.0:  # a check that has passed none
@@ -153,8 +155,8 @@ class Objective(Rule):
             return self._go_on(history, figures, draw)
         price = self._price(cap, 0 if support.votes_alone else 1)
         figures["price"] = price
-        runner = support.answers[1].count if len(support.answers) > 1 else 0
-        decided = support.votes_alone and leader.count - runner > left
+        runner = support.answers[1].votes if len(support.answers) > 1 else 0
+        decided = support.votes_alone and leader.votes - runner > left
         worth, gain = (False, 0.0) if decided else _worth(support, answering, left, price)
         figures["gain"] = gain
         if worth or history.n == 1 < cap:
@@ -263,8 +265,8 @@ def stability(support: Support, further: float) -> float:
     """P(the leader of the support is still the leader after `further` more answers), in [0, 1].
 
     One less the sum of the probabilities that a rival is ahead then: each answer so far, and one that is still to come.
-    With scores a rival's further candidates are expected to score well, whatever its scores so far, since a right answer
-    may still appear: the promise has to hold for verifiers that nobody has examined.
+    With scores a rival's further candidates are expected to score well, whatever its scores so far, since a right
+    answer may still appear: the promise has to hold for verifiers that nobody has examined.
 
     Args:
         support: What is known.
@@ -279,17 +281,17 @@ def stability(support: Support, further: float) -> float:
         return 1.0
     leader, *rivals = support.answers
     alone = support.votes_alone
-    own = (leader.count, leader.expected)
+    own = (leader.votes, leader.expected)
     variation, pseudo = (0.0, _RIVAL_ALONE) if alone else (_VARIATION, _RIVAL_SCORED)
     unseen = support.unseen if alone else max(support.unseen, _STRONG_RIVAL)
-    race = Race.of(support.count, own, (0, unseen), leader.weight, variation=variation, pseudo=pseudo)
+    race = Race.of(support.answered, own, (0, unseen), leader.weight, variation=variation, pseudo=pseudo)
     overtaken = race.probability(further)
     for place, rival in enumerate(rivals[:4]):
         strong = rival.expected
         if not alone:
-            strong = (max(strong, _STRONG_RIVAL) * _STRONG_COUNT + rival.count * strong) / (rival.count + _STRONG_COUNT)
+            strong = (max(strong, _STRONG_RIVAL) * _STRONG_COUNT + rival.votes * strong) / (rival.votes + _STRONG_COUNT)
         lead = leader.weight - rival.weight
-        race = Race.of(support.count, own, (rival.count, strong), lead, variation=variation, pseudo=pseudo)
+        race = Race.of(support.answered, own, (rival.votes, strong), lead, variation=variation, pseudo=pseudo)
         # Weaker rivals count as the fourth does.
         overtaken += race.probability(further) * (len(rivals) - 3 if place == 3 else 1)
     return max(0.0, 1.0 - overtaken)
@@ -298,15 +300,15 @@ def stability(support: Support, further: float) -> float:
 def _worth(support: Support, answering: float, left: int, price: float) -> tuple[bool, float]:
     """Whether some number of further candidates is worth its price, and the gain per candidate that shows it."""
     leader, *rivals = support.answers
-    own = (leader.count, leader.expected)
+    own = (leader.votes, leader.expected)
     variation = 0.0 if support.votes_alone else _VARIATION
     races = [
-        Race.of(support.count, own, (rival.count, rival.expected), leader.weight - rival.weight, variation=variation)
+        Race.of(support.answered, own, (rival.votes, rival.expected), leader.weight - rival.weight, variation=variation)
         for rival in rivals[:2]
     ]
     if len(races) < 2:
-        races.append(Race.of(support.count, own, (0, support.unseen), leader.weight, variation=variation))
-    mean = support.total / support.count
+        races.append(Race.of(support.answered, own, (0, support.unseen), leader.weight, variation=variation))
+    mean = support.total / support.answered
     most = 0.0
     for count in _COUNTS:
         k = min(count, left)
@@ -326,8 +328,8 @@ def _worth(support: Support, answering: float, left: int, price: float) -> tuple
 def _least_repeats(support: Support, n: int, left: int, price: float, round_cost: float) -> int:
     """The fewest further candidates after which, all repeating the leader, the search could end; or the cheapest round.
 
-    Fewer cannot end it, so none of them is wasted. A round that must not cost much waiting takes some more, by the chance
-    that the leader is as far ahead after k of them.
+    Fewer cannot end it, so none of them is wasted. A round that must not cost much waiting takes some more, by the
+    chance that the leader is as far ahead after k of them.
     """
     low, high = 1, max(1, min(left, _MOST_AT_ONCE))
     while low < high:
@@ -338,7 +340,7 @@ def _least_repeats(support: Support, n: int, left: int, price: float, round_cost
             low = middle + 1
     if round_cost <= 0.0 or low >= min(left, _MOST_AT_ONCE):
         return low
-    share = (support.answers[0].count + 1.0) / (support.count + 2.5)
+    share = (support.answers[0].votes + 1.0) / (support.answered + 2.5)
     return cheapest_round(lambda k: _at_least(k, share, (k + low + 1) // 2), round_cost, low, min(left, _MOST_AT_ONCE))
 
 
@@ -346,10 +348,10 @@ def _could_end(support: Support, n: int, left: int, price: float, more: int) -> 
     if more >= left:
         return True
     then = support.with_leader(more)
-    runner = then.answers[1].count if len(then.answers) > 1 else 0
-    if then.votes_alone and then.answers[0].count - runner > left - more:
+    runner = then.answers[1].votes if len(then.answers) > 1 else 0
+    if then.votes_alone and then.answers[0].votes - runner > left - more:
         return True
-    answering = (then.count + 0.5) / (n + more + 0.5)
+    answering = (then.answered + 0.5) / (n + more + 0.5)
     return n + more > 1 and not _worth(then, answering, left - more, price)[0]
 
 

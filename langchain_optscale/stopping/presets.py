@@ -53,22 +53,22 @@ def optscale(
 ) -> Rule:
     """The default: no worse than spending the whole cap, for fewer candidates.
 
-    One objective, `Objective`: the search ends when no number of further candidates is worth its price, or when what the
-    confidence promises is known. Where candidates carry answers, agreement and scores are weighed together, and a high
-    score alone never ends the search; where there are scores alone, the best one counts. `docs/effort.md` has what each
-    effort costs and keeps on recorded pools, `docs/situations.md` what the default does where the truth is known.
+    One objective, `Objective`: the search ends when no number of further candidates is worth its price, or when what
+    the confidence promises is known. Where candidates carry answers, agreement and scores are weighed together, and a
+    high score alone never ends the search; where there are scores alone, the best one counts. `docs/effort.md` has what
+    each effort costs and keeps on recorded pools, `docs/situations.md` what the default does where the truth is known.
 
     Args:
-        target: A score in [0, 1] that is good enough where there are no answers: it ends the search. None looks for the
-            best that is worth its price.
-        confidence: In (0, 1): of what the search claims when it ends: that the whole cap would return the same answer, or
-            that the target is out of reach.
+        target: A score in [0, 1] that is good enough where there are no answers: it ends the search. None looks for
+            the best that is worth its price.
+        confidence: In (0, 1): of what the search claims when it ends: that the whole cap would return the same
+            answer, or that the target is out of reach.
         max_samples: The cap, at least 1.
         first_round: Scores before which nothing but the cap ends the search; None for no such number.
         effort: "low", "medium" or "high": how much quality may be given up for fewer candidates.
         price: What one candidate must be worth, in place of an effort; see `Objective`.
-        round_cost: What waiting for a round of candidates costs, in candidates; at least 0. The default says that a round
-            costs as much as two candidates.
+        round_cost: What waiting for a round of candidates costs, in candidates; at least 0. The default says that a
+            round costs as much as two candidates.
         answers: Whether the task has answers, so that a search waits for the first one.
 
     Returns:

@@ -7,12 +7,12 @@ from langchain_optscale.answers.support import Support, odds
 
 def test_votes_alone_count_one_each() -> None:
     support = Support.of(["a", "b", "a", None, "c", "a"], [0.5] * 6)
-    assert [(one.text, one.weight, one.count) for one in support.answers] == [
+    assert [(one.text, one.weight, one.votes) for one in support.answers] == [
         ("a", 3.0, 3),
         ("b", 1.0, 1),
         ("c", 1.0, 1),
     ]
-    assert (support.total, support.count, support.unseen, support.votes_alone) == (5.0, 5, 1.0, True)
+    assert (support.total, support.answered, support.unseen, support.votes_alone) == (5.0, 5, 1.0, True)
 
 
 def test_scores_weigh_by_their_odds_within_limits() -> None:

@@ -12,7 +12,7 @@ from langchain_optscale.stats.overtaking import LEADER, OTHERS, RIVAL, Race
 
 def exact_moments(counts: tuple[int, int, int], weights: tuple[float, float], further: int) -> tuple[float, float]:
     """Mean and variance of the rival's gain by enumerating every Dirichlet-multinomial outcome."""
-    alphas = np.array(counts, dtype=float) + (LEADER, RIVAL, OTHERS)
+    alphas = np.array(counts, dtype=float) + np.array([LEADER, RIVAL, OTHERS])
     whole = alphas.sum()
     moments = np.zeros(3)
     for a, b in itertools.product(range(further + 1), repeat=2):

@@ -74,9 +74,9 @@ def test_a_learned_prior_gives_up_early_where_questions_are_unlike() -> None:
     gave, could = given_up(rows, 0.9, prior)
     assert gave >= 30
     assert could <= 0.07 * gave
-    hopeless = History(scores=(0.0,) * 10, max_samples=32, prior=prior)
+    hopeless = History(scores=(0.0,) * 28, max_samples=32, prior=prior)
     assert Futility(0.9, 0.05)(hopeless).stop
-    assert not Futility(0.9, 0.05)(History(scores=(0.0,) * 10, max_samples=32)).stop
+    assert not Futility(0.9, 0.05)(History(scores=(0.0,) * 28, max_samples=32)).stop
 
 
 def test_rising_scores_put_no_target_out_of_reach() -> None:
