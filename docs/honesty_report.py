@@ -153,7 +153,7 @@ right most often at N = {peak}, and never better beyond. The scores are {ece_raw
 {calibration}
 
 `optscale(0.9)` is the default, the others are `TargetReached(0.9) | MarginalGain(price)` under `Posterior`. On raw
-scores a price is one in score, which nobody knows how to set. On calibrated scores it is one in accuracy: a candidate
+scores a price is one in score, which is hard to set. On calibrated scores it is one in accuracy: a candidate
 that raises the chance of being right by less than two in a hundred is not drawn, which ends the search where more
 candidates stop helping. The calibrated runs have a prior learned from the calibrated scores of the half that the
 calibration was fitted to. The accuracies differ by little more than the noise of 100 questions; the samples do not.

@@ -7,6 +7,10 @@ OptScaleError
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
+├── TruncatedCandidateError (ValueError) the policy's answer was cut off at its token limit
+├── FailedCandidateError (ValueError)    the policy's answer ended by an error, or cannot be read
+├── RefusedCandidateError (ModelRefusalError)  the policy refused, or a filter stopped it (in records.shortcomings)
+├── ErrorReplyError      (RuntimeError)  a server answered with status 200 and an error in the body
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause (in records.failures)
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
@@ -20,6 +24,8 @@ from __future__ import annotations
 __all__ = [
     "EmptyCandidateError",
     "EndpointError",
+    "ErrorReplyError",
+    "FailedCandidateError",
     "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
@@ -28,6 +34,7 @@ __all__ = [
     "MissingExtraError",
     "OptScaleError",
     "SettingsError",
+    "TruncatedCandidateError",
     "UnreachableTargetError",
 ]
 
@@ -61,6 +68,30 @@ class UnreachableTargetError(OptScaleError, ValueError):
 
 class EmptyCandidateError(OptScaleError, ValueError):
     """The policy answered with neither text nor a tool call: there is nothing to verify."""
+
+
+class TruncatedCandidateError(OptScaleError, ValueError):
+    """The policy's answer was cut off at its token limit."""
+
+
+class FailedCandidateError(OptScaleError, ValueError):
+    """The policy's answer ended by an error of its provider, or holds what its client cannot read."""
+
+
+class ErrorReplyError(OptScaleError, RuntimeError):
+    """A server answered with status 200 and an error in the body; it is retried like the status that it names.
+
+    Attributes:
+        status_code: The HTTP status that the body names, None where it names none.
+
+    Args:
+        message: What the server says.
+        status_code: The same.
+    """
+
+    def __init__(self, message: str, status_code: int | None = None) -> None:
+        self.status_code = status_code
+        super().__init__(message)
 
 
 class IncompleteBatch(OptScaleError, RuntimeError):  # noqa: N818 - it says what there is

@@ -32,7 +32,7 @@ def run(job: dict[str, Any], refused: list[str]) -> dict[str, Any]:
 
     Args:
         job: "method", "pool" (a path), "questions" (how many from the start), "base_url", "run", "cap" and "target".
-        refused: Connections that were asked for and are not on loopback; somebody else fills it.
+        refused: Connections that were asked for and are not on loopback; filled by the caller.
 
     Returns:
         "version", "answers" (one a question: the text, or None), "errors", "startup_s", "startup_cpu_s", "wall_s",

@@ -218,7 +218,10 @@ class StepModel(ChatOptScale):
         """The settings that draw the first candidate alone, unscored, with the search's own retries."""
         searching = changeable(Scope.STEP)
         drawing = {name: value for name, value in _given(settings).items() if name not in searching}
-        return SearchSettings(**drawing, verifier=_Unscored(settings.verifier.policy_kwargs), max_samples=1)
+        # As it came: where nothing is searched it is the agent's answer, as without this middleware.
+        as_it_came: dict[str, Any] = {"accept_truncated": True, "keep_reasoning": True}
+        verifier = _Unscored(settings.verifier.policy_kwargs)
+        return SearchSettings(**drawing, **as_it_came, verifier=verifier, max_samples=1)
 
     def _step_settings(self, settings: SearchSettings, first: OptScaleResult | None) -> SearchSettings:
         choice = None if first is None else Choice(first.message, first.best.usage)

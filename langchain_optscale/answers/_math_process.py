@@ -1,7 +1,6 @@
 """The client of the process that compares expressions: it starts the process on demand and kills it on a timeout.
 
-math-verify's own timeouts are signals, which only the main thread may use, and a power tower in C code holds the GIL:
-within this process no thread could bound it.
+A power tower in C code holds the GIL: within this process no thread could bound the time of a comparison.
 """
 
 from __future__ import annotations
@@ -35,17 +34,17 @@ _logger = logging.getLogger(__name__)
 
 
 def find_equal(form: str, known: Sequence[str], timeout_s: float) -> int | None:
-    """The index of the first known expression that math-verify finds equal to `form`.
+    """The index of the first known expression that SymPy finds equal to `form`.
 
     Returns:
-        The index; None where there is none, math-verify is not installed, or the comparison timed out.
+        The index; None where there is none, the extra "math" is not installed, or the comparison timed out.
     """
     return _PROCESS.find_equal(form, known, timeout_s) if _installed() else None
 
 
 @cache
 def _installed() -> bool:
-    return find_spec("math_verify") is not None
+    return find_spec("latex2sympy2_extended") is not None
 
 
 class _MathProcess:
@@ -68,7 +67,7 @@ class _MathProcess:
             except (OSError, ValueError, Empty) as error:
                 # An empty line, which is no JSON, is the end of the child's output.
                 self.close()
-                _logger.warning("math-verify failed (%s): the expressions count as different", _reason(error))
+                _logger.warning("SymPy failed (%s): the expressions count as different", _reason(error))
                 return None
         place: int | None = answer["equal"]
         return place

@@ -1,4 +1,4 @@
-"""The child process that compares expressions with math-verify; a script that imports nothing of this package.
+"""The child process that compares canonical forms with SymPy; a script.
 
 Reads one JSON request a line: {"form": str, "known": [str], "timeout_s": float}; writes one reply a line:
 {"equal": the index of the first known expression that is equal, or null}. It ends with its input.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any
+from pathlib import Path
 
 _MEMORY_BYTES = 4 << 30
 _GRACE_S = 5.0
@@ -22,37 +22,26 @@ def main() -> None:
     sys.stdout = sys.stderr
     logging.disable(logging.CRITICAL)
     _limit_memory()
-    import math_verify
-
-    config = [math_verify.LatexExtractionConfig()]
-
-    def parsed(form: str) -> Any:
-        # Without math-verify's timeout: the parent kills this process.
-        return math_verify.parse(f"${form}$", config, fallback_mode="no_fallback", parsing_timeout=None)
-
-    def equal(one: Any, other: Any) -> bool:
-        return bool(one and other and math_verify.verify(one, other, timeout_seconds=None))
+    _find_package()
+    from langchain_optscale.answers.notation.algebra import same_form
 
     # Build parsers and caches, which takes a second, before the first request's timeout begins.
-    for one, other in (("(x+1)^2", "x^2+2x+1"), (r"\sin x", r"\cos x"), (r"\frac{1}{\sqrt{2}}", "[1,2]")):
-        equal(parsed(one), parsed(other))
+    for one, other in (("(x+1)^2", "x^2+2x+1"), (r"\sin x", r"\cos x"), (r"\frac{1}{\sqrt{2}}", "[1, 2]")):
+        same_form(one, other)
     print(json.dumps({"ready": True}), file=out, flush=True)
     for line in sys.stdin:
         question = json.loads(line)
         _end_after(question["timeout_s"] + _GRACE_S)
-        place = None
-        try:
-            form = parsed(question["form"])
-            for number, text in enumerate(question["known"]):
-                known = parsed(text)
-                # verify() is not symmetric: equality must not depend on which of the two came first.
-                if equal(known, form) or equal(form, known):
-                    place = number
-                    break
-        except (Exception, RecursionError):  # noqa: BLE001 - expressions that cannot be compared count as different
-            place = None
+        form, known = question["form"], question["known"]
+        place = next((number for number, other in enumerate(known) if same_form(form, other)), None)
         _end_after(0)
         print(json.dumps({"equal": place}), file=out, flush=True)
+
+
+def _find_package() -> None:
+    """Import the parent's copy of the package: before installed ones, after the standard library."""
+    installed = (place for place, path in enumerate(sys.path) if path.endswith("-packages"))
+    sys.path.insert(next(installed, len(sys.path)), str(Path(__file__).resolve().parents[2]))
 
 
 def _limit_memory() -> None:

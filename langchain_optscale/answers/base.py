@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_optscale.answers.equivalence import Equivalence, SameMath
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.reasoning import split_text
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -56,8 +57,8 @@ class Extractor:
         return None if found is None else found.text
 
     def read(self, text: str, message: AIMessage | None = None) -> Found | None:
-        """The answer with its equivalence; None where there is none or it is blank."""
-        found = self.find(text, message)
+        """The answer with its equivalence, None where there is none or it is blank; reasoning is no part of it."""
+        found = self.find(split_text(text)[0], message)
         if isinstance(found, str):
             found = Found(found)
         if found is None or (isinstance(found, Found) and not found.text.strip()):

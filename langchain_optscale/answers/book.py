@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.identical import copies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,7 @@ class AnswerBook:
         self.extract = extract
         self._answers: dict[int, str | None] = {}
         self._errors: dict[int, Exception] = {}
+        self._fingerprints: dict[int, str | None] = {}
         # By equivalence: every canonical form and its representative.
         self._forms: dict[Equivalence, dict[str, str]] = {}
         self._restored: list[str] = []
@@ -62,10 +64,18 @@ class AnswerBook:
         """Answer by candidate index, in order of arrival; None for a candidate without one."""
         return dict(self._answers)
 
-    def read(self, index: int, text: str, message: AIMessage | None = None) -> str | None:
+    def read(
+        self, index: int, text: str, message: AIMessage | None = None, fingerprint: str | None = None
+    ) -> str | None:
         """The canonical answer of a completed candidate; idempotent.
 
         Comparing expressions may take seconds, see `SameMath`: do not call it on an event loop.
+
+        Args:
+            index: The candidate's number.
+            text: Its text.
+            message: Its message, where there is one.
+            fingerprint: What tells whether it is a copy of another, see `records.identical`.
 
         Raises:
             Exception: The extractor's error, at every call; the candidate then counts as one without an answer.
@@ -80,14 +90,16 @@ class AnswerBook:
             with self._reading:
                 if index not in self._answers:
                     answer = None if found is None else self._form(found)
+                    self._fingerprints[index] = fingerprint
                     self._answers[index] = answer
         if index in self._errors:
             raise self._errors[index]
         return self._answers[index]
 
-    def restore(self, index: int, answer: str | None) -> None:
+    def restore(self, index: int, answer: str | None, fingerprint: str | None = None) -> None:
         """Add a canonical answer from an earlier part of the same search, in the order of arrival."""
         with self._reading:
+            self._fingerprints.setdefault(index, fingerprint)
             self._answers.setdefault(index, answer)
             if answer is not None:
                 self._restored.append(answer)
@@ -95,7 +107,7 @@ class AnswerBook:
                     forms.setdefault(answer, answer)
 
     def agreement(self, index: int) -> Agreement:
-        """How many other candidates have been read, and how many of them agree with this one.
+        """How many other candidates have been read, and how many of them agree with this one; copies count once.
 
         Raises:
             SettingsError: The candidate has not been read.
@@ -103,9 +115,22 @@ class AnswerBook:
         answers = self._answers.copy()
         if index not in answers:
             raise SettingsError(f"the answer of candidate {index} has not been read")
-        answer = answers.pop(index)
-        same = 0 if answer is None else sum(other == answer for other in answers.values())
-        return Agreement(same, len(answers))
+        answer = answers[index]
+        others = [other for place, other in answers.items() if place not in self._copies_with(index, list(answers))]
+        same = 0 if answer is None else sum(other == answer for other in others)
+        return Agreement(same, len(others))
+
+    def _copies_with(self, index: int, places: list[int]) -> set[int]:
+        """The candidate itself, the copies among the candidates, and what the candidate is a copy of."""
+        marks = [self._fingerprints.get(place) for place in places]
+        found = {place for place, is_copy in zip(places, copies(marks), strict=True) if is_copy}
+        own = self._fingerprints.get(index)
+        copied = {mark for place, mark in zip(places, marks, strict=True) if place in found}
+        return (
+            found
+            | {index}
+            | {place for place, mark in zip(places, marks, strict=True) if mark == own and mark in copied}
+        )
 
     def _form(self, found: Found) -> str | None:
         form = found.equivalence.canonical(found.text)

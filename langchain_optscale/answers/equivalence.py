@@ -2,7 +2,7 @@ r"""When two answers are the same.
 
 An equivalence maps every answer to a canonical form: equal strings, equal answers. `NormalForm` compares numbers by
 value, and text without case, spacing, LaTeX wrappers and units. `SameMath` also compares expressions such as (x+1)^2
-and x^2+2x+1 with math-verify, where that is installed. `ExactText` compares the text as it is.
+and x^2+2x+1 with SymPy, where the extra "math" is installed. `ExactText` compares the text as it is.
 
     >>> form = NormalForm()
     >>> [form.canonical(text) for text in (r"\dfrac{1}{2}", "0.5", ".50", "$0.5$", "50%")]
@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers import _math_process
-from langchain_optscale.answers.latex import bare
-from langchain_optscale.answers.numerals import read_numeral, split_numeral, write_number
+from langchain_optscale.answers.notation.nodes import Number, write
+from langchain_optscale.answers.notation.plain import is_prose
+from langchain_optscale.answers.notation.reading import Reader
+from langchain_optscale.answers.numerals import read_numeral
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -29,32 +31,9 @@ __all__ = ["Equivalence", "ExactText", "NormalForm", "SameMath", "same_answer"]
 
 # Of longer texts only case and spacing are normalised.
 _LONGEST = 2000
-_DEEPEST = 4
 _PASSES = 8
-
-_PAIRS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("*", "*"), ("`", "`"))
-_QUOTES = (('"', '"'), ("'", "'"))
-_END = " \t\n.,;:?"
-# After a word it is an exclamation, after a number or a lone letter a factorial.
-_EXCLAMATION = re.compile(r"(?<=[A-Za-z]{2})!+\Z")
-_OPERATOR_SPACE = re.compile(r"\s*([-+*/^=<>(),\[\]{}|:;])\s*")
-_MATH_SPACE = re.compile(r"(\\[A-Za-z]+) (?=[A-Za-z])|\s+")
-_OPTION = re.compile(r"\(?([A-Za-z])\)?")
-_ASSIGNED = re.compile(r"[A-Za-z]\s*=\s*([^=]+)")
-_UNIT_NAMES = (
-    r"[$€£¥]|degrees?|deg|dollars?|usd|euros?|eur|cents?|pounds?|lbs?|ounces?|oz|kilograms?|kg|grams?|mg|g|tons?|tonnes?"
-    r"|kilomet(?:er|re)s?|km|centimet(?:er|re)s?|cm|millimet(?:er|re)s?|mm|met(?:er|re)s?|m|inch(?:es)?|in|feet|foot|ft"
-    r"|yards?|yd|miles?|mi|mph|lit(?:er|re)s?|l|ml|gallons?|hours?|hrs?|h|minutes?|mins?|seconds?|secs?|s|days?|weeks?"
-    r"|months?|years?|units?|people|persons?|students?|points?"
-)
-_UNIT = re.compile(
-    rf"\s*(?:square |cubic |sq\.? |cu\.? )?(?:{_UNIT_NAMES})(?:(?: ?/ ?| per )(?:{_UNIT_NAMES}))?"
-    r"(?:\^?\{?[23]\}?)?",
-    re.IGNORECASE,
-)
-
-_WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{3,}")
-_FUNCTIONS = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "sqrt", "arcsin", "arccos", "arctan"})
+# Most answers are a number in its canonical form.
+_CANONICAL_NUMBER = re.compile(r"-?[1-9]\d{0,17}(?:\.\d{0,9}[1-9])?|0|-?0\.\d{0,9}[1-9]")
 _MATHEMATICAL = re.compile(r"[-\d\\^_=+*/<>|]")
 _LONGEST_EXPRESSION = 300
 
@@ -94,12 +73,16 @@ class ExactText(Equivalence):
 
 @dataclass(frozen=True)
 class NormalForm(Equivalence):
-    r"""Numbers by value, everything else by normalised text.
+    r"""Numbers by value, notations of one thing in one form, everything else by normalised text.
 
-    - Numbers are compared as exact fractions: 1/2, 0.5, .50, \frac12 and 5e-1 are one answer, 0.3333 and 1/3 are two.
-      Thousands separators, currency signs, a trailing period and "x =" before the number make no difference.
+    - Numbers are exact fractions: 1/2, 0.5, ½, \frac12, 5e-1 and 0,5 are one answer, 0.3333 and 1/3 are two. Thousands
+      separators of all locales, repeating decimals, mixed fractions, powers and numerals of other bases (101_2) are
+      read, and a currency sign, a final period and "x =" before the number make no difference.
     - A percent sign is a unit like any other and dropped: 50% is 50. With `percent=True` it is a hundredth: 50% is 0.5.
-    - The elements of lists, tuples and intervals are compared one by one, in their order.
+    - Lists and sets have no order, tuples and intervals do: "2 and 3" is \{3, 2\} and not (2, 3). Values of several
+      unknowns are a tuple in the order of their names: "y = 2, x = 1" is (1, 2). Inequalities in one unknown are
+      intervals, and matrices are compared cell by cell, whatever their brackets.
+    - An equation is not its right-hand side, save where it only names what is asked for: x = 3, f(x) = 2x.
     - Text is compared without regard to case, white space, markdown, quotes and final punctuation. A lone letter is
       taken for the name of an option, (b), and written as a capital. LaTeX keeps its case, since \Delta is not \delta.
 
@@ -116,48 +99,30 @@ class NormalForm(Equivalence):
 
     def canonical(self, text: str) -> str:
         """The normal form; empty for text with only white space and punctuation."""
+        if _CANONICAL_NUMBER.fullmatch(text):
+            return text
         if len(text) > _LONGEST:
             return " ".join(text.split()).casefold()
         # To a fixed point, so that answers can be compared with forms.
-        form = self._form(text, _DEEPEST)
+        reader = Reader(self.percent, self.units)
+        node = reader.read(text)
+        form = write(node)
+        if isinstance(node, Number):
+            return form
         for _ in range(_PASSES):
-            before, form = form, self._form(form, _DEEPEST)
+            before, form = form, reader.form(form)
             if form == before:
                 break
         return form
 
-    def _form(self, text: str, depth: int) -> str:
-        text = _stripped(text)
-        text = _stripped(bare(text))
-        if assigned := _ASSIGNED.fullmatch(text):
-            text = assigned[1]
-        if (number := self._number(text)) is not None:
-            return number
-        if depth and (elements := _elements(text)) is not None:
-            opening, parts, closing = elements
-            return opening + ", ".join([self._form(part, depth - 1) for part in parts]) + closing
-        if "\\" in text or "^" in text:
-            return _MATH_SPACE.sub(lambda match: f"{match[1]} " if match[1] else "", text)
-        if option := _OPTION.fullmatch(text):
-            return option[1].upper()
-        return _OPERATOR_SPACE.sub(r"\1", text).casefold()
-
-    def _number(self, text: str) -> str | None:
-        text = text.replace("- ", "-", 1) if text.startswith("- ") else text
-        numeral = read_numeral(text)
-        if numeral is None and self.units and (parts := split_numeral(text)) and _UNIT.fullmatch(parts[1]):
-            numeral = parts[0]
-        value = None if numeral is None else numeral.read(percent=self.percent)
-        return None if value is None else write_number(value)
-
 
 @dataclass(frozen=True)
 class SameMath(NormalForm):
-    """`NormalForm`, and math-verify for expressions whose normal forms differ.
+    r"""`NormalForm`, and SymPy for expressions whose normal forms differ.
 
-    Only forms that look like mathematics are compared by math-verify, and never two numbers, which are compared
-    exactly. Without math-verify (the extra "math") this is `NormalForm`. Expressions and decimals agree to six digits
-    after the point; sets are compared without order.
+    Only forms that look like mathematics are compared by SymPy, and never two numbers, which are compared exactly.
+    Nothing is rounded: \sqrt{2} is not 1.41421. Equations and inequalities are equal to their multiples. Without the
+    extra "math" this is `NormalForm`.
 
     Simplifying an expression from a model may never end, so expressions are compared in one separate process for all
     searches. The first comparison starts it, which takes a few seconds; one that exceeds `timeout_s` kills it, and the
@@ -177,12 +142,10 @@ class SameMath(NormalForm):
             raise SettingsError(f"timeout_s must be a number of seconds above 0, got {self.timeout_s!r}")
 
     def match(self, form: str, known: Sequence[str]) -> str | None:
-        """The first known form that math-verify finds equal."""
-        if not _is_expression(form):
-            return None
-        number = read_numeral(form) is not None
-        others = [other for other in known if _is_expression(other) and not (number and read_numeral(other))]
-        if not others:
+        """The first known form that SymPy finds equal."""
+        number = _is_number(form)
+        others = [other for other in known if not (number and _is_number(other)) and _is_expression(other)]
+        if not others or not _is_expression(form):
             return None
         place = _math_process.find_equal(form, others, self.timeout_s)
         return None if place is None else others[place]
@@ -205,45 +168,10 @@ def same_answer(answer: str, other: str, equivalence: Equivalence | None = None)
     return form == known or equivalence.match(form, [known]) is not None
 
 
-def _stripped(text: str) -> str:
-    """Strip math delimiters, markdown, quotes and final punctuation."""
-    before = None
-    while text != before:
-        before = text
-        text = _EXCLAMATION.sub("", text.strip().rstrip(_END))
-        for opening, closing in (*_PAIRS, *_QUOTES):
-            inner = text[len(opening) : -len(closing)]
-            if text == opening + inner + closing and inner and opening not in inner:
-                text = inner
-    return text
-
-
-def _elements(text: str) -> tuple[str, list[str], str] | None:
-    """A list's opening bracket, elements and closing bracket; None for fewer than two elements."""
-    opening = closing = ""
-    for one in ("(", "[", "\\{"):
-        if text.startswith(one):
-            opening, text = one, text[len(one) :]
-            break
-    if opening:
-        closing = next((one for one in ("\\}", ")", "]") if text.endswith(one)), "")
-        if not closing:
-            return None
-        text = text[: -len(closing)]
-    parts, depth, start = [], 0, 0
-    for place, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
-        if depth < 0:
-            return None
-        if character == "," and not depth:
-            parts.append(text[start:place])
-            start = place + 1
-    parts.append(text[start:])
-    return (opening, parts, closing) if len(parts) > 1 and all(part.strip() for part in parts) else None
-
-
 def _is_expression(form: str) -> bool:
-    """Whether it looks like mathematics: math-verify reads words as products of letters, so anagrams are equal."""
-    if len(form) > _LONGEST_EXPRESSION or not _MATHEMATICAL.search(form):
-        return False
-    return all(word.lower() in _FUNCTIONS for word in _WORD.findall(form))
+    """Whether it looks like mathematics: as products of letters, anagrams would be equal."""
+    return len(form) <= _LONGEST_EXPRESSION and bool(_MATHEMATICAL.search(form)) and not is_prose(form)
+
+
+def _is_number(form: str) -> bool:
+    return _CANONICAL_NUMBER.fullmatch(form) is not None or read_numeral(form) is not None

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers.base import Extractor, Found
 from langchain_optscale.answers.equivalence import ExactText, NormalForm
 from langchain_optscale.answers.latex import last_box
+from langchain_optscale.answers.notation.choices import find_choice
 from langchain_optscale.answers.numerals import last_match, last_numeral, write_number
 from langchain_optscale.errors import SettingsError
 
@@ -95,33 +95,8 @@ class ChoiceLetter(Extractor):
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | None:
         """The letter."""
-        for pattern in _choice_patterns(self.letters):
-            if match := last_match(pattern, text):
-                return Found(next(group for group in match.groups() if group).upper(), ExactText())
-        return None
-
-
-@lru_cache
-def _choice_patterns(letters: str) -> tuple[re.Pattern[str], ...]:
-    """Patterns from the most explicit to the least."""
-    capital, either = f"[{letters}]", f"[{letters}{letters.lower()}]"
-    # Bounded, so that deeply nested boxes do not take quadratic time.
-    opening = r"(?:\s++|[:=*_`$\"'“({\[>]|\\(?:text(?:bf)?|mathrm|mathbf|boxed|fbox|\(|\[)){0,24}+"
-    closing = r"[)}\]*.,;:\"”_`$\\<]"
-    # Before a word, A and I may be no option; a lower-case letter counts only before a mark or the end of its line.
-    article = r"(?<=[AI]) (?!(?:because|since|as|is|and|which)\b)[a-z]"
-    letter = rf"(?:({capital})(?![A-Za-z0-9'’])(?!{article})|({either})(?={closing}|[ \t]*(?:\n|\Z)))"
-    stated = (
-        r"\b(?i:answer|choose|chose|pick|select|go with|(?:correct|right|best) (?:option|choice|letter)"
-        r"|(?:option|choice)(?= is))\b"
-        r"(?i: (?:is|would be|should be|must be|will be|option|choice|letter|the|therefore|thus))*+"
-        rf"{opening}(?:(?i:option|choice|letter){opening})?{letter}"
-    )
-    praised = rf"(?<![A-Za-z0-9'’])({capital})\)? (?:is|would be) (?:the )?(?:correct|right|best|answer)\b"
-    boxed = rf"\\f?box(?:ed)?\s*\{{{opening}({either})[)}}\].\s]*\}}"
-    marked = rf"\(({capital})\)|\*\*\(?({capital})\)?[.:]?\*\*|^[ \t]*({capital})(?:[.):][ \t]*(?=\S)|[.):]?[ \t]*$)"
-    last = rf"(?<![A-Za-z0-9'’])(?<!not )(?<!or )(?<!and )({capital})[.!)\s]*+\Z|\A\s*+\(?({either})[.)\s]*+\Z"
-    return tuple(re.compile(pattern, re.MULTILINE) for pattern in (f"{stated}|{praised}|{boxed}", marked, last))
+        letter = find_choice(text, self.letters)
+        return None if letter is None else Found(letter, ExactText())
 
 
 @dataclass(frozen=True)

@@ -12,31 +12,72 @@ unambiguous.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-__all__ = ["Numeral", "last_match", "last_numeral", "read_numeral", "split_numeral", "write_number"]
+from langchain_optscale.answers.notation.repeating import REPEATING, read_repeating, unrounded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Numeral", "last_match", "last_numeral", "read_numeral", "write_number"]
 
 _SIGN = "[-+−]"
 _GROUP = r"(?:,|\{,\}|\\,|\\!|['’\u00a0\u2009\u202f])"
-_PLAIN = rf"(?:(?:\d{{1,3}}(?:{_GROUP}\d{{3}}(?!\d))++|\d++)(?:\.\d++)?+|\.\d++)"
-_TIMES_TEN = r" ?(?:×|\*|\\times|\\cdot) ?10"
-_SCIENTIFIC = rf"(?:[eE]{_SIGN}?\d++(?!\w)|{_TIMES_TEN}(?:(?:\^|\*\*)\{{?{_SIGN}?\d++\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]++))?"
-_DECIMAL = rf"(?P<number>{_PLAIN}{_SCIENTIFIC})"
+# Thousands as in 1,234.5 and 12,34,567, and as in 1.234,5 and 1.234.567; no group after a leading zero. With spaces
+# alone they need a second group, a decimal comma or a currency; bounded, since each group may begin a number.
+_ENGLISH = rf"[1-9]\d{{0,2}}(?:{_GROUP}\d{{3}}(?!\d))++(?:\.\d++)?+|[1-9]\d?(?:,\d\d(?!\d))++,\d{{3}}(?!\d)(?:\.\d++)?+"
+_CONTINENTAL = (
+    r"[1-9]\d{0,2}(?:(?:\.\d{3})++|(?:['’ \u00a0\u2009\u202f]\d{3}){1,6}+),\d++(?![,\d])"
+    r"|[1-9]\d{0,2}(?:(?:\.\d{3}){2,}+(?![.\d])|(?: \d{3}(?!\d)){2,6}+(?:\.\d++)?+(?![,.]?\d))"
+    r"|[1-9]\d{0,2}(?: \d{3}(?!\d)){1,6}+(?= ?(?:[€£¥₽$]|EUR\b|USD\b|руб|zł|Kč|kr\b|Ft\b|euros?\b|francs?\b))"
+)
+_PLAIN = rf"(?:{_CONTINENTAL}|{_ENGLISH}|\d++(?:\.\d++)?+|\.\d++)"
+# In a sentence a comma between digits is a decimal comma; not so in 1,2,3 and (1,2).
+_COMMA = r"(?<![({\[])(?<!\d,)\d++,\d++(?!,?\d)"
+_TIMES_TEN = r" ?(?:×|·|\*|[xX](?= ?10[\^⁻⁰¹²³⁴⁵⁶⁷⁸⁹])|\\times|\\cdot) ?10"
+_SCIENTIFIC = rf"(?:[eE]{_SIGN}?\d++(?!\w)|{_TIMES_TEN}(?:(?:\^|\*\*)\{{?{_SIGN}?\d++\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]++))"
+_POWER = rf"\^(?:\{{ ?(?P<power>{_SIGN}?\d{{1,4}}) ?\}}|(?P<exponent>{_SIGN}?\d{{1,4}}(?!\d)))"
+_BASE = r"_(?:\{ ?(?P<base>\d{1,2}) ?\}|(?P<radix>\d))(?!\d)"
+_AFTER = rf"(?:(?P<scientific>{_SCIENTIFIC})|{_POWER}|{_BASE})?"
+_VULGAR = r"(?:(?P<units>\d{1,9}+) ?)?(?P<vulgar>[¼-¾⅐-⅞↉])"
 _LATEX_FRACTION = (
-    rf"\\[dtc]?frac(?:\{{ ?(?P<over>{_SIGN}?{_PLAIN}) ?\}}\{{ ?(?P<under>{_PLAIN}) ?\}}|(?P<top>\d)(?P<bottom>\d))"
+    rf"\\[dtc]?frac(?:\{{ ?(?P<over>{_SIGN}?{_PLAIN}) ?\}}\{{ ?(?P<under>{_SIGN}?{_PLAIN}) ?\}}"
+    r"|(?P<top>\d)(?P<bottom>\d))"
 )
 # The whole part of a mixed number needs a fraction after it.
 _WHOLE = r"(?P<whole>\d{1,9}+)(?: (?=\d{1,9}+ ?[/⁄] ?\d)| ?(?=\\[dtc]?frac))"
-_FRACTION = rf"(?:{_WHOLE})?(?:{_LATEX_FRACTION}|{_DECIMAL}(?: ?[/⁄] ?(?P<divisor>{_PLAIN}))?)"
-# Neither in the middle of a word or a version (x2, v1.2.3), nor with the minus of a difference or a range (10-5).
-_START = rf"(?<![\dA-Za-z_])(?<!\d\.)(?P<sign>(?<![)\]}}]){_SIGN})?(?:\\?[$€£¥])?"
+# Neither in the middle of a word or a version (x2, v1.2.3), nor with the minus of a difference or a range (10-5), nor
+# an exponent or an index, as in 30 m^2 and a_{10}.
+_START = (
+    rf"(?<![\dA-Za-z_^])(?<!\d\.)(?<![\^_]\{{)(?<!\^[-−])(?<!\^\{{[-−])(?P<sign>(?<![)\]}}]){_SIGN})?(?:\\?[$€£¥])?"
+)
 _PERCENT = r"(?P<percent> ?(?:\\?%|％|per ?cent\b))?"
-_NUMBER = re.compile(_START + _DECIMAL + _PERCENT)
-_NUMBER_OR_FRACTION = re.compile(_START + _FRACTION + _PERCENT)
-_POWER_OF_TEN = re.compile(rf"{_TIMES_TEN}(?:\^|\*\*)?")
+
+
+def _pattern(plain: str, *, fractions: bool) -> re.Pattern[str]:
+    number = rf"(?P<repeating>{REPEATING})|(?P<number>{plain}){_AFTER}"
+    if fractions:
+        number = (
+            rf"{_VULGAR}|(?:{_WHOLE})?(?:{_LATEX_FRACTION}"
+            rf"|(?P<repeating>{REPEATING})|(?P<number>{plain}){_AFTER}(?: ?[/⁄] ?(?P<divisor>{_PLAIN}))?)"
+        )
+    return re.compile(f"{_START}(?:{number}){_PERCENT}")
+
+
+_IN_TEXT = {
+    fractions: _pattern(f"(?:{_CONTINENTAL}|{_ENGLISH}|{_COMMA}|{_PLAIN})", fractions=fractions)
+    for fractions in (False, True)
+}
+_NUMBER_OR_FRACTION = _pattern(_PLAIN, fractions=True)
+_EXPONENT = re.compile(rf"{_TIMES_TEN}(?:\^|\*\*)?")
 _SUPERSCRIPTS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
+_GROUPED = re.compile(rf"-?(?:{_ENGLISH})(?![,\d])")
+_POINTED = re.compile(r"-?\d{1,3}(?:\.\d{3}){2,}")
+_HAS_COMMA = re.compile(r"(?<=\d),(?=\d)")
 
 # Larger numbers are not read; int() refuses them too.
 _MOST_DIGITS = 1000
@@ -74,8 +115,8 @@ def last_numeral(text: str, *, fractions: bool = True) -> Numeral | None:
         fractions: Read 3/4, LaTeX's fractions and mixed numbers (3 1/2) as one number; otherwise their parts are
             numbers of their own.
     """
-    match = last_match(_NUMBER_OR_FRACTION if fractions else _NUMBER, text)
-    return match and _numeral(match)
+    match = last_match(_IN_TEXT[fractions], text.replace("٫", ".").replace("٬", ","))
+    return match and _numeral(match, truncated=True)
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -91,16 +132,6 @@ def read_numeral(text: str) -> Numeral | None:
     """
     match = _NUMBER_OR_FRACTION.fullmatch(text)
     return match and _numeral(match)
-
-
-def split_numeral(text: str) -> tuple[Numeral, str] | None:
-    """The number that the text begins with, and what follows it; None where it begins with anything else.
-
-    >>> split_numeral("7 cm")[1]
-    ' cm'
-    """
-    match = _NUMBER_OR_FRACTION.match(text)
-    return match and (_numeral(match), text[match.end() :])
 
 
 def write_number(value: Fraction) -> str:
@@ -126,26 +157,78 @@ def write_number(value: Fraction) -> str:
     return f"{'-' if value < 0 else ''}{scaled[:-places]}.{scaled[-places:]}"
 
 
-def _numeral(match: re.Match[str]) -> Numeral:
+def _numeral(match: re.Match[str], *, truncated: bool = False) -> Numeral:
     parts = match.groupdict()
-    value = _exact(parts.get("over") or parts.get("top") or parts["number"])
-    divisor = parts.get("under") or parts.get("bottom") or parts.get("divisor")
-    if divisor is not None and value is not None:
-        below = _exact(divisor)
-        proper = below is not None and 0 < value < below
-        value = value / below if below else None
-        if parts.get("whole") and value is not None and proper:
-            value += int(parts["whole"])
+    value = _magnitude(parts)
+    if truncated and value is None and (digits := parts["repeating"]):
+        # 3.14159... shows no period: in a sentence it stands for the digits that are there.
+        value = _exact(digits.rstrip("….").removesuffix("\\dots").removesuffix("\\ldots"))
     if value is not None and parts["sign"] in ("-", "−"):
         value = -value
     return Numeral(value, bool(parts["percent"]))
 
 
+def _magnitude(parts: Mapping[str, str | None]) -> Fraction | None:
+    if parts["repeating"]:
+        return read_repeating(parts["repeating"])
+    if vulgar := parts.get("vulgar"):
+        return int(parts["units"] or 0) + _character(vulgar)
+    value = _number_of(parts) if parts["number"] else _exact(parts["over"] or parts["top"] or "")
+    divisor = parts.get("under") or parts.get("bottom") or parts.get("divisor")
+    if divisor is None or value is None:
+        return value
+    below = _exact(divisor)
+    if not below:
+        return None
+    # 3 1/2 is a mixed number, of 3 7/2 nobody knows what it is.
+    whole = int(parts["whole"] or 0) if 0 < value < below else 0
+    return whole + value / below
+
+
+def _number_of(parts: Mapping[str, str | None]) -> Fraction | None:
+    """A decimal, a power, or a numeral of another base."""
+    digits = parts["number"] or ""
+    if base := parts["base"] or parts["radix"]:
+        return _in_base(digits, int(base))
+    value = _exact(digits + (parts["scientific"] or ""))
+    power = parts["power"] or parts["exponent"]
+    if power is None or value is None:
+        return value
+    exponent = int(power.replace("−", "-"))
+    if abs(exponent) * len(digits) > _MOST_DIGITS or (exponent < 0 and not value):
+        return None
+    return value**exponent
+
+
+def _in_base(digits: str, base: int) -> Fraction | None:
+    if len(digits) > _MOST_DIGITS or not 2 <= base <= 36:
+        return None
+    try:
+        return Fraction(int(re.sub(r"[^\d.]", "", digits), base))
+    except ValueError:
+        return None
+
+
+def _character(vulgar: str) -> Fraction:
+    over, _, under = unicodedata.normalize("NFKC", vulgar).partition("\u2044")
+    return Fraction(int(over), int(under))
+
+
 def _exact(digits: str) -> Fraction | None:
     if len(digits) > _MOST_DIGITS:
         return None
-    plain = re.sub(r"[^\d.eE+-]", "", _POWER_OF_TEN.sub("e", digits).translate(_SUPERSCRIPTS))
+    plain = _point(_EXPONENT.sub("e", digits).translate(_SUPERSCRIPTS))
+    plain = re.sub(r"[^\d.eE+-]", "", plain)
     mantissa, _, exponent = plain.lower().partition("e")
     if len(exponent) > len("-400") or abs(int(exponent or 0)) > _LARGEST_EXPONENT:
         return None
-    return Fraction(mantissa) * Fraction(10) ** int(exponent or 0)
+    return unrounded(Fraction(mantissa), mantissa) * Fraction(10) ** int(exponent or 0)
+
+
+def _point(digits: str) -> str:
+    """With a point for the decimals only: groups are closed, a decimal comma is a point."""
+    if _GROUPED.match(digits):
+        return digits
+    if _POINTED.fullmatch(digits):
+        return digits.replace(".", "")
+    return digits.replace("{,}", "").replace(".", "").replace(",", ".") if _HAS_COMMA.search(digits) else digits

@@ -198,7 +198,7 @@ def _begin(
     """
     sampler = settings.sampler(call_kwargs)
     worker = Worker(settings, prompt, sampler, AnswerBook(settings.extract), config)
-    search = Search(settings, sampler, share_verdicts=worker.shares_verdicts, emit_events=has_callbacks(config))
+    search = Search(settings, sampler, equality_key=worker.equality_key, emit_events=has_callbacks(config))
     room = max_concurrency(config) or 2 * max(search.session.round_size, search.session.first_round)
     return search, worker, room
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
+    from langchain_optscale.records.reasoning import ReasoningTag
     from langchain_optscale.records.types import Candidate, Failure, Usage
 
 __all__ = ["Cancelled", "Choice", "Done", "Draw", "Event", "Job", "Verify"]
@@ -32,12 +33,25 @@ Job: TypeAlias = Draw | Verify
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice of a policy's response; its answer, or why it cannot be verified, once the worker has read it."""
+    """One choice of a policy's response.
+
+    Attributes:
+        message: What the policy answered.
+        usage: What it consumed.
+        answer: Its answer, once the worker has read it.
+        failure: Why it cannot be verified, likewise.
+        error: The error behind the failure.
+        reasoning: The reasoning that was taken out of the message.
+        reasoning_tags: Tags around reasoning that is still in it.
+    """
 
     message: AIMessage
     usage: Usage
     answer: str | None = None
     failure: Failure | None = None
+    error: Exception | None = None
+    reasoning: str | None = None
+    reasoning_tags: tuple[ReasoningTag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.endings import EndReason, truncation_note
 from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.records.identical import copies, fingerprint, identical_note
 from langchain_optscale.records.types import (
     Candidate,
     Decision,
@@ -147,6 +149,17 @@ class OptScaleResult:
         return Usage.total(self.usage.values())
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about the candidates: how many were cut off, and how many are identical."""
+        found = (truncation_note(self.candidates), identical_note(self.candidates))
+        return tuple(note for note in found if note is not None)
+
+    @property
+    def truncated(self) -> int:
+        """How many candidates were cut off at the token limit."""
+        return sum(candidate.end_reason is EndReason.LENGTH for candidate in self.candidates)
+
+    @property
     def scores(self) -> tuple[float, ...]:
         """All scores, in order of arrival."""
         return tuple(verdict.score for verdict in self.verdicts.values())
@@ -164,7 +177,8 @@ class OptScaleResult:
         Returns:
             `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in order of arrival, `best_index`,
             `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its name), `explanation` (its
-            sentence), `usage` by role, `duration_s`; with `certify=` also `certified` and `promise`.
+            sentence), `usage` by role, `duration_s`, `truncated` candidates, and `notes`, sentences about candidates
+            that were cut off or are identical; with `certify=` also `certified` and `promise`.
         """
         return {
             "n": len(self.verdicts),
@@ -183,6 +197,8 @@ class OptScaleResult:
             "explanation": self.stop_reason.value,
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
+            "truncated": self.truncated,
+            "notes": list(self.notes),
             **({} if self.certification is None else {"certified": self.certified, "promise": self.promise}),
         }
 
@@ -194,7 +210,7 @@ class OptScaleResult:
             "best": self.best.index,
             "candidates": [candidate.to_dict() for candidate in self.candidates],
             "verdicts": [[index, verdict.to_dict()] for index, verdict in self.verdicts.items()],
-            "failures": [[index, asdict(failure)] for index, failure in self.failures.items()],
+            "failures": [[index, failure.to_dict()] for index, failure in self.failures.items()],
             "rounds": [round_.to_dict() for round_ in self.rounds],
             "decision": self.decision.to_dict(),
             "estimate": asdict(self.estimate),
@@ -258,6 +274,9 @@ def build_result(
     failures: Mapping[int, Failure],
     duration_s: float,
     unreported_usage: Usage | None = None,
+    *,
+    seeded: bool = False,
+    first_error: BaseException | None = None,
 ) -> OptScaleResult:
     """Choose the candidate to return and build the record of a finished search.
 
@@ -269,6 +288,8 @@ def build_result(
         failures: Those that failed.
         duration_s: Seconds that the search took.
         unreported_usage: What verifications consumed beyond what their verdicts report.
+        seeded: Whether each candidate was drawn with a seed of its own.
+        first_error: What went wrong first, the cause of the error of a search without a score.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -276,9 +297,10 @@ def build_result(
     """
     drawn = tuple(candidates[index] for index in sorted(candidates))
     if not verdicts:
-        raise AllCandidatesFailed(failures, session.decision.reason, list(drawn))
+        raise AllCandidatesFailed(failures, session.decision.reason, list(drawn)) from first_error
     scores = {index: verdict.score for index, verdict in verdicts.items()}
-    best = choose(selection_for(settings.select, settings.stopping), [candidates[index] for index in verdicts], scores)
+    independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
+    best = choose(selection_for(settings.select, settings.stopping), independent, scores)
     certification = None
     if settings.certify is not None:
         answers = [candidates[index].answer for index in verdicts]
@@ -298,6 +320,19 @@ def build_result(
         duration_s=duration_s,
         certification=certification,
     )
+
+
+def _independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded: bool) -> list[Candidate]:
+    """The candidates without copies, which would vote for one answer several times; of equals the best-scored."""
+    if all(candidate.answer is None for candidate in scored):
+        return scored
+    marks = [fingerprint(candidate, seeded=seeded) for candidate in scored]
+    copied = {mark for mark, is_copy in zip(marks, copies(marks), strict=True) if is_copy}
+    best: dict[str | None, Candidate] = {}
+    for candidate, mark in zip(scored, marks, strict=True):
+        if mark in copied and (mark not in best or scores[candidate.index] > scores[best[mark].index]):
+            best[mark] = candidate
+    return [one for one, mark in zip(scored, marks, strict=True) if mark not in copied or best[mark] is one]
 
 
 def result_metadata(result: OptScaleResult) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from langchain_core.runnables.config import merge_configs
 from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.engine.tracing import atrace_choices, child_config, trace_choices, with_corrected_usage
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.call_options import CallOptions, call_options
 from langchain_optscale.models.eager_cancel import astreamed_message, streamed_message
 from langchain_optscale.models.policy import Policy, policy_name
 from langchain_optscale.models.token_usage import choice_usages
@@ -37,6 +38,9 @@ __all__ = ["Sampler"]
 
 class Sampler:
     """Draws from one policy for one search.
+
+    Attributes:
+        seeded: Whether each candidate is drawn with a seed of its own.
 
     Args:
         policy: The policy, made ready or not.
@@ -74,12 +78,24 @@ class Sampler:
                 "a global LLM cache is set and the policy is not a chat model, so every draw would be the same cached "
                 "answer; pass the chat model itself as the policy, or unset the cache"
             )
-        if fanout == "n" and ready.choices.limit == 1:
-            raise SettingsError(f"fanout='n' needs a chat model that takes `n`; {policy_name(self._policy)} does not")
-        self.max_choices = 1 if fanout == "calls" else ready.choices.limit
+        # What a call takes depends on what it is called with: a built-in tool sends it to another API.
+        self._options = call_options(ready.model, self._kwargs) if ready.model is not None else CallOptions()
+        if fanout == "n" and self._offered == 1:
+            raise SettingsError(
+                f"fanout='n' needs a chat model that takes `n`; {policy_name(self._policy)} does not, or not together "
+                "with what is bound to it"
+            )
+        self._kwargs.pop(self._options.choices_argument, None)
+        if not self._options.logprobs and self._kwargs.get("logprobs"):
+            raise SettingsError(
+                f"{policy_name(self._policy)} is called by an API that returns no log-probabilities in the form that "
+                "the verifier reads: leave out what routes it there, such as use_responses_api or built-in tools"
+            )
+        self.max_choices = 1 if fanout == "calls" else self._offered
         self.may_fall_back = fanout == "auto"
         self._fanout = fanout
         self._seed = self._first_seed(seed)
+        self.seeded = self._seed is not None
         if several and self._temperature() == 0:
             raise SettingsError(
                 "the policy's temperature is 0, so all candidates would be the same; raise it or set max_samples=1"
@@ -88,9 +104,14 @@ class Sampler:
     def renewed(self, known_limit: int | None = None) -> Sampler:
         """The same for another search, or for one whose server is known to give at most so many choices."""
         other = copy(self)
-        offered = 1 if self._fanout == "calls" else self._ready.choices.limit
+        offered = 1 if self._fanout == "calls" else self._offered
         other.max_choices = offered if known_limit is None else min(offered, known_limit)
         return other
+
+    @property
+    def _offered(self) -> int:
+        """How many choices one request may ask for, by what the call takes and what the server has given so far."""
+        return min(self._options.choices, self._ready.choices.limit)
 
     @property
     def rate_limiter(self) -> BaseRateLimiter | None:
@@ -98,7 +119,7 @@ class Sampler:
         return self._ready.rate_limiter
 
     def _first_seed(self, seed: int | None) -> int | None:
-        takes_seed = self._model is not None and "seed" in type(self._model).model_fields
+        takes_seed = self._options.seed
         if seed is not None and not takes_seed:
             raise SettingsError(f"{policy_name(self._policy)} takes no seed; leave seed=None")
         own = self._kwargs.pop("seed", None) if takes_seed else None
@@ -181,7 +202,9 @@ class Sampler:
     def _sampling(self, indexes: Sequence[int]) -> dict[str, Any]:
         arguments = dict(self._kwargs)
         if len(indexes) > 1:
-            arguments["n"] = len(indexes)
+            arguments[self._options.choices_argument] = len(indexes)
+        elif self._options.choices > 1 and (getattr(self._model, "n", None) or 1) > 1:
+            arguments[self._options.choices_argument] = 1  # the model's own setting would draw more than are wanted
         if self._seed is not None:
             # Choice j of a request with seed s uses s + j on vLLM: the first index spaces requests by their sizes.
             arguments["seed"] = self._seed + indexes[0]

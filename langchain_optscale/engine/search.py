@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Verify
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import EmptyCandidateError
-from langchain_optscale.models.retry import is_rejection
+from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.failures import Raised, failure_of
-from langchain_optscale.records.tool_calls import call_key
+from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Search:
     Args:
         settings: What to search with.
         sampler: Says how many candidates go into one request.
-        share_verdicts: Verify one of several candidates with the same tool calls; the others get its verdict.
+        equality_key: Verify one of the candidates with the same key, the others get its verdict; None for a key, or in
+            its place, verifies each.
         emit_events: Whether `events` reports anything.
         clock: Seconds from any origin; elapsed time is measured by it.
 
@@ -50,14 +51,15 @@ class Search:
         settings: SearchSettings,
         sampler: Sampler,
         *,
-        share_verdicts: bool = False,
+        equality_key: Callable[[Candidate], str | None] | None = None,
         emit_events: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.session = settings.session()
         self._settings = settings
         self._sampler = sampler
-        self._share_verdicts = share_verdicts
+        self._equality_key = equality_key
+        self._equal_texts = settings.reverify_equal is False or settings.verifier.deterministic
         self.emit_events = emit_events
         self._clock = clock
         self._candidates: dict[int, Candidate] = {}
@@ -67,7 +69,8 @@ class Search:
         self._verifier_costs = False
         # What verifications consumed beyond what their verdicts report.
         self._unreported_usage = Usage()
-        # Of candidates with equal tool calls the first is verified; those that wait for its verdict, by its index.
+        self._first_error: BaseException | None = None
+        # Of equal candidates the first is verified; those that wait for its verdict, by its index.
         self._first_with: dict[str, int] = {}
         self._twins: dict[int, list[int]] = {}
         self._events: list[Event] = []
@@ -167,6 +170,8 @@ class Search:
                 self._unreported_usage += unreported
                 self.session.spend({"verifier": unreported}, self.elapsed_s)
             return
+        if isinstance(outcome, Raised):
+            self._first_error = self._first_error or outcome.error
         result = outcome.value if isinstance(outcome, Done) else failure_of("verify", outcome)
         self._tell(index, result, unreported)
         for twin in self._twins.pop(index, []):
@@ -186,6 +191,8 @@ class Search:
             self._failures,
             self.elapsed_s,
             unreported_usage=self._unreported_usage,
+            seeded=self._sampler.seeded,
+            first_error=self._first_error,
         )
         if self.emit_events:
             self._event("answer", **result.summary())
@@ -195,10 +202,11 @@ class Search:
         if isinstance(outcome, Cancelled):
             return
         if isinstance(outcome, Raised):
-            if len(indexes) > 1 and self._sampler.may_fall_back and is_rejection(outcome.error):
-                # The server may take fewer choices a request; any other cause shows with a single one.
-                self._draw_in_smaller(indexes, len(indexes) // 2)
+            if len(indexes) > 1 and self._sampler.may_fall_back and may_be_the_number(outcome.error):
+                # A rejecting server may take fewer choices a request; any other cause shows with a single one.
+                self._draw_in_smaller(indexes, len(indexes) // 2 if is_rejection(outcome.error) else 1)
                 return
+            self._first_error = self._first_error or outcome.error
             for index in indexes:
                 self._tell(index, failure_of("draw", outcome))
             return
@@ -224,6 +232,7 @@ class Search:
         number = self.session.round_of(index)
         candidate = self._candidates[index] = candidate_of(index, choice, number, seconds)
         if choice.failure is not None:
+            self._first_error = self._first_error or choice.error
             self._tell(index, choice.failure)
             return
         if self.emit_events:
@@ -237,10 +246,9 @@ class Search:
             self._twins.setdefault(first, []).append(index)
 
     def _first_like(self, candidate: Candidate) -> int:
-        """The first candidate with the same tool calls, whose verdict this one shares; else itself."""
-        if not self._share_verdicts or not candidate.message.tool_calls:
-            return candidate.index
-        key = call_key(candidate.message)
+        """The first candidate that is equal to this one, which shares its verdict; else itself."""
+        shares = self._equal_texts or bool(candidate.message.tool_calls)
+        key = self._equality_key(candidate) if shares and self._equality_key is not None else None
         return candidate.index if key is None else self._first_with.setdefault(key, candidate.index)
 
     def _tell_twin(self, index: int, first: int) -> None:
@@ -262,7 +270,10 @@ class Search:
             usage = {"verifier": (reported or Usage()) + (unreported or Usage())}
         candidate = self._candidates.get(index)
         answer = candidate.answer if candidate else None
-        decision = self.session.tell(index, outcome, answer=answer, usage=usage, elapsed_s=self.elapsed_s)
+        mark = fingerprint(candidate, seeded=self._sampler.seeded) if answer is not None and candidate else None
+        decision = self.session.tell(
+            index, outcome, answer=answer, usage=usage, elapsed_s=self.elapsed_s, fingerprint=mark
+        )
         if not self.emit_events:
             return  # the estimate that an event reports takes longer than everything else here
         estimate = self.session.estimate if self._verdicts else None
@@ -270,7 +281,7 @@ class Search:
         if isinstance(outcome, Verdict):
             self._event("verdict", score=outcome.score, explanation=outcome.explanation, **about)
         else:
-            self._event("failure", **asdict(outcome), **about)
+            self._event("failure", **outcome.to_dict(), **about)
 
     def _event(self, what: str, **data: Any) -> None:
         if self.emit_events:
@@ -286,4 +297,13 @@ def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) 
         round_number: The round in which it was asked for.
         seconds: How long the request took.
     """
-    return Candidate(index, choice.message, round_number, choice.usage, seconds, choice.answer)
+    return Candidate(
+        index,
+        choice.message,
+        round_number,
+        choice.usage,
+        seconds,
+        choice.answer,
+        choice.reasoning,
+        choice.reasoning_tags,
+    )

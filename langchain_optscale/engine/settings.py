@@ -28,6 +28,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
+from langchain_optscale.records.reasoning import check_tags
 from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale
 from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.stopping.objective import Effort
@@ -140,6 +141,14 @@ class SearchSettings(BaseModel):
             that set a limit for it; a `SharedLimit` counts for everything that it is given to. None sets no limit.
         verifier_limit: The same for the verifier.
         seed: Candidate i is drawn with seed + i, where the policy takes seeds.
+        accept_truncated: Score answers that were cut off at the token limit, or stopped by a content filter, as well;
+            by default each is a failure that says so.
+        keep_reasoning: Keep the policy's reasoning in the returned message. It never counts as part of the answer; what
+            was taken out is in `candidate.reasoning`.
+        reasoning_tags: Tags around reasoning in the text, beside those that are known such as `<think>`: names such as
+            "plan" for `<plan>`, or pairs of an opening and a closing mark.
+        reverify_equal: Whether equal candidates are verified each. By default a deterministic verifier, such as a check
+            or a reward model, is asked once for them; False asks any verifier once, True asks for each.
         settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
             brings `select`, `first_round` and `round_size` with it.
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether the
@@ -182,6 +191,10 @@ class SearchSettings(BaseModel):
     verifier_limit: Annotated[Any, BeforeValidator(_limit), _RUN] = None
     seed: Annotated[int | None, _RUN] = Field(default=None, strict=True)
     fanout: Annotated[Fanout, _RUN] = "auto"
+    accept_truncated: Annotated[bool, _ANY] = Field(default=False, strict=True)
+    keep_reasoning: Annotated[bool, _ANY] = Field(default=False, strict=True)
+    reasoning_tags: Annotated[Any, BeforeValidator(check_tags), _ANY] = ()
+    reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
     certify: Annotated[Any, BeforeValidator(_certificate)] = None
 

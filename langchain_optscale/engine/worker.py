@@ -14,8 +14,10 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_optscale.engine.jobs import Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
-from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.identical import content_key, fingerprint
+from langchain_optscale.records.shortcomings import shortcoming_of
+from langchain_optscale.records.tool_calls import call_key
 from langchain_optscale.records.types import Candidate, Usage, Verdict
 from langchain_optscale.verifiers.coercion import to_verdict
 from langchain_optscale.verifiers.offered_tools import with_tools
@@ -73,10 +75,18 @@ class Worker:
         """Gives each verification a run of its own in the trace, under the verifier's name."""
         return RunnableLambda(self._verify, self._averify, name=self._verifier_name)
 
-    @property
-    def shares_verdicts(self) -> bool:
-        """Whether equal candidates have equal scores: not where the verifier compares a search's candidates."""
-        return self._verifier is self.settings.verifier
+    def equality_key(self, candidate: Candidate) -> str | None:
+        """Equal for candidates that share a verdict; None for one that is verified whatever the others are.
+
+        Equal tool calls share one, and with a deterministic verifier, or under `reverify_equal=False`, equal texts too.
+        None do where the verifier compares a search's candidates with each other.
+        """
+        again = self.settings.reverify_equal
+        if again or self._verifier is not self.settings.verifier:
+            return None
+        if candidate.message.tool_calls:
+            return call_key(candidate.message)
+        return content_key(candidate) if again is False or self._verifier.deterministic else None
 
     @property
     def rate_limiter(self) -> BaseRateLimiter | None:
@@ -130,20 +140,23 @@ class Worker:
         return [self._read_one(index, choice) for index, choice in zip(indexes, choices, strict=False)]
 
     def _read_one(self, index: int, choice: Choice) -> Choice:
-        message = choice.message
-        text = str(message.text)
-        if not text.strip() and not message.tool_calls:
-            broken = ""
-            if message.invalid_tool_calls:
-                broken = f", only with what is no valid one: {Candidate(index, message, 0).text}"
-            empty = EmptyCandidateError(f"the policy answered with neither text nor a tool call{broken}")
-            return replace(choice, failure=failure_of("draw", Raised(empty, 1)))
+        settings = self.settings
+        drawn = Candidate(index, choice.message, 0, reasoning_tags=settings.reasoning_tags)
+        plain = choice.message
+        if drawn.reasoning is not None:
+            plain = drawn.answer_message
+            kept = {"reasoning_tags": drawn.reasoning_tags} if settings.keep_reasoning else {"message": plain}
+            choice = replace(choice, reasoning=drawn.reasoning, **kept)
+        error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
+        if error is not None:
+            return replace(choice, failure=failure_of("draw", Raised(error, 1)), error=error)
         if self._answers.extract is None:
             return choice
+        mark = fingerprint(drawn, seeded=self._sampler.seeded)
         try:
-            return replace(choice, answer=self._answers.read(index, text, message))
-        except Exception as error:  # noqa: BLE001 - the user's function; its error is kept as the failure
-            return replace(choice, failure=failure_of("verify", Raised(error, 1)))
+            return replace(choice, answer=self._answers.read(index, drawn.answer_text, plain, mark))
+        except Exception as raised:  # noqa: BLE001 - the user's function; its error is kept as the failure
+            return replace(choice, failure=failure_of("verify", Raised(raised, 1)), error=raised)
 
     def _verify_config(self, job: Verify) -> RunnableConfig:
         index = job.candidate.index

@@ -14,7 +14,7 @@ from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidRecordError, OptScaleError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
-from langchain_optscale.evaluation.samples import question_from_dict, question_to_json
+from langchain_optscale.evaluation.samples import name_of, question_from_dict, question_to_json
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.runnables.optscale import OptScale
@@ -182,7 +182,7 @@ class Recording:
             IncompletePool: There are others.
         """
         recorded = tuple(self._recorded[id_] for id_ in self._questions if id_ in self._recorded)
-        pool = Pool(recorded, "pool" if self._path is None else self._path.name.partition(".")[0])
+        pool = Pool(recorded, "pool" if self._path is None else name_of(self._path))
         if self._failures:
             raise IncompletePool(pool, self._failures)
         return pool
@@ -214,7 +214,7 @@ class Recording:
             return candidate.text
         if candidate.answer is None:
             return None
-        found = self.search.extract.read(candidate.text, candidate.message)
+        found = self.search.extract.read(candidate.text, candidate.answer_message)
         return None if found is None else str(found.text)
 
     def _continued(self, path: Path) -> dict[str, Question]:

@@ -14,7 +14,6 @@ import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
@@ -23,6 +22,7 @@ from langchain_optscale.evaluation.samples import (
     Question,
     Sample,
     json_lines,
+    name_of,
     question_from_dict,
     question_to_json,
 )
@@ -222,7 +222,7 @@ def read_pool(path: str | os.PathLike[str], *, name: str | None = None) -> Pool:
 
     Args:
         path: The file; one that ends in ".gz" is unpacked on the way.
-        name: Of the pool; None takes the file's name without its endings.
+        name: Of the pool; None takes the file's name without the ending of its format.
 
     Raises:
         InvalidRecordError: A line is no valid question, an id stands on two lines, or there is no line at all; the
@@ -248,7 +248,7 @@ def read_pool(path: str | os.PathLike[str], *, name: str | None = None) -> Pool:
         questions.append(question)
     if not questions:
         raise InvalidRecordError(f"{path}: the file has no questions")
-    return Pool(tuple(questions), Path(path).name.partition(".")[0] if name is None else name)
+    return Pool(tuple(questions), name_of(path) if name is None else name)
 
 
 def write_pool(pool: Pool, path: str | os.PathLike[str]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Question", "QuestionSet", "Sample", "json_lines", "question_from_dict", "question_to_json"]
+__all__ = ["Question", "QuestionSet", "Sample", "json_lines", "name_of", "question_from_dict", "question_to_json"]
 
 _SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit")
 
@@ -107,6 +107,19 @@ class QuestionSet(Protocol):
     def has_answers(self) -> bool: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Question]: ...
+
+
+def name_of(path: str | os.PathLike[str]) -> str:
+    """What a pool is called after its file: the file's name without the ending of its format and packing.
+
+    >>> name_of("runs/gsm8k.v1.5.jsonl.gz")
+    'gsm8k.v1.5'
+    """
+    name = Path(path).name
+    for ending in (".gz", ".jsonl", ".json"):
+        # A name that is nothing but an ending stays.
+        name = name.removesuffix(ending) or name
+    return name
 
 
 def json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:

@@ -72,6 +72,11 @@ class RunSettings:
         # Kept alive, since the cache finds this object by the identity of these values.
         self.changes = dict(changes)
 
+    @property
+    def seeded(self) -> bool:
+        """Whether each candidate is drawn with a seed of its own."""
+        return self._sampler.seeded
+
     def sampler(self, record: Mapping[str, Any]) -> Sampler:
         """The sampler of a search, limited to as many choices a request as its policy's server accepted."""
         return self._sampler.renewed(record["search"].get("choices"))

@@ -10,7 +10,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -24,7 +23,7 @@ from langchain_optscale.graph.compact import short_candidate, short_verdict
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in
 from langchain_optscale.graph.tasks import Task, read_state, runtime_of, send
-from langchain_optscale.models.retry import is_rejection
+from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.failures import Raised, failure_of
 from langchain_optscale.records.types import Candidate, Failure, Verdict
 
@@ -124,11 +123,10 @@ def draw(task: Task) -> Flow:
     indexes = tuple(task.arguments["indexes"])
     outcome: Done | Raised = yield Draw(indexes)
     if isinstance(outcome, Raised):
-        if task.sampler.may_fall_back and is_rejection(outcome.error):
-            # The server may accept fewer choices; any other cause shows in a single call.
-            return Command(
-                update={"optscale": _fewer_choices(task, len(indexes) // 2)}, goto=task.send_requests(indexes)
-            )
+        if task.sampler.may_fall_back and may_be_the_number(outcome.error):
+            # A rejecting server may accept fewer choices; any other cause shows in a single call.
+            fewer = _fewer_choices(task, len(indexes) // 2 if is_rejection(outcome.error) else 1)
+            return Command(update={"optscale": fewer}, goto=task.send_requests(indexes))
         if task.should_retry(outcome.error):
             raise outcome.error
         failure, seconds = failure_of("draw", outcome), task.elapsed_s
@@ -224,7 +222,7 @@ def _failed(events: Events, failed: Mapping[int, tuple[Failure, float]]) -> dict
     if not failed:
         return {}
     return {
-        "failures": [[index, asdict(failure)] for index, (failure, _) in failed.items()],
+        "failures": [[index, failure.to_dict()] for index, (failure, _) in failed.items()],
         "seconds": [[index, seconds] for index, (_, seconds) in failed.items()],
     }
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
+from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
 
 if TYPE_CHECKING:
@@ -61,22 +62,28 @@ class ReplayedSession:
         if outcome.drawn.total_tokens:
             self.session.spend({"policy": outcome.drawn})
         usage = outcome.outcome.usage if isinstance(outcome.outcome, Verdict) else None
+        # What is no complete answer has a failure of its draw, and votes for nothing.
+        complete = isinstance(outcome.outcome, Verdict) or outcome.outcome.stage == "verify"
+        answer, mark = self._read(candidate) if complete else (None, None)
         self.session.tell(
             outcome.index,
             outcome.outcome,
-            answer=self._read(candidate),
+            answer=answer,
             usage={"verifier": usage} if usage else None,
             elapsed_s=outcome.elapsed_s,
+            fingerprint=mark if answer is not None else None,
         )
 
-    def _read(self, entry: Mapping[str, Any] | None) -> str | None:
+    def _read(self, entry: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+        """A candidate's answer and its fingerprint."""
         if entry is None or self.answers.extract is None:
-            return None
+            return None, None
         candidate = Candidate.from_dict(entry)
+        mark = fingerprint(candidate, seeded=self.run.seeded)
         # A candidate whose extractor raises has a failure in the record.
         with contextlib.suppress(Exception):
-            return self.answers.read(candidate.index, candidate.text, candidate.message)
-        return None
+            return self.answers.read(candidate.index, candidate.answer_text, candidate.answer_message, mark), mark
+        return None, mark
 
 
 class SessionCache:
@@ -150,7 +157,8 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession) -> OptScaleRes
     entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
     drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
     verdicts, failures, session = verdicts_in(record), failures_in(record), replay.session
-    return build_result(replay.run.settings, session, drawn, verdicts, failures, session.history.elapsed_s)
+    elapsed_s, seeded = session.history.elapsed_s, replay.run.seeded
+    return build_result(replay.run.settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded)
 
 
 def _outcomes(record: Mapping[str, Any]) -> list[_Outcome]:

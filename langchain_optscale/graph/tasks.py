@@ -15,6 +15,8 @@ from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
+from langchain_optscale.records.identical import fingerprint
+from langchain_optscale.records.types import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.jobs import Choice
     from langchain_optscale.graph.context import RunSettings, SettingsCache
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.records.types import Candidate, Failure
+    from langchain_optscale.records.types import Failure
 
 __all__ = ["Task", "read_state", "runtime_of", "send"]
 
@@ -49,8 +51,12 @@ class Task:
         run: RunSettings = settings.get(changes_of(self.record, config, runtime))
         answers = AnswerBook(run.settings.extract)
         if run.settings.extract is not None:
+            no_answers = {index for index, failure in self.record.get("failures", ()) if failure["stage"] == "draw"}
             for entry in self.record["candidates"]:
-                answers.restore(entry["index"], entry["answer"])
+                if entry["index"] in no_answers:
+                    continue
+                mark = fingerprint(Candidate.from_dict(entry), seeded=run.seeded)
+                answers.restore(entry["index"], entry["answer"], mark)
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)
         self.executor = Executor(worker)

@@ -134,7 +134,7 @@ class _Completion:
     def add(self, chunk: Any) -> None:
         data = chunk if isinstance(chunk, dict) else chunk.model_dump()
         for choice in data.pop("choices", None) or ():
-            self._choices.setdefault(choice["index"], _Choice()).add(choice)
+            self._choices.setdefault(choice.get("index") or 0, _Choice()).add(choice)
         self._head.update({name: value for name, value in data.items() if value is not None})
 
     def whole(self) -> Any:

@@ -16,8 +16,10 @@ from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPro
 from langchain_core.runnables import RunnableBinding
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.call_options import call_options
 from langchain_optscale.models.clients import without_client_retries, without_client_retries_in, without_streaming
 from langchain_optscale.models.eager_cancel import by_streaming, streams
+from langchain_optscale.models.single_choices import read_by_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +33,6 @@ __all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "to_prompt", "unwra
 
 Fanout = Literal["auto", "n", "calls"]
 
-# The largest `n` that OpenAI's service accepts. The model's metadata may hold the smaller limit of another server.
-_MAX_N = 128
-_MAX_N_KEY = "optscale_max_n"
 # Shortfalls in a row after which the limit is lowered.
 _STRIKES = 3
 
@@ -135,7 +134,8 @@ class Policy:
             if streaming is None and not streams(model):
                 raise SettingsError(f"cancel='eager' draws by streaming, which {policy_name(policy)} cannot")
             copy, streamed = (single, True) if streaming is None else (streaming, False)
-        offered = 1 if streamed else _choices_offered(model)
+        offered = 1 if streamed else call_options(model, kwargs).choices
+        copy = read_by_choice(copy)
         return cls(policy, copy, kwargs, tuple(configs), ChoiceLimit(offered), streamed, model.rate_limiter)
 
 
@@ -152,14 +152,6 @@ def unwrap(
         configs.insert(0, policy.config)
         policy = policy.bound
     return (policy, kwargs, configs) if isinstance(policy, BaseChatModel) else (None, {}, [])
-
-
-def _choices_offered(model: BaseChatModel) -> int:
-    """How many choices one request may ask the model for."""
-    if "n" not in type(model).model_fields or getattr(model, "use_responses_api", None):
-        return 1
-    limit = (model.metadata or {}).get(_MAX_N_KEY, _MAX_N)
-    return int(limit)
 
 
 def policy_name(policy: Runnable[Any, Any]) -> str:

@@ -12,17 +12,32 @@ import time
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from langchain_core.exceptions import ContextOverflowError, ModelAuthenticationError, ModelPermissionDeniedError
+
+from langchain_optscale.errors import ErrorReplyError, OptScaleError
+from langchain_optscale.models.error_status import passes, status_of
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
 
     import tenacity
 
-__all__ = ["attempts", "is_rejection", "is_transient", "make_async_retrying", "make_retrying", "retry_after_s"]
+__all__ = [
+    "attempts",
+    "is_rejection",
+    "is_transient",
+    "make_async_retrying",
+    "make_retrying",
+    "may_be_the_number",
+    "retry_after_s",
+]
 
-_TRANSIENT_STATUS = frozenset({408, 409, 429})
+_SAME_FOR_ONE = frozenset({401, 402, 403, 404})
+_OTHER_LOOP = ("Event loop is closed", "is bound to a different event loop", "attached to a different loop")
+_LONGEST_CHAIN = 8
 _LONGEST_WAIT_S = 20.0
 _FIRST_WAIT_S = 0.25
 # A longer Retry-After ends the retries.
@@ -32,22 +47,55 @@ _LONGEST_RETRY_AFTER_S = 60.0
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later.
 
-    True for connection errors, timeouts, and HTTP status 408, 409, 429 and 5xx, read from the error or its response,
-    in whichever form its client keeps it; False for everything else, such as a rejected key or a malformed request, and
-    where the server's `Retry-After` is more than a minute.
+    True for HTTP status 408, 409, 429 and 5xx, wherever the client keeps it or the body of the response names it; for
+    connection errors and timeouts; for whatever says `is_retryable`, as langchain-core's `ModelError` does; and for an
+    error that was raised from one of these. False for everything else, such as a rejected key or a malformed request,
+    and where the server's `Retry-After` is more than a minute.
     """
-    status = _status_of(error)
-    if status is not None:
-        passing = status in _TRANSIENT_STATUS or 500 <= status < 600
-        return passing and (retry_after_s(error) or 0.0) <= _LONGEST_RETRY_AFTER_S
-    if isinstance(error, RuntimeError) and str(error) == "Event loop is closed":
-        return True  # a pooled connection of an event loop that has ended; the next attempt opens a new one
-    return isinstance(error, ConnectionError | TimeoutError) or _is_broken_connection(error)
+    for one in _with_causes(error):
+        if (retry_after_s(one) or 0.0) > _LONGEST_RETRY_AFTER_S:
+            return False
+        status = status_of(one)
+        if status is not None:
+            return passes(status)
+        if isinstance(one, OptScaleError):
+            return False  # its causes have been retried, or cannot pass
+        if getattr(one, "is_retryable", False) is True or _is_broken_connection(one) or _is_of_another_loop(one):
+            return True
+    return False
 
 
 def is_rejection(error: BaseException) -> bool:
     """Whether the server understood the request and refuses this form of it (HTTP 400 or 422)."""
-    return _status_of(error) in {400, 422}
+    return status_of(error) in {400, 422}
+
+
+def may_be_the_number(error: BaseException) -> bool:
+    """Whether a request for several choices may have failed because it asked for several.
+
+    Clients and servers tell this in many ways: an unknown argument, a rejected value, a response that cannot be read.
+    So it may be anything but a passing error and what a request for one choice would meet as well: a rejected key, an
+    unknown model, a conversation that is too long, settings that do not fit.
+    """
+    if isinstance(error, OptScaleError) and not isinstance(error, ErrorReplyError):
+        return False
+    if status_of(error) in _SAME_FOR_ONE or not isinstance(error, Exception) or is_transient(error):
+        return False
+    return not isinstance(error, ContextOverflowError | ModelAuthenticationError | ModelPermissionDeniedError)
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    one: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if one is None:
+            return
+        yield one
+        one = one.__cause__
+
+
+def _is_of_another_loop(error: BaseException) -> bool:
+    """Whether the client had kept a connection of another event loop; it will open a new one."""
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OTHER_LOOP)
 
 
 def retry_after_s(error: BaseException) -> float | None:
@@ -93,6 +141,8 @@ def _headers_of(error: BaseException) -> dict[str, str]:
 
 
 def _is_broken_connection(error: BaseException) -> bool:
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
     # By name, since clients differ in which HTTP library they use, and none of them needs to be installed.
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
     return not names.isdisjoint(_BROKEN)
@@ -113,20 +163,6 @@ _BROKEN = frozenset(
 )
 
 
-def _status_of(error: BaseException) -> int | None:
-    response = getattr(error, "response", None)
-    for holder in (error, response):
-        for name in ("status_code", "status", "code"):  # most clients; aiohttp; Google's
-            status = getattr(holder, name, None)
-            if isinstance(status, int) and 400 <= status < 600:
-                return int(status)
-    if isinstance(response, Mapping):
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")  # AWS
-        return status if isinstance(status, int) else None
-    return None
-
-
-@cache
 def _policy(max_retries: int) -> dict[str, Any]:
     import tenacity  # with its event loops it takes longer to import than this whole package
 

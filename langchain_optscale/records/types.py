@@ -13,6 +13,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
+from langchain_optscale.records.endings import EndReason, end_reason_of
+from langchain_optscale.records.reasoning import MAY_HAVE_MARKS, ReasoningTag, split_message, without_reasoning
 from langchain_optscale.records.tool_calls import render_calls
 from langchain_optscale.records.usage import Usage
 
@@ -56,11 +58,14 @@ class Candidate:
 
     Attributes:
         index: Its number within the search, from 0, in the order in which draws were asked for.
-        message: What the policy answered.
+        message: What the policy answered; without its reasoning, unless `keep_reasoning` is set.
         round: The round in which it was asked for, from 0.
         usage: What it consumed; the prompt of a request with several choices is counted at its first choice.
         latency_s: Seconds from the request to its answer.
         answer: The canonical form that `extract` found in it, None where the task has none.
+        reasoning: What the policy thought before it answered; "" where that cannot be read, None where there is none.
+        reasoning_tags: Tags around reasoning in the message's text, beside those that are known.
+        answer_text: The text of the message without reasoning.
     """
 
     index: int
@@ -69,14 +74,38 @@ class Candidate:
     usage: Usage = field(default_factory=Usage)
     latency_s: float = 0.0
     answer: str | None = None
+    reasoning: str | None = None
+    reasoning_tags: tuple[ReasoningTag, ...] = ()
+    answer_text: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        message, content = self.message, self.message.content
+        text, reasoning = content, None
+        # Most messages are plain text, for which there is nothing to separate.
+        plain = isinstance(content, str) and not message.additional_kwargs and not self.reasoning_tags
+        if not plain or MAY_HAVE_MARKS.search(content):  # type: ignore[arg-type]
+            text, reasoning = split_message(message, self.reasoning_tags)
+        object.__setattr__(self, "answer_text", text)
+        if self.reasoning is None:
+            object.__setattr__(self, "reasoning", reasoning)
+
+    @property
+    def end_reason(self) -> EndReason | None:
+        """How the policy's message ended, in one vocabulary for all providers; None where its metadata do not say."""
+        return end_reason_of(self.message)
+
+    @property
+    def answer_message(self) -> AIMessage:
+        """The message without reasoning."""
+        return self.message if self.reasoning is None else without_reasoning(self.message, self.reasoning_tags)
 
     @property
     def text(self) -> str:
-        """What a verifier reads: the text of the message, and its tool calls as `tool_calls.render_calls` writes them.
+        """What a verifier reads: the text of the answer, and its tool calls as `tool_calls.render_calls` writes them.
 
-        Without tool calls it is the text exactly as the policy wrote it.
+        Without reasoning and tool calls it is the text exactly as the policy wrote it.
         """
-        text = str(self.message.text)
+        text = self.answer_text
         if not (self.message.tool_calls or self.message.invalid_tool_calls):
             return text
         calls = render_calls(self.message)
@@ -93,6 +122,8 @@ class Candidate:
             "usage": self.usage.to_dict(),
             "latency_s": self.latency_s,
             "answer": self.answer,
+            **({} if self.reasoning is None else {"reasoning": self.reasoning}),
+            **({"reasoning_tags": list(self.reasoning_tags)} if self.reasoning_tags else {}),
         }
 
     @classmethod
@@ -103,7 +134,8 @@ class Candidate:
         (message,) = messages_from_dict([data["message"]])
         if not isinstance(message, AIMessage):
             raise InvalidRecordError(f"a candidate's message must be an AI message, not {message.type!r}")
-        return cls(**{**data, "message": message, "usage": Usage(**data["usage"])})
+        tags = tuple(tag if isinstance(tag, str) else tuple(tag) for tag in data.get("reasoning_tags", ()))
+        return cls(**{**data, "message": message, "usage": Usage(**data["usage"]), "reasoning_tags": tags})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +182,18 @@ class Failure:
         stage: Where it went wrong.
         error: The error's type and message.
         attempts: How often it was tried, at least 1.
+        kind: The name of langchain-core's error that it was, such as "ModelRefusalError"; None for any other.
     """
 
     stage: Literal["draw", "verify"]
     error: str
     attempts: int = 1
+    kind: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `Failure(**data)` reads it."""
+        kind = {} if self.kind is None else {"kind": self.kind}
+        return {"stage": self.stage, "error": self.error, "attempts": self.attempts, **kind}
 
 
 @dataclass(frozen=True, slots=True)

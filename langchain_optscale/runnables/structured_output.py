@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.errors import EmptyCandidateError, OptScaleError
 from langchain_optscale.models.policy import policy_name, unwrap
+from langchain_optscale.records.endings import end_reason_of, end_spelling
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.types import Usage
 from langchain_optscale.runnables.messages import answer_message, with_usage
@@ -116,12 +117,12 @@ class ParsedVerifier(Verifier):
         Raises:
             Exception: The candidate does not parse, or the other verifier raises.
         """
-        self.parse(candidate.message, config)
+        self.parse(candidate.answer_message, config)
         return self.verifier.verify(prompt, candidate, config)
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`; parsing is quick and done on the event loop."""
-        self.parse(candidate.message, config)
+        self.parse(candidate.answer_message, config)
         return await self.verifier.averify(prompt, candidate, config)
 
 
@@ -146,10 +147,10 @@ def _parse(
     check: Callable[[Any], None] | None,
     tools: bool,
 ) -> Any:
-    if refusal := message.additional_kwargs.get("refusal"):
-        raise InvalidStructureError(f"the policy refused: {refusal}")
-    if message.response_metadata.get("finish_reason") in {"length", "max_tokens"}:
-        raise InvalidStructureError("the answer was cut off at the token limit")
+    ended = end_reason_of(message)
+    if ended is not None and not ended.complete:
+        # Whatever accept_truncated says: half a document may parse, as something else than was meant.
+        raise InvalidStructureError(f"the answer is not complete, it ended by {end_spelling(message)!r}")
     if callable(parser) and not hasattr(parser, "invoke"):
         return parser(message)
     answer = parser.invoke({"raw": message}, config)
@@ -221,7 +222,7 @@ def _validated(schema: type[BaseModel], message: AIMessage) -> BaseModel | None:
 def _parsed(
     parse: Callable[[AIMessage, RunnableConfig | None], Any], result: OptScaleResult, config: RunnableConfig
 ) -> Any:
-    return parse(result.message, config)
+    return parse(result.best.answer_message, config)
 
 
 def _raw(
@@ -231,7 +232,11 @@ def _raw(
         result = search.invoke(question, config)
     except AllCandidatesFailed as error:
         return _nothing_parsed(error)
-    return {"raw": answer_message(result, name), "parsed": parse(result.message, config), "parsing_error": None}
+    return {
+        "raw": answer_message(result, name),
+        "parsed": parse(result.best.answer_message, config),
+        "parsing_error": None,
+    }
 
 
 async def _araw(
@@ -241,7 +246,11 @@ async def _araw(
         result = await search.ainvoke(question, config)
     except AllCandidatesFailed as error:
         return _nothing_parsed(error)
-    return {"raw": answer_message(result, name), "parsed": parse(result.message, config), "parsing_error": None}
+    return {
+        "raw": answer_message(result, name),
+        "parsed": parse(result.best.answer_message, config),
+        "parsing_error": None,
+    }
 
 
 def _nothing_parsed(error: AllCandidatesFailed) -> dict[str, Any]:

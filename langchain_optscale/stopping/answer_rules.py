@@ -88,12 +88,15 @@ class AnswerConfidence(Rule):
         # Imports NumPy and SciPy, which a rule that is only constructed does not need.
         from langchain_optscale.answers.posterior import AnswerPosterior
 
-        posterior = AnswerPosterior.of(history.answers, history.scores, self.model)
+        places = history.independent
+        answers = tuple(history.answers[place] for place in places)
+        scores = tuple(history.scores[place] for place in places)
+        posterior = AnswerPosterior.of(answers, scores, self.model)
         assert posterior.place is not None  # noqa: S101 - there is an answer
         known |= {
             "probability": posterior.probability,
-            "leader": posterior.place,
-            "votes": history.answers.count(posterior.leader),
+            "leader": places[posterior.place],
+            "votes": answers.count(posterior.leader),
             "answers": len(posterior.probabilities),
         }
         if posterior.probability >= self.confidence:

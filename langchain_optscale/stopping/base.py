@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.identical import copies
 from langchain_optscale.records.types import Decision
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class History:
             whose `looks_ahead` is true.
         prior: Passed to the estimator.
         sums: The sufficient statistics of `scores` if the caller maintains them; None computes them.
+        fingerprints: What tells of each scored candidate whether it is a copy of another, see `records.identical`; as
+            long as `scores`, or empty.
     """
 
     scores: tuple[float, ...] = ()
@@ -61,6 +64,14 @@ class History:
     estimator: Estimator | None = None
     prior: ScorePrior | None = None
     sums: ScoreSums | None = None
+    fingerprints: tuple[str | None, ...] = ()
+
+    @cached_property
+    def independent(self) -> tuple[int, ...]:
+        """The places of the candidates that are no copies: copies agree with each other and prove nothing."""
+        if not any(self.fingerprints):
+            return tuple(range(self.n))
+        return tuple(place for place, is_copy in enumerate(copies(self.fingerprints)) if not is_copy)
 
     @cached_property
     def n(self) -> int:

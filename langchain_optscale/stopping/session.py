@@ -167,6 +167,7 @@ class Session:
         tokens: int = 0,
         usage: Mapping[str, Usage] | None = None,
         elapsed_s: float = 0.0,
+        fingerprint: str | None = None,
     ) -> Decision:
         """Record the outcome of one pending candidate.
 
@@ -177,6 +178,7 @@ class Session:
             tokens: What drawing and verifying it consumed, beyond what `spend` recorded.
             usage: What it consumed by role, "policy" and "verifier"; in place of `tokens`.
             elapsed_s: Seconds since the search began.
+            fingerprint: What tells whether it is a copy of another candidate, see `records.identical`.
 
         Returns:
             The decision after it; once the session has ended, the decision that ended it.
@@ -196,6 +198,7 @@ class Session:
         else:
             self._scores[index] = score
             changes |= {"scores": (*past.scores, score), "answers": (*past.answers, answer)}
+            changes["fingerprints"] = (*past.fingerprints, fingerprint)
             if past.sums is not None:
                 changes["sums"] = past.sums.add(score)
         self._advance(**changes, pending=past.pending - 1)
@@ -204,7 +207,9 @@ class Session:
         self._rounds[self._round_of[index]][1].append(observation)
         failure = outcome if isinstance(outcome, Failure) else None
         event = ["tell", index, score, failure, answer, tokens, elapsed_s]
-        self._events.append([*event, dict(usage)] if usage else event)
+        if usage or fingerprint:
+            event.append(dict(usage or {}))
+        self._events.append([*event, fingerprint] if fingerprint else event)
         return self.decision
 
     def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
@@ -323,10 +328,17 @@ class Session:
         elif kind == "adopt":
             self.adopt(values[0])
         elif kind == "tell":
-            index, score, failure, answer, tokens, elapsed_s, *usage = values
+            index, score, failure, answer, tokens, elapsed_s, *rest = values
             outcome = Failure(**failure) if score is None else Verdict(score)
-            spent = usage_of(usage[0]) if usage else None
-            self.tell(index, outcome, answer=answer, tokens=tokens, usage=spent, elapsed_s=elapsed_s)
+            self.tell(
+                index,
+                outcome,
+                answer=answer,
+                tokens=tokens,
+                usage=usage_of(rest[0]) if rest else None,
+                elapsed_s=elapsed_s,
+                fingerprint=rest[1] if rest[1:] else None,
+            )
         elif kind == "spend":
             self.spend(usage_of(values[0]), values[1])
         elif kind == "tick":

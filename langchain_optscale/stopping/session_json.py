@@ -71,7 +71,7 @@ def read_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]
 def _item_form(item: Any) -> Any:
     """A part of an event, JSON-ready; usage as [input tokens, output tokens, requests, details of both if any]."""
     if isinstance(item, Failure):
-        return asdict(item)
+        return item.to_dict()
     if isinstance(item, Mapping):
         return {role: _counts(consumed) for role, consumed in item.items()}
     return item

@@ -115,7 +115,7 @@ class RunnableVerifier(Verifier):
 
     The Runnable's input is a mapping with `prompt`, the text of the last human message (of the whole conversation where
     there is none), `candidate`, the candidate's text, `conversation`, the list of messages, and `message`, the
-    candidate's `AIMessage`. The tokens of its models are counted.
+    candidate's `AIMessage` without reasoning. The tokens of its models are counted.
 
     Args:
         runnable: Returns anything that `to_verdict` accepts.
@@ -224,7 +224,7 @@ def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
         "prompt": prompt.to_string() if asked is None else str(asked.text),
         "candidate": candidate.text,
         "conversation": conversation,
-        "message": candidate.message,
+        "message": candidate.answer_message,
     }
 
 

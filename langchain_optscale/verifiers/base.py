@@ -46,6 +46,11 @@ class Verifier(ABC):
         """Keyword arguments that the policy must be called with so that this verifier can work."""
         return {}
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether equal candidates always get equal scores, so that a search asks once for them; by default not."""
+        return False
+
     def for_search(self, answers: AnswerBook) -> Verifier:
         """The verifier as one search uses it; called once for every search, before its first verification.
 

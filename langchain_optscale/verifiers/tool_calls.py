@@ -76,6 +76,11 @@ class ToolCallCheck(Verifier):
             for schema in tool_schemas(self.tools).values():
                 _json_schema_validator(schema["parameters"])
 
+    @property
+    def deterministic(self) -> bool:
+        """Equal candidates get equal scores."""
+        return True
+
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score the calls of one candidate.
 
@@ -191,7 +196,7 @@ class ToolCallAgreement(AgreementVerifier):
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score one candidate by those verified before it; `raw` as in `AgreementVerifier`."""
         if self._answers is not None:
-            self._answers.read(candidate.index, candidate.text, candidate.message)
+            self._answers.read(candidate.index, candidate.text, candidate.answer_message)
         verdict = super().verify(prompt, candidate, config)
         counted: Mapping[str, int] = verdict.raw
         calls = candidate.message.tool_calls or candidate.message.invalid_tool_calls

@@ -114,7 +114,7 @@ def record(policy, path, *, answers, more=()):
 
 
 def batch(tmp_path):
-    """`optscale batch` takes the file for its own and asks nothing again: nobody serves at that address."""
+    """`optscale batch` takes the file for its own and asks nothing again: there is no server at that address."""
     questions, answers = copied("batch_questions.jsonl", tmp_path), copied("batch_answers.jsonl", tmp_path)
     before = answers.read_bytes()
     endpoint = ("--policy-url", "http://127.0.0.1:9/v1", "--policy-model", "m")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.evaluation.importers.logs import Collected, field_of, gold_of, keep_value, pool_name
+from langchain_optscale.evaluation.importers.logs import Collected, field_of, gold_of, keep_value
 from langchain_optscale.evaluation.pools import Question, Sample
+from langchain_optscale.evaluation.samples import name_of
 
 if TYPE_CHECKING:
     import os
 
+    from langchain_optscale.answers.base import ExtractorLike
     from langchain_optscale.evaluation.pools import Pool
 
     Path_ = str | os.PathLike[str]
@@ -21,26 +23,36 @@ if TYPE_CHECKING:
 __all__ = ["from_inspect"]
 
 
-def from_inspect(path: Path_, *, correct: str | None = None, score: str | None = None, name: str | None = None) -> Pool:
+def from_inspect(
+    path: Path_,
+    *,
+    correct: str | None = None,
+    score: str | None = None,
+    extract: ExtractorLike | None = None,
+    name: str | None = None,
+) -> Pool:
     """Read a log of Inspect (`inspect_ai`) in its JSON format.
 
     The epochs of a sample become the samples of one question, in the order of the epochs. A scorer whose value is a
-    dictionary stands as "scorer/key"; the answer is that of the first scorer that found one. Samples that ended in an
-    error are left out, with a warning.
+    dictionary stands as "scorer/key"; the answer is that of the first scorer that found one, in canonical form; one
+    that names the whole completion has found none. Samples that ended in an error or cannot be read are left out, with
+    a warning.
 
     Args:
         path: The log; one in the binary format becomes JSON by
             `inspect log convert LOG.eval --to json --output-dir .`
         correct: The scorer that says whether a candidate is right.
         score: The scorer that scores it.
+        extract: Finds the answers in the completions; None takes those of the scorers.
         name: Of the pool; None takes the file's name.
 
     Raises:
-        InvalidRecordError: The file is not a log of this format; the message names the file, the sample and the field.
+        InvalidRecordError: The file is not a log of this format, or has no sample that can be read; the message names
+            the file, the sample and the field.
         SettingsError: The file cannot be read, or a scorer must be chosen.
 
     Warns:
-        UserWarning: Samples ended in an error.
+        UserWarning: Samples are left out.
 
     Example:
         >>> import tempfile
@@ -55,34 +67,64 @@ def from_inspect(path: Path_, *, correct: str | None = None, score: str | None =
     """
     log = _inspect_log(path)
     model = field_of(field_of(log, "eval", dict, str(path), {}), "model", str, f"{path}: eval", "")
-    collected = Collected()
-    by_epoch: dict[tuple[str, int], tuple[Question, Sample, dict[str, Any], str]] = {}
-    failed = []
+    by_epoch: dict[tuple[str, int], _Recorded] = {}
+    failed: list[str] = []
+    unread: list[InvalidRecordError] = []
     for number, entry in enumerate(log["samples"]):
         place = f"{path}: samples[{number}]"
-        if not isinstance(entry, dict):
-            raise InvalidRecordError(f"{place}: must be an object, got {type(entry).__name__}")
-        if entry.get("error") is not None:
-            failed.append(str(entry.get("id")))
+        try:
+            recorded = _recorded(entry, model, place)
+        except InvalidRecordError as error:
+            unread.append(error)
             continue
-        question = Question(
-            str(field_of(entry, "id", str | int, place)), _chat(entry, "input", place), gold=gold_of(entry, place)
-        )
-        epoch = field_of(entry, "epoch", int, place, 1)
-        if (question.id, epoch) in by_epoch:
-            raise InvalidRecordError(f"{place}: sample {question.id!r} has an epoch {epoch} already")
-        sample, values = _inspect_sample(entry, model, place)
-        by_epoch[question.id, epoch] = (question, sample, values, place)
-    order = {id_: at for at, (id_, _) in reversed(list(enumerate(by_epoch)))}
-    for key in sorted(by_epoch, key=lambda key: (order[key[0]], key[1])):
-        collected.add(*by_epoch[key])
+        if recorded is None:
+            failed.append(str(entry.get("id")))
+        elif (key := (recorded.question.id, recorded.epoch)) in by_epoch:
+            raise InvalidRecordError(f"{place}: sample {key[0]!r} has an epoch {key[1]} already")
+        else:
+            by_epoch[key] = recorded
+    if unread and not by_epoch:
+        raise unread[0]
     if failed and not by_epoch:
         raise InvalidRecordError(f"{path}: all {len(failed)} samples ended in an error")
     if failed:
+        left_out = f"{len(failed)} samples that ended in an error, of {sorted(set(failed))}"
+        warnings.warn(f"{path}: left out {left_out}", stacklevel=2)
+    if unread:
         warnings.warn(
-            f"{path}: left out {len(failed)} samples that ended in an error, of {sorted(set(failed))}", stacklevel=2
+            f"{path}: left out {len(unread)} samples that cannot be read; the first: {unread[0]}", stacklevel=2
         )
-    return collected.pool(pool_name(path, name), "scorer", correct, score)
+    collected = Collected(extract)
+    order = {id_: at for at, (id_, _) in reversed(list(enumerate(by_epoch)))}
+    for key in sorted(by_epoch, key=lambda key: (order[key[0]], key[1])):
+        one = by_epoch[key]
+        collected.add(one.question, one.sample, one.values, one.place)
+    return collected.pool(name_of(path) if name is None else name, "scorer", correct, score)
+
+
+class _Recorded(NamedTuple):
+    """One epoch of a sample; `values` is what the scorers say of it by their names."""
+
+    question: Question
+    epoch: int
+    sample: Sample
+    values: dict[str, Any]
+    place: str
+
+
+def _recorded(entry: Any, model: str, place: str) -> _Recorded | None:
+    """An entry of the log; None where it ended in an error, or before the model said anything."""
+    if not isinstance(entry, dict):
+        raise InvalidRecordError(f"{place}: must be an object, got {type(entry).__name__}")
+    output = entry.get("output")
+    if entry.get("error") is not None or (isinstance(output, dict) and output.get("error") is not None):
+        return None
+    question = Question(
+        str(field_of(entry, "id", str | int, place)), _chat(entry, "input", place), gold=gold_of(entry, place)
+    )
+    epoch = field_of(entry, "epoch", int, place, 1)
+    sample, values = _inspect_sample(entry, model, place)
+    return _Recorded(question, epoch, sample, values, place) if sample.text or values else None
 
 
 def _inspect_log(path: Path_) -> dict[str, Any]:
@@ -115,15 +157,16 @@ def _inspect_sample(entry: dict[str, Any], model: str, place: str) -> tuple[Samp
         parts = given["value"]
         for key, value in parts.items() if isinstance(parts, dict) else [(None, parts)]:
             keep_value(values, scorer if key is None else f"{scorer}/{key}", value)
-        if isinstance(given.get("answer"), str):
-            answers.append(given["answer"])
+        if isinstance(answer := given.get("answer"), str | int | float):
+            answers.append(str(answer))
     output = field_of(entry, "output", dict, place)
     text = field_of(output, "completion", str, f"{place}: output", "")
     if not text and (choices := field_of(output, "choices", list, f"{place}: output", [])):
         text = _content(field_of(field_of(choices[0], "message", dict, place), "content", str | list, place))
-    return Sample(
-        text=text, answer=next(iter(answers), None), tokens=_inspect_tokens(entry, output, model, place)
-    ), values
+    # Model-graded and `includes` scorers name all that was said as the answer, perhaps in small letters.
+    whole = text.strip().casefold()
+    answer = next((one for one in answers if one.strip().casefold() != whole or len(whole.split()) == 1), None)
+    return Sample(text=text, answer=answer, tokens=_inspect_tokens(entry, output, model, place)), values
 
 
 def _inspect_tokens(entry: dict[str, Any], output: dict[str, Any], model: str, place: str) -> int | None:

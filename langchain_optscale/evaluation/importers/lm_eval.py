@@ -6,13 +6,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.evaluation.importers.logs import Collected, field_of, gold_of, keep_value, pool_name
+from langchain_optscale.evaluation.importers.logs import Collected, field_of, gold_of, keep_value
 from langchain_optscale.evaluation.pools import Question, Sample
-from langchain_optscale.evaluation.samples import json_lines
+from langchain_optscale.evaluation.samples import json_lines, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from langchain_optscale.answers.base import ExtractorLike
     from langchain_optscale.evaluation.pools import Pool
 
     Path_ = str | os.PathLike[str]
@@ -35,6 +36,7 @@ def from_lm_eval(
     correct: str | None = None,
     score: str | None = None,
     check: Callable[[str, str], bool] | None = None,
+    extract: ExtractorLike | None = None,
     name: str | None = None,
 ) -> Pool:
     """Read the `samples_*.jsonl` files that lm-evaluation-harness writes with `--log_samples`.
@@ -50,7 +52,9 @@ def from_lm_eval(
         correct: The metric that says whether a candidate is right.
         score: The metric that scores it.
         check: `(answer, gold) -> bool`, decides `correct` instead of a metric; the text stands for the answer where
-            the filter gives one answer for several candidates.
+            the filter gives one answer for several candidates. Both are given as they stand in the log.
+        extract: Finds the answers in the texts; None takes those that the filter found. Either way they are kept in
+            canonical form: "$18", "18." and "18.00" are all "18".
         name: Of the pool; None takes the (first) file's name.
 
     Raises:
@@ -75,7 +79,7 @@ def from_lm_eval(
         raise SettingsError("no file to import")
     if check is not None and correct is not None:
         raise SettingsError("check= and correct= both decide what is right; give one of them")
-    collected = Collected()
+    collected = Collected(extract)
     for path in files:
         seen: dict[str, int] = {}
         for number, line in _lines_of_filter(path, filter):
@@ -89,7 +93,9 @@ def from_lm_eval(
             seen[question.id] = number
             for sample, value in zip(question.samples, values, strict=True):
                 collected.add(question, sample, value, place)
-    return collected.pool(pool_name(files[0], name), "metric", correct, score, judged=check is not None)
+    return collected.pool(
+        name_of(files[0]) if name is None else name, "metric", correct, score, judged=check is not None
+    )
 
 
 def _lines_of_filter(path: Path_, chosen: str | None) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -5,26 +5,32 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.answers import AnswerBook, WholeText, as_extractor
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Collected", "field_of", "gold_of", "keep_value", "pool_name"]
+    from langchain_optscale.answers.base import ExtractorLike
+
+__all__ = ["Collected", "field_of", "gold_of", "keep_value"]
 
 _GRADES = {"C": True, "P": False, "I": False, "N": False}
 _REQUIRED: Any = object()
 
 
 class Collected:
-    """Samples with their named values, before the values are assigned to fields."""
+    """Samples with their named values, before the values are assigned to fields.
 
-    def __init__(self) -> None:
+    Args:
+        extract: Finds the answers in the texts; None takes those of the log.
+    """
+
+    def __init__(self, extract: ExtractorLike | None = None) -> None:
+        self._extract = as_extractor(extract)
         self._questions: dict[str, Question] = {}
         self._samples: dict[str, list[tuple[Sample, Mapping[str, Any], str]]] = defaultdict(list)
 
@@ -63,10 +69,21 @@ class Collected:
             target = "logit"
         return Pool(
             tuple(
-                replace(question, samples=tuple(_judge(*item, correct, score, target) for item in self._samples[id_]))
+                replace(
+                    question,
+                    samples=self._answered(_judge(*item, correct, score, target) for item in self._samples[id_]),
+                )
                 for id_, question in self._questions.items()
             ),
             name,
+        )
+
+    def _answered(self, samples: Iterator[Sample]) -> tuple[Sample, ...]:
+        """The samples of one question, with their answers in canonical form."""
+        book = AnswerBook(WholeText() if self._extract is None else self._extract)
+        return tuple(
+            replace(sample, answer=book.read(place, (sample.answer if self._extract is None else sample.text) or ""))
+            for place, sample in enumerate(samples)
         )
 
     def _everything(self) -> Iterator[tuple[Sample, Mapping[str, Any], str]]:
@@ -119,7 +136,7 @@ def field_of(entry: Any, key: str, types: Any, place: str, default: Any = _REQUI
 
 def keep_value(values: dict[str, Any], name: str, value: Any) -> None:
     """Keep a value unless it is missing; Inspect writes nan for not scored."""
-    if value is not None and value == value:
+    if value is not None and value != "" and value == value:
         values[name] = value
 
 
@@ -129,8 +146,3 @@ def gold_of(entry: dict[str, Any], place: str) -> str | None:
     if isinstance(target, list):
         target = next(iter(target), None)
     return None if target is None else str(target)
-
-
-def pool_name(path: str | os.PathLike[str], name: str | None) -> str:
-    """The given name, else the file's without its endings."""
-    return Path(path).name.partition(".")[0] if name is None else name

@@ -190,7 +190,9 @@ class FittedStopping(Rule):
         if self.points[place] != n and history.pending:
             # Nothing was fitted within a round; the rule decides at its end.
             return self._decision(StopReason.MARGINAL_GAIN, {}, stop=False)
-        numbers = self._features(history.answers, history.scores)
+        independent = frozenset(history.independent)
+        answers = tuple(answer if place in independent else None for place, answer in enumerate(history.answers))
+        numbers = self._features(answers, history.scores)
         outside = self.stages[place].outside(numbers)
         if outside is not None:
             decision = self.fallback(history)

@@ -54,6 +54,11 @@ class JSONCheck(Verifier):
         elif not _is_model(self.schema):
             raise SettingsError(f"schema must be a pydantic model class or a JSON schema, not {self.schema!r}")
 
+    @property
+    def deterministic(self) -> bool:
+        """Equal candidates get equal scores."""
+        return True
+
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score the JSON document in one candidate's text.
 

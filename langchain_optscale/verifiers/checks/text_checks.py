@@ -72,6 +72,11 @@ class RegexCheck(Verifier):
     def __post_init__(self) -> None:
         compile_pattern(self.pattern, self.flags)
 
+    @property
+    def deterministic(self) -> bool:
+        """Equal candidates get equal scores."""
+        return True
+
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score one candidate's text by 1.0 or 0.0."""
         compiled = re.compile(self.pattern, self.flags)
@@ -122,6 +127,11 @@ class NumberCheck(Verifier):
             if name != "value" and number < 0:
                 raise SettingsError(f"{name} must not be negative, got {number!r}")
             object.__setattr__(self, name, float(number))
+
+    @property
+    def deterministic(self) -> bool:
+        """Equal candidates get equal scores."""
+        return True
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score the last number of one candidate's text."""
@@ -178,6 +188,11 @@ class LengthCheck(Verifier):
         if self.unit not in get_args(LengthUnit):
             raise SettingsError(f"unit must be one of {', '.join(get_args(LengthUnit))}, not {self.unit!r}")
 
+    @property
+    def deterministic(self) -> bool:
+        """Equal candidates get equal scores."""
+        return True
+
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score the length of one candidate's text."""
         count = _COUNTERS[self.unit](candidate.text)
@@ -233,6 +248,11 @@ class RequiredWords(Verifier):
             raise SettingsError("RequiredWords needs words that are required or forbidden")
         if both := {_folded(word) for word in self.words} & {_folded(word) for word in self.forbidden}:
             raise SettingsError(f"both required and forbidden: {', '.join(sorted(both))}")
+
+    @property
+    def deterministic(self) -> bool:
+        """Equal candidates get equal scores."""
+        return True
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score the words of one candidate's text."""

@@ -235,7 +235,7 @@ def _key(prompt: PromptValue, candidate: Candidate) -> str:
     content = {
         "prompt": [_plain(message) for message in prompt.to_messages()],
         **({"tools": tools} if (tools := offered_tools(prompt)) else {}),
-        "candidate": _plain(candidate.message),
+        "candidate": _plain(candidate.answer_message),
         "answer": candidate.answer,
         "logprobs": candidate.message.response_metadata.get("logprobs"),
     }

@@ -36,6 +36,11 @@ class Composite(Verifier):
         """The arguments that all members need."""
         return dict(self._policy_kwargs)
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether all members are."""
+        return all(verifier.deterministic for verifier in self.verifiers)
+
     def for_search(self, answers: AnswerBook) -> Self:
         """A copy with the members as this search uses them."""
         inner = tuple(verifier.for_search(answers) for verifier in self.verifiers)
@@ -61,6 +66,11 @@ class Wrapper(Verifier):
     def policy_kwargs(self) -> Mapping[str, Any]:
         """The arguments that the verifier needs."""
         return self.verifier.policy_kwargs
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the verifier is."""
+        return self.verifier.deterministic
 
 
 def members_of(owner: str, verifiers: Iterable[VerifierLike]) -> tuple[Verifier, ...]:

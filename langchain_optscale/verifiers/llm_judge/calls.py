@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAuthenticationError,
+    ModelPermissionDeniedError,
+    ModelRefusalError,
+)
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import merge_configs
 
-from langchain_optscale.errors import InvalidReplyError, SettingsError
+from langchain_optscale.errors import InvalidReplyError, OptScaleError, SettingsError
+from langchain_optscale.models.call_options import call_options
 from langchain_optscale.models.clients import (
     endpoint_of,
     without_client_retries,
     without_client_retries_in,
     without_streaming,
 )
+from langchain_optscale.models.error_status import status_of
 from langchain_optscale.models.policy import policy_name, unwrap
-from langchain_optscale.models.retry import is_rejection
+from langchain_optscale.models.retry import is_transient
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
 from langchain_optscale.verifiers.llm_judge.prompt import Method
 from langchain_optscale.verifiers.llm_judge.reply import (
     expected_grade,
+    json_with_code,
     read_structured,
     read_text,
-    refuse_cut_off,
+    refuse_incomplete,
     without_end_token,
 )
 from langchain_optscale.verifiers.logprobs import token_entries
@@ -46,6 +56,16 @@ JudgeMethod: TypeAlias = Literal["auto", "logprobs", "structured", "text"]
 
 _LOG = logging.getLogger(__name__)
 _ORDER: tuple[Method, ...] = get_args(Method)
+_METHODS: dict[int, dict[str, Method]] = {}
+# What has nothing to do with the method.
+_SAME_FOR_ALL = (
+    OptScaleError,
+    ContextOverflowError,
+    ModelAuthenticationError,
+    ModelPermissionDeniedError,
+    ModelRefusalError,
+)
+_LASTING_STATUS = frozenset({401, 402, 403, 404})
 
 
 @dataclass(frozen=True)
@@ -106,10 +126,17 @@ class Asker:
             if chat_model is None
             else without_streaming(without_client_retries(chat_model))
         )
-        self._order = _ORDER if "logprobs" in getattr(type(self._model), "model_fields", {}) else _ORDER[1:]
-        self.method_in_use: Method | None = None if method == "auto" else method
-        if self.method_in_use is None and len(self._order) == 1:
-            self.method_in_use = self._order[0]
+        offers = chat_model is not None and call_options(chat_model, self._kwargs).logprobs
+        if chat_model is not None and method == "logprobs" and not offers:
+            raise SettingsError(
+                f"the judge {policy_name(model)} answers by an API without log-probabilities: set method='structured'"
+            )
+        self._order = _ORDER if offers and "logprobs" in getattr(type(chat_model), "model_fields", {}) else _ORDER[1:]
+        self._methods = _methods_of(model if chat_model is None else chat_model)
+        self._variant = repr(sorted(self._kwargs))
+        self._method = None if method == "auto" else method
+        if self._method is None and len(self._order) == 1:
+            self._method = self._order[0]
         self._turns: Memory[None] = Memory(0)
         self._structured: Runnable[Any, Any] | None = None
         if method == "structured":
@@ -117,6 +144,11 @@ class Asker:
                 self._structured = self._structured_model()
             except UnsupportedMethodError as error:
                 raise SettingsError(str(error)) from error
+
+    @property
+    def method_in_use(self) -> Method | None:
+        """The method that is set or was found to work, also by another judge with this model; None before the first."""
+        return self._method or self._methods.get(self._variant)
 
     @property
     def model_name(self) -> str:
@@ -171,7 +203,7 @@ class Asker:
         return self.method_in_use
 
     def _adopt(self, method: Method, grading: Grading) -> Grading:
-        self.method_in_use = method
+        self._methods[self._variant] = method
         if method != self._order[0]:
             _LOG.warning(
                 "the judge %s does not support method %s: using method=%r from now on",
@@ -184,11 +216,15 @@ class Asker:
     def _step_down(self, method: Method, error: Exception) -> None:
         """Raise the error, unless another method should be tried.
 
-        A request may also be rejected for other reasons, such as its length: then every method fails, none is adopted,
-        and the last error is raised.
+        Clients and servers say in many ways that they cannot do what a method asks for: a rejected request, an unknown
+        argument, a reply that the client cannot parse. What may pass, what another method would meet as well, and what
+        the last method meets is raised. Where every method fails none is adopted.
         """
-        unable = isinstance(error, UnsupportedMethodError) or (method != "text" and is_rejection(error))
-        if not unable:
+        if isinstance(error, UnsupportedMethodError):
+            return
+        # A reply that the candidate may have talked the judge into must not change the method.
+        lasting = method == _ORDER[-1] or isinstance(error, _SAME_FOR_ALL) or status_of(error) in _LASTING_STATUS
+        if lasting or is_transient(error):
             raise error
 
     def _ask_by(self, method: Method, shown: Material, criterion: str, config: RunnableConfig) -> Grading:
@@ -233,9 +269,13 @@ class Asker:
         if method == "structured":
             # Not every model heeds include_raw=True.
             whole = reply if isinstance(reply, Mapping) and "parsed" in reply else {"parsed": reply}
-            if isinstance(raw := whole.get("raw"), BaseMessage):
-                refuse_cut_off(raw)
-            if (parsed := whole["parsed"]) is None:
+            raw = whole.get("raw")
+            if isinstance(raw, BaseMessage):
+                refuse_incomplete(raw)
+            parsed = whole["parsed"]
+            if parsed is None and isinstance(raw, BaseMessage):
+                parsed = json_with_code(str(raw.text), code)
+            if parsed is None:
                 raise UnsupportedMethodError(
                     f"the judge's reply does not follow the schema: {whole.get('parsing_error')}"
                 )
@@ -245,7 +285,7 @@ class Asker:
             raise InvalidReplyError(
                 f"a judge must answer with a message, not with {kind(reply)}: give the model itself"
             )
-        refuse_cut_off(reply)
+        refuse_incomplete(reply)
         if method == "text":
             return Grading(*read_text(str(reply.text), scale, code), method)
         entries = token_entries(reply)
@@ -254,6 +294,15 @@ class Asker:
         expected = expected_grade(without_end_token(entries, str(reply.text)), scale, code, self._min_mass)
         details = {"mass": expected.mass, "probabilities": expected.probabilities}
         return Grading(expected.value, f"expected grade {expected.value:.2f} on the scale {scale}", method, details)
+
+
+def _methods_of(model: Runnable[Any, Any]) -> dict[str, Method]:
+    """What works with this model, by the names of the bound arguments; kept as long as the model lives."""
+    number = id(model)
+    if number not in _METHODS:
+        _METHODS[number] = {}
+        weakref.finalize(model, _METHODS.pop, number, None)
+    return _METHODS[number]
 
 
 def _schema(sheet: Sheet) -> type[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from langchain_optscale.records.reasoning import plain_messages
 from langchain_optscale.verifiers.llm_judge.fence import fenced, new_code
 
 if TYPE_CHECKING:
@@ -139,17 +140,18 @@ def material(prompt: PromptValue, candidate: Candidate, reference: str | None, *
     """
     images: list[Mapping[str, Any]] = []
     request: list[tuple[str, str]] = []
-    conversation = prompt.to_messages()
+    conversation = plain_messages(prompt.to_messages())
     for number, message in enumerate(conversation, start=1):
         label = "REQUEST" if len(conversation) == 1 else f"REQUEST {number} {_SPEAKERS.get(message.type, message.type)}"
         request += _parts(label, message, images, attach_images=attach_images)
-    answer = _parts("ANSWER", candidate.message, images, attach_images=attach_images)
+    answer = _parts("ANSWER", candidate.answer_message, images, attach_images=attach_images)
     return Material(tuple(request), tuple(answer), reference, tuple(images))
 
 
 def answer_text(candidate: Candidate) -> str:
     """A candidate's text, then its tool calls as JSON, one on each line."""
-    return "\n".join(text for _, text in _parts("ANSWER", candidate.message, [], attach_images=False) if text.strip())
+    parts = _parts("ANSWER", candidate.answer_message, [], attach_images=False)
+    return "\n".join(text for _, text in parts if text.strip())
 
 
 def _parts(

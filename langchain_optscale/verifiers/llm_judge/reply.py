@@ -5,15 +5,18 @@ A judge may quote the candidate, whose text cannot contain the code, since it wa
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidReplyError
+from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
+from langchain_optscale.records.reasoning import split_text
 from langchain_optscale.verifiers.coercion import kind
 from langchain_optscale.verifiers.logprobs import read_logprob
 
@@ -24,13 +27,22 @@ if TYPE_CHECKING:
 
     from langchain_optscale.verifiers.llm_judge.scale import Scale
 
-__all__ = ["ExpectedGrade", "expected_grade", "read_structured", "read_text", "refuse_cut_off", "without_end_token"]
+__all__ = [
+    "ExpectedGrade",
+    "expected_grade",
+    "json_with_code",
+    "read_structured",
+    "read_text",
+    "refuse_incomplete",
+    "without_end_token",
+]
 
 _EMPHASIS = "*_`"
 # Around a grade in a token: white space (also as tokenizers write it), quotes, emphasis, punctuation.
 _TRIMMINGS = " \t\r\n▁Ġ\"'“”*_`.,:;/)("
 _TWO_DIGITS = 10
-_CUT_OFF = frozenset({"length", "max_tokens", "MAX_TOKENS"})
+# Objects of a reply that are tried: each try may read to the end.
+_MOST_OBJECTS = 50
 
 
 @dataclass(frozen=True)
@@ -48,15 +60,23 @@ class ExpectedGrade:
     probabilities: dict[str, float]
 
 
-def refuse_cut_off(message: BaseMessage) -> None:
-    """Raise for a reply that ended at the token limit, where a 1 may be the start of a 10.
+def refuse_incomplete(message: BaseMessage) -> None:
+    """Raise for a reply that is not complete: where it was cut off, a 1 may be the start of a 10.
 
     Raises:
-        InvalidReplyError: The reply was cut off.
+        InvalidReplyError: The reply was cut off, stopped by a filter or an error, or is a refusal.
     """
-    about = message.response_metadata
-    if any(about.get(key) in _CUT_OFF for key in ("finish_reason", "stop_reason", "done_reason")):
-        raise InvalidReplyError("the judge's reply was cut off at its token limit: raise the judge's max_tokens")
+    ended = end_reason_of(message)
+    if ended is None or ended.complete:
+        return
+    name = end_spelling(message)
+    if ended is EndReason.LENGTH:
+        raise InvalidReplyError(
+            f"the judge's reply was cut off at its token limit ({name}): raise the judge's max_tokens"
+        )
+    if ended is EndReason.REFUSAL:
+        raise InvalidReplyError(f"the judge refused to grade: {refusal_of(message) or 'it gave no reason'}")
+    raise InvalidReplyError(f"the judge's reply was stopped by its provider ({name})")
 
 
 def without_end_token(entries: Sequence[Any], text: str) -> Sequence[Any]:
@@ -69,20 +89,23 @@ def without_end_token(entries: Sequence[Any], text: str) -> Sequence[Any]:
 def read_text(reply: str, scale: Scale, code: str) -> tuple[float, str]:
     """The last grade with the code, and the text before it.
 
-    A grade has a line of its own, `GRADE-<code>: 7`, possibly emphasised.
+    A grade has a line of its own, `GRADE-<code>: 7`, possibly emphasised or in a code block, or stands in a JSON object
+    with the code. Of several the last counts, not one that the judge only considered in its reasoning.
 
     Raises:
         InvalidReplyError: There is no such line, or its grade is not on the scale.
     """
     lines = list(_grade_line(code).finditer(reply))
     if not lines:
+        if (held := json_with_code(reply, code)) is not None:
+            return read_structured(held, scale, code)
         raise InvalidReplyError("the judge's reply has no line with the code of this grading and a grade")
     last = lines[-1]
     said = last["said"].strip(_TRIMMINGS)
     value = scale.read(said)
     if value is None:
         raise InvalidReplyError(f"the judge's grade {_quoted(said)} is not on the scale {scale}")
-    return value, reply[: last.start()].strip()
+    return value, split_text(reply[: last.start()])[0].strip()
 
 
 def read_structured(reply: Any, scale: Scale, code: str) -> tuple[float, str]:
@@ -98,12 +121,30 @@ def read_structured(reply: Any, scale: Scale, code: str) -> tuple[float, str]:
     """
     if not isinstance(reply, Mapping):
         raise InvalidReplyError(f"the judge must reply with a mapping, not with {kind(reply)}")
-    if str(reply.get("code", "")).strip().strip(_EMPHASIS).lower() != code:
+    if not _repeats(reply, code):
         raise InvalidReplyError("the judge's reply does not repeat the code of this grading")
     value = scale.read(reply.get("grade"))
     if value is None:
         raise InvalidReplyError(f"the judge's grade {_quoted(reply.get('grade'))} is not on the scale {scale}")
     return value, str(reply.get("explanation") or "").strip()
+
+
+def json_with_code(reply: str, code: str) -> Mapping[str, Any] | None:
+    """The last JSON object in a reply that repeats the code, in a code block or not; None without one."""
+    found = None
+    decoder = json.JSONDecoder()
+    for match in islice(re.finditer(r"\{", reply), _MOST_OBJECTS):
+        try:
+            held, _ = decoder.raw_decode(reply, match.start())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(held, Mapping) and _repeats(held, code):
+            found = held
+    return found
+
+
+def _repeats(reply: Mapping[str, Any], code: str) -> bool:
+    return str(reply.get("code", "")).strip().strip(_EMPHASIS).lower() == code
 
 
 def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: float) -> ExpectedGrade:
@@ -127,8 +168,13 @@ def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: fl
     """
     tokens = [str(entry.get("token", "")) if isinstance(entry, Mapping) else "" for entry in entries]
     text = "".join(tokens)
-    value, _ = read_text(text, scale, code)
-    place = _place_of(tokens, list(_grade_line(code).finditer(text))[-1].start("said"))
+    line = next(reversed(list(_grade_line(code).finditer(text))), None)
+    found = None if line is None else scale.find(line["said"])
+    if line is None or found is None:
+        read_text(text, scale, code)  # says what is wrong with it
+        raise InvalidReplyError("the judge's grade stands in no line of its own, where its probability could be read")
+    value, offset = found
+    place = _place_of(tokens, line.start("said") + offset)
     probabilities: defaultdict[str, float] = defaultdict(float)
     for other in _listed(entries[place]):
         probabilities[_bare(other)] += math.exp(_logprob(other))
@@ -150,7 +196,7 @@ def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: fl
 def _grade_line(code: str) -> re.Pattern[str]:
     return re.compile(
         rf"^[ \t>#{_EMPHASIS}-]*GRADE-{code}[{_EMPHASIS}]*[ \t]?:[ \t{_EMPHASIS}]*"
-        rf"(?P<said>[^\s{_EMPHASIS}][^\n]{{0,40}})$",
+        rf"(?P<said>[^\s{_EMPHASIS}][^\n]{{0,240}})$",
         re.IGNORECASE | re.MULTILINE,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from langchain_optscale.errors import SettingsError
@@ -13,6 +14,16 @@ __all__ = ["Scale"]
 _SPAN = re.compile(r"(\d{1,2})-(\d{1,2})")
 _HIGHEST = 10
 _WORDS = {"no": 0, "yes": 1}
+_COUNTED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_MARKUP = re.compile(r"[*_`\"'“”‘’$]+")
+# What a judge writes before its grade, and after it.
+_BEFORE = re.compile(
+    r"\s*(?:(?:the|my|final|overall)\s+)*(?:(?:score|grade|rating|verdict)\b\s*(?:is|of|[:=])?\s*)?", re.I
+)
+_COMMENT = (
+    r"(?:\s+(?:points?|stars?))?\s*[.!]?"
+    r"(?:\s*[(\[].{0,200}|\s*[–—;,:](?!\s*\d).{0,200}|\s+-\s+(?!\d).{0,200}|\s+(?:because|since|as)\b.{0,200})?\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -58,27 +69,49 @@ class Scale:
         """The value of each grade by its text."""
         return dict(_WORDS) if self.words else {str(value): value for value in range(self.low, self.high + 1)}
 
-    def read(self, grade: Any) -> float | None:
-        """The value of a reported grade, or None.
+    def read(self, reply: Any) -> float | None:
+        """The value of a grade as a judge wrote it, None where it is none.
 
-        Text may be a grade, a decimal between two grades, or "7/10"; other types must be numbers.
+        Text may be a grade, a decimal between two grades, or a grade out of the highest ("7/10", "7 out of 10"), the
+        number also as a word, with emphasis, a label before it and a comment after it ("Score: **8** (good)"); other
+        types only a number.
         """
-        if isinstance(grade, str):
-            return self._read_text(grade.strip())
-        if self.words or isinstance(grade, bool) or not isinstance(grade, int | float):
+        if isinstance(reply, str):
+            found = self.find(reply)
+            return None if found is None else found[0]
+        if self.words or isinstance(reply, bool) or not isinstance(reply, int | float):
             return None
-        return self._within(float(grade))
+        return self._within(float(reply))
+
+    def find(self, text: str) -> tuple[float, int] | None:
+        """The value of a grade as text, and the place where the grade begins in it; None where it is none."""
+        # Of the same length, so that places stay what they are.
+        plain = _MARKUP.sub(lambda match: " " * len(match.group()), text)
+        match = self._pattern.fullmatch(plain, label.end() if (label := _BEFORE.match(plain)) else 0)
+        if match is None:
+            return None
+        word = match["grade"].casefold()
+        value = self._within(float(self._numbers.get(word, 0.0) if word.isalpha() else word.replace(",", ".")))
+        return None if value is None else (value, match.start("grade"))
 
     def score(self, value: float) -> float:
         """A grade's value as a score in [0, 1]."""
         return (value - self.low) / (self.high - self.low)
 
-    def _read_text(self, grade: str) -> float | None:
+    @cached_property
+    def _numbers(self) -> dict[str, float]:
+        words = _WORDS if self.words else {word: value for value, word in enumerate(_COUNTED)}
+        return {word: float(value) for word, value in words.items()}
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        words = "|".join(self._numbers)
         if self.words:
-            word = _WORDS.get(grade.casefold())
-            return None if word is None else float(word)
-        number = re.fullmatch(rf"([0-9]{{1,2}}(?:\.[0-9]{{1,4}})?)(?:\s?/\s?{self.high})?", grade)
-        return self._within(float(number[1])) if number else None
+            return re.compile(rf"\s*(?P<grade>{words}){_COMMENT}", re.I)
+        highest = rf"(?:\s*/\s*|\s+(?:out\s+)?of\s+)(?:{self.high}|{_COUNTED[self.high]})(?![\d.,]*\d)"
+        return re.compile(
+            rf"\s*(?P<grade>[0-9]{{1,2}}(?:[.,][0-9]{{1,4}})?|\b(?:{words})\b)(?:{highest})?{_COMMENT}", re.I
+        )
 
     def _within(self, value: float) -> float | None:
         return value if self.low <= value <= self.high else None

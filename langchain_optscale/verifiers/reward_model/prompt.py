@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.prompt_values import ChatPromptValue
+
+from langchain_optscale.records.reasoning import plain_messages
+
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
 
@@ -14,14 +18,14 @@ def conversation(prompt: PromptValue) -> list[dict[str, Any]]:
     """The messages in OpenAI's form."""
     from langchain_core.messages import convert_to_openai_messages
 
-    messages = convert_to_openai_messages(prompt.to_messages())
+    messages = convert_to_openai_messages(plain_messages(prompt.to_messages()))
     return list(messages) if isinstance(messages, list) else [messages]
 
 
 def question(prompt: PromptValue) -> str:
     """The conversation as text; of a single message its text alone."""
-    messages = prompt.to_messages()
-    return str(messages[0].text) if len(messages) == 1 else prompt.to_string()
+    messages = plain_messages(prompt.to_messages())
+    return str(messages[0].text) if len(messages) == 1 else ChatPromptValue(messages=messages).to_string()
 
 
 def encodable(text: str) -> str:

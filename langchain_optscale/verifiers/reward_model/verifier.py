@@ -164,6 +164,11 @@ class RewardModelVerifier(Verifier):
         """Close everything that this event loop and the threads have opened."""
         await self._client.aclose()
 
+    @property
+    def deterministic(self) -> bool:
+        """Equal candidates get equal scores."""
+        return True
+
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score one candidate with one request.
 

@@ -1,4 +1,4 @@
-"""`optscale replay` and what every command shares: one document, one sentence, quiet unless somebody watches."""
+"""`optscale replay` and what every command shares: one document, one sentence, quiet when the output is no terminal."""
 
 import io
 import json

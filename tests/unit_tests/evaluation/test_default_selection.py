@@ -1,4 +1,4 @@
-"""What is returned where nobody says: it follows from the rule, in a replay as in a search."""
+"""What is selected by default: it follows from the rule, in a replay as in a search."""
 
 import pytest
 

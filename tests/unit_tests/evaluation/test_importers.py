@@ -49,7 +49,7 @@ def test_harness_one_response(log):
     (sample,) = first.samples
     assert (sample.text, sample.answer, sample.correct, sample.score) == ("2 + 2 is 4.", "4", True, None)
     assert (second.samples[0].answer, second.samples[0].correct) == (None, False)
-    assert pool.name == "samples_gsm8k_2026-01-01T00-00-00"
+    assert pool.name == "samples_gsm8k_2026-01-01T00-00-00.123456"
     assert from_lm_eval(log, name="gsm8k").name == "gsm8k"
 
 
@@ -71,6 +71,31 @@ def test_harness_repeats(log):
     assert [(s.answer, s.correct) for s in question.samples] == [("4", True), (None, False), ("4", True)]
     (question,) = from_lm_eval(log, check=same)
     assert [sample.correct for sample in question.samples] == [True, False, True]
+
+
+def test_harness_answers_are_canonical(log):
+    """The harness's "flexible-extract" keeps what stands around a number."""
+    spellings = ["$18", "18.", "18.00", "$18.00", "18", "1,8", "[invalid]", "."]
+    texts = [f"It costs {one}" for one in spellings]
+    write_lines(
+        log, harness_line(resps=[texts], filtered_resps=[spellings], exact_match=[0, 0, 0, 0, 1, 0, 0, 0], target="18")
+    )
+    (question,) = from_lm_eval(log)
+    assert [sample.answer for sample in question.samples] == [*["18"] * 5, r"\{1, 8\}", None, None]
+    assert [sample.correct for sample in question.samples] == [False, False, False, False, True, False, False, False]
+
+
+def test_harness_answers_from_the_texts(log):
+    responses = {"resps": [["It is $4.00", "so 5.", "no idea"]]}
+    write_lines(log, harness_line(**responses))
+    (question,) = from_lm_eval(log, extract="number")
+    assert [sample.answer for sample in question.samples] == ["4", "5", None]
+
+
+def test_a_check_is_given_what_stands_in_the_log(log):
+    write_lines(log, harness_line(filtered_resps=["$4."], target="$4."))
+    (question,) = from_lm_eval(log, check=same)
+    assert [(sample.answer, sample.correct) for sample in question.samples] == [("4", True)]
 
 
 def test_harness_filters(log):
@@ -281,29 +306,113 @@ def test_inspect_errors_are_left_out_aloud(tmp_path):
         from_inspect(path)
 
 
+FAULTS = [
+    ({"id_": None}, r"samples\[1\]: id must be"),
+    ({"epoch": "1"}, r"samples\[1\]: epoch must be int, got str"),
+    ({"input": None}, r"samples\[1\]: input must be"),
+    ({"input": ["x"]}, r"samples\[1\]: input: must be an object with content, got str"),
+    ({"output": None}, r"samples\[1\]: output must be dict"),
+    ({"output": {"choices": [{}]}}, r"samples\[1\]: message must be dict"),
+    ({"scores": {"match": "C"}}, r"samples\[1\]: scores.match has no value"),
+    ({"scores": {"match": {"answer": "2"}}}, r"samples\[1\]: scores.match has no value"),
+    ({"output": {"completion": "2", "usage": {"output_tokens": "7"}}}, "usage: output_tokens must be int"),
+]
+
+
+@pytest.mark.parametrize(("changes", "complaint"), FAULTS)
+def test_inspect_a_sample_that_cannot_be_read_is_left_out(tmp_path, changes, complaint):
+    """It costs itself, not the log; the warning names it."""
+    broken = inspect_sample(**{"id_": 1, "epoch": 2, **changes})
+    path = write_log(tmp_path / "log.json", inspect_sample(), broken, inspect_sample(epoch=3))
+    with pytest.warns(UserWarning, match=rf"left out 1 samples that cannot be read; the first: .*{complaint}"):
+        pool = from_inspect(path)
+    assert [sample.correct for sample in pool.samples] == [True, True]
+
+
+@pytest.mark.parametrize(("changes", "complaint"), FAULTS)
+def test_inspect_a_log_of_which_nothing_can_be_read(tmp_path, changes, complaint):
+    path = write_log(tmp_path / "log.json", inspect_sample(**{"id_": 1, **changes}))
+    with pytest.raises(InvalidRecordError, match=complaint.replace("[1", "[0")) as caught:
+        from_inspect(path)
+    assert str(caught.value).startswith(str(path))
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"id_": None}, r"samples\[1\]: id must be"),
-        ({"epoch": "1"}, r"samples\[1\]: epoch must be int, got str"),
-        ({"epoch": 1, "id_": 1}, r"samples\[1\]: sample '1' has an epoch 1 already"),
+        ({"epoch": 1}, r"samples\[1\]: sample '1' has an epoch 1 already"),
         ({"epoch": 2, "input": "Another?"}, r"samples\[1\]: 1 is another question"),
-        ({"input": None}, r"samples\[1\]: input must be"),
-        ({"input": ["x"]}, r"samples\[1\]: input: must be an object with content, got str"),
-        ({"output": None}, r"samples\[1\]: output must be dict"),
-        ({"output": {"choices": [{}]}}, r"samples\[1\]: message must be dict"),
-        ({"scores": {"match": "C"}}, r"samples\[1\]: scores.match has no value"),
-        (
-            {"output": {"completion": "2", "usage": {"output_tokens": "7"}}},
-            "usage: output_tokens must be int",
-        ),
     ],
 )
-def test_inspect_complaints_name_the_sample(tmp_path, changes, complaint):
-    path = write_log(tmp_path / "log.json", inspect_sample(), inspect_sample(**{"id_": 1, "epoch": 2, **changes}))
+def test_inspect_samples_that_contradict_each_other(tmp_path, changes, complaint):
+    path = write_log(tmp_path / "log.json", inspect_sample(), inspect_sample(**{"id_": 1, **changes}))
     with pytest.raises(InvalidRecordError, match=complaint) as caught:
         from_inspect(path)
     assert str(caught.value).startswith(str(path))
+
+
+def said(epoch, text, answer, value="C", **changes):
+    """An epoch in which a scorer found an answer, and says where."""
+    scores = {"match": {"value": value, "answer": answer, "explanation": text}}
+    output = {"choices": [{"message": {"role": "assistant", "content": text}}], "completion": text}
+    return inspect_sample(1, epoch, scores=scores, output=output, **changes)
+
+
+def test_inspect_answers_of_the_epochs_are_canonical(tmp_path):
+    path = write_log(
+        tmp_path / "log.json",
+        said(3, "So 2.00", "2.00"),
+        said(1, "It is $2.", "$2."),
+        said(2, "Three!", None, "I"),
+        said(4, r"\boxed{\frac{4}{2}}", r"\frac{4}{2}"),
+        said(5, "2 cm", 2),
+    )
+    samples = list(from_inspect(path).samples)
+    assert [sample.answer for sample in samples] == ["2", None, "2", "2", "2"]
+    assert [sample.text for sample in samples][:2] == ["It is $2.", "Three!"]
+    assert [sample.correct for sample in samples] == [True, False, True, True, True]
+
+
+def test_inspect_a_whole_completion_is_no_answer(tmp_path):
+    """Scorers such as `includes` and the model-graded ones name all that was said, `includes` in small letters."""
+    path = write_log(
+        tmp_path / "log.json",
+        said(1, "The sum is 2.", "the sum is 2."),
+        said(2, "2", "2"),
+        said(3, "Thus, 2", "Thus, 2"),
+    )
+    assert [sample.answer for sample in from_inspect(path).samples] == [None, "2", None]
+    assert [sample.answer for sample in from_inspect(path, extract="number").samples] == ["2", "2", "2"]
+
+
+def test_inspect_a_candidate_that_never_came(tmp_path):
+    """Cancelled, or refused by the provider: an error of the sample, an error of the output, or no output."""
+    empty = {"output": {"model": "m", "choices": [], "completion": ""}, "scores": {}}
+    refused = {"output": {"model": "m", "choices": [], "completion": "", "error": "refused"}}
+    path = write_log(tmp_path / "log.json", inspect_sample(1), inspect_sample(2, **empty), inspect_sample(3, **refused))
+    with pytest.warns(UserWarning, match=r"left out 2 samples that ended in an error, of \['2', '3'\]"):
+        pool = from_inspect(path)
+    assert [question.id for question in pool] == ["1"]
+    assert pool.has_correct
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("gsm8k.v1.5.jsonl", "gsm8k.v1.5"),
+        ("samples_gsm8k_2026-01-01T00-00-00.123456.jsonl.gz", "samples_gsm8k_2026-01-01T00-00-00.123456"),
+        ("log.json", "log"),
+        ("model-0.5", "model-0.5"),
+        (".jsonl", ".jsonl"),
+    ],
+)
+def test_a_pools_name_keeps_its_dots(tmp_path, file, name):
+    line = json.dumps(harness_line()).encode()
+    path = tmp_path / file
+    path.write_bytes(gzip.compress(line) if file.endswith(".gz") else line)
+    assert from_lm_eval(path).name == name
+    if not file.endswith(".gz"):
+        assert from_inspect(write_log(path, inspect_sample())).name == name
 
 
 def test_inspect_wrong_files(tmp_path):

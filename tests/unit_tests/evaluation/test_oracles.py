@@ -1,4 +1,4 @@
-"""Oracles: hand-computed cases, and that nobody does better."""
+"""Oracles: hand-computed cases, and that no method does better."""
 
 import pytest
 

@@ -131,25 +131,25 @@ async def test_progress_of_version_three_comes_to_callbacks(path):
 
 class Tokens(BaseCallbackHandler):
     def __init__(self):
-        self.heard = []
+        self.tokens = []
 
     def on_llm_new_token(self, token, **kwargs):
-        self.heard.append(token)
+        self.tokens.append(token)
 
 
 def test_a_handler_hears_the_winner_where_it_streams():
-    heard = Tokens()
-    for _ in model().stream("q", {"callbacks": [heard]}):
+    listening = Tokens()
+    for _ in model().stream("q", {"callbacks": [listening]}):
         pass
-    assert "".join(heard.heard) == WINNER
+    assert "".join(listening.tokens) == WINNER
     silent = Tokens()
     model().invoke("q", {"callbacks": [silent]})
-    assert silent.heard == []
+    assert silent.tokens == []
     model(streaming=True).invoke("q", {"callbacks": [silent]})
-    assert "".join(silent.heard) == WINNER
+    assert "".join(silent.tokens) == WINNER
     off = Tokens()
     (whole,) = list(model(disable_streaming=True).stream("q", {"callbacks": [off]}))
-    assert (whole.content, off.heard) == (WINNER, [])
+    assert (whole.content, off.tokens) == (WINNER, [])
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])

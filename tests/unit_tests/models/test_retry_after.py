@@ -1,4 +1,4 @@
-"""A server that says when to come back is heard; one place retries."""
+"""Retry-After is respected, and one place retries."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The rule about answers: when it stops, what it wishes, and that it keeps to what every rule keeps to."""
+"""The rule about answers: when it stops, how many candidates it requests, and the rules conformance."""
 
 import json
 

@@ -21,16 +21,16 @@ from langchain_optscale.stopping import (
 
 
 @dataclass(frozen=True)
-class Wish(Rule):
-    """Goes on with a fixed wish, or stops."""
+class FixedRequest(Rule):
+    """Continues with a fixed number of requested draws, or stops."""
 
     draw: int | None = None
     stop: bool = False
 
     def __call__(self, history):
         if self.stop:
-            return Decision(stop=True, reason=StopReason.FUTILITY, draw=0, rule="Wish")
-        return Decision(draw=self.draw, rule="Wish", optimal_n=self.draw)
+            return Decision(stop=True, reason=StopReason.FUTILITY, draw=0, rule="FixedRequest")
+        return Decision(draw=self.draw, rule="FixedRequest", optimal_n=self.draw)
 
 
 EMPTY = History()
@@ -48,13 +48,13 @@ EMPTY = History()
     ],
 )
 def test_wishes_of_rules_that_go_on(left, right, either, both):
-    assert (Wish(left) | Wish(right))(EMPTY).draw == either
-    assert (Wish(left) & Wish(right))(EMPTY).draw == both
+    assert (FixedRequest(left) | FixedRequest(right))(EMPTY).draw == either
+    assert (FixedRequest(left) & FixedRequest(right))(EMPTY).draw == both
 
 
 @pytest.mark.parametrize(("left", "right"), [(True, False), (False, True), (True, True)])
 def test_stops(left, right):
-    joined = Wish(2, stop=left), Wish(2, stop=right)
+    joined = FixedRequest(2, stop=left), FixedRequest(2, stop=right)
     either = (joined[0] | joined[1])(EMPTY)
     both = (joined[0] & joined[1])(EMPTY)
     assert (either.stop, either.reason, either.draw) == (True, StopReason.FUTILITY, 0)
@@ -103,7 +103,7 @@ RULES = st.recursive(
         st.builds(OptimalN, st.floats(0, 1), st.floats(0.01, 0.99)),
         st.builds(MaxSamples, st.integers(1, 99)),
         st.builds(Deadline, st.floats(0.1, 1e6)),
-        st.builds(Wish, st.none() | st.integers(0, 9), st.booleans()),
+        st.builds(FixedRequest, st.none() | st.integers(0, 9), st.booleans()),
     ),
     lambda rules: st.builds(lambda a, b, either: a | b if either else a & b, rules, rules, st.booleans()),
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from langchain_optscale.errors import InvalidReplyError, InvalidScoreError, SettingsError
-from langchain_optscale.verifiers.llm_judge.reply import expected_grade, read_structured, read_text, refuse_cut_off
+from langchain_optscale.verifiers.llm_judge.reply import expected_grade, read_structured, read_text, refuse_incomplete
 from langchain_optscale.verifiers.llm_judge.scale import Scale
 from tests.unit_tests.verifiers.llm_judge.judges import entry
 
@@ -81,9 +81,9 @@ class TestText:
         "about", [{"finish_reason": "length"}, {"stop_reason": "max_tokens"}, {"done_reason": "length"}]
     )
     def test_a_reply_that_was_cut_off(self, about):
-        refuse_cut_off(AIMessage("", response_metadata={"finish_reason": "stop"}))
+        refuse_incomplete(AIMessage("", response_metadata={"finish_reason": "stop"}))
         with pytest.raises(InvalidReplyError, match="max_tokens"):
-            refuse_cut_off(AIMessage(f"GRADE-{CODE}: 1", response_metadata=about))
+            refuse_incomplete(AIMessage(f"GRADE-{CODE}: 1", response_metadata=about))
 
 
 class TestStructured:
