@@ -7,7 +7,7 @@ Every question has a chance p ~ Beta(0.5, 2) that a candidate is right, and a ve
 right with probability 1 - (1 - p)^n, so accuracy rises with n up to the cap, and nothing but the whole cap is as accurate.
 `parity_in` is run as users run it, on few questions: a grid of fixed numbers, chosen on one half and reported on the other,
 ten splits. Reported are the samples that it calls parity, and by how many points the chosen setting is truly less accurate;
-for several numbers of questions, grids and margins (in standard errors).
+for several numbers of questions, grids and ways to choose.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from langchain_optscale.evaluation.frontier import DEFAULT_MARGIN, parity_in
+from langchain_optscale.evaluation.frontier import DEFAULT_MARGIN, DEFAULT_TOLERANCE, parity_in
 from langchain_optscale.evaluation.metrics import FIGURES, Report, Runs
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 
 PAGE = Path(__file__).parents[1] / "docs" / "parity.md"
 CAP, REPEATS, SPLITS = 16, 60, 10
 QUESTIONS = (50, 200, 800)
-MARGINS = (0.0, 1.0, DEFAULT_MARGIN)
+CHOICES = {"as accurate as observed": (0.0, 0.0), "shown to lose at most 2 points": (DEFAULT_MARGIN, DEFAULT_TOLERANCE)}
 GRIDS = {"4 settings": (4, 8, 12, 16), "16 settings": tuple(range(1, CAP + 1))}
 SHAPE = (0.5, 2.0)
 
@@ -54,12 +54,12 @@ def true_accuracy(n: int) -> float:
     return float(1.0 - rest)
 
 
-def bias(questions: int, grid: tuple[int, ...], margin: float) -> dict[str, float]:
+def bias(questions: int, grid: tuple[int, ...], margin: float, tolerance: float) -> dict[str, float]:
     """Means over repeats: reported samples, reported and true loss in points, and how often the report was attained."""
     samples, reported, truth = [], [], []
     for repeat in range(REPEATS):
         pool, report = simulated(questions, grid, repeat)
-        parity = parity_in(pool, report, [{"n": n} for n in grid], splits=SPLITS, margin=margin)
+        parity = parity_in(pool, report, [{"n": n} for n in grid], splits=SPLITS, margin=margin, tolerance=tolerance)
         samples.append(parity.samples)
         reported.append(100.0 * (parity.reference_accuracy - parity.accuracy))
         chosen = sum(times * true_accuracy(setting["n"]) for setting, times in parity.chosen)
@@ -74,23 +74,23 @@ def bias(questions: int, grid: tuple[int, ...], margin: float) -> dict[str, floa
 
 
 def measure() -> list[dict[str, Any]]:
-    """Every number of questions, grid and margin."""
+    """Every number of questions, grid and way to choose."""
     return [
-        {"questions": questions, "grid": name, "margin": margin, **bias(questions, grid, margin)}
+        {"questions": questions, "grid": name, "choice": choice, **bias(questions, grid, *numbers)}
         for questions in QUESTIONS
         for name, grid in GRIDS.items()
-        for margin in MARGINS
+        for choice, numbers in CHOICES.items()
     ]
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """The rows as Markdown."""
     lines = [
-        "| questions | grid | margin in standard errors | samples called parity (truth: 16) | true loss in points |",
-        "|--:|---|--:|--:|--:|",
+        "| questions | grid | chosen: the cheapest that is | samples called parity (truth: 16) | true loss in points |",
+        "|--:|---|---|--:|--:|",
     ]
     lines += [
-        f"| {row['questions']} | {row['grid']} | {row['margin']:g} | {row['samples']:.1f} +- {row['samples_se']:.1f} "
+        f"| {row['questions']} | {row['grid']} | {row['choice']} | {row['samples']:.1f} +- {row['samples_se']:.1f} "
         f"| {row['true_loss']:.2f} +- {row['true_loss_se']:.2f} |"
         for row in rows
     ]
@@ -104,9 +104,9 @@ _HEAD = f"""# How far samples at parity flatter
 "As accurate as best-of-N for fewer samples" is found by choosing the cheapest of several settings that was as accurate on
 some questions. On few questions some setting is so by luck, and held-out figures do not repair that: they are the figures
 of a setting that loses. Here the truth is known: only all {CAP} samples are as accurate as best-of-{CAP}, so every figure
-below {CAP} is bias. `samples_at_parity(margin=m)` counts a setting as as accurate only if it is so by m standard errors of
-the paired difference, or equal on every question; the default is {DEFAULT_MARGIN:g}, the one-sided 95 % point. Means over
-{REPEATS} simulated tasks, +- one standard error.
+below {CAP} is bias. By default `samples_at_parity` takes a setting only where the loss is shown, with 95 % confidence, to be at
+most {100 * DEFAULT_TOLERANCE:g} points; where no setting is, it reports the full number: few questions cannot show a saving.
+Means over {REPEATS} simulated tasks, +- one standard error.
 """
 
 

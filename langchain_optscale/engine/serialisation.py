@@ -124,7 +124,10 @@ def _known() -> dict[str, Any]:
     ours = (getattr(home, name) for home in (verifiers, answers) for name in home.__all__)
     plain = (Verifier, answers.Extractor, answers.Selection, answers.Equivalence)
     parts = [item for item in ours if isinstance(item, type) and issubclass(item, plain) and is_dataclass(item)]
-    known = {item.__name__: item for item in (*parts, Certificate, FixedPrior, MaximumLikelihood, MaximumAPosteriori, Posterior)}
+    known = {
+        item.__name__: item
+        for item in (*parts, Certificate, FixedPrior, MaximumLikelihood, MaximumAPosteriori, Posterior)
+    }
     return {**known, "FirstOf": lambda extractors: answers.FirstOf(*extractors)}
 
 

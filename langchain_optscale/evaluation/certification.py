@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stats.binomial import clopper_pearson
-from langchain_optscale.stopping.certificate import Certificate, least_labels, searched
+from langchain_optscale.stopping.certificate import Certificate, least_labels
+from langchain_optscale.stopping.labelled import searched
 
 if TYPE_CHECKING:
     from langchain_optscale.answers.selection import SelectionLike

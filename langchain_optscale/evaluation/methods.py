@@ -185,9 +185,7 @@ class SessionMethod:
         kept = self._kept(decision, claim, samples[:max_samples], drawn, chosen)
         return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept, claim, probability)
 
-    def _kept(
-        self, decision: Decision, claim: str, samples: Sequence[Sample], drawn: int, chosen: int
-    ) -> bool | None:
+    def _kept(self, decision: Decision, claim: str, samples: Sequence[Sample], drawn: int, chosen: int) -> bool | None:
         """Whether the claim of the decision is true by all samples up to the cap, see `Outcome.kept`."""
         target = self._targets.get(decision.rule)
         if claim == "stable" and drawn < len(samples):

@@ -170,13 +170,11 @@ class ModeCertificate(_Baseline):
                     drawn, drawn, drawn, chosen, StopReason.ANSWER_CONFIDENT, kept=kept,
                     claim="stable", probability=1.0 - self.error,
                 )  # fmt: skip
-        return Outcome(
-            max_samples, max_samples, max_samples, place_of("vote", samples), StopReason.MAX_SAMPLES
-        )
+        return Outcome(max_samples, max_samples, max_samples, place_of("vote", samples), StopReason.MAX_SAMPLES)
 
 
 def log_e_value(first: int, second: int) -> float:
-    """log of the e-value against "the first of two answers is no more probable than the second".
+    """Log of the e-value against "the first of two answers is no more probable than the second".
 
     E = 2^(a + b) 2 B(a + 1, b + 1) (1 - I_(1/2)(a + 1, b + 1)) with a = first, b = second: the likelihood of the votes for
     either, averaged over shares uniform in (1/2, 1), against that at 1/2.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FOLDS", "Recording", "in_errors"]
 
 FOLDS = 5
-"""Of the questions, by their numbers; the calibration of features and the validation of a fit leave out the same ones."""
+"""Of the questions, by their numbers: calibrating features and validating a fit leave out the same ones."""
 
 
 class Recording:

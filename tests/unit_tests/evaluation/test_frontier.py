@@ -39,7 +39,7 @@ def test_parity_with_a_perfect_verifier():
         scores = np.where(right, 1.0, np.round(0.5 * generator.random(8), 2))
         made.append(question(scores=scores.tolist(), correct=right.tolist(), id_=f"q{number}"))
     pool = Pool(tuple(made))
-    parity = samples_at_parity(pool, ThresholdStopping, GRID, splits=3)
+    parity = samples_at_parity(pool, ThresholdStopping, GRID, splits=3, margin=0.0)
     exact = replay(pool, [ThresholdStopping(0.6)])[0]
     assert parity.chosen == (({"threshold": 0.6}, 6),)
     assert parity.attained == 1.0

@@ -10,7 +10,8 @@ from scipy import stats
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.stopping import Certificate, MaxSamples
-from langchain_optscale.stopping.certificate import as_certificate, least_labels, probability_right
+from langchain_optscale.stopping.certificate import as_certificate, least_labels
+from langchain_optscale.stopping.labelled import probability_right
 
 DELTA = EPS = 0.1
 REPEATS, LABELS, FRESH = 300, 200, 20000
