@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Situation = Callable[[np.random.Generator, int], Draws]
 
 PAGE = Path(__file__).parents[1] / "docs" / "situations.md"
-QUESTIONS = 400
+QUESTIONS = 300
 CAPS = (16, 32)
 CONFIDENCE = 0.95
 TARGET = 0.9

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +65,10 @@ class OptScaleResult:
         estimate: The estimated distribution of all scores.
         usage: What was consumed, under "policy" and "verifier".
         duration_s: Wall-clock seconds of the search.
+        claim: What the search promises about the returned candidate with the rule's confidence. "stable": the whole cap
+            would return the same answer; "target reached"; "target out of reach"; or "not sure". Nothing is promised
+            about its being right, except with `certify=`: "right" where the answer is certified.
+        probability: Of what could be claimed, also where it is below the confidence and nothing is; None where unknown.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
     """
 
@@ -78,6 +81,8 @@ class OptScaleResult:
     estimate: Estimate
     usage: Mapping[str, Usage]
     duration_s: float
+    claim: str = "not sure"
+    probability: float | None = None
     certification: Certification | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
@@ -108,30 +113,6 @@ class OptScaleResult:
         if self.decision.reason is None:
             raise InvalidRecordError("the rule that ended this search gave no reason")
         return self.decision.reason
-
-    @cached_property
-    def _claim(self) -> tuple[str, float | None]:
-        if self.certification is not None and self.certification.certified:
-            return "right", 1.0 - self.certification.delta
-        by_index = {candidate.index: candidate.answer for candidate in self.candidates}
-        answers = [by_index[index] for index in self.verdicts]
-        place = list(self.verdicts).index(self.best.index)
-        # Verdicts that arrived after the decision take no part in it.
-        return claim_about(self.decision, answers, self.scores, place)
-
-    @property
-    def claim(self) -> str:
-        """What the search promises about the returned candidate with the rule's confidence.
-
-        "stable": the whole cap would return the same answer; "target reached"; "target out of reach"; or "not sure".
-        Nothing is promised about its being right, except with `certify=`: "right" where the answer is certified.
-        """
-        return self._claim[0]
-
-    @property
-    def probability(self) -> float | None:
-        """The probability of what could be claimed: also below the confidence, where nothing is; None where unknown."""
-        return self._claim[1]
 
     @property
     def certified(self) -> bool | None:
@@ -245,6 +226,8 @@ class OptScaleResult:
                 estimate=Estimate(**data["estimate"]),
                 usage={role: Usage(**item) for role, item in data["usage"].items()},
                 duration_s=data["duration_s"],
+                claim=data.get("claim", "not sure"),
+                probability=data.get("probability"),
                 certification=Certification(**found) if (found := data.get("certification")) else None,
             )
         except (KeyError, TypeError, ValueError, SettingsError) as error:
@@ -301,10 +284,13 @@ def build_result(
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)
+    answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
+    claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
     certification = None
     if settings.certify is not None:
-        answers = [candidates[index].answer for index in verdicts]
-        certification = settings.certify.certify(answers, list(scores.values()), list(scores).index(best))
+        certification = settings.certify.certify(answers, list(scores.values()), place)
+        if certification.certified:
+            claim, probability = "right", 1.0 - certification.delta
     return OptScaleResult(
         best=candidates[best],
         candidates=drawn,
@@ -318,6 +304,8 @@ def build_result(
             "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
         },
         duration_s=duration_s,
+        claim=claim,
+        probability=probability,
         certification=certification,
     )
 

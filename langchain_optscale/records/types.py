@@ -267,8 +267,7 @@ class Decision:
             "optimal_n": self.optimal_n,
             "rule": self.rule,
             "figures": dict(self.figures),
-            "claim": self.claim,
-            "probability": self.probability,
+            **({} if self.probability is None else {"claim": self.claim, "probability": self.probability}),
         }
 
     @classmethod

@@ -193,7 +193,7 @@ class EmpiricalPrior:
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in asdict(self.dirichlet).items()
             },
-            "reach": [list(row) for row in self.reach],
+            **({"reach": [list(row) for row in self.reach]} if self.reach else {}),
         }
 
     @classmethod

@@ -2,13 +2,13 @@ r"""When a target is out of reach: the chance that a further candidate reaches i
 
 **Without past scores** nothing is known of candidates unlike those so far. n of them missed the target, and the chance
 that one of the m still allowed reaches it is at most 1 - (1 - p_u)^m, with the anytime-valid upper bound p_u of
-`stats.record_values`. The rule looks after every score, and the promise holds all the same. It costs candidates: at a
+`stopping.record_values`. The rule looks after every score, and the promise holds all the same. It costs candidates: at a
 probability of 0.05 the target is given up for the last of 113 candidates or more, not earlier. Smooth extrapolation
 promised more and did not keep it, since the success of a graded check is a second mode beside the scores so far.
 
 **With a prior** learned from past questions (`EmpiricalPrior`) the chance p of a candidate has the law Beta(a, b) over
 questions (`stats.reaching`), and what is known of this question's body counts as well. With b_n the best score and
-sigma the mean excess of `stats.record_values`, the next score reaches the target t by the smooth tail with probability
+sigma the mean excess of `stopping.record_values`, the next score reaches the target t by the smooth tail with probability
 q = exp(-(t - b_n) / sigma) / (n + 1), and
 
     P(reach | D) = 1 - (1 - q)^m B(a, b + n + m) / B(a, b + n)
@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.types import StopReason
-from langchain_optscale.stats.record_values import SECOND_MODE, chance_bound, mean_excess, success_chance
 from langchain_optscale.stopping.base import Rule
+from langchain_optscale.stopping.record_values import SECOND_MODE, chance_bound, mean_excess, success_chance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,14 +16,14 @@ candidate would agree with it, counted by the odds of its score. k further answe
 
     sum_j E[(W_j' - W_1')+] / (W + k w)       j the two strongest rivals,
 
-each expectation the closed form of `stats.overtaking`. **With scores alone** value is the best score, and one more
-candidate is expected to raise it by `stats.record_values.record_gain`; the gain per candidate falls with k, so k = 1
+each expectation the closed form of `stopping.overtaking`. **With scores alone** value is the best score, and one more
+candidate is expected to raise it by `stopping.record_values.record_gain`; the gain per candidate falls with k, so k = 1
 decides. **With a target** value is whether it has been reached: the first score that reaches it ends the search.
 
 The price is derived from the cap where none is given, c = lambda / N: what the whole cap may cost, in the unit of the
-value. Votes alone take lambda 16 / N, between half of lambda and twice of it, because on recorded pools agreement repays
-more patience where the cap is large. lambda was chosen on the development pools of `benchmarks.decisions_held_out`, which
-also reports each pool with the lambda that the others would have chosen.
+value. Votes alone take lambda 16 / N, between half of lambda and twice of it: on recorded pools agreement repays more
+patience where the cap is large. lambda was chosen on the development pools of `benchmarks.decisions_held_out`, which also
+reports each pool with the lambda that the others would have chosen.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 from langchain_optscale.answers.support import Support
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.types import Decision, StopReason
-from langchain_optscale.stats.overtaking import Race
-from langchain_optscale.stats.record_values import SECOND_MODE, record_gain, success_chance
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.futility import chance_of_reaching
+from langchain_optscale.stopping.overtaking import Race
+from langchain_optscale.stopping.record_values import SECOND_MODE, record_gain, success_chance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

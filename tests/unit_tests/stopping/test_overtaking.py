@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from langchain_optscale.stats.overtaking import LEADER, OTHERS, RIVAL, Race
+from langchain_optscale.stopping.overtaking import LEADER, OTHERS, RIVAL, Race
 
 
 def exact_moments(counts: tuple[int, int, int], weights: tuple[float, float], further: int) -> tuple[float, float]:

@@ -7,7 +7,13 @@ import pytest
 from scipy import stats
 from scipy.special import betaln
 
-from langchain_optscale.stats.record_values import SECOND_MODE, chance_bound, mean_excess, record_gain, success_chance
+from langchain_optscale.stopping.record_values import (
+    SECOND_MODE,
+    chance_bound,
+    mean_excess,
+    record_gain,
+    success_chance,
+)
 
 
 def test_record_gain_is_the_expected_one_for_exponential_tails() -> None:
