@@ -83,4 +83,16 @@ def compared(pool: Pool) -> dict[str, Method]:
         f"paper's rule, target {target:g}": optscale_0(target, 0.95, min(3 if cap <= 8 else 5, cap))
         for target in (0.9, 0.95)
     }
-    return {name: method for name, method in rows.items() if fits(method, pool)}
+    votes_alone = all(len({sample.score for sample in question.samples}) == 1 for question in pool)
+    return {
+        name: method
+        for name, method in rows.items()
+        # Where all scores are equal, a method that reads nothing else has nothing to go by.
+        if fits(method, pool) and (not votes_alone or name.startswith("optscale") or "answers" in _reads(method))
+    }
+
+
+def _reads(method: Method) -> frozenset[str]:
+    """What the method reads, with what its selection reads."""
+    selects = getattr(method, "select", None) in ("vote", "weighted_vote", "posterior")
+    return method.needs | (frozenset({"answers"}) if selects and isinstance(method, BestOfN) else frozenset())

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PICTURE = HERE / "img" / "benchmarks.png"
 SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", HERE.parent.parent / "shared" / "data"))
-LEAST_CAP, CAP, QUESTIONS, ORDERS = 5, 32, 150, 2
+LEAST_CAP, CAP, QUESTIONS, ORDERS = 5, 32, 150, 4
 KINDS = {"votes": "Votes alone", "both": "Scores and answers", "scores": "Scores alone"}
 LEVEL = 0.95
 

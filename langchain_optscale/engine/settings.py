@@ -151,9 +151,9 @@ class SearchSettings(BaseModel):
             or a reward model, is asked once for them; False asks any verifier once, True asks for each.
         settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
             brings `select`, `first_round` and `round_size` with it.
-        certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether the
-            returned answer is certified as right, and what is promised by that. It holds for the settings it was fitted
-            with. None certifies nothing.
+        certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
+            the returned answer is certified as right, and what is promised by that. It holds for the settings that it
+            was fitted with. None certifies nothing.
         fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
             policy offers it.
 
