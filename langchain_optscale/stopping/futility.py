@@ -2,13 +2,14 @@ r"""When a target is out of reach: the chance that a further candidate reaches i
 
 **Without past scores** nothing is known of candidates unlike those so far. n of them missed the target, and the chance
 that one of the m still allowed reaches it is at most 1 - (1 - p_u)^m, with the anytime-valid upper bound p_u of
-`stopping.record_values`. The rule looks after every score, and the promise holds all the same. It costs candidates: at a
-probability of 0.05 the target is given up for the last of 113 candidates or more, not earlier. Smooth extrapolation
-promised more and did not keep it, since the success of a graded check is a second mode beside the scores so far.
+`stopping.record_values`. The rule is evaluated after every score, and the promise holds all the same. It costs
+candidates: at a probability of 0.05 the search is stopped for futility at the last of 113 candidates or more, not
+earlier. Smooth extrapolation promised more and did not keep it, since the success of a graded check is a second mode
+beside the scores so far.
 
 **With a prior** learned from past questions (`EmpiricalPrior`) the chance p of a candidate has the law Beta(a, b) over
 questions (`stats.reaching`), and what is known of this question's body counts as well. With b_n the best score and
-sigma the mean excess of `stopping.record_values`, the next score reaches the target t by the smooth tail with probability
+sigma the mean excess of `stopping.record_values`, the next score reaches the target t by the smooth tail with chance
 q = exp(-(t - b_n) / sigma) / (n + 1), and
 
     P(reach | D) = 1 - (1 - q)^m B(a, b + n + m) / B(a, b + n)

@@ -22,8 +22,8 @@ decides. **With a target** value is whether it has been reached: the first score
 
 The price is derived from the cap where none is given, c = lambda / N: what the whole cap may cost, in the unit of the
 value. Votes alone take lambda 16 / N, between half of lambda and twice of it: on recorded pools agreement repays more
-patience where the cap is large. lambda was chosen on the development pools of `benchmarks.decisions_held_out`, which also
-reports each pool with the lambda that the others would have chosen.
+patience where the cap is large. lambda was chosen on the development pools of `benchmarks.decisions_held_out`, which
+also reports each pool with the lambda that the others would have chosen.
 """
 
 from __future__ import annotations
