@@ -3,11 +3,11 @@
     python -m benchmarks.certificates                 prints JSON; about 3 minutes
     python -m benchmarks.certificates --situations    simulations only
 
-In every situation of `benchmarks.situations` that has answers, 3,000 questions are searched by the default. 300 sets of 300
-of them are labelled at random; each gives a certificate that promises at most delta = 10 % wrong answers among the accepted
-ones with probability 1 - eps = 90 %, and the other 2,700 questions are the truth. "broken" counts the sets whose certificate
-accepts a larger share of wrong answers than delta there, with its exact 95 % interval: the promise is that this share is at
-most eps. "certified_and_wrong" is the mean share of all questions that are certified and wrong.
+In every situation of `benchmarks.situations` that has answers, 3,000 questions are searched by the default. 300 sets of
+300 of them are labelled at random; each gives a certificate that promises at most delta = 10 % wrong answers among the
+accepted ones with probability 1 - eps = 90 %, and the other 2,700 questions are the truth. "broken" counts the sets
+whose certificate accepts a larger share of wrong answers than delta there, with its exact 95 % interval: the promise is
+that this share is at most eps. "certified_and_wrong" is the mean share of all questions that are certified and wrong.
 """
 
 from __future__ import annotations

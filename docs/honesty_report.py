@@ -65,7 +65,7 @@ and shares have their exact 95 % intervals (Clopper-Pearson). In the first three
 known. Nine families: truncated normal laws, as the paper assumes, narrow and wide; Beta laws with the moments of a real
 process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; two mixtures of right and wrong
 candidates with a peak each; judges who answer in steps of 0.05 or 0.1; and a check that passes or fails. Targets of 0.8,
-0.9 and 0.95, a cap of {cap} candidates, {questions} questions a family. The learned prior is fitted to other questions of
+0.9 and 0.95, a cap of {cap} candidates, {questions} questions a family ({played} for whole searches). The learned prior is fitted to other questions of
 the same family, ten scores each. What the *default* claims, and how often it is true, is in
 [situations.md](situations.md) and [benchmarks.md](benchmarks.md#what-was-claimed-and-what-was-true).
 
@@ -153,12 +153,14 @@ def write(
     *,
     cap: int,
     questions: int,
+    played: int,
 ) -> str:
     """The page."""
     simulated, recorded = certified
     return PAGE.format(
         cap=cap,
         questions=questions,
+        played=played,
         single=_table_of_single_analyses(single),
         rules=_table_of_rules(rows),
         futility=_table_of_futility(stopped),

@@ -48,8 +48,10 @@ class _Baseline:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Its fields, JSON-ready."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        """Its fields, JSON-ready; a selection only where it is not the method's own."""
+        given = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        own = {item.name: item.default for item in fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in given.items() if name != "select" or value != own[name]}
 
 
 @dataclass(frozen=True)

@@ -172,5 +172,6 @@ def test_what_is_refused(make):
 
 
 def test_settings_are_their_fields():
-    assert AdaptiveConsistency(0.9).settings == {"confidence": 0.9, "criterion": "beta", "select": "vote"}
+    assert AdaptiveConsistency(0.9).settings == {"confidence": 0.9, "criterion": "beta"}
+    assert AdaptiveConsistency(0.9, select="best").settings["select"] == "best"
     assert WeightedVote().settings == {"n": None, "exponent": 1.0}
