@@ -2,14 +2,19 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# `make test CONSTRAINTS=requirements/tested.txt` installs the versions that were tested; by default the newest.
+CONSTRAINTS ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
+# What examines dependencies, or shows what a release has, in an environment of its own.
+AUDIT ?= .venv-audit
+AUDIT_PIP := $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check
 # Other packages for the same task, in an environment of their own, so that their pins do not touch ours.
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
 	bench_fitted bench_honesty bench_preset bench_decisions situations bench_selection bench_peers bench_vllm benchmarks docs study hooks dist \
-	help clean
+	bench_mutations security audit sbom lock help clean
 
 help:
 	@echo "make demo              a finished search on a real local model"
@@ -35,6 +40,11 @@ help:
 	@echo "make bench_vllm        n = 8 in one request against eight requests, on real vLLM; the table of docs/gpu.md"
 	@echo "make docs              the pictures and diagrams of README and docs"
 	@echo "make hooks             the checks of every commit, as a git hook"
+	@echo "make bench_mutations   3,000 mutated records for each reader; about 5 minutes"
+	@echo "make security          docs/security.md: every attack that a test makes, and how it ends"
+	@echo "make audit             known vulnerabilities of the tested dependencies, by pip-audit"
+	@echo "make sbom              sbom.cdx.json: all that the wheel in dist/ brings with it, as CycloneDX"
+	@echo "make lock              requirements/tested.txt: the versions that are installed here"
 	@echo "make dist              sdist and wheel in dist/, checked; the wheel is tried in an environment of its own"
 
 $(VENV)/pip.stamp:
@@ -153,6 +163,35 @@ hooks: $(VENV)/lint.stamp
 	$(PIP) --group hooks
 	$(BIN)/pre-commit install
 
+# Mutated records for every reader; the exit status says whether one raised something unforeseen.
+bench_mutations: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.mutations
+
+security: $(VENV)/test.stamp
+	$(BIN)/python -m docs.make_security
+
+$(AUDIT)/pip.stamp:
+	rm -rf $(AUDIT)
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT_PIP) --upgrade "pip>=25.1"
+	$(AUDIT_PIP) --group audit
+	@touch $@
+
+audit: $(AUDIT)/pip.stamp
+	$(AUDIT)/bin/pip-audit --requirement requirements/tested.txt --no-deps --disable-pip
+
+# What the wheel brings with it, without the tools that look at it.
+sbom: $(AUDIT)/pip.stamp
+	rm -rf $(AUDIT)/wheel
+	$(PYTHON) -m venv $(AUDIT)/wheel
+	$(AUDIT)/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
+		--output-format JSON --outfile sbom.cdx.json $(AUDIT)/wheel/bin/python
+
+lock: $(VENV)/lint.stamp $(VENV)/release.stamp
+	.ci/lock $(BIN)/python > requirements/tested.new
+	mv requirements/tested.new requirements/tested.txt
+
 dist: $(VENV)/release.stamp
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
@@ -160,4 +199,4 @@ dist: $(VENV)/release.stamp
 	.ci/smoke-test dist/*.whl
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(AUDIT) sbom.cdx.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

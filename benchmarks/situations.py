@@ -29,6 +29,8 @@ from langchain_optscale.stopping import optscale
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from langchain_optscale.evaluation.methods import Method
+
     Draws = tuple[Sequence[str | None], Sequence[float], Sequence[float]]
     Situation = Callable[[np.random.Generator, int], Draws]
 
@@ -164,7 +166,7 @@ def figures(name: str, cap: int, questions: int, seed: int = 5) -> dict[str, Any
     """What the default and the baselines do in one situation."""
     generator = np.random.default_rng(seed)
     has_target = name in ("drifting scores, no answers", "unreachable target", "rare outliers")
-    methods = {
+    methods: dict[str, Method] = {
         "default": SessionMethod(optscale(confidence=CONFIDENCE, max_samples=cap), "optscale"),
         "best-of-n": BestOfN(cap),
         "majority": SelfConsistency(cap),

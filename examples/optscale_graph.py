@@ -15,7 +15,7 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableLambda
 
-from langchain_optscale import EnsembleVerifier, create_optscale_graph, local
+from langchain_optscale import EnsembleVerifier, create_optscale_graph, local, vllm
 from langchain_optscale.verifiers import LengthCheck, RegexCheck
 
 _STARTING = Lock()
@@ -46,10 +46,7 @@ async def adraw(prompt: Any) -> Any:
 def policy() -> Runnable[Any, Any]:
     """The model that the environment names, else the embedded one."""
     if url := os.environ.get("OPTSCALE_POLICY_URL"):
-        from langchain_openai import ChatOpenAI
-
-        key = os.environ.get("OPTSCALE_POLICY_API_KEY", "not-needed")
-        return ChatOpenAI(model=os.environ["OPTSCALE_POLICY_MODEL"], base_url=url, api_key=key, max_retries=0)
+        return vllm.vllm_policy(url, os.environ["OPTSCALE_POLICY_MODEL"])
     return RunnableLambda(draw, adraw, name="embedded")
 
 

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_optscale.agents import OptScaleMiddleware, create_optscale_tool
     from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.errors import OptScaleError, SettingsError
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
     from langchain_optscale.records.failures import AllCandidatesFailed
+    from langchain_optscale.records.savings import Saved
     from langchain_optscale.records.types import Candidate, Decision, Estimate, Failure, StopReason, Usage, Verdict
     from langchain_optscale.runnables.chat_model import ChatOptScale
     from langchain_optscale.runnables.optscale import OptScale
     from langchain_optscale.stats.priors import FixedPrior
-    from langchain_optscale.stopping import Certificate, optscale, paper
+    from langchain_optscale.stopping import Certificate, Price, optscale, paper
     from langchain_optscale.stopping.session import Session
     from langchain_optscale.verifiers import (
         AgreementVerifier,
@@ -36,14 +38,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "agents": ("OptScaleMiddleware", "create_optscale_tool"),
     "engine.result": ("OptScaleResult",),
+    "engine.settings": ("SearchSettings",),
     "errors": ("OptScaleError", "SettingsError"),
     "graph": ("create_optscale_graph", "create_optscale_node"),
     "records.failures": ("AllCandidatesFailed",),
+    "records.savings": ("Saved",),
     "records.types": ("Candidate", "Decision", "Estimate", "Failure", "StopReason", "Usage", "Verdict"),
     "runnables.chat_model": ("ChatOptScale",),
     "runnables.optscale": ("OptScale",),
     "stats.priors": ("FixedPrior",),
-    "stopping": ("Certificate", "optscale", "paper"),
+    "stopping": ("Certificate", "Price", "optscale", "paper"),
     "stopping.session": ("Session",),
     "verifiers": (
         "AgreementVerifier",
@@ -79,7 +83,10 @@ __all__ = [
     "OptScaleError",
     "OptScaleMiddleware",
     "OptScaleResult",
+    "Price",
     "RewardModelVerifier",
+    "Saved",
+    "SearchSettings",
     "Session",
     "SettingsError",
     "StopReason",
@@ -103,7 +110,21 @@ def __getattr__(name: str) -> Any:
         return import_module(f"{__name__}.{_MODULES[name]}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    from langchain_optscale.errors import MissingExtraError
+
+    try:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    except MissingExtraError as error:
+        return _stand_in(name, error)
+
+
+def _stand_in(name: str, missing: ImportError) -> type:
+    """A class in place of one whose dependency is missing, so that `help` and `import *` work; using it raises."""
+
+    def refuse(cls: type, *args: Any, **kwargs: Any) -> Any:
+        raise missing
+
+    return type(name, (), {"__new__": refuse, "__doc__": str(missing), "__module__": __name__})
 
 
 def __dir__() -> list[str]:

@@ -2,11 +2,15 @@
 
 OptScaleError
 ├── SettingsError                        a setting is unknown, out of range or contradicts another
+│   └── FileError        (OSError)       a file that a setting names cannot be read or written
 ├── InvalidScoreError    (ValueError)    a verifier answered with something that is not a score in [0, 1]
-│   └── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
+│   ├── InvalidReplyError               a judge or a reward server answered, and its answer holds no score
+│   └── MissingLogprobsError             the policy returns no log-probabilities for a verifier that needs them
 ├── InvalidRecordError   (ValueError)    a serialised record, session or rule cannot be read
+│   └── DamagedFileError                 a packed file cannot be unpacked (a SettingsError as well)
 ├── UnreachableTargetError (ValueError)  no finite number of candidates reaches the target
 ├── EmptyCandidateError  (ValueError)    the policy answered with nothing that could be verified
+├── CandidateTooLongError (ValueError)   a candidate's tool calls are too long to be shown to a judge as a whole
 ├── TruncatedCandidateError (ValueError) the policy's answer was cut off at its token limit
 ├── FailedCandidateError (ValueError)    the policy's answer ended by an error, or cannot be read
 ├── RefusedCandidateError (ModelRefusalError)  the policy refused, or a filter stopped it (in records.shortcomings)
@@ -15,32 +19,80 @@ OptScaleError
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
 ├── IncompleteBatch      (RuntimeError)  questions of a batch have no answer
 ├── LocalServerError     (RuntimeError)  the embedded model's server did not start or died
+├── HungWorkError        (RuntimeError)  too many synchronous calls of verifiers and policies have not returned
+├── PatternTimeoutError  (RuntimeError)  a regular expression took too long on a text
 ├── EndpointError        (RuntimeError)  a model server cannot be reached, rejects the key or fails its examination
+│   └── ResponseTooLargeError           a response has more bytes than an answer needs
 └── MissingExtraError    (ImportError)   an optional dependency is not installed; names the command
 """
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
+    "CandidateTooLongError",
+    "DamagedFileError",
     "EmptyCandidateError",
     "EndpointError",
     "ErrorReplyError",
     "FailedCandidateError",
+    "FileError",
+    "HungWorkError",
     "IncompleteBatch",
     "InvalidRecordError",
     "InvalidReplyError",
     "InvalidScoreError",
     "LocalServerError",
     "MissingExtraError",
+    "MissingLogprobsError",
     "OptScaleError",
+    "PatternTimeoutError",
+    "ResponseTooLargeError",
     "SettingsError",
     "TruncatedCandidateError",
     "UnreachableTargetError",
+    "printable",
 ]
 
 
+# The Unicode categories Cc and Cs and the characters that turn the direction of text, except tabs and line ends.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]|\r(?!\n)"
+)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def printable(text: str, escape: Callable[[str], str] = _escaped) -> str:
+    r"""The text with its control characters and lone surrogates as escapes; tabs and line ends stay.
+
+    For all that comes from models, servers and files: a terminal that prints it shows an escape sequence and does not
+    execute it, and no encoding fails.
+
+    Args:
+        text: Any text.
+        escape: Writes one character as an escape; by default as Python does.
+
+    Example:
+        >>> printable("a\x1b[2Jb\ud800") == r"a\x1b[2Jb\ud800"
+        True
+    """
+    return _CONTROL.sub(lambda match: escape(match.group()), text)
+
+
 class OptScaleError(Exception):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose; its text shows control characters as escapes."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class SettingsError(OptScaleError):
@@ -48,6 +100,20 @@ class SettingsError(OptScaleError):
 
     Not a ValueError: pydantic would swallow that in a validator and hide the sentence in a list of its own.
     """
+
+
+class FileError(SettingsError, OSError):
+    """A file that a setting names cannot be read or written, for a reason of the system's, such as a full disk."""
+
+    @classmethod
+    def of(cls, sentence: str, error: OSError) -> FileError:
+        """The error that says so in a sentence, with the number of the system's."""
+        made = cls(f"{sentence}: {error.strerror or error}")
+        made.errno, made.strerror = error.errno, error.strerror
+        return made
+
+    def __str__(self) -> str:
+        return printable(str(self.args[0])) if self.args else ""
 
 
 class InvalidScoreError(OptScaleError, ValueError):
@@ -58,8 +124,16 @@ class InvalidReplyError(InvalidScoreError):
     """A judge or a reward server answered, and its answer holds no score."""
 
 
+class MissingLogprobsError(InvalidScoreError):
+    """The policy returns no token log-probabilities, and the verifier cannot score without them."""
+
+
 class InvalidRecordError(OptScaleError, ValueError):
     """A serialised record, session or stopping rule cannot be read back."""
+
+
+class DamagedFileError(InvalidRecordError, SettingsError):
+    """A packed file cannot be unpacked: it is damaged, or unpacks to far more than it should."""
 
 
 class UnreachableTargetError(OptScaleError, ValueError):
@@ -68,6 +142,10 @@ class UnreachableTargetError(OptScaleError, ValueError):
 
 class EmptyCandidateError(OptScaleError, ValueError):
     """The policy answered with neither text nor a tool call: there is nothing to verify."""
+
+
+class CandidateTooLongError(OptScaleError, ValueError):
+    """The tool calls or the structured answer of a candidate are too long to be shown to a judge as a whole."""
 
 
 class TruncatedCandidateError(OptScaleError, ValueError):
@@ -104,6 +182,21 @@ class LocalServerError(OptScaleError, RuntimeError):
 
 class EndpointError(OptScaleError, RuntimeError):
     """A model server cannot be reached, rejects the key, or fails what `optscale doctor` requires of it."""
+
+
+class ResponseTooLargeError(EndpointError):
+    """A server's response has more bytes than any answer needs, or is compressed so that nobody can tell."""
+
+
+class HungWorkError(OptScaleError, RuntimeError):
+    """Too many synchronous calls of verifiers, policies and judges have not returned, so no other is begun."""
+
+
+class PatternTimeoutError(OptScaleError, RuntimeError):
+    """A regular expression took too long on a text; trying again would take as long.
+
+    Not a TimeoutError, which is tried again.
+    """
 
 
 class MissingExtraError(OptScaleError, ImportError):

@@ -13,6 +13,7 @@ import sys
 
 from langchain_optscale import ChatOptScale, OptScaleError
 from langchain_optscale.endpoints.vllm import vllm_policy, vllm_verifier
+from langchain_optscale.errors import printable
 
 
 def build() -> ChatOptScale:
@@ -41,7 +42,7 @@ async def answer(questions: list[str]) -> int:
         if isinstance(message, BaseException):
             raise message
         about = message.response_metadata["optscale"]
-        sys.stdout.write(f"{question}\n{message.text}\n")
+        sys.stdout.write(f"{question}\n{printable(message.text)}\n")
         sys.stdout.write(
             f"  [{len(about['scores'])} candidates, score {about['score']:.3f}, {about['stop_reason']}]\n\n"
         )

@@ -15,6 +15,7 @@ from langgraph.types import Command, Overwrite
 from langchain_optscale.agents.step_model import StepModel
 from langchain_optscale.agents.when import Gate, When
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.token_usage import choice_usages
 from langchain_optscale.runnables.chat_model import ChatOptScale
 from langchain_optscale.verifiers import ToolCallJudge
 from langchain_optscale.verifiers.adapters import is_chat_model
@@ -168,4 +169,4 @@ class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
 def _reported(response: ModelResponse[Any]) -> int:
     """The tokens that a plain call reports."""
     messages = [message for message in response.result if isinstance(message, AIMessage)]
-    return sum(message.usage_metadata["total_tokens"] for message in messages if message.usage_metadata)
+    return sum(choice_usages([message])[0].total_tokens for message in messages)

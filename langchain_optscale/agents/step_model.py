@@ -191,7 +191,7 @@ class StepModel(ChatOptScale):
                     return self._unsearched(first, parent)
             result = run_search(self._step_settings(settings, first), prompt, config, arguments)
         except AllCandidatesFailed as error:
-            self._add_usage(_usage_of(error))
+            self._add_usage(error.total_usage)
             raise
         self._add_usage(result.total_usage)
         return self._answer(result, arguments, parent)
@@ -209,7 +209,7 @@ class StepModel(ChatOptScale):
                     return self._unsearched(first, parent)
             result = await arun_search(self._step_settings(settings, first), prompt, config, arguments)
         except AllCandidatesFailed as error:
-            self._add_usage(_usage_of(error))
+            self._add_usage(error.total_usage)
             raise
         self._add_usage(result.total_usage)
         return self._answer(result, arguments, parent)
@@ -243,7 +243,3 @@ class StepModel(ChatOptScale):
 def _given(settings: SearchSettings) -> dict[str, Any]:
     names = SearchSettings.model_fields.keys() & settings.model_fields_set
     return {name: getattr(settings, name) for name in names}
-
-
-def _usage_of(error: AllCandidatesFailed) -> Usage:
-    return reduce(add, (candidate.usage for candidate in error.candidates), Usage())

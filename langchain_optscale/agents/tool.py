@@ -173,7 +173,7 @@ class OptScaleTool(BaseTool):
     def _tool_error(self, error: Exception) -> ToolException:
         if isinstance(error, AllCandidatesFailed):
             with self._counting:
-                self._spent += sum(candidate.usage.total_tokens for candidate in error.candidates)
+                self._spent += error.total_usage.total_tokens
         text = str(error) if isinstance(error, OptScaleError) else f"{type(error).__name__}: {error}"
         cut = text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}…"
         return ToolException(f"{self.name} has no answer: {cut}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_optscale.answers._math_turns import Comparisons, comparing
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.identical import copies
 
@@ -58,11 +59,16 @@ class AnswerBook:
         self._forms: dict[Equivalence, dict[str, str]] = {}
         self._restored: list[str] = []
         self._reading = threading.Lock()
+        self._comparisons = Comparisons()
 
     @property
     def answers(self) -> Mapping[int, str | None]:
         """Answer by candidate index, in order of arrival; None for a candidate without one."""
         return dict(self._answers)
+
+    def close(self) -> None:
+        """Withdraw the comparisons that are still waited for, since the search has ended."""
+        self._comparisons.withdraw()
 
     def read(
         self, index: int, text: str, message: AIMessage | None = None, fingerprint: str | None = None
@@ -139,5 +145,9 @@ class AnswerBook:
         forms = self._forms.setdefault(found.equivalence, {answer: answer for answer in self._restored})
         if form not in forms:
             representatives = list(dict.fromkeys(forms.values()))
-            forms[form] = found.equivalence.match(form, representatives) or form
+            token = comparing.set(self._comparisons)
+            try:
+                forms[form] = found.equivalence.match(form, representatives) or form
+            finally:
+                comparing.reset(token)
         return forms[form]

@@ -21,13 +21,14 @@ from langchain_optscale.answers.base import Extractor, Found
 from langchain_optscale.answers.equivalence import ExactText, NormalForm
 from langchain_optscale.answers.latex import last_box
 from langchain_optscale.answers.notation.choices import find_choice
-from langchain_optscale.answers.numerals import last_match, last_numeral, write_number
+from langchain_optscale.answers.numerals import last_numeral, write_number
+from langchain_optscale.answers.patterns import timed_pattern
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-__all__ = ["BoxedAnswer", "ChoiceLetter", "LastNumber", "RegexAnswer", "WholeText", "compile_pattern"]
+__all__ = ["BoxedAnswer", "ChoiceLetter", "LastNumber", "RegexAnswer", "WholeText"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class ChoiceLetter(Extractor):
 class RegexAnswer(Extractor):
     r"""A group of the pattern's last match.
 
-    No timeout applies, and a pattern such as `(a+)+$` takes exponential time on some texts: use possessive quantifiers
-    (`a++`) or atomic groups where candidates are long.
+    A pattern that takes longer than a second on a candidate, as `(a|aa)+$` can, makes that candidate fail: use
+    possessive quantifiers (`a++`) or atomic groups where candidates are long.
 
     Attributes:
         pattern: A regular expression of Python's `re`; it may match anywhere.
@@ -124,30 +125,21 @@ class RegexAnswer(Extractor):
     flags: int = 0
 
     def __post_init__(self) -> None:
-        compiled = compile_pattern(self.pattern, self.flags)
+        compiled = timed_pattern(self.pattern, self.flags).plain
         known = [*range(compiled.groups + 1), *compiled.groupindex]
         if self.group is not None and (isinstance(self.group, bool) or self.group not in known):
             raise SettingsError(f"the pattern {self.pattern!r} has no group {self.group!r}; it has {known}")
 
     def find(self, text: str, message: AIMessage | None = None) -> str | None:
-        """The group, None where it did not take part in the match."""
-        compiled = re.compile(self.pattern, self.flags)
-        match = last_match(compiled, text)
-        return match and match[min(1, compiled.groups) if self.group is None else self.group]
+        """The group, None where it did not take part in the match.
 
-
-def compile_pattern(pattern: str, flags: int) -> re.Pattern[str]:
-    """The compiled pattern.
-
-    Raises:
-        SettingsError: The pattern or the flags are invalid.
-    """
-    if not isinstance(pattern, str):
-        raise SettingsError(f"pattern must be a string, not {type(pattern).__name__}")
-    try:
-        return re.compile(pattern, flags)
-    except (re.error, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise SettingsError(f"the pattern {pattern!r} is not a valid regular expression: {error}") from error
+        Raises:
+            PatternTimeoutError: The pattern took too long on this text.
+        """
+        timed = timed_pattern(self.pattern, self.flags)
+        match = timed.last(text)
+        found: str | None = match and match[min(1, timed.plain.groups) if self.group is None else self.group]
+        return found
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,18 @@ little. Without them the scores had to be weakened by a factor between 0.1 and 0
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.stored import check_plain, reading
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
 
     from langchain_optscale.stats.calibration import Calibration
 
@@ -134,36 +134,35 @@ class AnswerModel:
         Raises:
             InvalidRecordError: It is no answer model, of a later version, or damaged.
         """
-        try:
-            settings = dict(data)
-            if (settings.pop("format", None), settings.pop("version", None)) != (_FORMAT, _VERSION):
-                raise InvalidRecordError(f"not an answer model of format {_FORMAT!r}, version {_VERSION}")
+        settings = dict(data) if isinstance(data, Mapping) else {}
+        if (settings.pop("format", None), settings.pop("version", None)) != (_FORMAT, _VERSION):
+            raise InvalidRecordError(f"not an answer model of format {_FORMAT!r}, version {_VERSION}")
+        check_plain(settings, "an answer model")
+        with reading("the answer model"):
             if settings.get("calibration") is not None:
                 # Needs SciPy.
                 from langchain_optscale.stats.calibration import Calibration
 
                 settings["calibration"] = Calibration.from_dict(settings["calibration"])
             return cls(**settings)
-        except (TypeError, ValueError, SettingsError) as error:
-            if isinstance(error, InvalidRecordError):
-                raise
-            raise InvalidRecordError(f"the answer model cannot be read: {error}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
+        """Write it as a JSON file, in one step.
+
+        Raises:
+            SettingsError: The file cannot be written.
+        """
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AnswerModel:
         """Read what `save` wrote.
 
         Raises:
-            InvalidRecordError: The file is no answer model, or damaged.
+            InvalidRecordError: The file is no answer model, or damaged; the message names it.
+            SettingsError: It cannot be read.
         """
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise InvalidRecordError(f"{Path(path)}: {error}") from error
+        return load_record(path, cls.from_dict)
 
 
 def _logit(probability: float) -> float:

@@ -53,6 +53,8 @@ _WHOLE = r"(?P<whole>\d{1,9}+)(?: (?=\d{1,9}+ ?[/⁄] ?\d)| ?(?=\\[dtc]?frac))"
 # Neither in the middle of a word or a version (x2, v1.2.3), nor with the minus of a difference or a range (10-5), nor
 # an exponent or an index, as in 30 m^2 and a_{10}.
 _START = (
+    # Most characters begin no number: one look at them, before the looks behind.
+    r"(?=[-+−\d.\\$€£¥¼-¾⅐-⅞↉])"
     rf"(?<![\dA-Za-z_^])(?<!\d\.)(?<![\^_]\{{)(?<!\^[-−])(?<!\^\{{[-−])(?P<sign>(?<![)\]}}]){_SIGN})?(?:\\?[$€£¥])?"
 )
 _PERCENT = r"(?P<percent> ?(?:\\?%|％|per ?cent\b))?"

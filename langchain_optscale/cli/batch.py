@@ -17,6 +17,7 @@ from langchain_optscale.cli.options import (
     open_policy,
     print_json,
     search_settings,
+    write_text,
 )
 from langchain_optscale.errors import IncompleteBatch, MissingExtraError, SettingsError
 from langchain_optscale.records.failures import AllCandidatesFailed
@@ -70,7 +71,7 @@ def _batch(arguments: argparse.Namespace) -> None:
     questions = Questions(arguments.questions)
     began = time.perf_counter()
     with open_policy(arguments) as policy:
-        settings = search_settings(arguments)
+        settings = search_settings(arguments, policy)
         search = OptScale(policy=policy, candidate_timeout_s=arguments.candidate_timeout, **settings)
         asked = {
             **{name: settings[name] for name in ("target", "confidence", "max_samples", "seed")},
@@ -91,7 +92,7 @@ def _batch(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(figures)
     else:
-        sys.stdout.write(_sentence(figures) + "\n")
+        write_text(_sentence(figures) + "\n")
     if figures["failed"]:
         raise IncompleteBatch(
             f"{figures['failed']} of {figures['questions']} questions have no answer; "
@@ -156,6 +157,11 @@ def _sentence(figures: dict[str, Any]) -> str:
             f"; mean score {figures['mean_score']:.3f}, {figures['candidates'] / answered:.1f} candidates and "
             f"{figures['tokens'] / answered:.0f} tokens a question"
         )
+    if answered and figures["saved_tokens"]:
+        whole = figures["tokens"] + figures["saved_tokens"]
+        words += f", {figures['saved_tokens'] / whole:.0%} of the tokens of best-of-N saved, at the mean of those drawn"
+    if figures["cost"] is not None:
+        words += f"; cost {figures['cost']:.4g}"
     if figures["answered_now"]:
         words += f"; {figures['answered_now']} of them now, in {figures['duration_s']:.1f} s"
     return words

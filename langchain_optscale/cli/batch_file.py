@@ -7,21 +7,22 @@ not asked again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import stat
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import InvalidRecordError, InvalidScoreError, SettingsError
 from langchain_optscale.evaluation._recording import id_of
 from langchain_optscale.evaluation.samples import json_lines
 from langchain_optscale.models.policy import to_prompt
 from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.records.files import append, lines_of, open_to_append, whole_file
+from langchain_optscale.records.stored import Fields
+from langchain_optscale.records.types import Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,13 +111,12 @@ class Answers:
         self._there: set[bytes] = set()
         self.answered = self.failed = self.candidates = self.tokens = 0
         self._scores = 0.0
+        self._cost: float | None = 0.0
+        self._saved_tokens = 0
         self._reasons: Counter[str] = Counter()
+        # Answers are for the eyes of the user who asked.
+        self._file = open_to_append(self._path, private=True)
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
-        try:
-            self._claim()
             self._continue(retry_failed=retry_failed)
         except BaseException:
             os.close(self._file)
@@ -150,7 +150,7 @@ class Answers:
         self._count(line)
 
     def summary(self) -> dict[str, Any]:
-        """Totals of the file, earlier runs included; `mean_score` is None without answers."""
+        """Totals of the file, earlier runs included; `mean_score` is None without answers, `cost` without prices."""
         return {
             "output": str(self._path),
             "questions": len(self),
@@ -159,17 +159,13 @@ class Answers:
             "mean_score": self._scores / self.answered if self.answered else None,
             "candidates": self.candidates,
             "tokens": self.tokens,
+            "saved_tokens": self._saved_tokens,
+            "cost": self._cost if self.answered else None,
             "stop_reasons": dict(self._reasons.most_common()),
         }
 
     def _write(self, line: bytes) -> None:
-        try:
-            written = os.write(self._file, line)
-            os.fsync(self._file)
-        except OSError as error:
-            raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
-        if written != len(line):
-            raise SettingsError(f"{self._path} cannot be written: the disk is full")
+        append(self._file, self._path, line)
 
     def _count(self, line: Mapping[str, Any]) -> None:
         self._there.add(_key(line["id"]))
@@ -180,26 +176,17 @@ class Answers:
         self._scores = math.fsum((self._scores, line["score"]))
         self._reasons[line["stop_reason"]] += 1
         self.candidates += line["drawn"]
-        self.tokens += sum(usage["input_tokens"] + usage["output_tokens"] for usage in line["usage"].values())
-
-    def _claim(self) -> None:
-        """Check that the file can be resumed from, and lock it."""
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            raise SettingsError(f"{self._path} is no regular file, so no run could resume from it; choose another file")
-        with contextlib.suppress(ImportError):  # systems without such locks cannot detect a second run
-            import fcntl
-
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise SettingsError(f"{self._path} is being written by another process") from error
+        cost = line.get("cost")  # not in lines of 0.1.0
+        self._cost = None if cost is None or self._cost is None else self._cost + cost
+        self._saved_tokens += (line.get("saved") or {}).get("tokens", 0)
+        self.tokens += sum(Usage.from_dict(usage).total_tokens for usage in line["usage"].values())
 
     def _continue(self, *, retry_failed: bool) -> None:
         """Read the existing lines; afterwards the file ends with a whole line."""
         failed = False
         whole, ended = 0, True
         with self._path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in lines_of(file, self._path):
                 data = self._read_back(line, f"{self._path}, line {number}")
                 if data is None:
                     break
@@ -219,7 +206,7 @@ class Answers:
         """The data of a line; None for an incomplete last line, as a crash leaves it."""
         try:
             data = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             # After a crash of the machine, unwritten blocks may read as zeros.
             begun = line.rstrip(b"\0")
             if not line.endswith(b"\n") and begun.startswith(_LINE_START[: len(begun)]):
@@ -235,21 +222,32 @@ class Answers:
             if data["asked"].get(name) != ours:
                 theirs = data["asked"].get(name)
                 raise SettingsError(f"{place}: asked with {name} {theirs!r}, not {ours!r}; choose another file")
-        if "error" not in data and not {"score", "stop_reason", "drawn", "usage"} <= data.keys():
-            raise InvalidRecordError(f"{place}: not a line of a batch; choose another file")
+        if "error" not in data:
+            _check_answered(data, place)
         return data
 
     def _drop_failed(self) -> None:
-        """Atomically replace the file by one without the lines of failed questions."""
-        beside = self._path.with_name(self._path.name + ".tmp")
-        try:
-            with self._path.open("rb") as old, beside.open("wb") as new:
-                new.writelines(line for line in old if "error" not in json.loads(line))
-                new.flush()
-                os.fsync(new.fileno())
-            beside.replace(self._path)
-            os.close(self._file)
-            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND)
-        except OSError as error:
-            raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
-        self._claim()
+        """Replace the file, in one step, by one without the lines of failed questions."""
+        with whole_file(self._path, private=True) as new, self._path.open("rb") as old:
+            new.writelines(line for line in old if "error" not in json.loads(line))
+        # The former file stays locked until the new one is.
+        file = open_to_append(self._path, private=True)
+        os.close(self._file)
+        self._file = file
+
+
+def _check_answered(data: Mapping[str, Any], place: str) -> None:
+    """Check what is added up of the line of an answered question.
+
+    Raises:
+        InvalidRecordError: A field is missing, or of another type.
+    """
+    try:
+        fields = Fields(data, "the line of a batch")
+        fields.text("stop_reason")
+        fields.whole("drawn")
+        Verdict(fields.real("score"))
+        for usage in fields.mapping("usage").values():
+            Usage.from_dict(usage)
+    except (InvalidRecordError, InvalidScoreError) as error:
+        raise InvalidRecordError(f"{place}: {error}; choose another file") from error

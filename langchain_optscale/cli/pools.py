@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.cli.options import (
@@ -14,7 +13,9 @@ from langchain_optscale.cli.options import (
     open_policy,
     print_json,
     verifier_of,
+    write_text,
 )
+from langchain_optscale.cli.screen import terminal_width
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _record(arguments: argparse.Namespace) -> None:
     with open_policy(arguments) as policy, counter(arguments) as show:
         recording = arecord_pool(
             policy,
-            verifier_of(arguments),
+            verifier_of(arguments, policy),
             questions,
             arguments.n,
             path=arguments.output,
@@ -89,7 +90,7 @@ def _record(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(pool.describe())
     else:
-        sys.stdout.write(f"{len(pool)} questions in {arguments.output}\n")
+        write_text(f"{len(pool)} questions in {arguments.output}\n")
 
 
 def _contains(answer: str, gold: str) -> bool:
@@ -146,4 +147,5 @@ def _print_reports(reports: list[Report], *, as_json: bool) -> None:
     if as_json:
         print_json([{"pool": report.pool, **row} for report in reports for row in report.to_dict()])
     else:
-        sys.stdout.write("\n\n".join(report.table() for report in reports) + "\n")
+        width = terminal_width()
+        write_text("\n\n".join(report.table(width) for report in reports) + "\n")

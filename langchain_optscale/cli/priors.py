@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.cli.options import add_command, print_json
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.cli.options import add_command, print_json, write_text
+from langchain_optscale.errors import InvalidRecordError
 
 if TYPE_CHECKING:
     import argparse
@@ -34,10 +33,7 @@ def _train_prior(arguments: argparse.Namespace) -> None:
                 raise InvalidRecordError(f"{path}: question {question.id!r} has samples without a score")
             score_lists.append(scores)
     prior = EmpiricalPrior.fit(score_lists)
-    try:
-        prior.save(arguments.output)
-    except OSError as error:
-        raise SettingsError(f"{arguments.output} cannot be written: {error.strerror or error}") from error
+    prior.save(arguments.output)
     figures = {
         "output": arguments.output,
         "questions": len(score_lists),
@@ -55,4 +51,4 @@ def _train_prior(arguments: argparse.Namespace) -> None:
         "{output}: from {scores} scores of {questions} questions; mu {mu:.3g} +- {mu_std:.2g}, "
         "sigma {sigma:.3g} +- {sigma_std:.2g}; {dirichlet_weight:.0%} of the questions follow no truncated normal\n"
     )
-    sys.stdout.write(sentence.format(**figures))
+    write_text(sentence.format(**figures))

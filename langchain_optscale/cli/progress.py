@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from langchain_optscale.errors import MissingExtraError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.engine.result_words import bound_in_words, is_beyond, reason_in_words
+from langchain_optscale.errors import MissingExtraError, printable
+from langchain_optscale.records.types import Decision
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.result import OptScaleResult
 
 __all__ = ["SearchTable", "batch_bar", "console", "one_line"]
+
+# Narrower terminals are shown the rounds, their scores and the decisions alone.
+_ROOMY = 72
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
@@ -120,49 +124,45 @@ class SearchTable(BaseCallbackHandler):
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(self._title, style="bold"), title_justify="left", expand=True)
-        for name, ratio in (("round", None), ("scores, as they arrive", 5), ("mu", None), ("sigma", None)):
-            table.add_column(name, ratio=ratio, justify="left" if ratio else "right")
-        table.add_column("N*", justify="right")
+        narrow = self._out.width < _ROOMY
+        table = Table(title=Text(printable(self._title), style="bold"), title_justify="left", expand=True)
+        table.add_column("" if narrow else "round", justify="right")
+        table.add_column("scores" if narrow else "scores, as they arrive", ratio=5)
+        for name in () if narrow else ("mu", "sigma", "N*"):
+            table.add_column(name, justify="right")
         table.add_column("decision", ratio=6)
         for number, row in enumerate(self._rounds, 1):
             waiting = ["…"] * (row["asked"] - len(row["marks"]))
-            estimate, decision = row["estimate"], row["decision"]
-            table.add_row(
-                str(number),
-                " ".join(row["marks"] + waiting),
+            estimate = row["estimate"]
+            decision = None if row["decision"] is None else Decision.from_dict(row["decision"])
+            figures = (
                 f"{estimate['mu']:.2f}" if estimate else "",
                 f"{estimate['sigma']:.2f}" if estimate else "",
-                _bound(decision),
-                _in_words(decision),
+                "" if decision is None else bound_in_words(decision),
             )
+            scores = " ".join(row["marks"] + waiting)
+            table.add_row(str(number), scores, *(() if narrow else figures), _in_words(decision))
         return table
 
 
-def _bound(decision: dict[str, Any] | None) -> str:
-    if decision is None:
-        return ""
-    bound = decision["optimal_n"]
-    return "∞" if bound is None else (f"{bound:,}" if bound < 1_000_000 else f"{bound:.0e}")
-
-
-def _in_words(decision: dict[str, Any] | None) -> str:
+def _in_words(decision: Decision | None) -> str:
     if decision is None:
         return "drawing"
-    if decision["reason"]:
-        return f"stop: {StopReason.of(decision['reason']).value}"
-    bound, cap = decision["optimal_n"], decision["figures"].get("max_samples")
-    if bound is None:
-        return "continue: the point estimate puts the target out of reach; the posterior does not"
-    if cap is not None and bound > cap:
-        return f"continue: N* exceeds the cap of {cap:.0f}"
-    return f"continue to N* = {bound} candidates"
+    if decision.reason:
+        return f"stop: {reason_in_words(decision)}"
+    if decision.optimal_n is None or is_beyond(decision):
+        return "continue: more candidates are worth drawing"
+    return f"continue to N* = {decision.optimal_n} candidates"
 
 
 def one_line(result: OptScaleResult) -> str:
     """A finished search in one line."""
-    bound = "no finite N*" if result.optimal_n is None else f"N* {result.optimal_n}"
-    return (
-        f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}, "
-        f"{result.total_usage.total_tokens} tokens, {result.duration_s:.1f} s: {result.stop_reason.value}"
+    bound = "" if result.optimal_n is None or is_beyond(result.decision) else f"N* {result.optimal_n:,}, "
+    cost = "" if result.cost is None else f", cost {result.cost:.4g}"
+    saved = f"; {result.saved}" if result.saved is not None and result.saved.candidates else ""
+    why = reason_in_words(result.decision)
+    line = (
+        f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}"
+        f"{result.total_usage.total_tokens} tokens{cost}, {result.duration_s:.1f} s: {why}{saved}"
     )
+    return "; ".join([line, *result.notes])

@@ -11,6 +11,8 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,10 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from langchain_optscale.errors import LocalServerError
+from langchain_optscale.records.forks import after_fork, keep_open
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +36,18 @@ _CHILD = Path(__file__).with_name("_local_server.py")
 _POLL_S = 0.02
 _ANSWER_TIMEOUT_S = 10.0
 _GRACE_S = 2.0
+_KEY = "OPTSCALE_LOCAL_SERVER_KEY"
+_LONGEST_TMP = 64
 _LOG_TAIL_BYTES = 2000
 _LOG_TAIL_LINES = 8
 
 # The child's environment: what its interpreter and libraries need, without the keys and tokens of the parent's.
 _CHILD_ENVIRONMENT = frozenset(
-    {"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "CUDA_VISIBLE_DEVICES"}
+    {
+        *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"),
+        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
+        *("PYTHONHOME", "PYTHONPATH", "PYTHONUTF8", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE"),
+    }
 )
 
 
@@ -48,14 +59,17 @@ class ServerProcess:
 
     Attributes:
         pid: Process id of the child.
+        api_key: Without it the server answers nobody; made anew for each server.
         address: Host and port, such as `"127.0.0.1:40321"`; empty until `wait_until_ready` has returned.
     """
 
     def __init__(self, settings: Mapping[str, object]) -> None:
-        environment = {
-            name: value for name, value in os.environ.items() if name in _CHILD_ENVIRONMENT or name.startswith("PYTHON")
-        }
+        # In the environment, which other users cannot read as they can read a command line.
+        self.api_key = SecretStr(secrets.token_urlsafe(32))
+        environment = {name: value for name, value in os.environ.items() if name in _CHILD_ENVIRONMENT}
+        environment[_KEY] = self.api_key.get_secret_value()
         with contextlib.ExitStack() as resources:
+            settings = {**settings, "socket": _socket_path(resources)}
             self._log = resources.enter_context(tempfile.TemporaryFile())
             self._child = subprocess.Popen(  # noqa: S603 - our own file, run by our own interpreter
                 # -P keeps the script's directory, and with it this package's modules, off the import path.
@@ -75,12 +89,27 @@ class ServerProcess:
         # Reentrant, because a signal handler may end the server while the same thread is ending it.
         self._lock = threading.RLock()
         self._ended = False
+        self._is_parent = True
         atexit.register(self.end)
+        after_fork(self)
+
+    def _after_fork(self) -> None:
+        """A forked child may use the server, and leaves it to its parent to end it."""
+        self._lock = threading.RLock()
+        self._is_parent = False
+        keep_open(self._resources.pop_all())
+        atexit.unregister(self.end)
 
     @property
     def alive(self) -> bool:
-        """Whether the child is running."""
-        return self._child.poll() is None
+        """Whether the server's process is running."""
+        if self._is_parent:
+            return self._child.poll() is None
+        try:
+            os.kill(self.pid, 0)
+        except OSError:
+            return False
+        return True
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Wait until the server answers, for at most `timeout_s` seconds.
@@ -115,7 +144,7 @@ class ServerProcess:
         """
         self.check()
         try:
-            status, body = _get(self.address, path)
+            status, body = _get(self.address, path, self.api_key)
         except (OSError, http.client.HTTPException) as error:
             self.check()
             raise LocalServerError(f"the local model server does not answer: {error}") from error
@@ -154,10 +183,21 @@ def _read_line(stream: IO[bytes], lines: SimpleQueue[bytes]) -> None:
         lines.put(stream.readline())
 
 
-def _get(address: str, path: str) -> tuple[int, bytes]:
+def _socket_path(resources: contextlib.ExitStack) -> str | None:
+    """Where the server listens behind its gate; None where the system has no such sockets."""
+    if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
+        return None
+    # The path of a socket must be short; nobody else may look into the directory.
+    home = None if len(tempfile.gettempdir()) <= _LONGEST_TMP else "/tmp"  # noqa: S108 - with a random name, mode 0700
+    directory = tempfile.TemporaryDirectory(prefix="optscale-", dir=home, ignore_cleanup_errors=True)
+    return str(Path(resources.enter_context(directory), "llama.sock"))
+
+
+def _get(address: str, path: str, key: SecretStr | None = None) -> tuple[int, bytes]:
     # http.client uses no proxy.
     with contextlib.closing(http.client.HTTPConnection(address, timeout=_ANSWER_TIMEOUT_S)) as connection:
-        connection.request("GET", path)
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         return response.status, response.read()
 

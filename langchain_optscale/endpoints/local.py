@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
 
 __all__ = ["LocalServer", "serve"]
 
@@ -74,6 +75,11 @@ class LocalServer:
         self.close()
 
     @property
+    def api_key(self) -> SecretStr:
+        """The key without which the server answers nobody; made anew for each server."""
+        return self._process.api_key
+
+    @property
     def alive(self) -> bool:
         """Whether the server process is running."""
         return self._process.alive
@@ -102,15 +108,14 @@ class LocalServer:
             ...     len(result.generations[0])
             4
         """
-        try:
-            from langchain_openai import ChatOpenAI
-            from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
-        except ImportError as error:
-            raise MissingExtraError("Drawing from the embedded model", _INSTALL) from error
+        if importlib.util.find_spec("langchain_openai") is None:
+            raise MissingExtraError("Drawing from the embedded model", _INSTALL)
+        from langchain_optscale.models.http_clients import chat_model
+
         self._process.check()
         settings: dict[str, Any] = {
             "base_url": self.base_url,
-            "api_key": "not-needed",
+            "api_key": self.api_key,
             "model": self.model,
             "temperature": temperature,
             "max_tokens": max_tokens,
@@ -120,15 +125,10 @@ class LocalServer:
             # The server's default of 20 alternatives a token is ten times slower.
             "top_logprobs": 1,
             "stream_usage": True,
-            "openai_proxy": "",
-            "http_client": DefaultHttpxClient(trust_env=False),
-            "http_async_client": DefaultAsyncHttpxClient(trust_env=False),
-            # Avoids ChatOpenAI's warning that the given clients ignore proxies.
-            "http_socket_options": (),
             "default_headers": {"Connection": "close"},
         }
         metadata = {"optscale_max_n": self.n_parallel, **(kwargs.pop("metadata", None) or {})}
-        return ChatOpenAI(**{**settings, **kwargs, "metadata": metadata})
+        return chat_model(**{**settings, **kwargs, "metadata": metadata})
 
     def busy_slots(self) -> int:
         """The number of choices being computed, in [0, n_parallel].

@@ -84,6 +84,7 @@ def run_search(
         SettingsError: The settings do not fit the policy.
         InterruptedError: The batch was cancelled.
     """
+    settings.verifier.check_sync()
     search, worker, room = _begin(settings, prompt, config, call_kwargs)
     executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session
@@ -103,6 +104,7 @@ def run_search(
         search.record_outcome(job, outcome)
 
     with contextlib.ExitStack() as leaving:
+        leaving.callback(worker.close)
         for event in cancelled.values():
             leaving.callback(executor.cancel, event)
         if batch is not None:
@@ -186,6 +188,7 @@ async def arun_search(
         await _aemit(search, config)
         return result
     finally:
+        worker.close()
         await _cancel(running)
 
 

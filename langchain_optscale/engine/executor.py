@@ -54,7 +54,7 @@ class Executor:
         self._worker = worker
         self._cancelled = cancelled
         settings = worker.settings
-        policy, verifier = settings.limits()
+        policy, verifier = settings.concurrency_limits()
         self._draw_limits = [one for one in (limit, policy) if one is not None]
         self._verify_limits = [one for one in (limit, verifier) if one is not None]
         self._max_retries = settings.max_retries

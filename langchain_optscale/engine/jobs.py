@@ -40,18 +40,18 @@ class Choice:
         usage: What it consumed.
         answer: Its answer, once the worker has read it.
         failure: Why it cannot be verified, likewise.
-        error: The error behind the failure.
         reasoning: The reasoning that was taken out of the message.
         reasoning_tags: Tags around reasoning that is still in it.
+        parsed: The object that a policy with structured output answers with.
     """
 
     message: AIMessage
     usage: Usage
     answer: str | None = None
     failure: Failure | None = None
-    error: Exception | None = None
     reasoning: str | None = None
     reasoning_tags: tuple[ReasoningTag, ...] = ()
+    parsed: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.engine.bill import cost_of, saved_by
+from langchain_optscale.engine.failing import nothing_scored
+from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.endings import EndReason, truncation_note
-from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.identical import copies, fingerprint, identical_note
+from langchain_optscale.records.savings import Saved
+from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import (
     Candidate,
     Decision,
@@ -26,8 +30,6 @@ from langchain_optscale.stopping.certificate import Certification
 from langchain_optscale.stopping.claims import claim_about
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.messages import AIMessage
     from matplotlib.figure import Figure
 
@@ -65,6 +67,8 @@ class OptScaleResult:
         estimate: The estimated distribution of all scores.
         usage: What was consumed, under "policy" and "verifier".
         duration_s: Wall-clock seconds of the search.
+        cost: What that cost, in the currency of the prices; None where no price is known.
+        saved: What was saved against best-of-N at the cap; None in records of version 0.1.0.
         claim: What the search promises about the returned candidate with the rule's confidence. "stable": the whole cap
             would return the same answer; "target reached"; "target out of reach"; or "not sure". Nothing is promised
             about its being right, except with `certify=`: "right" where the answer is certified.
@@ -81,6 +85,8 @@ class OptScaleResult:
     estimate: Estimate
     usage: Mapping[str, Usage]
     duration_s: float
+    cost: float | None = None
+    saved: Saved | None = None
     claim: str = "not sure"
     probability: float | None = None
     certification: Certification | None = None
@@ -142,8 +148,13 @@ class OptScaleResult:
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """All scores, in order of arrival."""
-        return tuple(verdict.score for verdict in self.verdicts.values())
+        """The scores of all scored candidates, in the order of their indexes."""
+        return tuple(self.verdicts[index].score for index in sorted(self.verdicts))
+
+    @property
+    def best_index(self) -> int:
+        """The position of the chosen candidate's score in `scores`; the candidate's own number is `best.index`."""
+        return sorted(self.verdicts).index(self.best.index)
 
     def __repr__(self) -> str:
         bound = "" if self.optimal_n is None else f", optimal_n={self.optimal_n}"
@@ -156,10 +167,12 @@ class OptScaleResult:
         """The search in a few JSON-ready figures; what a message carries under `response_metadata["optscale"]`.
 
         Returns:
-            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in order of arrival, `best_index`,
-            `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its name), `explanation` (its
-            sentence), `usage` by role, `duration_s`, `truncated` candidates, and `notes`, sentences about candidates
-            that were cut off or are identical; with `certify=` also `certified` and `promise`.
+            `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in the order of candidates,
+            `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
+            candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
+            name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
+            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about
+            candidates that were cut off or are identical; with `certify=` also `certified` and `promise`.
         """
         return {
             "n": len(self.verdicts),
@@ -167,7 +180,8 @@ class OptScaleResult:
             "failed": len(self.failures),
             "rounds": len(self.rounds),
             "scores": list(self.scores),
-            "best_index": self.best.index,
+            "best_index": self.best_index,
+            "best": self.best.index,
             "score": self.score,
             "mu": self.estimate.mu,
             "sigma": self.estimate.sigma,
@@ -177,6 +191,8 @@ class OptScaleResult:
             "stop_reason": self.stop_reason.name,
             "explanation": self.stop_reason.value,
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
+            "cost": self.cost,
+            "saved": self.saved and self.saved.to_dict(),
             "duration_s": self.duration_s,
             "truncated": self.truncated,
             "notes": list(self.notes),
@@ -197,6 +213,8 @@ class OptScaleResult:
             "estimate": asdict(self.estimate),
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
+            "cost": self.cost,
+            "saved": self.saved and self.saved.to_dict(),
             "certification": None if self.certification is None else asdict(self.certification),
             "claim": self.claim,
             "probability": self.probability,
@@ -209,39 +227,45 @@ class OptScaleResult:
         Raises:
             InvalidRecordError: The data is not a result, of a later version, or damaged.
         """
-        if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+        known = data if isinstance(data, Mapping) else {}
+        if known.get("format") != _FORMAT or known.get("version") != _VERSION:
             raise InvalidRecordError(f"not a result of format {_FORMAT!r}, version {_VERSION}")
-        try:
-            candidates = {item["index"]: Candidate.from_dict(item) for item in data["candidates"]}
+        fields = Fields(data, "a result")
+        with reading("the result"):
+            candidates = {item["index"]: Candidate.from_dict(item) for item in fields.items("candidates")}
+            verdicts = read_pairs(fields, "verdicts", Verdict.from_dict)
+            certified = fields.data.get("certification")
+            if fields.whole("best") not in verdicts:
+                raise InvalidRecordError("the chosen candidate of the result has no verdict")
             return cls(
                 best=candidates[data["best"]],
                 candidates=tuple(candidates.values()),
-                verdicts={
-                    index: Verdict(**{**item, "usage": item["usage"] and Usage(**item["usage"])})
-                    for index, item in data["verdicts"]
-                },
-                failures={index: Failure(**item) for index, item in data["failures"]},
-                rounds=tuple(Round.from_dict(item) for item in data["rounds"]),
-                decision=Decision.from_dict(data["decision"]),
-                estimate=Estimate(**data["estimate"]),
-                usage={role: Usage(**item) for role, item in data["usage"].items()},
-                duration_s=data["duration_s"],
-                claim=data.get("claim", "not sure"),
-                probability=data.get("probability"),
-                certification=Certification(**found) if (found := data.get("certification")) else None,
+                verdicts=verdicts,
+                failures=read_pairs(fields, "failures", Failure.from_dict),
+                rounds=tuple(Round.from_dict(item) for item in fields.items("rounds")),
+                decision=Decision.from_dict(fields.get("decision")),
+                estimate=Estimate.from_dict(fields.get("estimate")),
+                usage={role: Usage.from_dict(item) for role, item in fields.mapping("usage").items()},
+                duration_s=fields.real("duration_s"),
+                cost=None if fields.data.get("cost") is None else fields.real("cost"),
+                saved=None if fields.data.get("saved") is None else Saved.from_dict(fields.get("saved")),
+                claim=fields.text("claim", "not sure"),
+                probability=None if fields.data.get("probability") is None else fields.real("probability"),
+                certification=None if certified is None else Certification.from_dict(certified),
             )
-        except (KeyError, TypeError, ValueError, SettingsError) as error:
-            raise InvalidRecordError(f"the result cannot be read: {error!r}") from error
 
-    def plot(self) -> Figure:
-        """A picture of the search: scores as they arrived, the estimate, and N* falling towards n.
+    def plot(self, *, dark: bool = False) -> Figure:
+        """A picture of the search: scores as they arrived, the estimate, and N* beside n.
+
+        Args:
+            dark: Whether for a dark page.
 
         Raises:
             MissingExtraError: matplotlib is not installed.
         """
         from langchain_optscale.engine.result_plot import plot_search
 
-        return plot_search(self)
+        return plot_search(self, dark=dark)
 
     def _repr_html_(self) -> str:
         from langchain_optscale.engine.result_html import html_card
@@ -259,7 +283,6 @@ def build_result(
     unreported_usage: Usage | None = None,
     *,
     seeded: bool = False,
-    first_error: BaseException | None = None,
 ) -> OptScaleResult:
     """Choose the candidate to return and build the record of a finished search.
 
@@ -272,15 +295,19 @@ def build_result(
         duration_s: Seconds that the search took.
         unreported_usage: What verifications consumed beyond what their verdicts report.
         seeded: Whether each candidate was drawn with a seed of its own.
-        first_error: What went wrong first, the cause of the error of a search without a score.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
         SettingsError: `select` returned something that is not a scored candidate.
     """
     drawn = tuple(candidates[index] for index in sorted(candidates))
+    usage = {
+        "policy": Usage.total([candidate.usage for candidate in drawn]),
+        "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
+    }
     if not verdicts:
-        raise AllCandidatesFailed(failures, session.decision.reason, list(drawn)) from first_error
+        raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
+    cost = cost_of(settings, usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)
@@ -299,11 +326,10 @@ def build_result(
         rounds=session.rounds,
         decision=session.decision,
         estimate=session.estimate,
-        usage={
-            "policy": Usage.total([candidate.usage for candidate in drawn]),
-            "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
-        },
+        usage=usage,
         duration_s=duration_s,
+        cost=cost,
+        saved=saved_by(session.max_samples, len(drawn), usage, cost),
         claim=claim,
         probability=probability,
         certification=certification,
@@ -330,13 +356,14 @@ def result_metadata(result: OptScaleResult) -> dict[str, Any]:
         "optscale_drawn": len(result.candidates),
         "optscale_failed": len(result.failures),
         "optscale_score": result.score,
-        "optscale_best_index": result.best.index,
+        "optscale_best": result.best.index,
         "optscale_optimal_n": result.optimal_n,
         "optscale_claim": result.claim,
         "optscale_probability": result.probability,
         "optscale_mu": result.estimate.mu,
         "optscale_sigma": result.estimate.sigma,
         "optscale_stop_reason": result.stop_reason.name,
+        "optscale_cost": result.cost,
     }
     if result.certified is not None:
         metadata["optscale_certified"] = result.certified

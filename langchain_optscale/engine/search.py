@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.failing import failure_in
 from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Verify
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
-from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
 
@@ -69,7 +70,6 @@ class Search:
         self._verifier_costs = False
         # What verifications consumed beyond what their verdicts report.
         self._unreported_usage = Usage()
-        self._first_error: BaseException | None = None
         # Of equal candidates the first is verified; those that wait for its verdict, by its index.
         self._first_with: dict[str, int] = {}
         self._twins: dict[int, list[int]] = {}
@@ -170,9 +170,7 @@ class Search:
                 self._unreported_usage += unreported
                 self.session.spend({"verifier": unreported}, self.elapsed_s)
             return
-        if isinstance(outcome, Raised):
-            self._first_error = self._first_error or outcome.error
-        result = outcome.value if isinstance(outcome, Done) else failure_of("verify", outcome)
+        result = outcome.value if isinstance(outcome, Done) else failure_in(self._settings, "verify", outcome)
         self._tell(index, result, unreported)
         for twin in self._twins.pop(index, []):
             self._tell_twin(twin, index)
@@ -192,7 +190,6 @@ class Search:
             self.elapsed_s,
             unreported_usage=self._unreported_usage,
             seeded=self._sampler.seeded,
-            first_error=self._first_error,
         )
         if self.emit_events:
             self._event("answer", **result.summary())
@@ -206,9 +203,9 @@ class Search:
                 # A rejecting server may take fewer choices a request; any other cause shows with a single one.
                 self._draw_in_smaller(indexes, len(indexes) // 2 if is_rejection(outcome.error) else 1)
                 return
-            self._first_error = self._first_error or outcome.error
+            failure = failure_in(self._settings, "draw", outcome)
             for index in indexes:
-                self._tell(index, failure_of("draw", outcome))
+                self._tell(index, failure)
             return
         choices: list[Choice] = outcome.value[: len(indexes)]
         self.session.spend({"policy": Usage.total([choice.usage for choice in choices])}, self.elapsed_s)
@@ -220,7 +217,8 @@ class Search:
             return
         self._sampler.record_success(len(indexes))
         for index in missing:
-            self._tell(index, failure_of("draw", Raised(EmptyCandidateError("the policy gave no choice"), 1)))
+            empty = Raised(EmptyCandidateError("the policy gave no choice"), 1)
+            self._tell(index, failure_in(self._settings, "draw", empty))
 
     def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:
         """The server gives fewer choices a request: ask for at most `choices` at once from now on."""
@@ -232,7 +230,6 @@ class Search:
         number = self.session.round_of(index)
         candidate = self._candidates[index] = candidate_of(index, choice, number, seconds)
         if choice.failure is not None:
-            self._first_error = self._first_error or choice.error
             self._tell(index, choice.failure)
             return
         if self.emit_events:
@@ -306,4 +303,5 @@ def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) 
         choice.answer,
         choice.reasoning,
         choice.reasoning_tags,
+        choice.parsed,
     )

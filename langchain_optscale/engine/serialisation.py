@@ -9,7 +9,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ from langchain_core.load.serializable import Serializable
 
 from langchain_optscale import answers, verifiers
 from langchain_optscale.errors import InvalidRecordError, OptScaleError
+from langchain_optscale.models.private_names import make_loadable
 from langchain_optscale.stats.estimators import estimator_fields
 from langchain_optscale.stats.priors import FixedPrior
 from langchain_optscale.stopping import Certificate, Rule
@@ -103,18 +103,13 @@ def identity(value: Any) -> str:
 def admit(cls: type[Serializable], *former_ids: tuple[str, ...]) -> None:
     """Make a class loadable with `load(..., allowed_objects="all", valid_namespaces=["langchain_optscale"])`.
 
-    LangChain looks its loadable classes up in one table, and has no other way to join it.
-
     Args:
         cls: The class.
         former_ids: Serialised names that earlier versions wrote for it.
     """
-    module = import_module("langchain_core.load.load")
     path = (*cls.__module__.split("."), cls.__name__)
     for name in (tuple(cls.lc_id()), *former_ids):
-        module.ALL_SERIALIZABLE_MAPPINGS[name] = path
-    # The allowed paths are computed from the table once; let them be computed again.
-    module._default_class_paths_cache.pop("all", None)  # noqa: SLF001
+        make_loadable(name, path)
 
 
 def _known() -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Container, Mapping
 from enum import Flag, auto
 from functools import reduce
 from operator import is_not, or_
@@ -21,21 +22,25 @@ from pydantic import (
 )
 
 from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
+from langchain_optscale.engine.bill import known_prices
 from langchain_optscale.engine.defaults import with_learned
+from langchain_optscale.engine.keywords import split_call, unknown_setting
+from langchain_optscale.engine.permissions import as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
-from langchain_optscale.models.policy import Fanout, Policy
+from langchain_optscale.models.named import named_model
+from langchain_optscale.models.policy import Fanout, Policy, refuse_graph
 from langchain_optscale.records.reasoning import check_tags
-from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale
+from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale, prices_by_role
 from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
 
-__all__ = ["Scope", "SearchSettings", "changeable", "settings_in", "settings_metadata"]
+__all__ = ["Scope", "SearchSettings", "changeable", "settings_in", "settings_metadata", "split_keywords"]
 
 
 class Scope(Flag):
@@ -65,8 +70,10 @@ def _selection(value: Any) -> Any:
 
 
 def _runnable(value: object) -> object:
+    value = named_model(value, "policy") if isinstance(value, str) else value
     if not isinstance(value, Runnable):
         raise SettingsError(f"policy must be a chat model or another Runnable, got {type(value).__name__}")
+    refuse_graph(value)
     return value
 
 
@@ -88,13 +95,21 @@ def _verifier(value: Any) -> Verifier:
     return as_verifier(from_spec(value))
 
 
+_MaxFailures = Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] | None
+
+
+def _overridable(value: Any) -> tuple[str, ...] | None:
+    return as_overridable(value, SearchSettings.model_fields)
+
+
 class SearchSettings(BaseModel):
     """Settings of a search.
 
     Attributes:
-        policy: The chat model that draws candidates, or any Runnable that answers a prompt with a message or string.
-        verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model as the judge, a Runnable, or a callable
-            `(prompt, candidate) -> float`.
+        policy: The chat model that draws candidates, its name such as "openai:gpt-5-mini", or any Runnable that answers
+            a prompt with a message, a string or, as `with_structured_output` does, a parsed object.
+        verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model or its name as the judge, a Runnable, or a
+            callable `(prompt, candidate) -> float`.
         target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search. None looks
             for the best that is worth its price.
         confidence: The probability in (0, 1) of what the default rule claims when it ends: that the whole cap would
@@ -121,14 +136,16 @@ class SearchSettings(BaseModel):
             under way all the time. Faster where answers take very different times; more is under way, and cancelled,
             when the search ends.
         max_retries: Retries of a request that failed for a transient reason, at least 0.
-        max_failures: Failed candidates after which the search ends; None never ends it for that.
+        max_failures: Failed candidates after which the search ends. It also ends after a failure that would befall
+            every candidate, such as a rejected key, and after a round whose candidates all failed with equal errors
+            that no retry helps against; "auto" asks for nothing more. None never ends it for failures.
         effort: "low", "medium" or "high": how much quality the default rule may give up for fewer candidates.
         round_cost: What waiting for a round costs, in candidates; larger values draw more at once.
         token_budget: Tokens of policy and verifier after which the search ends.
-        cost_budget: Money for policy and verifier after which the search ends; needs `price`.
-        price: With `cost_budget` the models' price in money: a `Price` for both roles, or
-            `{"policy": Price(...), "verifier": Price(...)}`. Without it a number: what one candidate must be worth, in
-            place of an `effort`; see `Objective`.
+        cost_budget: Money for policy and verifier after which the search ends; needs prices.
+        price: What the models cost, for the result's `cost` and for `cost_budget`: a `Price` for both roles, or
+            `{"policy": Price(...), "verifier": Price(...)}`; None takes the prices in the models' profiles, if any.
+            A number instead is what one candidate must be worth, in place of an `effort`; see `Objective`.
         deadline_s: Seconds after which the search ends.
         candidate_timeout_s: Seconds that one attempt to draw or to verify a candidate may take, without the waiting
             for a limit; one that takes longer is cancelled and retried, as after any timeout.
@@ -154,6 +171,11 @@ class SearchSettings(BaseModel):
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.
+        overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
+            in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
+            builds nothing from plain data.
+        limits: The largest values that a run may give settings, such as `{"max_samples": 32, "token_budget": 50_000}`;
+            see `engine.permissions.CEILINGS`. What has no limit here may not go beyond what is set beside it.
         fanout: "n" for several choices in one request, "calls" for one request a candidate, "auto" for "n" where the
             policy offers it.
 
@@ -179,7 +201,7 @@ class SearchSettings(BaseModel):
     round_size: Annotated[int, _ANY] = Field(default=8, ge=1, strict=True)
     overlap: Annotated[bool, Scope.CALL] = Field(default=False, strict=True)
     max_retries: Annotated[int, _RUN] = Field(default=3, ge=0, strict=True)
-    max_failures: Annotated[int | None, _ANY] = Field(default=None, ge=1, strict=True)
+    max_failures: Annotated[_MaxFailures, _ANY] = "auto"
     token_budget: Annotated[int | None, _ANY] = Field(default=None, ge=1, strict=True)
     cost_budget: Annotated[float | None, _ANY] = Field(default=None, gt=0, allow_inf_nan=False)
     price: Annotated[Any, _ANY] = None
@@ -197,6 +219,8 @@ class SearchSettings(BaseModel):
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
     certify: Annotated[Any, BeforeValidator(_certificate)] = None
+    overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
+    limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _blank_session: tuple[list[Any], Session] | None = PrivateAttr(default=None)
@@ -206,7 +230,7 @@ class SearchSettings(BaseModel):
     def _one_sentence(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """Checks what needs more than one setting, and says what is wrong in a sentence of ours."""
         try:
-            settings = handler(with_learned(data) if isinstance(data, Mapping) else data)
+            settings = handler(_limited(with_learned(data), cls) if isinstance(data, Mapping) else data)
         except ValidationError as error:
             raise SettingsError(_sentence(error, cls)) from error
         settings._check_together()  # noqa: SLF001 - our own, typed by pydantic
@@ -223,11 +247,15 @@ class SearchSettings(BaseModel):
                 f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
                 "put them into the rule"
             )
-        if (self.cost_budget is None) != (self._objective_price is not None or self.price is None):
+        if self.money_price is not None:
+            prices_by_role(self.money_price)
+        if self.cost_budget is not None and self._objective_price is not None:
             raise SettingsError(
                 "cost_budget needs price=Price(...), the price of the models; a number is the price of a candidate in "
                 "the objective's unit and takes no cost_budget"
             )
+        if self.limits is not None and self._cap() > (most := self.limits.get("max_samples", math.inf)):
+            raise SettingsError(f"the rule's cap of {self._cap()} candidates is above limits['max_samples']={most}")
         self._new_session()
         self.sampler()
         self.verifier.for_search(AnswerBook(self.extract))
@@ -236,8 +264,29 @@ class SearchSettings(BaseModel):
         own = self.stopping.max_samples if self.stopping is not None else None
         return self.max_samples if own is None or "max_samples" in self.model_fields_set else own
 
+    @property
+    def cap(self) -> int:
+        """The most candidates drawn for one question."""
+        return self._cap()
+
+    def for_run(self, changes: Mapping[str, Any], reviewed: Container[str] = ()) -> SearchSettings:
+        """These settings with what a run changes, where it may; see `overridable` and `limits`.
+
+        Args:
+            changes: What the run asks for, by name.
+            reviewed: Names that a reviewer has changed, whom the settings beside `limits` do not bind.
+
+        Raises:
+            SettingsError: A setting may not be changed, or not so far, is out of range or contradicts another.
+        """
+        permit(self, changes, reviewed)
+        changed = self.for_call(changes)
+        if "max_samples" not in reviewed and changed.cap > self.cap:
+            permit(self, {"max_samples": changed.cap})
+        return changed
+
     def for_call(self, changes: Mapping[str, Any]) -> SearchSettings:
-        """These settings with the changes that one call asks for, see `settings_in`.
+        """These settings with other ones, as this process chooses; `for_run` checks what a run asks for.
 
         Raises:
             SettingsError: A changed setting is out of range or contradicts another.
@@ -253,15 +302,23 @@ class SearchSettings(BaseModel):
         """The stopping rule with the budgets that are set beside it."""
         cap = self._cap()
         rules: list[Rule] = [self.stopping or self._default_rule(cap)]
-        if self.max_failures is not None:
+        if isinstance(self.max_failures, int):
             rules.append(MaxFailures(self.max_failures))
         if self.token_budget is not None:
             rules.append(TokenBudget(self.token_budget))
         if self.cost_budget is not None:
-            rules.append(CostBudget(self.cost_budget, self.price))
+            prices = self.money_price or known_prices(self)
+            if not prices:
+                raise SettingsError("cost_budget needs prices: give price=Price(input=..., output=...) as well")
+            rules.append(CostBudget(self.cost_budget, prices))
         if self.deadline_s is not None:
             rules.append(Deadline(self.deadline_s))
         return reduce(or_, rules)
+
+    @property
+    def money_price(self) -> Any:
+        """The models' price in money, where `price` is one and not what a candidate must be worth."""
+        return self.price if self._objective_price is None else None
 
     @property
     def _objective_price(self) -> float | None:
@@ -313,11 +370,29 @@ class SearchSettings(BaseModel):
             seed=self.seed,
             model_kwargs=verifier.policy_kwargs,
             call_kwargs=call_kwargs,
+            hidden=SearchSettings.model_fields.keys(),
+            estimates_usage=self.has_usage_budget,
         )
 
-    def limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
+    @property
+    def has_usage_budget(self) -> bool:
+        """Whether a budget of tokens or money ends the search, so that usage must be known."""
+        if self.token_budget is not None or self.cost_budget is not None:
+            return True
+        return self.stopping is not None and any(
+            isinstance(part, TokenBudget | CostBudget) for part in self.stopping.parts()
+        )
+
+    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
         """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
         return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+
+
+def _limited(data: Mapping[str, Any], settings: type[SearchSettings]) -> Mapping[str, Any]:
+    limits = as_limits(data.get("limits"))
+    if not limits:
+        return data
+    return within_limits(data, limits, {name: field.default for name, field in settings.model_fields.items()})
 
 
 def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
@@ -330,6 +405,16 @@ def settings_in(config: RunnableConfig) -> dict[str, Any]:
     if not configurable:
         return {}
     return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
+
+
+def split_keywords(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings among a call's keyword arguments, and the arguments of the policy; `seed` is the policy's.
+
+    Raises:
+        SettingsError: A setting cannot be changed for a call, or is misspelt.
+    """
+    free = changeable(Scope.CALL) - {"seed"}
+    return split_call(kwargs, free, SearchSettings.model_fields.keys() - free - {"seed"}) if kwargs else ({}, {})
 
 
 def settings_metadata(settings: SearchSettings) -> dict[str, Any]:
@@ -361,10 +446,11 @@ def _known(settings: type[SearchSettings]) -> list[str]:
 
 def _sentence(error: ValidationError, settings: type[SearchSettings]) -> str:
     """The first complaint, as one sentence that names the setting."""
-    first = error.errors(include_url=False)[0]
+    # A setting under a wrong name is missing under its own: the wrong name is the mistake.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     name = str(first["loc"][0]) if first["loc"] else "settings"
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}; known are {', '.join(_known(settings))}"
+        return unknown_setting(name, _known(settings))
     if first["type"] == "missing":
         return f"{name} is missing"
     got = repr(first["input"])

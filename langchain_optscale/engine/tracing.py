@@ -25,10 +25,10 @@ from langchain_core.runnables.config import (
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
 )
-from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.utils.uuid import uuid7
 
+from langchain_optscale.models.private_names import STREAMING_HANDLERS, USER_STREAM_HANDLER
 from langchain_optscale.models.token_usage import choice_usages
 from langchain_optscale.records.types import Usage
 
@@ -45,6 +45,7 @@ __all__ = [
     "child_config",
     "children_of",
     "has_callbacks",
+    "hide_usage",
     "planned_children",
     "streams_to_a_user",
     "trace_choices",
@@ -78,7 +79,7 @@ def child_config(
 
 def streams_to_a_user(handlers: Iterable[BaseCallbackHandler]) -> bool:
     """Whether one of the handlers makes LangChain's models stream when they are only invoked."""
-    return any(isinstance(handler, _StreamingCallbackHandler) for handler in handlers)
+    return any(isinstance(handler, USER_STREAM_HANDLER) for handler in handlers)
 
 
 def has_callbacks(config: RunnableConfig) -> bool:
@@ -89,11 +90,7 @@ def has_callbacks(config: RunnableConfig) -> bool:
 
 def _without_tokens_in(handlers: Iterable[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
     """The handlers for a child run: without those that stream to a user, and without tokens for all others."""
-    return [
-        _without_tokens(handler)
-        for handler in handlers
-        if not isinstance(handler, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
-    ]
+    return [_without_tokens(handler) for handler in handlers if not isinstance(handler, STREAMING_HANDLERS)]
 
 
 def _without_tokens(handler: BaseCallbackHandler) -> BaseCallbackHandler:
@@ -139,6 +136,54 @@ def planned_children(config: RunnableConfig) -> BaseCallbackManager:
     manager = cast("BaseCallbackManager", config["callbacks"]).copy()
     manager.parent_run_id = config["run_id"]
     return manager
+
+
+def hide_usage(run: BaseRunManager) -> None:
+    """Keep the tokens of a search out of the end of its own run, for handlers and tracers that add up tokens.
+
+    They have counted the runs of policy and verifier below it already. Streams to a user show everything.
+    """
+    run.handlers = [
+        handler
+        if isinstance(handler, (*STREAMING_HANDLERS, _WithoutUsage))
+        else (_AsyncWithoutUsage if isinstance(handler, AsyncCallbackHandler) else _WithoutUsage)(handler)
+        for handler in run.handlers
+    ]
+
+
+class _WithoutUsage(BaseCallbackHandler):
+    """Hands everything on to another handler, the end of a model's run without its tokens."""
+
+    def __init__(self, handler: BaseCallbackHandler) -> None:
+        self._handler = handler
+
+    def __getattribute__(self, name: str) -> Any:
+        handed_on = name.startswith(("on_", "ignore_")) or name in {"raise_error", "run_inline"}
+        if handed_on and name != "on_llm_end":
+            return getattr(object.__getattribute__(self, "_handler"), name)
+        return object.__getattribute__(self, name)
+
+    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> Any:
+        return self._handler.on_llm_end(_without_usage(response), **kwargs)
+
+
+class _AsyncWithoutUsage(_WithoutUsage, AsyncCallbackHandler):
+    async def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
+        await cast("AsyncCallbackHandler", self._handler).on_llm_end(_without_usage(response), **kwargs)
+
+
+def _without_usage(response: LLMResult) -> LLMResult:
+    """A copy; the messages themselves are the caller's and keep their usage."""
+    generations = [
+        [
+            item.model_copy(update={"message": item.message.model_copy(update={"usage_metadata": None})})
+            if isinstance(item, ChatGeneration) and isinstance(item.message, AIMessage)
+            else item
+            for item in several
+        ]
+        for several in response.generations
+    ]
+    return response.model_copy(update={"generations": generations})
 
 
 class _CorrectedUsage(BaseCallbackHandler):

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
+from langchain_optscale.engine.failing import failure_in, record_work
 from langchain_optscale.engine.jobs import Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
-from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.models.daemon_threads import run_in_thread
+from langchain_optscale.models.encodable import encodable_message, encodable_prompt
+from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.identical import content_key, fingerprint
 from langchain_optscale.records.shortcomings import shortcoming_of
 from langchain_optscale.records.tool_calls import call_key
@@ -62,10 +64,11 @@ class Worker:
         self._answers = answers
         self._config = config
         self._is_traced = has_callbacks(config)
-        self._prompt = prompt
-        self._prompt_with_tools = with_tools(prompt, sampler.tools) if sampler.tools else prompt
+        self._prompt = encodable_prompt(prompt)
+        self._prompt_with_tools = with_tools(self._prompt, sampler.tools) if sampler.tools else self._prompt
         self._verifier: Verifier = settings.verifier.for_search(answers)
         self._verifier_name = settings.verifier.name
+        self._has_usage_budget = settings.has_usage_budget
         # Of the verifications under way, by candidate: the verdict once it is reached, and the usage of all attempts.
         self._verdicts: dict[int, Verdict] = {}
         self._counters: dict[int, UsageCounter] = {}
@@ -112,11 +115,15 @@ class Worker:
             drawn = await self._sampler.adraw(self._prompt, job.indexes, self._config)
             if self._answers.extract is None:
                 return self._read(job.indexes, drawn)
-            return await asyncio.to_thread(self._read, job.indexes, drawn)  # comparing answers may take seconds
+            return await run_in_thread(self._read, job.indexes, drawn)  # comparing answers may take seconds
         child = self._verify_config(job)
         if self._is_traced:
             return await self._traced.ainvoke(job.candidate, child)
         return await self._averify(job.candidate, child)
+
+    def close(self) -> None:
+        """The search has ended: what is still compared for it is withdrawn."""
+        self._answers.close()
 
     def collect(self, index: int) -> tuple[Verdict | None, Usage | None]:
         """The verdict that a verification reached, and what it consumed beyond what the verdict reports.
@@ -141,6 +148,7 @@ class Worker:
 
     def _read_one(self, index: int, choice: Choice) -> Choice:
         settings = self.settings
+        record_work(settings.policy)  # it answered, with whatever: the next answer may be a better one
         drawn = Candidate(index, choice.message, 0, reasoning_tags=settings.reasoning_tags)
         plain = choice.message
         if drawn.reasoning is not None:
@@ -149,28 +157,41 @@ class Worker:
             choice = replace(choice, reasoning=drawn.reasoning, **kept)
         error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
         if error is not None:
-            return replace(choice, failure=failure_of("draw", Raised(error, 1)), error=error)
+            return replace(choice, failure=failure_in(settings, "draw", Raised(error, 1)))
         if self._answers.extract is None:
             return choice
         mark = fingerprint(drawn, seeded=self._sampler.seeded)
         try:
-            return replace(choice, answer=self._answers.read(index, drawn.answer_text, plain, mark))
+            answer = self._answers.read(index, drawn.answer_text, plain, mark)
+            record_work(settings.extract)
+            return replace(choice, answer=answer)
         except Exception as raised:  # noqa: BLE001 - the user's function; its error is kept as the failure
-            return replace(choice, failure=failure_of("verify", Raised(raised, 1)), error=raised)
+            return replace(choice, failure=failure_in(settings, "verify", Raised(raised, 1), settings.extract))
 
     def _verify_config(self, job: Verify) -> RunnableConfig:
         index = job.candidate.index
         name = f"optscale:verdict:{index}"
         child = child_config(self._config, name, [name], {"verifier": self._verifier_name})
-        return self._counters.setdefault(index, UsageCounter()).attach(child)
+        if index not in self._counters:
+            self._counters[index] = UsageCounter(self.settings.verifier, fills_gaps=self._has_usage_budget)
+        return self._counters[index].attach(child)
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        return self._keep(candidate, self._verifier.verify(self._prompt_with_tools, candidate, config))
+        shown = _encodable(candidate)
+        return self._keep(candidate, self._verifier.verify(self._prompt_with_tools, shown, config))
 
     async def _averify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
-        return self._keep(candidate, await self._verifier.averify(self._prompt_with_tools, candidate, config))
+        shown = _encodable(candidate)
+        return self._keep(candidate, await self._verifier.averify(self._prompt_with_tools, shown, config))
 
     def _keep(self, candidate: Candidate, value: Any) -> Verdict:
         verdict = value if isinstance(value, Verdict) else to_verdict(value)
         self._verdicts[candidate.index] = verdict
+        record_work(self.settings.verifier)
         return verdict
+
+
+def _encodable(candidate: Candidate) -> Candidate:
+    """What a verifier is shown: a candidate that can be sent to another model."""
+    message = encodable_message(candidate.message)
+    return candidate if message is candidate.message else replace(candidate, message=message)

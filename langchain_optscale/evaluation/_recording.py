@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.evaluation.samples import name_of, question_from_dict, question_to_json
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.records.files import append, lines_of, open_to_append
 from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.stopping import MaxSamples
 
@@ -137,6 +139,8 @@ class Recording:
             "n": n,
             "seed": settings.get("seed"),
         }
+        self._mutex = threading.Lock()
+        self._file: int | None = None
         self._recorded = {} if self._path is None else self._continued(self._path)
         self._failures: dict[str, AllCandidatesFailed] = {}
         self.missing = [question for id_, question in self._questions.items() if id_ not in self._recorded]
@@ -156,14 +160,19 @@ class Recording:
             raise
         if self._path is not None:
             notes = {_NOTES: {**self._notes, "failed": len(outcome.failures)}}
-            try:
-                with self._path.open("ab") as file:
-                    file.write(question_to_json(recorded, notes))
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError as error:
-                raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
+            # On the async path a thread may still write when the recording is cancelled and closed.
+            with self._mutex:
+                if self._file is None:
+                    raise SettingsError(f"{self._path} cannot be written: the recording is closed")
+                append(self._file, self._path, question_to_json(recorded, notes))
         self._recorded[question.id] = recorded
+
+    def close(self) -> None:
+        """Let others write the file again."""
+        with self._mutex:
+            if self._file is not None:
+                os.close(self._file)
+            self._file = None
 
     def report(self, question: Question, outcome: OptScaleResult | AllCandidatesFailed) -> None:
         """Report the progress."""
@@ -223,29 +232,32 @@ class Recording:
             raise SettingsError(f"{path}: a recording cannot append to a .gz file; choose another name")
         recorded: dict[str, Question] = {}
         whole, ended = 0, True
+        self._file = open_to_append(path)
         try:
-            path.touch()
-            with path.open("r+b") as file:
-                for number, line in enumerate(file, 1):
+            with path.open("rb") as file:
+                for number, line in lines_of(file, path):
                     question = self._read_back(line, recorded, f"{path}, line {number}")
                     if question is None:
                         break
                     recorded[question.id] = question
                     whole, ended = whole + len(line), line.endswith(b"\n")
-                # Only now that every line before has turned out to be valid.
-                file.truncate(whole)
-                if not ended:
-                    file.seek(whole)
-                    file.write(b"\n")
+            # Only now that every line before has turned out to be valid.
+            os.ftruncate(self._file, whole)
+            if not ended:
+                append(self._file, path, b"\n")
         except OSError as error:
+            self.close()
             raise SettingsError(f"{path} cannot be continued: {error.strerror}") from error
+        except BaseException:
+            self.close()
+            raise
         return recorded
 
     def _read_back(self, line: bytes, recorded: Mapping[str, Question], place: str) -> Question | None:
         """The question of a line; None for an incomplete last line, as a crash leaves it."""
         try:
             data = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if not line.endswith(b"\n") and line.startswith(_LINE_START[: len(line)]):
                 return None
             raise InvalidRecordError(f"{place}: not JSON: {error}") from error
@@ -253,6 +265,8 @@ class Recording:
             question = question_from_dict(data)
         except InvalidRecordError as error:
             raise InvalidRecordError(f"{place}: {error}") from error
+        if not question.samples:
+            raise InvalidRecordError(f"{place}: question {question.id!r} has no samples")
         if question.id in recorded:
             raise InvalidRecordError(f"{place}: id {question.id!r} stands on an earlier line already")
         self._check(question, data.get(_NOTES), place)

@@ -124,7 +124,7 @@ class WeightedVote(_FixedNumber):
     """
 
     exponent: float = 1.0
-    name: ClassVar[str] = "weighted vote"
+    name: ClassVar[str] = "weighted-vote"
     needs: ClassVar[frozenset[str]] = frozenset({"scores", "answers"})
 
     def _choose(self, samples: Sequence[Sample]) -> int:
@@ -199,7 +199,7 @@ class AdaptiveConsistency(_Baseline):
     @property
     def name(self) -> str:  # type: ignore[override]  # the two criteria are two methods
         """Its name with the criterion."""
-        return f"adaptive consistency ({self.criterion})"
+        return f"adaptive-{self.criterion}"
 
     def run(self, question: Question, max_samples: int) -> Outcome:
         """Draw until the votes are clear."""
@@ -234,7 +234,7 @@ class EarlyStoppingConsistency(_Baseline):
 
     window: int = 5
     select: SelectionLike = "vote"
-    name: ClassVar[str] = "early-stopping consistency"
+    name: ClassVar[str] = "early-stopping"
     needs: ClassVar[frozenset[str]] = frozenset({"answers"})
 
     def __post_init__(self) -> None:
@@ -265,7 +265,7 @@ def optscale_0(target: float = 0.95, confidence: float = 0.95, first_round: int 
         OptimalN(target=0.9, confidence=0.95) & MinSamples(limit=5)
     """
     rule = OptimalN(target, confidence) & MinSamples(first_round)
-    return SessionMethod(rule, "OptScale^0", estimator=MaximumLikelihood(), first_round=first_round)
+    return SessionMethod(rule, "paper", estimator=MaximumLikelihood(), first_round=first_round)
 
 
 def optscale_t(prior: Prior, target: float = 0.95, confidence: float = 0.95, first_round: int = 5) -> SessionMethod:
@@ -280,10 +280,10 @@ def optscale_t(prior: Prior, target: float = 0.95, confidence: float = 0.95, fir
     Example:
         >>> from langchain_optscale import FixedPrior
         >>> optscale_t(FixedPrior(0.85, 0.15)).name
-        'OptScale^t'
+        'paper-map'
     """
     rule = OptimalN(target, confidence) & MinSamples(first_round)
-    return SessionMethod(rule, "OptScale^t", estimator=MaximumAPosteriori(), prior=prior, first_round=first_round)
+    return SessionMethod(rule, "paper-map", estimator=MaximumAPosteriori(), prior=prior, first_round=first_round)
 
 
 def _confident(

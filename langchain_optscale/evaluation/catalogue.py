@@ -101,7 +101,7 @@ def catalogue(
         >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
         >>> pool = Pool((Question("a", "?", (Sample(score=0.5), Sample(score=0.9))),))
         >>> [method.name for method in catalogue(pool)]
-        ['optscale', 'best-of-n', 'threshold', 'OptScale^0', 'BEACON', "Pandora's box", 'oracle: tail']
+        ['optscale', 'best-of-n', 'threshold', 'paper', 'beacon', 'pandora', 'oracle-tail']
     """
     if unknown := [name for name in names or () if name not in METHODS]:
         raise SettingsError(f"unknown method {unknown[0]!r}; known are {', '.join(METHODS)}")

@@ -82,7 +82,7 @@ class Beacon(_Sequential):
 
     price: float = 0.01
     select: SelectionLike = "best"
-    name: ClassVar[str] = "BEACON"
+    name: ClassVar[str] = "beacon"
     needs: ClassVar[frozenset[str]] = frozenset({"scores"})
 
     def _stops(self, scores: list[float], cap: int) -> bool:
@@ -179,7 +179,7 @@ class PandoraBox(_Sequential):
     price: float = 0.01
     error: float = 0.2
     select: SelectionLike = "best"
-    name: ClassVar[str] = "Pandora's box"
+    name: ClassVar[str] = "pandora"
     needs: ClassVar[frozenset[str]] = frozenset({"scores"})
 
     def __post_init__(self) -> None:

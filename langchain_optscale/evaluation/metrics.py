@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -31,6 +32,9 @@ FIGURES = ("accuracy", "samples", "asked", "tokens", "rounds", "reached", "promi
 """What is recorded of every search, in the order of the columns of `Runs.values`."""
 
 _COSTS = ("samples", "tokens", "rounds")
+
+# Of a table on a narrow terminal: the method, its accuracy and its samples.
+_FEWEST_COLUMNS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,30 +135,25 @@ class Report:
             for runs, row in zip(self.runs, self._rows, strict=True)
         ]
 
-    def table(self) -> str:
-        """The rows as a plain text table, with what differs in the settings where methods share a name."""
-        form = form_of(self.measure)
-        header = ["method", f"{self.measure} [95 %]", "samples [95 %]", "tokens", "rounds", "reached", "observed"]
-        lines = [header]
-        for label, row in zip(_labels(self.runs), self._rows, strict=True):
-            lines.append(
-                [
-                    label,
-                    _with_interval(row, "accuracy", form),
-                    _with_interval(row, "samples", ".2f"),
-                    _formatted(row["tokens"], ",.0f"),
-                    _formatted(row["rounds"], ".2f"),
-                    _formatted(row["reached"], ".1%"),
-                    _formatted(row["observed_confidence"], ".1%"),
-                ]
-            )
-        widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    def table(self, width: int | None = None) -> str:
+        """The rows as a plain text table, with what differs in the settings where methods share a name.
+
+        Args:
+            width: The most characters a line: intervals, and then columns from the right, are left out until it fits;
+                accuracy and samples stay. None leaves nothing out.
+        """
+        lines = self._cells(intervals=True)
+        if width is not None and _width(lines) > width:
+            lines = self._cells(intervals=False)
+            while _width(lines) > width and len(lines[0]) > _FEWEST_COLUMNS:
+                lines = [line[:-1] for line in lines]
+        widths = _widths(lines)
         title = (
             f"{self.pool}: {len(self.questions)} questions, at most {self.max_samples} samples, "
             f"{self.permutations} orders"
         )
         return "\n".join(
-            [title]
+            [title if width is None else fill(title, width)]
             + [
                 "  ".join(
                     cell.ljust(width) if column == 0 else cell.rjust(width)
@@ -163,6 +162,26 @@ class Report:
                 for line in lines
             ]
         )
+
+    def _cells(self, *, intervals: bool) -> list[list[str]]:
+        """The header and a line for each method."""
+        form, note = form_of(self.measure), " [95 %]" if intervals else ""
+        lines = [["method", f"{self.measure}{note}", f"samples{note}", "tokens", "rounds", "reached", "observed"]]
+        for label, row in zip(_labels(self.runs), self._rows, strict=True):
+            lines.append(
+                [
+                    label,
+                    *(
+                        _with_interval(row, figure, its_form) if intervals else _formatted(row[figure], its_form)
+                        for figure, its_form in (("accuracy", form), ("samples", ".2f"))
+                    ),
+                    _formatted(row["tokens"], ",.0f"),
+                    _formatted(row["rounds"], ".2f"),
+                    _formatted(row["reached"], ".1%"),
+                    _formatted(row["observed_confidence"], ".1%"),
+                ]
+            )
+        return lines
 
     def paired(self, first: str | int, second: str | int) -> PairedDifference:
         """How two methods differ, with intervals of the difference itself.
@@ -289,3 +308,12 @@ def _with_interval(row: Mapping[str, Any], figure: str, form: str) -> str:
 
 def _formatted(value: float | None, form: str) -> str:
     return "-" if value is None else f"{value:{form}}"
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+
+
+def _width(lines: Sequence[Sequence[str]]) -> int:
+    widths = _widths(lines)
+    return sum(widths) + 2 * (len(widths) - 1)

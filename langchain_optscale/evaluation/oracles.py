@@ -41,7 +41,7 @@ class TailOracle:
 
     target: float
     confidence: float = 0.95
-    name: ClassVar[str] = "oracle: tail"
+    name: ClassVar[str] = "oracle-tail"
     needs: ClassVar[frozenset[str]] = frozenset({"scores"})
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class CorrectnessOracle:
         (2, 1)
     """
 
-    name: ClassVar[str] = "oracle: correctness"
+    name: ClassVar[str] = "oracle-correct"
     needs: ClassVar[frozenset[str]] = frozenset({"correct"})
 
     @property

@@ -10,14 +10,16 @@ Unknown keys are ignored; `write_pool` does not write them back.
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.evaluation._whole_file import write_lines
 from langchain_optscale.evaluation.samples import (
     Question,
     Sample,
@@ -26,6 +28,7 @@ from langchain_optscale.evaluation.samples import (
     question_from_dict,
     question_to_json,
 )
+from langchain_optscale.records.files import whole_file
 
 if TYPE_CHECKING:
     import os
@@ -261,7 +264,11 @@ def write_pool(pool: Pool, path: str | os.PathLike[str]) -> None:
     Raises:
         SettingsError: The file cannot be written.
     """
-    write_lines(path, (question_to_json(question) for question in pool))
+    with whole_file(path) as file:
+        # Without a time of its own, so that equal pools make equal files.
+        packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if Path(path).suffix == ".gz" else None
+        with packed or contextlib.nullcontext(file) as out:
+            out.writelines(question_to_json(question) for question in pool)
 
 
 def _answered(question: Question, lines: Mapping[str, int]) -> Question:

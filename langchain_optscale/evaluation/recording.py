@@ -60,7 +60,8 @@ def record_pool(
         IncompletePool: All candidates of a question failed. The other questions are recorded, and the next call with
             this path asks again for those that failed.
         InvalidRecordError: The file at `path` is damaged elsewhere than at its end, or ids occur twice.
-        SettingsError: A setting is out of range, or the file was recorded with other settings or questions.
+        SettingsError: A setting is out of range, the file was recorded with other settings or questions, or another
+            process records into it.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
@@ -83,6 +84,7 @@ def record_pool(
             recording.report(waiting[future], future.result())
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+        recording.close()
     return recording.pool()
 
 
@@ -94,7 +96,13 @@ async def arecord_pool(
     **options: Unpack[RecordOptions],
 ) -> Pool:
     """As `record_pool`, without blocking the event loop; cancelling it closes every request that is under way."""
-    recording = await asyncio.to_thread(partial(Recording, policy, verifier, questions, n, **options))
+    opening = asyncio.ensure_future(asyncio.to_thread(partial(Recording, policy, verifier, questions, n, **options)))
+    try:
+        recording = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # The thread goes on, and takes the lock of a file that nobody will write.
+        opening.add_done_callback(_close_opened)
+        raise
     missing = iter(recording.missing)
     running: dict[asyncio.Task[OptScaleResult | AllCandidatesFailed], Question] = {}
 
@@ -115,7 +123,13 @@ async def arecord_pool(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        recording.close()
     return recording.pool()
+
+
+def _close_opened(opening: asyncio.Future[Recording]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def read_questions(path: str | os.PathLike[str]) -> tuple[Question, ...]:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import DamagedFileError, FileError, InvalidRecordError
+from langchain_optscale.records.files import lines_of, open_regular
 
 if TYPE_CHECKING:
     import os
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Question", "QuestionSet", "Sample", "json_lines", "name_of", "question_from_dict", "question_to_json"]
 
+# Candidates of one question pack by a factor of 5 to 50; a file of which a few bytes stand for gigabytes is no pool.
+_MOST_RATIO = 200
+_MOST_UNCHECKED = 1 << 22
+_BLOCK = 1 << 20
+_MOST_TOKENS = 10**12
 _SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit")
 
 
@@ -55,6 +61,8 @@ class Sample:
             raise InvalidRecordError(f"tokens must be a whole number, got {self.tokens!r}")
         if self.tokens is not None and self.tokens < 0:
             raise InvalidRecordError(f"tokens must be at least 0, got {self.tokens!r}")
+        if self.tokens is not None and self.tokens > _MOST_TOKENS:
+            raise InvalidRecordError(f"tokens must be at most {_MOST_TOKENS:,}")
         _check_strings(self, "answer", "text")
         if not self.answer:
             object.__setattr__(self, "answer", None)
@@ -126,19 +134,26 @@ def json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
     """The numbers, from 1, and the values of a file's JSON lines; empty lines are skipped.
 
     Raises:
-        InvalidRecordError: A line is no JSON; the message names the file and the line.
+        InvalidRecordError: It is no regular file, a line is no JSON or too long, or it is packed and damaged or unpacks
+            to far too much; the message names the file, and the line if there is one.
         SettingsError: The file cannot be read.
     """
-    number = 0
-    try:
-        with _opened(path) as file:
-            for number, line in enumerate(file, 1):
+    with open_regular(path) as file:
+        try:
+            for number, line in lines_of(_unpacked(file, path), path):
                 if line.strip():
-                    yield number, json.loads(line)
+                    yield number, _json(line, f"{path}, line {number}")
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise DamagedFileError(f"{path} cannot be read: {error}") from error
+        except OSError as error:
+            raise FileError.of(f"{path} cannot be read", error) from error
+
+
+def _json(line: bytes, place: str) -> Any:
+    try:
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InvalidRecordError(f"{path}, line {number}: not JSON: {error}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise SettingsError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise InvalidRecordError(f"{place}: not JSON: {error}") from error
 
 
 def question_from_dict(data: Any) -> Question:
@@ -182,8 +197,21 @@ def _sample_from_dict(data: Any) -> Sample:
     return Sample(**{name: data[name] for name in _SAMPLE_FIELDS if name in data})
 
 
-def _opened(path: str | os.PathLike[str]) -> BinaryIO:
-    return cast("BinaryIO", gzip.open(path, "rb")) if Path(path).suffix == ".gz" else Path(path).open("rb")
+def _unpacked(file: BinaryIO, path: str | os.PathLike[str]) -> BinaryIO:
+    """The file, unpacked on the way where it is packed; one that unpacks to far more than text does is refused."""
+    if Path(path).suffix != ".gz":
+        return file
+    unpacked = 0
+    with gzip.GzipFile("", "rb", fileobj=file) as packed:
+        while block := packed.read(_BLOCK):
+            unpacked += len(block)
+            if unpacked > _MOST_UNCHECKED and unpacked > _MOST_RATIO * file.tell():
+                raise DamagedFileError(
+                    f"{path} cannot be read: it unpacks to more than {_MOST_RATIO} times its size; unpack it "
+                    "yourself if you trust it"
+                )
+    file.seek(0)
+    return cast("BinaryIO", gzip.GzipFile("", "rb", fileobj=file))
 
 
 def _is_real(value: object) -> bool:

@@ -87,7 +87,7 @@ class ConfidenceGuided(_Baseline):
     """
 
     confidence: float = 0.95
-    name: ClassVar[str] = "CGES"
+    name: ClassVar[str] = "cges"
     needs: ClassVar[frozenset[str]] = frozenset({"scores", "answers"})
 
     def __post_init__(self) -> None:
@@ -149,7 +149,7 @@ class ModeCertificate(_Baseline):
     """
 
     error: float = 0.05
-    name: ClassVar[str] = "CITE"
+    name: ClassVar[str] = "cite"
     needs: ClassVar[frozenset[str]] = frozenset({"answers"})
 
     def __post_init__(self) -> None:
@@ -216,7 +216,7 @@ class ConfidenceFilteredVote(_Baseline):
     warm_up: int = 16
     keep: float = 0.1
     consensus: float = 0.95
-    name: ClassVar[str] = "DeepConf"
+    name: ClassVar[str] = "deepconf"
     needs: ClassVar[frozenset[str]] = frozenset({"scores", "answers"})
 
     def __post_init__(self) -> None:

@@ -16,7 +16,9 @@ from typing_extensions import TypedDict
 
 from langchain_optscale.engine.settings import Scope, SearchSettings, changeable, settings_in
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.graph.causes import Causes
 from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.records.forks import after_fork
 from langchain_optscale.stopping import Rule
 
 if TYPE_CHECKING:
@@ -95,30 +97,46 @@ class SettingsCache:
     Args:
         settings: What the graph was built with.
         max_attempts: The most attempts that the graph's retry policy allows.
+
+    Attributes:
+        causes: The exceptions of its searches.
     """
 
     def __init__(self, settings: SearchSettings, max_attempts: int) -> None:
         self.settings = settings
+        self.causes = Causes()
         self._max_attempts = max_attempts
-        self._known: OrderedDict[tuple[Any, ...], RunSettings] = OrderedDict()
-        self._lock = threading.Lock()
+        self._begin()
+        after_fork(self, "_begin")
         self.get({})
 
-    def get(self, changes: Mapping[str, Any]) -> RunSettings:
+    def _begin(self) -> None:
+        self._known: OrderedDict[tuple[Any, ...], RunSettings] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, changes: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> RunSettings:
         """The settings with these changes.
 
+        Args:
+            changes: What the run changes, and a reviewer has changed.
+            record: The search so far, which tells the two apart.
+
         Raises:
-            SettingsError: A change is unknown, out of range, or contradicts another setting.
+            SettingsError: A change is unknown, not allowed, out of range, or contradicts another setting.
         """
-        key = tuple(
-            (name, value if isinstance(value, str | int | float | None) else id(value))
-            for name, value in sorted(changes.items())
+        reviewed = frozenset((record or {}).get("search", {}).get("review", ()))
+        key = (
+            reviewed,
+            *(
+                (name, value if isinstance(value, str | int | float | None) else id(value))
+                for name, value in sorted(changes.items())
+            ),
         )
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        settings = self.settings.for_call(changes)
+        settings = self.settings.for_run(changes, reviewed)
         if "max_retries" in changes and settings.max_retries >= self._max_attempts:
             raise SettingsError(
                 f"max_retries={settings.max_retries} is above the {self._max_attempts - 1} of the graph; a run can "

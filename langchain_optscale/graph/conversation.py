@@ -15,6 +15,8 @@ from langchain_core.messages import AnyMessage, BaseMessage, convert_to_messages
 from langgraph.channels.delta import DeltaChannel
 from langgraph.graph.message import add_messages
 
+from langchain_optscale.records.content import content_of
+
 __all__ = ["Conversation", "fingerprint", "merge_messages"]
 
 _ID_NAMESPACE = uuid.UUID("6b0f5a0e-0f5c-5a5b-9f2e-6d1f6a1c7d54")
@@ -48,11 +50,22 @@ def merge_messages(messages: Sequence[BaseMessage], updates: Iterable[Any]) -> l
 
 def fingerprint(messages: Sequence[BaseMessage]) -> str:
     """A hash of a conversation, which tells whether the record of a thread belongs to the present question."""
-    content = [
-        (message.type, message.content, getattr(message, "tool_calls", None), getattr(message, "tool_call_id", None))
-        for message in messages
-    ]
-    return hashlib.blake2b(json.dumps(content, default=str).encode(), digest_size=12).hexdigest()
+    content = [_said(message) for message in messages]
+    return hashlib.blake2b(json.dumps(content, default=_unlike).encode(), digest_size=12).hexdigest()
+
+
+def _said(message: BaseMessage) -> tuple[Any, ...]:
+    """What tells a message from others; what is seldom there is left out, so that stored hashes stay as they are."""
+    calls, answered = getattr(message, "tool_calls", None), getattr(message, "tool_call_id", None)
+    plain = (message.type, message.content, calls, answered)
+    marks = {"role": getattr(message, "role", None), "name": message.name, "status": getattr(message, "status", None)}
+    seldom = {key: value for key, value in marks.items() if value not in (None, "success")}
+    return (*plain, seldom) if seldom else plain
+
+
+def _unlike(value: Any) -> Any:
+    """The form of what is not JSON, unlike that of any text."""
+    return content_of(value, strict=False)
 
 
 def _is_pair(update: list[Any]) -> bool:

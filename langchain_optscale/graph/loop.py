@@ -16,9 +16,10 @@ from langchain_optscale.graph.conversation import fingerprint
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.replay import SessionCache, corrected, missing_in, result_of
 from langchain_optscale.graph.review import missed_target, request_review
-from langchain_optscale.graph.state import candidates_in, merge_record, new_record
+from langchain_optscale.graph.state import candidates_in, merge_record, new_record, record_in
 from langchain_optscale.graph.tasks import send
 from langchain_optscale.models.policy import policy_name
+from langchain_optscale.records.types import Decision
 from langchain_optscale.runnables.messages import answer_message
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Loop:
         return changes.get("extract", self._settings.settings.extract) is not None
 
     def _run(self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> RunSettings:
-        return self._settings.get(changes_of(record, config, runtime))
+        return self._settings.get(changes_of(record, config, runtime), record)
 
     def ask(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
@@ -85,14 +86,16 @@ class Loop:
             raise SettingsError("messages is empty; give the conversation to answer")
         if self._retries.timeout is not None and not is_async:
             raise SettingsError("timeout= needs the async path; run this graph by ainvoke or astream")
-        record: dict[str, Any] = state.get("optscale") or {}
+        record: dict[str, Any] = record_in(state) if state.get("optscale") else {}
         new = not record or "best" in record or record["search"]["question"] != fingerprint(messages)
         changes = changes_of(record, config, runtime, new=new)
-        run = self._settings.get(changes)
+        run = self._settings.get(changes, None if new else record)
         if self._review and (info := runtime.execution_info) is not None and info.thread_id is None:
             raise SettingsError("review=True needs a checkpointer; compile the graph with one and pass a thread_id")
         update: dict[str, Any] = {}
         if new:
+            if not is_async:
+                run.settings.verifier.check_sync()
             run.settings.sampler()  # checks again: an LLM cache may have been set since the graph was built
             plain, given = storable(changes)
             record = new_record(
@@ -115,7 +118,7 @@ class Loop:
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> str | list[Send]:
         """The edge after `ask`: tasks for the missing candidates or their requests, or `decide`."""
-        record = state["optscale"]
+        record = record_in(state)
         indexes = missing_in(record)
         if not indexes:
             return "decide"
@@ -139,7 +142,7 @@ class Loop:
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> dict[str, Any]:
         """Pass a complete round to the session, and write its estimate and decision."""
-        record = state["optscale"]
+        record = record_in(state)
         if missing_in(record):
             return {}
         replay = self._sessions.replay(self._run(record, config, runtime), record)
@@ -161,10 +164,10 @@ class Loop:
 
         It reads the state, so that a thread whose state was edited continues from there.
         """
-        record = state["optscale"]
+        record = record_in(state)
         if missing_in(record):
             return []
-        if not record["decision"]["stop"]:
+        if not Decision.from_dict(record.get("decision", {})).stop:
             return "ask"
         return "review" if self._review else "answer"
 
@@ -172,14 +175,15 @@ class Loop:
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> Command[Any]:
         """Request a review, unless the target was reached, and continue with the changed settings."""
-        record = state["optscale"]
+        record = record_in(state)
         changes = changes_of(record, config, runtime)
-        replay = self._sessions.replay(self._settings.get(changes), record)
+        replay = self._sessions.replay(self._settings.get(changes, record), record)
         if not missed_target(replay.run.settings, replay.session):
             return Command(goto="answer")
 
         def changed(review: Mapping[str, Any]) -> ReplayedSession:
-            return self._sessions.replay(self._settings.get({**changes, **review}), record)
+            so_far = {"search": {"review": {**record["search"].get("review", {}), **review}}}
+            return self._sessions.replay(self._settings.get({**changes, **review}, so_far), record)
 
         def objection(review: Mapping[str, Any]) -> str | None:
             try:
@@ -200,9 +204,9 @@ class Loop:
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
     ) -> dict[str, Any]:
         """Choose, append the chosen message to the conversation, and complete the record."""
-        record = state["optscale"]
+        record = record_in(state)
         run = self._run(record, config, runtime)
-        result = result_of(record, self._sessions.replay(run, record, keep=False))
+        result = result_of(record, self._sessions.replay(run, record, keep=False), self._settings.causes)
         Events(runtime.stream_writer).answer(result)
         # The record has the candidates, their outcomes and the decision already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()

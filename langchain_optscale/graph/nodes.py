@@ -10,6 +10,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -17,12 +18,14 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.errors import NodeTimeoutError
 from langgraph.types import Command
 
+from langchain_optscale.engine.failing import failure_in
 from langchain_optscale.engine.jobs import Done, Draw, Job, Verify
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.graph.compact import short_candidate, short_verdict
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.state import candidates_in
-from langchain_optscale.graph.tasks import Task, read_state, runtime_of, send
+from langchain_optscale.graph.state import candidates_in, record_in
+from langchain_optscale.graph.tasks import Task, failures_update, read_state, runtime_of, send
+from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.failures import Raised, failure_of
 from langchain_optscale.records.types import Candidate, Failure, Verdict
@@ -63,7 +66,7 @@ class Step(Runnable[Any, Any]):
         config = config or ensure_config()
         runtime = runtime_of(config)
         if self._is_slow(input, config, runtime):
-            return await asyncio.to_thread(self._function, input, config, runtime, is_async=True)
+            return await run_in_thread(partial(self._function, input, config, runtime, is_async=True))
         return self._function(input, config, runtime, is_async=True)
 
 
@@ -129,8 +132,8 @@ def draw(task: Task) -> Flow:
             return Command(update={"optscale": fewer}, goto=task.send_requests(indexes))
         if task.should_retry(outcome.error):
             raise outcome.error
-        failure, seconds = failure_of("draw", outcome), task.elapsed_s
-        update = _failed(task.events, dict.fromkeys(indexes, (failure, seconds)))
+        failure, seconds = failure_in(task.settings, "draw", outcome), task.elapsed_s
+        update = task.failed(dict.fromkeys(indexes, (failure, seconds)))
         return Command(update={"optscale": update}, goto="decide")
     drawn = outcome.value[: len(indexes)]
     candidates: list[dict[str, Any]] = []
@@ -143,7 +146,7 @@ def draw(task: Task) -> Flow:
             sends.append(task.send(index))
         else:
             failed[index] = (problem, outcome.seconds)
-    update = {**({"candidates": candidates} if candidates else {}), **_failed(task.events, failed)}
+    update = {**({"candidates": candidates} if candidates else {}), **task.failed(failed)}
     if missing := indexes[len(drawn) :]:
         update |= _fewer_choices(task, 1)
         sends += task.send_requests(missing)
@@ -158,7 +161,7 @@ def candidate(task: Task) -> Flow:
     update: dict[str, Any] = {}
 
     def failed(failure: Failure) -> dict[str, Any]:
-        return {"optscale": {**update, **_failed(task.events, {index: (failure, task.elapsed_s)})}}
+        return {"optscale": {**update, **task.failed({index: (failure, task.elapsed_s)})}}
 
     stored = candidates_in(task.record).get(index)
     if stored is not None:
@@ -170,7 +173,7 @@ def candidate(task: Task) -> Flow:
         if isinstance(outcome, Raised):
             if task.should_retry(outcome.error):
                 raise outcome.error
-            return failed(failure_of("draw", outcome))
+            return failed(failure_in(task.settings, "draw", outcome))
         drawn, problem = task.receive(index, outcome.value[0], outcome.seconds)
         update["candidates"] = [short_candidate(drawn.to_dict())]
         if problem is not None:
@@ -183,7 +186,7 @@ def candidate(task: Task) -> Flow:
             # A retry of this task would draw again: store the candidate, and retry in a task that only verifies.
             verify_only = send("candidate", {"index": index, "tried": task.attempt}, task.left_s)
             return Command(update={"optscale": update}, goto=verify_only)
-        return failed(failure_of("verify", outcome))
+        return failed(failure_in(task.settings, "verify", outcome))
     verdict: Verdict = outcome.value
     task.events.verdict(index, verdict)
     update["verdicts"] = [[index, short_verdict({**verdict.to_dict(), "raw": _plain(verdict.raw)})]]
@@ -198,7 +201,7 @@ def record_timeout(
     cause = error.error
     if not isinstance(cause, NodeTimeoutError):
         raise cause
-    drawn = candidates_in(read_state(config, "optscale")["optscale"])
+    drawn = candidates_in(record_in(read_state(config, "optscale")))
     failed = {
         index: (
             failure_of("verify" if index in drawn else "draw", Raised(cause, 1)),
@@ -206,25 +209,13 @@ def record_timeout(
         )
         for index in arguments.get("indexes") or [arguments["index"]]
     }
-    return Command(update={"optscale": _failed(Events(runtime.stream_writer), failed)}, goto="decide")
+    return Command(update={"optscale": failures_update(Events(runtime.stream_writer), failed)}, goto="decide")
 
 
 def _fewer_choices(task: Task, to: int) -> dict[str, Any]:
     """Ask for fewer choices a request from now on."""
     task.sampler.fall_back(to)
     return {"search": {"choices": task.sampler.max_choices}}
-
-
-def _failed(events: Events, failed: Mapping[int, tuple[Failure, float]]) -> dict[str, Any]:
-    """Emit the failures of candidates, by index with their seconds; the update of the record."""
-    for index, (failure, _) in failed.items():
-        events.failure(index, failure)
-    if not failed:
-        return {}
-    return {
-        "failures": [[index, failure.to_dict()] for index, (failure, _) in failed.items()],
-        "seconds": [[index, seconds] for index, (_, seconds) in failed.items()],
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.result import build_result
+from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
+from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
+from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.graph.causes import Causes
     from langchain_optscale.graph.context import RunSettings
     from langchain_optscale.stopping.session import Session
 
@@ -90,6 +94,10 @@ class SessionCache:
     """The sessions of running searches; one that is not here is rebuilt from the record, and decides the same."""
 
     def __init__(self) -> None:
+        self._begin()
+        after_fork(self, "_begin")
+
+    def _begin(self) -> None:
         self._kept: OrderedDict[str, ReplayedSession] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -130,7 +138,8 @@ def missing_in(record: Mapping[str, Any]) -> list[int]:
     """Candidates of the last round that are neither scored nor failed, ascending; empty before the first round."""
     if not record.get("rounds"):
         return []
-    known = {pair[0] for name in ("verdicts", "failures") for pair in record.get(name, ())}
+    with reading("the search in this thread"):
+        known = {pair[0] for name in ("verdicts", "failures") for pair in record.get(name, ())}
     return [index for index in record["rounds"][-1]["indexes"] if index not in known]
 
 
@@ -141,14 +150,19 @@ def corrected(record: Mapping[str, Any], replay: ReplayedSession) -> list[dict[s
     """
     answers = replay.answers.answers
     return [
-        {**entry, "answer": answers[entry["index"]]}
-        for entry in record.get("candidates", ())
-        if entry["index"] in answers and answers[entry["index"]] != entry["answer"]
+        {**entry, "answer": answers[index]}
+        for index, entry in candidates_in(record).items()
+        if index in answers and answers[index] != entry.get("answer")
     ]
 
 
-def result_of(record: Mapping[str, Any], replay: ReplayedSession) -> OptScaleResult:
+def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes) -> OptScaleResult:
     """The result of a finished search.
+
+    Args:
+        record: The search.
+        replay: Its session.
+        causes: The exceptions behind its failures, for the error of a search without a score.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -156,7 +170,12 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession) -> OptScaleRes
     """
     entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
     drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
-    verdicts, failures, session = verdicts_in(record), failures_in(record), replay.session
+    failures = causes.of(record["search"]["id"], failures_in(record))
+    verdicts, session = verdicts_in(record), replay.session
+    if unknown := sorted(verdicts.keys() - drawn.keys()):
+        raise InvalidRecordError(
+            f"the search in this thread has a verdict for candidate {unknown[0]}, but no candidate"
+        )
     elapsed_s, seeded = session.history.elapsed_s, replay.run.seeded
     return build_result(replay.run.settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded)
 
@@ -168,17 +187,23 @@ def _outcomes(record: Mapping[str, Any]) -> list[_Outcome]:
     review or for a crashed process has not used up its deadline.
     """
     drawn, verdicts, failures = candidates_in(record), verdicts_in(record), failures_in(record)
-    seconds: dict[int, float] = dict(record.get("seconds", ()))
+    seconds = read_pairs(Fields(record, "the search in this thread"), "seconds", _seconds, ())
     outcomes: list[_Outcome] = []
     began = 0.0
     complete = record["rounds"][:-1] if missing_in(record) else record["rounds"]
     for entry in complete:
         spent = _by_request(entry["indexes"], drawn)
         for index in entry["indexes"]:
-            outcome = verdicts.get(index) or failures[index]
+            outcome = verdicts.get(index) or failures.get(index)
+            if outcome is None:
+                raise InvalidRecordError(f"candidate {index} of the search in this thread has no outcome")
             outcomes.append(_Outcome(index, outcome, spent[index], began + seconds.get(index, 0.0)))
         began = max((outcome.elapsed_s for outcome in outcomes), default=0.0)
     return outcomes
+
+
+def _seconds(value: object) -> float:
+    return Fields({"seconds": value}, "a candidate").real("seconds")
 
 
 def _by_request(indexes: Sequence[int], drawn: Mapping[int, Mapping[str, Any]]) -> dict[int, Usage]:
@@ -186,7 +211,7 @@ def _by_request(indexes: Sequence[int], drawn: Mapping[int, Mapping[str, Any]]) 
     spent = dict.fromkeys(indexes, Usage())
     first = None
     for index in indexes:
-        usage = Usage(**drawn[index]["usage"]) if index in drawn else Usage()
+        usage = Usage.from_dict(drawn[index].get("usage")) if index in drawn else Usage()
         if first is None or usage.requests or index not in drawn:
             first = index
         spent[first] += usage

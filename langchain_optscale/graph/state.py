@@ -12,9 +12,11 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.managed import RemainingSteps
 from typing_extensions import TypedDict
 
+from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.compact import full_candidate, full_round, full_verdict
 from langchain_optscale.graph.conversation import Conversation
-from langchain_optscale.records.types import Failure, Usage, Verdict
+from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, read_pairs, reading
+from langchain_optscale.records.types import Failure, Verdict
 
 __all__ = [
     "OptScaleInput",
@@ -25,8 +27,12 @@ __all__ = [
     "failures_in",
     "merge_record",
     "new_record",
+    "record_in",
     "verdicts_in",
 ]
+
+
+_WHAT = "the search in this thread"
 
 
 class SearchRecord(TypedDict, total=False):
@@ -87,6 +93,11 @@ def merge_record(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]
     the smaller of two `choices`. Compact forms (see `compact`) are expanded. Merging in two batches gives the same as
     merging at once, which `DeltaChannel` requires.
     """
+    with reading(_WHAT):
+        return _merged(record, updates)
+
+
+def _merged(record: Mapping[str, Any], updates: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     merged = dict(record)
     lists: dict[str, dict[int, Any]] = {}
     for update in updates:
@@ -136,17 +147,44 @@ def new_record(search: Mapping[str, Any]) -> dict[str, Any]:
 
 def candidates_in(record: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     """The candidates by index, as `Candidate.from_dict` reads them."""
-    return {entry["index"]: entry for entry in record.get("candidates", ())}
+    with reading(_WHAT):
+        return {Fields(entry, "a candidate").whole("index"): entry for entry in record.get("candidates", ())}
 
 
 def verdicts_in(record: Mapping[str, Any]) -> dict[int, Verdict]:
     """The verdicts, by index."""
-    return {
-        index: Verdict(**{**entry, "usage": entry["usage"] and Usage(**entry["usage"])})
-        for index, entry in record.get("verdicts", ())
-    }
+    return read_pairs(Fields(record, _WHAT), "verdicts", Verdict.from_dict, ())
 
 
 def failures_in(record: Mapping[str, Any]) -> dict[int, Failure]:
     """The failures, by index."""
-    return {index: Failure(**entry) for index, entry in record.get("failures", ())}
+    return read_pairs(Fields(record, _WHAT), "failures", Failure.from_dict, ())
+
+
+def record_in(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of the search under way, whose rounds are as the graph writes them.
+
+    Raises:
+        InvalidRecordError: It is damaged.
+    """
+    record: Any = state.get("optscale")
+    fields = Fields(record, _WHAT)
+    search = Fields(fields.mapping("search"), "the search of " + _WHAT)
+    search.text("id")
+    search.text("question")
+    if "choices" in search.data:
+        search.whole("choices", least=1)
+    search.mapping("settings", {})
+    search.mapping("review", {})
+    if not all(isinstance(name, str) for name in search.items("given", ())):
+        raise InvalidRecordError(f"{_WHAT} names settings by something else than strings")
+    drawn = 0
+    for number, entry in enumerate(fields.items("rounds", most=MOST_CANDIDATES)):
+        round_ = Fields(entry, "a round of " + _WHAT)
+        indexes = round_.wholes("indexes", most=MOST_CANDIDATES)
+        if round_.whole("number") != number or indexes != tuple(range(drawn, drawn + len(indexes))) or not indexes:
+            raise InvalidRecordError(f"{_WHAT} has rounds that do not follow each other")
+        drawn += len(indexes)
+    if "decision" in record:
+        Fields(record["decision"], "the decision of " + _WHAT).flag("stop")
+    return dict(record)

@@ -15,6 +15,8 @@ from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
+from langchain_optscale.graph.state import candidates_in, failures_in, record_in
+from langchain_optscale.models.private_names import READ_KEY, RUNTIME_KEY
 from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.types import Candidate
 
@@ -28,13 +30,7 @@ if TYPE_CHECKING:
     from langchain_optscale.graph.retries import Retries
     from langchain_optscale.records.types import Failure
 
-__all__ = ["Task", "read_state", "runtime_of", "send"]
-
-# LangGraph's key for the function that reads channels, which its own ToolNode uses: the task of a `Send` gets only
-# what was sent, and a conversation sent with every draw would be stored as often.
-_READ = "__pregel_read"
-# LangGraph's key for the runtime: its `get_runtime` works in nodes, but not in the edges that follow them.
-_RUNTIME = "__pregel_runtime"
+__all__ = ["Task", "failures_update", "read_state", "runtime_of", "send"]
 
 
 class Task:
@@ -47,16 +43,18 @@ class Task:
         self.arguments = arguments
         self.config = config
         state = read_state(config, "messages", "optscale")
-        self.record: Mapping[str, Any] = state["optscale"]
-        run: RunSettings = settings.get(changes_of(self.record, config, runtime))
+        self.record: Mapping[str, Any] = record_in(state)
+        run: RunSettings = settings.get(changes_of(self.record, config, runtime), self.record)
+        self.settings = run.settings
+        self._causes = settings.causes
         answers = AnswerBook(run.settings.extract)
         if run.settings.extract is not None:
-            no_answers = {index for index, failure in self.record.get("failures", ()) if failure["stage"] == "draw"}
-            for entry in self.record["candidates"]:
-                if entry["index"] in no_answers:
+            no_answers = {index for index, failure in failures_in(self.record).items() if failure.stage == "draw"}
+            for index, entry in candidates_in(self.record).items():
+                if index in no_answers:
                     continue
-                mark = fingerprint(Candidate.from_dict(entry), seeded=run.seeded)
-                answers.restore(entry["index"], entry["answer"], mark)
+                candidate = Candidate.from_dict(entry)
+                answers.restore(index, candidate.answer, fingerprint(candidate, seeded=run.seeded))
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)
         self.executor = Executor(worker)
@@ -93,10 +91,15 @@ class Task:
         number = next(entry["number"] for entry in self.record["rounds"] if index in entry["indexes"])
         candidate, failed = candidate_of(index, choice, number, seconds), choice.failure
         if failed is not None and failed.stage == "draw":
-            failed = replace(failed, attempts=self.attempt)
+            failed = replace(failed, attempts=self.attempt).caused_by(failed.cause)
         if failed is None:
             self.events.candidate(candidate)
         return candidate, failed
+
+    def failed(self, failed: Mapping[int, tuple[Failure, float]]) -> dict[str, Any]:
+        """Emit failures and keep their exceptions; the update of the record."""
+        self._causes.keep(self.record["search"]["id"], {index: failure for index, (failure, _) in failed.items()})
+        return failures_update(self.events, failed)
 
     def send_requests(self, indexes: Sequence[int]) -> list[Send]:
         """The tasks that draw these candidates, as many a request as the policy's server accepts."""
@@ -106,9 +109,24 @@ class Task:
         ]
 
 
+def failures_update(events: Events, failed: Mapping[int, tuple[Failure, float]]) -> dict[str, Any]:
+    """Emit the failures of candidates, by index with their seconds; the update of the record."""
+    for index, (failure, _) in failed.items():
+        events.failure(index, failure)
+    if not failed:
+        return {}
+    return {
+        "failures": [[index, failure.to_dict()] for index, (failure, _) in failed.items()],
+        "seconds": [[index, seconds] for index, (_, seconds) in failed.items()],
+    }
+
+
 def read_state(config: RunnableConfig, *channels: str) -> dict[str, Any]:
-    """The values of some channels, for the task of a `Send`."""
-    state: dict[str, Any] = config["configurable"][_READ](list(channels))
+    """The values of some channels, for the task of a `Send`.
+
+    It gets only what was sent, and a conversation sent with every draw would be stored as often.
+    """
+    state: dict[str, Any] = config["configurable"][READ_KEY](list(channels))
     return state
 
 
@@ -119,5 +137,5 @@ def send(node: str, arguments: Mapping[str, Any], left_s: float | None) -> Send:
 
 def runtime_of(config: RunnableConfig) -> Runtime[Any]:
     """LangGraph's runtime, for nodes and edges."""
-    runtime: Runtime[Any] = config["configurable"].get(_RUNTIME) or Runtime()
+    runtime: Runtime[Any] = config["configurable"].get(RUNTIME_KEY) or Runtime()
     return runtime

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
-__all__ = ["CallOptions", "call_options"]
+__all__ = ["CallOptions", "call_options", "callable_as"]
 
 # The largest `n` that OpenAI's own service takes, and Gemini's largest `candidate_count`. A server with a smaller limit
 # has it in the model's metadata.
 _MAX_N = 128
 _MAX_CANDIDATES = 8
 _MAX_N_KEY = "optscale_max_n"
+# Settings of a model that its client sends with every call, also where the API of the call refuses them.
+_OF_CHAT_COMPLETIONS = ("n", "seed", "logprobs", "top_logprobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,15 @@ def call_options(model: BaseChatModel, kwargs: Mapping[str, Any]) -> CallOptions
     most = _MAX_CANDIDATES if gemini else _MAX_N
     limit = int((model.metadata or {}).get(_MAX_N_KEY, most)) if "n" in fields else 1
     return CallOptions(limit, "candidate_count" if gemini else "n", "seed" in fields)
+
+
+def callable_as(model: BaseChatModel, options: CallOptions) -> BaseChatModel:
+    """The model without the settings that a call with these options does not take; itself where it has none of them."""
+    if options.logprobs:
+        return model
+    fields = type(model).model_fields
+    unset = {name: None for name in _OF_CHAT_COMPLETIONS if name in fields and getattr(model, name) is not None}
+    return model.model_copy(update=unset) if unset else model
 
 
 def _goes_to_responses_api(model: BaseChatModel, kwargs: Mapping[str, Any]) -> bool:

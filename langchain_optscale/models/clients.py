@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding, RunnableSequence, RunnableWithFallbacks
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable
 
-__all__ = ["endpoint_of", "models_in", "without_client_retries", "without_client_retries_in", "without_streaming"]
+__all__ = [
+    "address_of",
+    "endpoint_of",
+    "model_and_address",
+    "models_in",
+    "without_client_retries",
+    "without_client_retries_in",
+    "without_streaming",
+]
 
 _URLS = ("openai_api_base", "azure_endpoint", "anthropic_api_url", "base_url", "endpoint", "endpoint_url")
 _NAMES = ("deployment_name", "model_name", "model", "model_id")
@@ -101,13 +110,26 @@ def endpoint_of(thing: object) -> Hashable:
         return own
     models = list(models_in(getattr(thing, "runnable", thing)))
     if len(models) == 1:
-        address, name = _first(models[0], _URLS), _first(models[0], _NAMES)
-        client = getattr(models[0], "root_client", None) or getattr(models[0], "root_async_client", None)
-        address = str(getattr(client, "base_url", "")) or address
+        name, address = model_and_address(models[0])
         if address or name:
-            return (type(models[0]).__name__, address.rstrip("/"), name)
+            return (type(models[0]).__name__, address, name)
         thing = models[0]
     return ("object", id(thing))
+
+
+def model_and_address(model: BaseChatModel) -> tuple[str, str]:
+    """The name of a chat model and the address of its server, each empty where it is unknown."""
+    client = getattr(model, "root_client", None) or getattr(model, "root_async_client", None)
+    address = str(getattr(client, "base_url", "")) or _first(model, _URLS)
+    return _first(model, _NAMES), address.rstrip("/")
+
+
+def address_of(model: BaseChatModel) -> str:
+    """The address of a chat model's server to be shown, without a user name, a password or a query; or empty."""
+    parts = urlsplit(model_and_address(model)[1])
+    if not parts.hostname:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _first(model: BaseChatModel, names: tuple[str, ...]) -> str:

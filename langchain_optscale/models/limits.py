@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.forks import after_fork
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator
@@ -40,6 +41,15 @@ class _Queue:
     taken: int = 0
     urgent: deque[_Waiter] = field(default_factory=deque)
     waiting: deque[_Waiter] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        after_fork(self)
+
+    def _after_fork(self) -> None:
+        """Nothing of what the parent has under way ends in the child."""
+        self.lock = threading.Lock()
+        self.taken = 0
+        self.urgent, self.waiting = deque(), deque()
 
     def acquire(self, waiter: _Waiter, *, urgent: bool) -> bool:
         """Admit a request at once, or queue it; whether it was admitted."""
@@ -183,6 +193,14 @@ class SharedLimit:
 
 _queues: weakref.WeakValueDictionary[Hashable, _Queue] = weakref.WeakValueDictionary()
 _queues_lock = threading.Lock()
+
+
+def _unlock() -> None:
+    global _queues_lock
+    _queues_lock = threading.Lock()
+
+
+after_fork(_unlock)
 
 
 def limit_at(endpoint: Hashable, n: int) -> SharedLimit:

@@ -19,6 +19,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.call_options import call_options
 from langchain_optscale.models.clients import without_client_retries, without_client_retries_in, without_streaming
 from langchain_optscale.models.eager_cancel import by_streaming, streams
+from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.single_choices import read_by_choice
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
 
-__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "to_prompt", "unwrap"]
+__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "refuse_graph", "to_prompt", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
@@ -124,7 +125,7 @@ class Policy:
                 raise SettingsError(
                     f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none"
                 )
-            return cls(without_client_retries_in(policy), None, {}, (), ChoiceLimit(1))
+            return cls(isolated(without_client_retries_in(policy)), None, {}, (), ChoiceLimit(1))
         # The driver acquires the rate limiter, so that waiting for it does not count towards the request's timeout.
         changes: dict[str, Any] = {"cache": False, "rate_limiter": None}
         single = without_client_retries(model, timeout_s).model_copy(update=changes)
@@ -152,6 +153,23 @@ def unwrap(
         configs.insert(0, policy.config)
         policy = policy.bound
     return (policy, kwargs, configs) if isinstance(policy, BaseChatModel) else (None, {}, [])
+
+
+def refuse_graph(policy: Runnable[Any, Any]) -> None:
+    """Refuse a compiled LangGraph graph, such as an agent, before it is paid for: it answers with its state.
+
+    Raises:
+        SettingsError: The policy is such a graph.
+    """
+    while isinstance(policy, RunnableBinding):
+        policy = policy.bound
+    # By its attributes, since importing LangGraph takes longer than this package; an `entrypoint` has no builder.
+    parts = vars(policy)
+    if "builder" in parts and isinstance(parts.get("output_channels"), list | tuple):
+        raise SettingsError(
+            f"the policy {policy.get_name()} is a graph, which answers with its state instead of a message; end it "
+            "with | (lambda state: state['messages'][-1]), and put the prompt's messages into the state before it"
+        )
 
 
 def policy_name(policy: Runnable[Any, Any]) -> str:

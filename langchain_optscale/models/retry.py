@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attempts",
+    "is_broken_connection",
     "is_rejection",
     "is_transient",
     "make_async_retrying",
@@ -60,7 +61,7 @@ def is_transient(error: BaseException) -> bool:
             return passes(status)
         if isinstance(one, OptScaleError):
             return False  # its causes have been retried, or cannot pass
-        if getattr(one, "is_retryable", False) is True or _is_broken_connection(one) or _is_of_another_loop(one):
+        if getattr(one, "is_retryable", False) is True or is_broken_connection(one) or _is_of_another_loop(one):
             return True
     return False
 
@@ -140,7 +141,8 @@ def _headers_of(error: BaseException) -> dict[str, str]:
     return {}
 
 
-def _is_broken_connection(error: BaseException) -> bool:
+def is_broken_connection(error: BaseException) -> bool:
+    """Whether the connection failed or timed out, in whichever form the client says so."""
     if isinstance(error, ConnectionError | TimeoutError):
         return True
     # By name, since clients differ in which HTTP library they use, and none of them needs to be installed.

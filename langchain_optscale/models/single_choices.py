@@ -136,9 +136,9 @@ def _sentence(error: Any) -> str:
 
 
 def _with_role(choice: Any) -> Any:
-    """The choice with the role that some servers leave out; a choice is always the assistant's."""
+    """The choice as the assistant's, which it always is; some servers leave the role out or have their own name."""
     message = choice.get("message") if isinstance(choice, Mapping) else None
-    if isinstance(message, Mapping) and not message.get("role"):
+    if isinstance(message, Mapping) and message.get("role") != "assistant":
         return {**choice, "message": {**message, "role": "assistant"}}
     return choice
 

@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
+from langchain_core.messages.ai import UsageMetadata
+
+from langchain_optscale.models.reported_usage import TYPICAL_DENSITY, Reported, text_length
 from langchain_optscale.records.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_core.messages import AIMessage
-    from langchain_core.messages.ai import UsageMetadata
+    from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
 
-__all__ = ["choice_usages"]
+    from langchain_optscale.models.reported_usage import Estimation
 
-# Tokens per character of ordinary text under the usual tokenizers (about 4.2 characters a token).
-_TYPICAL_DENSITY = 0.24
+__all__ = ["choice_usages", "with_usage"]
 
 
-def choice_usages(messages: Sequence[AIMessage]) -> list[Usage]:
+def choice_usages(messages: Sequence[AIMessage], estimation: Estimation | None = None) -> list[Usage]:
     """The usage of each choice of one request.
 
     Args:
         messages: All choices of the request, each with the request's `usage_metadata`, if any.
+        estimation: What is counted where the server reports nothing that can be trusted.
 
     Returns:
         One usage for each choice. The first includes the prompt, the request and the counts by kind of token. Output
@@ -38,16 +41,22 @@ def choice_usages(messages: Sequence[AIMessage]) -> list[Usage]:
     """
     if not messages:
         return []
-    reported = messages[0].usage_metadata
-    prompt = reported["input_tokens"] if reported else 0
-    outputs = _outputs(messages, reported["output_tokens"] if reported else 0)
-    first = Usage(prompt, outputs[0], 1, _details(reported, "input"), _details(reported, "output"))
+    reported = Reported.of(messages, estimation)
+    outputs = _outputs(messages, reported.output_tokens)
+    first = Usage(reported.input_tokens, outputs[0], 1, reported.input_details, reported.output_details)
     return [first, *(Usage(output_tokens=tokens) for tokens in outputs[1:])]
 
 
-def _details(reported: UsageMetadata | None, side: str) -> dict[str, int]:
-    details: Any = reported and reported.get(f"{side}_token_details")
-    return dict(details or {})
+def with_usage(message: AIMessage, spent: Usage) -> AIMessage:
+    """A copy of a message with this `usage_metadata`."""
+    usage = UsageMetadata(
+        input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
+    )
+    if spent.input_token_details:
+        usage["input_token_details"] = cast("InputTokenDetails", dict(spent.input_token_details))
+    if spent.output_token_details:
+        usage["output_token_details"] = cast("OutputTokenDetails", dict(spent.output_token_details))
+    return message.model_copy(update={"usage_metadata": usage})
 
 
 def _outputs(messages: Sequence[AIMessage], reported: int) -> list[int]:
@@ -56,9 +65,7 @@ def _outputs(messages: Sequence[AIMessage], reported: int) -> list[int]:
     counted = [_logprob_tokens(message) for message in messages]
     if all(counted):
         return counted
-    lengths = [
-        max(1, len(message.text) + sum(len(str(call["args"])) for call in message.tool_calls)) for message in messages
-    ]
+    lengths = [max(1, text_length(message)) for message in messages]
     words = sum(len(message.text.split()) for message in messages)
     if reported and (reported < words or not _is_sum(reported, lengths)):
         # The report is the first choice's; no token is shorter than a character.
@@ -77,6 +84,6 @@ def _is_sum(reported: int, lengths: Sequence[int]) -> bool:
     """Whether the report is more plausible as the sum than as the first choice's."""
 
     def surprise(characters: int) -> float:
-        return abs(math.log(reported / characters / _TYPICAL_DENSITY))
+        return abs(math.log(reported / characters / TYPICAL_DENSITY))
 
     return surprise(sum(lengths)) <= surprise(lengths[0])

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from langchain_optscale.errors import OptScaleError
+from langchain_optscale.errors import OptScaleError, SettingsError, printable
+from langchain_optscale.records.causes import cause_of
 from langchain_optscale.records.endings import refuses, truncation_note
-from langchain_optscale.records.types import Failure
+from langchain_optscale.records.types import Failure, Usage, without_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_optscale.records.types import Candidate, StopReason, Usage
+    from langchain_optscale.records.types import Candidate, StopReason
 
-__all__ = ["AllCandidatesFailed", "Raised", "failure_of"]
+__all__ = ["AllCandidatesFailed", "Raised", "chain_causes", "failure_of"]
 
 _LONGEST_ERROR = 500
 _CORE = "langchain_core.exceptions"
@@ -45,16 +45,20 @@ def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
     error, cause = raised.error, raised.error.__cause__
     text = f"{type(error).__name__}: {error}"
     # "Connection error." alone does not name the cause.
-    if cause is not None and str(cause) and str(cause) not in text:
+    reason = cause_of(error)
+    if reason is not None and reason not in text:
+        text += f" ({reason})"
+    elif cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
-    text = "; ".join([text, *map(str, getattr(error, "__notes__", ()))])
+    # Servers write these texts, and terminals show them.
+    text = printable("; ".join([text, *map(str, getattr(error, "__notes__", ()))]))
     text = text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
     return Failure(stage, text, raised.attempts, _kind_of(error))
 
 
 def _kind_of(error: BaseException) -> str | None:
-    """The name of langchain-core's error that this is, as other software tells errors apart."""
-    names = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == _CORE)
+    """The name of langchain-core's error that this is, as other software tells errors apart; or "SettingsError"."""
+    names = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == _CORE or kind is SettingsError)
     return next((name for name in names if name not in _PLAIN), None)
 
 
@@ -62,17 +66,24 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
     """Nothing could be drawn, or nothing that was drawn could be verified.
 
     Where all candidates failed by one error of langchain-core, such as `ContextOverflowError` or `ModelRefusalError`,
-    it is an instance of that error as well, so that software which acts on it still does.
+    or by a `SettingsError`, it is an instance of that error as well, so that software which acts on it still does. Its
+    `__cause__` is the exception of the candidates, or an `ExceptionGroup` where they differ.
 
     Attributes:
         failures: What went wrong, by candidate index.
         reason: Why the search ended, None where it did not say.
         candidates: What was drawn all the same, by index, and could not be verified.
+        usage: What was consumed, under "policy" and "verifier".
+        cost: What that cost, in the currency of the prices; None where no price is known.
 
     Args:
         failures: The same.
         reason: Why the search ended.
         candidates: The same.
+        usage: The same.
+        cost: The same.
+        roles: The policy and the verifier by stage, as a sentence names them.
+        advice: What to do, by the index of a failed candidate.
     """
 
     def __new__(cls, failures: Mapping[int, Failure] = MappingProxyType({}), *args: Any, **kwargs: Any) -> Self:
@@ -86,22 +97,78 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
         failures: Mapping[int, Failure],
         reason: StopReason | None = None,
         candidates: Sequence[Candidate] = (),
+        usage: Mapping[str, Usage] = MappingProxyType({}),
+        cost: float | None = None,
+        roles: Mapping[str, str] = MappingProxyType({}),
+        advice: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         self.failures = dict(failures)
         self.reason = reason
         self.candidates = tuple(candidates)
+        self.usage = dict(usage)
+        self.cost = cost
+        self._roles, self._advice = dict(roles), dict(advice)
         # What langchain-core's errors have beside their message.
         self.raw_message = next((one.message for one in self.candidates if refuses(one)), None)
         self.observation = self.llm_output = None
         self.send_to_llm = False
-        causes = Counter(f"{failure.stage}: {failure.error}" for failure in self.failures.values())
-        listed = "; ".join(f"{cause} ({count}x)" for cause, count in causes.most_common())
-        why = f" before {reason.value}" if reason else ""
-        parts = [f"no candidate could be scored{why}", listed, truncation_note(self.candidates)]
+        # Where others would fail alike, that is why the search ended.
+        why = "" if reason is None or self.is_recurrent else f" before {reason.value}"
+        listed = [self._sentence(group) for group in _groups(self.failures)]
+        parts = [f"no candidate could be scored{why}", *listed, truncation_note(self.candidates)]
         RuntimeError.__init__(self, "; ".join(filter(None, parts)))
 
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether another search with the same settings would fail in the same way: its errors are no accidents."""
+        outcomes = list(self.failures.values())
+        if any(failure.recurrence == "certain" for failure in outcomes):
+            return True
+        alike = all(failure.resembles(outcomes[0]) for failure in outcomes)
+        return bool(outcomes) and alike and outcomes[0].recurrence != "possible"
+
+    @property
+    def total_usage(self) -> Usage:
+        """What policy and verifier consumed together."""
+        return Usage.total(self.usage.values())
+
+    def _sentence(self, group: Mapping[int, Failure]) -> str:
+        index, first = next(iter(group.items()))
+        where = first.stage if first.stage not in self._roles else f"{first.stage} ({self._roles[first.stage]})"
+        said = f"{where}: {first.error}" + (f" ({len(group)}x)" if len(group) > 1 else "")
+        return f"{said}; {self._advice[index]}" if index in self._advice else said
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return (AllCandidatesFailed, (self.failures, self.reason, self.candidates))
+        arguments = (self.failures, self.reason, self.candidates, self.usage, self.cost, self._roles, self._advice)
+        return AllCandidatesFailed, arguments
+
+
+def chain_causes(error: AllCandidatesFailed) -> AllCandidatesFailed:
+    """The error with the exceptions of its candidates as its cause, a group of them where they differ."""
+    first: dict[tuple[type, str], Exception] = {}
+    for failure in error.failures.values():
+        if (cause := failure.cause) is not None:
+            first.setdefault((type(cause), without_numbers(str(cause))), cause)
+    causes = list(first.values())
+    if error.raw_message is None:
+        error.raw_message = next((one for cause in causes if (one := getattr(cause, "raw_message", None))), None)
+    if len(causes) == 1:
+        error.__cause__ = causes[0]
+    elif causes:
+        error.__cause__ = ExceptionGroup("the candidates failed for different reasons", causes)
+    return error
+
+
+def _groups(failures: Mapping[int, Failure]) -> list[dict[int, Failure]]:
+    """The failures that resemble each other, the most frequent ones first."""
+    groups: list[dict[int, Failure]] = []
+    for index, failure in failures.items():
+        group = next((one for one in groups if next(iter(one.values())).resembles(failure)), None)
+        if group is None:
+            groups.append({index: failure})
+        else:
+            group[index] = failure
+    return sorted(groups, key=len, reverse=True)
 
 
 @cache
@@ -110,10 +177,14 @@ def _of_kind(kinds: frozenset[str | None]) -> type[AllCandidatesFailed]:
     from langchain_core import exceptions
 
     base = AllCandidatesFailed
-    known: list[type[Any]] = [one for kind in kinds if (one := getattr(exceptions, kind or "", None)) is not None]
+    ours = {SettingsError.__name__: SettingsError}
+    known: list[type[Any]] = [
+        one for kind in kinds if (one := ours.get(kind or "") or getattr(exceptions, kind or "", None)) is not None
+    ]
     if not known or len(known) < len(kinds):
         return base
-    shared = [one for one in known[0].__mro__ if one.__module__ == _CORE and one.__name__ not in _PLAIN]
+    listed = [one for one in known[0].__mro__ if one.__module__ == _CORE or one is SettingsError]
+    shared = [one for one in listed if one.__name__ not in _PLAIN]
     common = next((one for one in shared if all(issubclass(other, one) for other in known)), None)
     if common is None:
         return base

@@ -18,6 +18,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from langchain_optscale.records.content import content_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,7 +37,7 @@ def content_key(candidate: Candidate) -> str:
     """Equal for candidates that a verifier cannot tell apart: by text, other content and tool calls."""
     message = candidate.message
     other = message.content if isinstance(message.content, list) and message.text != candidate.answer_text else None
-    return json.dumps([candidate.text, other], default=str)
+    return json.dumps([candidate.text, content_of(other, strict=False)], sort_keys=True)
 
 
 def fingerprint(candidate: Candidate, *, seeded: bool) -> str | None:

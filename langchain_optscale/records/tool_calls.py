@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.records.content import NoContentError, content_of
+
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
@@ -45,12 +47,16 @@ def call_key(message: AIMessage) -> str | None:
     text beside them do, since a tool may have effects and a verifier reads the text.
 
     Returns:
-        Equal strings for equal candidates; None for a message without valid tool calls.
+        Equal strings for equal candidates; None for a message without valid tool calls, or whose arguments cannot be
+        compared.
     """
     if not message.tool_calls or message.invalid_tool_calls:
         return None
-    calls = [[call["name"], _canonical(call["args"])] for call in message.tool_calls]
-    return json.dumps([str(message.text).strip(), calls])
+    try:
+        calls = [[call["name"], content_of(call["args"])] for call in message.tool_calls]
+    except NoContentError:
+        return None
+    return json.dumps([str(message.text).strip(), calls], sort_keys=True)
 
 
 def _canonical(arguments: Any) -> str:

@@ -8,13 +8,15 @@ distribution. `OptScaleResult` keeps all of it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
 from langchain_optscale.records.endings import EndReason, end_reason_of
 from langchain_optscale.records.reasoning import MAY_HAVE_MARKS, ReasoningTag, split_message, without_reasoning
+from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, reading
 from langchain_optscale.records.tool_calls import render_calls
 from langchain_optscale.records.usage import Usage
 
@@ -23,7 +25,24 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-__all__ = ["Candidate", "Decision", "Estimate", "Failure", "Observation", "Round", "StopReason", "Usage", "Verdict"]
+__all__ = [
+    "Candidate",
+    "Decision",
+    "Estimate",
+    "Failure",
+    "Observation",
+    "Recurrence",
+    "Round",
+    "StopReason",
+    "Usage",
+    "Verdict",
+    "without_numbers",
+]
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+Recurrence = Literal["possible", "likely", "certain"]
+"""Whether another candidate would fail in the same way; see `Failure`."""
 
 
 class StopReason(Enum):
@@ -65,6 +84,8 @@ class Candidate:
         answer: The canonical form that `extract` found in it, None where the task has none.
         reasoning: What the policy thought before it answered; "" where that cannot be read, None where there is none.
         reasoning_tags: Tags around reasoning in the message's text, beside those that are known.
+        parsed: The object that a policy with structured output made of it, such as a pydantic model; None for any other
+            policy. It is not compared, and read back as plain data.
         answer_text: The text of the message without reasoning.
     """
 
@@ -76,6 +97,7 @@ class Candidate:
     answer: str | None = None
     reasoning: str | None = None
     reasoning_tags: tuple[ReasoningTag, ...] = ()
+    parsed: Any = field(default=None, compare=False)
     answer_text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -115,6 +137,7 @@ class Candidate:
         """JSON-ready form; `from_dict` gives an equal candidate back."""
         from langchain_core.messages import message_to_dict
 
+        parsed = self.parsed.model_dump(mode="json") if hasattr(self.parsed, "model_dump") else self.parsed
         return {
             "index": self.index,
             "message": message_to_dict(self.message),
@@ -122,20 +145,37 @@ class Candidate:
             "usage": self.usage.to_dict(),
             "latency_s": self.latency_s,
             "answer": self.answer,
+            **({} if parsed is None else {"parsed": parsed}),
             **({} if self.reasoning is None else {"reasoning": self.reasoning}),
             **({"reasoning_tags": list(self.reasoning_tags)} if self.reasoning_tags else {}),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Candidate:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: A field is missing or of another type; so it is for every record here.
+        """
         from langchain_core.messages import AIMessage, messages_from_dict
 
-        (message,) = messages_from_dict([data["message"]])
-        if not isinstance(message, AIMessage):
-            raise InvalidRecordError(f"a candidate's message must be an AI message, not {message.type!r}")
-        tags = tuple(tag if isinstance(tag, str) else tuple(tag) for tag in data.get("reasoning_tags", ()))
-        return cls(**{**data, "message": message, "usage": Usage(**data["usage"]), "reasoning_tags": tags})
+        fields = Fields(data, "a candidate")
+        fields.whole("index")
+        fields.whole("round")
+        fields.real("latency_s", 0.0)
+        fields.optional_text("answer")
+        fields.optional_text("reasoning")
+        usage = Usage.from_dict(fields.get("usage", {}))
+        tags = tuple(map(_tag, fields.items("reasoning_tags", ())))
+        with reading("a candidate"):
+            (message,) = messages_from_dict([data["message"]])
+            if not isinstance(message, AIMessage):
+                raise InvalidRecordError(f"a candidate's message must be an AI message, not {message.type!r}")
+            candidate = cls(**{**data, "message": message, "usage": usage, "reasoning_tags": tags})
+            # What a verifier reads is made of the message's parts.
+            render_calls(message)
+            str(message.text)
+            return candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,32 +208,87 @@ class Verdict:
             )
         object.__setattr__(self, "score", score)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Verdict:
+        """Read what `to_dict` wrote."""
+        fields = Fields(data, "a verdict")
+        score = fields.real("score")
+        fields.optional_text("explanation")
+        usage = data.get("usage")
+        with reading("a verdict"):
+            return cls(**{**data, "score": score, "usage": None if usage is None else Usage.from_dict(usage)})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain form; JSON-ready where `raw` is."""
         usage = self.usage and self.usage.to_dict()
         return {"score": self.score, "explanation": self.explanation, "usage": usage, "raw": self.raw}
 
 
+class _Caused:
+    """Room for an exception that is no part of a record: neither compared nor serialised."""
+
+    __slots__ = ("_cause",)
+
+
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(_Caused):
     """A candidate that could not be drawn or not be verified: a value, never a score of zero.
 
     Attributes:
         stage: Where it went wrong.
         error: The error's type and message.
         attempts: How often it was tried, at least 1.
-        kind: The name of langchain-core's error that it was, such as "ModelRefusalError"; None for any other.
+        kind: The name of langchain-core's error that it was, such as "ModelRefusalError", or "SettingsError"; None for
+            any other.
+        recurrence: Whether another candidate would fail in the same way. "certain", as for a rejected key, ends the
+            search; "likely" ends it where all candidates of a round, and at least two, fail so with equal errors.
     """
 
     stage: Literal["draw", "verify"]
     error: str
     attempts: int = 1
     kind: str | None = None
+    recurrence: Recurrence = "possible"
+
+    @property
+    def cause(self) -> Exception | None:
+        """The exception itself, in the process where it was raised; no part of the serialised record."""
+        return getattr(self, "_cause", None)
+
+    def caused_by(self, error: Exception | None) -> Failure:
+        """An equal failure that holds its exception."""
+        failure = replace(self)
+        object.__setattr__(failure, "_cause", error)
+        return failure
+
+    def resembles(self, other: Failure) -> bool:
+        """Whether both have the same stage and, apart from numbers in the message, the same error."""
+        return self.stage == other.stage and without_numbers(self.error) == without_numbers(other.error)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `Failure(**data)` reads it."""
+        """JSON-ready form; `from_dict` reads it."""
         kind = {} if self.kind is None else {"kind": self.kind}
-        return {"stage": self.stage, "error": self.error, "attempts": self.attempts, **kind}
+        recurrence = {} if self.recurrence == "possible" else {"recurrence": self.recurrence}
+        return {"stage": self.stage, "error": self.error, "attempts": self.attempts, **kind, **recurrence}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Failure:
+        """Read what `to_dict` wrote."""
+        fields = Fields(data, "a failure")
+        if fields.text("stage") not in {"draw", "verify"}:
+            raise InvalidRecordError(f"stage of a failure must be draw or verify, got {data['stage']!r}")
+        fields.text("error")
+        fields.whole("attempts", 1)
+        fields.optional_text("kind")
+        if fields.text("recurrence", "possible") not in get_args(Recurrence):
+            raise InvalidRecordError(f"recurrence of a failure must be one of {', '.join(get_args(Recurrence))}")
+        with reading("a failure"):
+            return cls(**data)
+
+
+def without_numbers(text: str) -> str:
+    """The text with every number replaced, so that messages about different candidates compare equal."""
+    return _NUMBER.sub("#", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +315,20 @@ class Estimate:
         return Estimate(self.mu, self.sigma, self.method, self.n, self.at_bound)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form of the numbers; `Estimate(**data)` reads it."""
+        """JSON-ready form of the numbers; `from_dict` reads it."""
         return {"mu": self.mu, "sigma": self.sigma, "method": self.method, "n": self.n, "at_bound": self.at_bound}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
+        """Read what `to_dict` wrote."""
+        fields = Fields(data, "an estimate")
+        fields.real("mu")
+        fields.real("sigma")
+        fields.text("method")
+        fields.whole("n")
+        fields.flag("at_bound", default=False)
+        with reading("an estimate"):
+            return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +380,18 @@ class Decision:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Decision:
         """Read what `to_dict` wrote."""
-        reason = data["reason"]
-        return cls(**{**data, "reason": None if reason is None else StopReason.of(reason)})
+        fields = Fields(data, "a decision")
+        fields.flag("stop")
+        for name in ("draw", "optimal_n"):
+            if not fields.is_null(name):
+                fields.whole(name)
+        fields.text("rule")
+        figures = Fields(fields.mapping("figures"), "the figures of a decision")
+        for name in figures.data:
+            figures.real(name)
+        reason = fields.get("reason", None)
+        with reading("a decision"):
+            return cls(**{**data, "reason": None if reason is None else StopReason.of(reason)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,11 +422,12 @@ class Observation:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Observation:
         """Read what `to_dict` wrote."""
+        fields = Fields(data, "an observation")
         return cls(
-            index=data["index"],
-            score=data["score"],
-            estimate=data["estimate"] and Estimate(**data["estimate"]),
-            decision=Decision.from_dict(data["decision"]),
+            index=fields.whole("index"),
+            score=None if fields.is_null("score") else Verdict(fields.real("score")).score,
+            estimate=None if fields.is_null("estimate") else Estimate.from_dict(data["estimate"]),
+            decision=Decision.from_dict(fields.get("decision")),
         )
 
 
@@ -338,5 +456,21 @@ class Round:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Round:
         """Read what `to_dict` wrote, in version 0.1.0 as well."""
-        observations = data["observations"] if "observations" in data else data["looks"]
-        return cls(data["number"], tuple(data["indexes"]), tuple(map(Observation.from_dict, observations)))
+        fields = Fields(data, "a round")
+        indexes = fields.wholes("indexes", most=MOST_CANDIDATES)
+        observations = fields.items("observations" if "observations" in data else "looks", most=MOST_CANDIDATES)
+        with reading("a round"):
+            return cls(
+                fields.whole("number"),
+                indexes,
+                tuple(map(Observation.from_dict, observations)),
+            )
+
+
+def _tag(data: object) -> ReasoningTag:
+    """A tag around reasoning: its name, or what begins and ends it."""
+    if isinstance(data, str):
+        return data
+    fields = Fields({"tag": data}, "a candidate")
+    begin, end = (Fields(dict(enumerate(fields.items("tag", most=2))), "a tag").text(place) for place in (0, 1))
+    return begin, end

@@ -11,6 +11,8 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.records.stored import Fields
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -58,8 +60,25 @@ class Usage:
         """The sum; nothing for no usage at all."""
         return reduce(add, usages, cls())
 
+    @classmethod
+    def from_dict(cls, data: object) -> Usage:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidRecordError: A number is missing, negative or no whole number.
+        """
+        fields = Fields(data, "a usage")
+        fields.only("input_tokens", "output_tokens", "requests", "input_token_details", "output_token_details")
+        return cls(
+            fields.whole("input_tokens", 0),
+            fields.whole("output_tokens", 0),
+            fields.whole("requests", 0),
+            _kinds(fields.mapping("input_token_details", {})),
+            _kinds(fields.mapping("output_token_details", {})),
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form, with the details that there are; `Usage(**data)` reads it."""
+        """JSON-ready form, with the details that there are; `from_dict` reads it."""
         details = {
             "input_token_details": dict(self.input_token_details),
             "output_token_details": dict(self.output_token_details),
@@ -74,3 +93,8 @@ class Usage:
 
 def _added(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
     return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
+def _kinds(counts: Mapping[str, Any]) -> dict[str, int]:
+    kinds = Fields(counts, "kinds of tokens")
+    return {name: kinds.whole(name) for name in counts}

@@ -42,7 +42,7 @@ class CalledChatModel(IdentifiedChatModel):
     ) -> AIMessage:
         """As for any chat model; `config["configurable"]` may change settings for this call."""
         config = ensure_config(config)
-        return super().invoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        return super().invoke(input, config, stop=stop, **{**for_this_call(self, config), **kwargs})
 
     async def ainvoke(
         self,
@@ -54,7 +54,7 @@ class CalledChatModel(IdentifiedChatModel):
     ) -> AIMessage:
         """As `invoke`, without blocking the event loop; cancelling it cancels every request that is under way."""
         config = ensure_config(config)
-        return await super().ainvoke(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        return await super().ainvoke(input, config, stop=stop, **{**for_this_call(self, config), **kwargs})
 
     def stream(
         self,
@@ -66,7 +66,7 @@ class CalledChatModel(IdentifiedChatModel):
     ) -> Iterator[AIMessageChunk]:
         """The chosen message in chunks after the search; during it, progress as custom events."""
         config = with_run_id(ensure_config(config), get_callback_manager_for_config)
-        chunks = super().stream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        chunks = super().stream(input, config, stop=stop, **{**for_this_call(self, config), **kwargs})
         while True:
             token = stream_parent.set(planned_children(config))
             try:
@@ -87,7 +87,7 @@ class CalledChatModel(IdentifiedChatModel):
     ) -> AsyncIterator[AIMessageChunk]:
         """As `stream`, without blocking the event loop."""
         config = with_run_id(ensure_config(config), get_async_callback_manager_for_config)
-        chunks = super().astream(input, config, stop=stop, **{**for_this_call(config), **kwargs})
+        chunks = super().astream(input, config, stop=stop, **{**for_this_call(self, config), **kwargs})
         async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as chunks:
             while True:
                 token = stream_parent.set(planned_children(config))
@@ -101,13 +101,13 @@ class CalledChatModel(IdentifiedChatModel):
 
     def stream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As for any chat model, in every version of LangChain's events."""
-        return super().stream_events(input, config, **_event_arguments(config, kwargs))
+        return super().stream_events(input, config, **_event_arguments(self, config, kwargs))
 
     def astream_events(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As for any chat model, in every version of LangChain's events."""
-        return super().astream_events(input, config, **_event_arguments(config, kwargs))
+        return super().astream_events(input, config, **_event_arguments(self, config, kwargs))
 
 
-def _event_arguments(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _event_arguments(model: CalledChatModel, config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     # Version 3 does not call `invoke`, so the settings of the call are read here.
-    return {**for_this_call(ensure_config(config)), **kwargs} if kwargs.get("version") == "v3" else kwargs
+    return {**for_this_call(model, ensure_config(config)), **kwargs} if kwargs.get("version") == "v3" else kwargs

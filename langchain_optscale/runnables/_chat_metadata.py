@@ -13,9 +13,10 @@ from langchain_optscale.engine.serialisation import NoJSONForm, identity, to_spe
 from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.policy import policy_name, unwrap
+from langchain_optscale.models.private_names import prepare_configured
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.language_models import LangSmithParams, ModelProfile
     from langchain_core.messages import BaseMessage
@@ -25,6 +26,8 @@ __all__ = ["CALL", "IdentifiedChatModel", "for_this_call"]
 
 # The keyword argument with the settings that a call changes; see `ChatOptScale.invoke`.
 CALL = "optscale_call"
+# LangGraph's own, which differ from run to run.
+_OF_THE_THREAD = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 # The standard settings of LangChain chat models; passed to the policy with each draw.
 _STANDARD = ("temperature", "max_tokens", "timeout", "stop")
 
@@ -99,7 +102,7 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = "optscale"
         params["ls_model_name"] = str(kwargs.get("model") or f"optscale/{policy_name(self.policy)}")
-        settings = self.for_call(kwargs.get(CALL, {}).get("settings", {}))
+        settings = self.for_run(kwargs.get(CALL, {}).get("settings", {}))
         return cast("LangSmithParams", {**params, **settings_metadata(settings)})
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
@@ -161,7 +164,7 @@ class _ConfiguredModel(RunnableConfigurableFields):  # type: ignore[type-arg]  #
         for name in type(given).model_fields.keys() - given.model_fields_set:
             given.__dict__.pop(name, None)
         fields: Any = RunnableConfigurableFields.model_construct(default=given, fields=self.fields)
-        prepared, config = fields._prepare(config)  # noqa: SLF001 - the one place where LangChain makes the model
+        prepared, config = prepare_configured(fields, config)
         return (self.default if prepared is given else prepared), config
 
 
@@ -174,11 +177,22 @@ def _own_fields() -> frozenset[str]:
     return frozenset({*SearchSettings.model_fields, *_STANDARD, "output_version"})
 
 
-def for_this_call(config: RunnableConfig) -> dict[str, Any]:
+def for_this_call(model: SearchSettings, config: RunnableConfig) -> dict[str, Any]:
     """What `BaseChatModel` drops from a call's config, as one keyword argument, hence part of the cache key."""
     call: dict[str, Any] = {}
     if changes := settings_in(config):
         call["settings"] = changes
     if config.get("max_concurrency"):
         call["max_concurrency"] = config["max_concurrency"]
+    if unwrap(model.policy)[0] is None and (others := _for_the_policy(config, changes)):
+        call["configurable"] = others
     return {CALL: call} if call else {}
+
+
+def _for_the_policy(config: RunnableConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of "configurable" that a policy which is no plain chat model may read, such as the name of a model."""
+    return {
+        name: value
+        for name, value in (config.get("configurable") or {}).items()
+        if name not in changes and not name.startswith("__") and name not in _OF_THE_THREAD
+    }

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from langchain_core.exceptions import ModelError
 from langchain_core.runnables.config import (
     ensure_config,
     get_async_callback_manager_for_config,
@@ -20,6 +21,7 @@ from langchain_optscale.engine.drivers import max_concurrency
 from langchain_optscale.engine.executor import in_thread
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.limits import SharedLimit
+from langchain_optscale.records.failures import AllCandidatesFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
@@ -34,6 +36,11 @@ Configs: TypeAlias = "RunnableConfig | Sequence[RunnableConfig] | None"
 
 # Where the caller sets no limit: enough to keep a server busy, few enough to keep the memory small.
 _QUESTIONS_AT_ONCE = 16
+# How long one question alone may try models that have never done their work, and how often to look whether they have.
+_LONGEST_TRIAL_S = 0.1
+_POLL_S = 0.02
+# So many questions in a row whose candidates all failed alike, and none answered, say that no other will be.
+_ALIKE = 3
 
 
 class Batch:
@@ -43,9 +50,12 @@ class Batch:
         inputs: The questions; read one by one as they are needed, so that they may be a generator.
         configs: One config for all of them, or one for each. The "max_concurrency" of the first limits the requests
             under way at once over all questions, and the questions under way with it; without it 16 questions are.
+        is_tried: Whether the models have done their work before. Until then one question is under way at a time, so
+            that a mistake is paid for once; where the first takes longer than a moment, the others do not wait for it.
 
     Attributes:
-        questions_at_once: Questions under way at once.
+        recurrent: The error of questions which failed in a way that every other would; None while there is none. The
+            rest of the batch then fails with it, without a request.
         limit: On the requests of all questions; None without one.
         cancelled: Set when the rest is cancelled.
 
@@ -53,7 +63,7 @@ class Batch:
         SettingsError: There is not one config for each input.
     """
 
-    def __init__(self, inputs: Iterable[Any], configs: Configs) -> None:
+    def __init__(self, inputs: Iterable[Any], configs: Configs, is_tried: Callable[[], bool] = lambda: True) -> None:
         self._total = len(inputs) if isinstance(inputs, Sequence) else None
         self._each = list(configs) if isinstance(configs, Sequence) else None
         if self._each is not None and len(self._each) != self._total:
@@ -61,13 +71,56 @@ class Batch:
         self._shared = ensure_config(None if isinstance(configs, Sequence) else configs)
         first = self._each[0] if self._each else self._shared
         limit = max_concurrency(first)
-        self.questions_at_once = limit or _QUESTIONS_AT_ONCE
+        self._questions_at_once = limit or _QUESTIONS_AT_ONCE
+        self._is_tried = is_tried
+        self.recurrent: AllCandidatesFailed | None = None
+        self._answered = False
+        self._alike = 0
         self.limit = SharedLimit(limit) if limit else None
         self.cancelled = threading.Event()
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
         self._began = time.perf_counter()
         self._done = self._failed = 0
+
+    @property
+    def questions_at_once(self) -> int:
+        """Questions under way at once: at first one, until the models have done their work, in case they never do."""
+        return self._questions_at_once if self._is_settled else 1
+
+    @property
+    def poll_s(self) -> float | None:
+        """Seconds after which to ask again for `questions_at_once`; None where it does not change."""
+        return None if self._is_settled else _POLL_S
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether the models have done their work before, or take their time over the first question."""
+        slow = self._done == 0 and time.perf_counter() - self._began > _LONGEST_TRIAL_S
+        return slow or self._is_tried()
+
+    def check(self) -> None:
+        """Check before a question that it has a chance.
+
+        Raises:
+            AllCandidatesFailed: Other questions failed in a way that every question would.
+        """
+        if self.recurrent is not None:
+            raise self.recurrent
+
+    def _record(self, outcome: object) -> None:
+        """Learn from how a question ended whether every other would fail alike; not where each has its own config."""
+        if not isinstance(outcome, Exception):
+            self._answered = True
+            return
+        if self._each is not None or not isinstance(outcome, AllCandidatesFailed) or not outcome.is_recurrent:
+            return
+        certain = any(failure.recurrence == "certain" for failure in outcome.failures.values())
+        if not certain and isinstance(outcome, ModelError):
+            return  # such as a context that is too long: the question may be to blame
+        self._alike += 1
+        if certain or (self._alike >= _ALIKE and not self._answered):
+            self.recurrent = self.recurrent or outcome
 
     def config(self, index: int) -> RunnableConfig:
         """The config of one question."""
@@ -102,6 +155,7 @@ class Batch:
             `index` of the question, `done` and `failed` questions so far, `total` (None where it is not known
             beforehand) and `elapsed_s` since the batch began; the data of the event "optscale:progress".
         """
+        self._record(outcome)
         self._done += 1
         self._failed += isinstance(outcome, Exception)
         return {
@@ -131,6 +185,7 @@ def as_completed(
 
     def run(index: int, value: _Input) -> None:
         try:
+            batch.check()
             finished.put((index, ask(value, batch.config(index))))
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             finished.put((index, error))
@@ -145,7 +200,10 @@ def as_completed(
                     running += 1
             if not running:
                 return
-            index, outcome = finished.get()
+            try:
+                index, outcome = finished.get(timeout=batch.poll_s if more else None)
+            except queue.Empty:
+                continue
             running -= 1
             if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
                 raise outcome  # such as SystemExit: no failure of a question
@@ -172,6 +230,7 @@ async def aas_completed(
     more = True
 
     async def run(index: int, value: _Input) -> _Output:
+        batch.check()
         return await ask(value, batch.config(index))
 
     def outcome_of(task: asyncio.Task[_Output]) -> _Output | Exception:
@@ -194,7 +253,11 @@ async def aas_completed(
                     task.add_done_callback(finished.put_nowait)
             if not running:
                 return
-            task = await finished.get()
+            try:
+                async with asyncio.timeout(batch.poll_s if more else None):
+                    task = await finished.get()
+            except TimeoutError:
+                continue
             index, outcome = running.pop(task), outcome_of(task)
             progress = batch.count(index, outcome)
             callbacks = get_async_callback_manager_for_config(batch.config(index))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.utils.utils import LC_ID_PREFIX
@@ -13,7 +14,8 @@ from pydantic import ConfigDict
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.result import result_metadata
 from langchain_optscale.engine.serialisation import admit
-from langchain_optscale.engine.tracing import add_run_metadata, children_of, streams_to_a_user
+from langchain_optscale.engine.settings import split_keywords
+from langchain_optscale.engine.tracing import add_run_metadata, children_of, hide_usage, streams_to_a_user
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.runnables._chat_invocation import CalledChatModel, stream_parent
 from langchain_optscale.runnables._chat_metadata import CALL
@@ -136,6 +138,8 @@ class ChatOptScale(CalledChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         message = self._search(messages, stop, run_manager, kwargs)
+        if run_manager is not None:
+            hide_usage(run_manager)
         if run_manager is not None and self._shows(run_manager, kwargs):
             for chunk in generation_chunks(message):
                 run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
@@ -149,6 +153,8 @@ class ChatOptScale(CalledChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         message = await self._asearch(messages, stop, run_manager, kwargs)
+        if run_manager is not None:
+            hide_usage(run_manager)
         if run_manager is not None and self._shows(run_manager, kwargs):
             for chunk in generation_chunks(message):
                 await run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
@@ -161,7 +167,9 @@ class ChatOptScale(CalledChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        yield from generation_chunks(self._search(messages, stop, run_manager, kwargs))
+        for chunk in generation_chunks(self._search(messages, stop, run_manager, kwargs)):
+            yield chunk
+            _hide_usage(chunk)
 
     async def _astream(
         self,
@@ -172,6 +180,7 @@ class ChatOptScale(CalledChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         for chunk in generation_chunks(await self._asearch(messages, stop, run_manager, kwargs)):
             yield chunk
+            _hide_usage(chunk)
 
     def _should_stream(self, *, run_manager: Any = None, **kwargs: Any) -> bool:
         # Within `invoke`, LangChain would call `_stream` without the run; `_generate` has the run, and streams itself.
@@ -203,11 +212,14 @@ class ChatOptScale(CalledChatModel):
         arguments = {**self.standard(), **kwargs, **({} if stop is None else {"stop": stop})}
         call = arguments.pop(CALL, {})
         arguments.pop("stream", None)
+        changes, arguments = split_keywords(arguments)
         parent = stream_parent.get() if run is None else children_of(run)
         config: RunnableConfig = {} if parent is None else {"callbacks": parent}
         if "max_concurrency" in call:
             config["max_concurrency"] = call["max_concurrency"]
-        return parent, self.for_call(call.get("settings", {})), config, arguments
+        if "configurable" in call:
+            config["configurable"] = call["configurable"]
+        return parent, self.for_run({**call.get("settings", {}), **changes}), config, arguments
 
     def _answer(
         self, result: OptScaleResult, arguments: dict[str, Any], parent: BaseCallbackManager | None
@@ -221,6 +233,12 @@ class ChatOptScale(CalledChatModel):
             message.content = cast("Any", message.content_blocks)
             message.response_metadata["output_version"] = "v1"
         return message
+
+
+def _hide_usage(chunk: ChatGenerationChunk) -> None:
+    """Keep the tokens out of the run's own end, as `hide_usage` does: the caller has the chunk's message by now."""
+    if isinstance(chunk.message, AIMessageChunk) and chunk.message.usage_metadata is not None:
+        chunk.message = chunk.message.model_copy(update={"usage_metadata": None})
 
 
 admit(ChatOptScale, ("langchain_optscale", "chat_model", "ChatOptScale"))

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessageChunk
-from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
+
+from langchain_optscale.models.token_usage import with_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from langchain_core.messages import AIMessage
-    from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.records.types import Usage
 
 __all__ = ["answer_message", "generation_chunks", "message_chunks", "with_usage"]
 
@@ -44,18 +43,6 @@ def answer_message(result: OptScaleResult, policy: str) -> AIMessage:
         "optscale": result.summary(),
     }
     return message
-
-
-def with_usage(message: AIMessage, spent: Usage) -> AIMessage:
-    """A copy of a message with this `usage_metadata`."""
-    usage = UsageMetadata(
-        input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
-    )
-    if spent.input_token_details:
-        usage["input_token_details"] = cast("InputTokenDetails", dict(spent.input_token_details))
-    if spent.output_token_details:
-        usage["output_token_details"] = cast("OutputTokenDetails", dict(spent.output_token_details))
-    return message.model_copy(update={"usage_metadata": usage})
 
 
 def message_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:

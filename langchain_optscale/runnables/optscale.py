@@ -10,8 +10,9 @@ from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict
 
 from langchain_optscale.engine.drivers import arun_search, run_search
+from langchain_optscale.engine.failing import has_worked
 from langchain_optscale.engine.result import OptScaleResult, result_metadata
-from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata
+from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata, split_keywords
 from langchain_optscale.engine.tracing import add_run_metadata
 from langchain_optscale.models.policy import to_prompt
 from langchain_optscale.runnables.batch import Batch, aas_completed, as_completed
@@ -56,7 +57,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
             input: A question, a prompt value or a list of messages.
             config: As for any Runnable; "configurable" may change settings, "max_concurrency" limits concurrent
                 requests.
-            **kwargs: Passed on to the policy.
+            **kwargs: Settings to change for this call; everything else is passed on to the policy.
 
         Raises:
             AllCandidatesFailed: No candidate could be scored.
@@ -123,7 +124,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         Questions are read as needed and no result is kept, so that memory does not grow with their number. Closing the
         iterator starts no further question.
         """
-        batch = Batch(inputs, config)
+        batch = Batch(inputs, config, self._is_tried)
 
         def ask(question: LanguageModelInput, config: RunnableConfig) -> OptScaleResult:
             return self._invoke(question, config, kwargs, batch)
@@ -139,12 +140,15 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         **kwargs: Any,
     ) -> AsyncGenerator[tuple[int, OptScaleResult | Exception], None]:
         """As `batch_as_completed`, without blocking the event loop; closing it cancels every request under way."""
-        batch = Batch(inputs, config)
+        batch = Batch(inputs, config, self._is_tried)
 
         async def ask(question: LanguageModelInput, config: RunnableConfig) -> OptScaleResult:
             return await self._ainvoke(question, config, kwargs, batch)
 
         return aas_completed(batch, inputs, ask, return_exceptions=return_exceptions)
+
+    def _is_tried(self) -> bool:
+        return has_worked(self.policy) and has_worked(self.verifier)
 
     def _invoke(
         self,
@@ -154,9 +158,10 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         batch: Batch | None = None,
     ) -> OptScaleResult:
         prompt = to_prompt(question)
+        changes, kwargs = split_keywords(kwargs)
 
         def search(_: object, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> OptScaleResult:
-            settings = self.for_call(settings_in(config))
+            settings = self.for_run({**settings_in(config), **changes})
             add_run_metadata(run_manager.handlers, run_manager.run_id, settings_metadata, settings)
             result = run_search(settings, prompt, config, kwargs, batch)
             add_run_metadata(run_manager.handlers, run_manager.run_id, result_metadata, result)
@@ -172,11 +177,12 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         batch: Batch | None = None,
     ) -> OptScaleResult:
         prompt = to_prompt(question)
+        changes, kwargs = split_keywords(kwargs)
 
         async def search(
             _: object, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
         ) -> OptScaleResult:
-            settings = self.for_call(settings_in(config))
+            settings = self.for_run({**settings_in(config), **changes})
             add_run_metadata(run_manager.handlers, run_manager.run_id, settings_metadata, settings)
             result = await arun_search(settings, prompt, config, kwargs, batch)
             add_run_metadata(run_manager.handlers, run_manager.run_id, result_metadata, result)

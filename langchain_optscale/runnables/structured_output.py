@@ -8,6 +8,7 @@ not fail the other choices of its request.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from langchain_optscale.errors import EmptyCandidateError, OptScaleError
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.records.endings import end_reason_of, end_spelling
 from langchain_optscale.records.failures import AllCandidatesFailed
-from langchain_optscale.records.types import Usage
 from langchain_optscale.runnables.messages import answer_message, with_usage
 from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.verifiers import Verifier
@@ -87,7 +87,7 @@ def structured_search(
 
 
 class ParsedVerifier(Verifier):
-    """Passes candidates that parse to another verifier; for the others it raises the parser's error.
+    """Passes candidates that parse to another verifier, as `candidate.parsed`; raises the parser's error for the rest.
 
     Args:
         parse: Returns the parsed message, given a message and a config, or raises.
@@ -111,19 +111,23 @@ class ParsedVerifier(Verifier):
         """Those of the other verifier."""
         return self.verifier.policy_kwargs
 
+    def check_sync(self) -> None:
+        """Check the other verifier."""
+        self.verifier.check_sync()
+
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Parse, then verify.
 
         Raises:
             Exception: The candidate does not parse, or the other verifier raises.
         """
-        self.parse(candidate.answer_message, config)
-        return self.verifier.verify(prompt, candidate, config)
+        parsed = self.parse(candidate.answer_message, config)
+        return self.verifier.verify(prompt, replace(candidate, parsed=parsed), config)
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`; parsing is quick and done on the event loop."""
-        self.parse(candidate.answer_message, config)
-        return await self.verifier.averify(prompt, candidate, config)
+        parsed = self.parse(candidate.answer_message, config)
+        return await self.verifier.averify(prompt, replace(candidate, parsed=parsed), config)
 
 
 def _halves(asked: Runnable[Any, Any], policy: str) -> tuple[Runnable[Any, Any], Runnable[Any, Any]]:
@@ -257,5 +261,4 @@ def _nothing_parsed(error: AllCandidatesFailed) -> dict[str, Any]:
     """The answer where no candidate parses: as in LangChain, `include_raw` reports the error instead of raising it."""
     if not error.candidates:
         raise error
-    spent = sum((candidate.usage for candidate in error.candidates), Usage())
-    return {"raw": with_usage(error.candidates[0].message, spent), "parsed": None, "parsing_error": error}
+    return {"raw": with_usage(error.candidates[0].message, error.total_usage), "parsed": None, "parsing_error": error}

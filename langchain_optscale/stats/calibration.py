@@ -6,19 +6,19 @@ Symbols: s a score, y in {0, 1} whether the candidate is right, c(s) = P(y = 1 |
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.stored import check_plain, reading
 from langchain_optscale.stats._scipy import optimize, special
 from langchain_optscale.stats.reliability import (
     ReliabilityBin,
@@ -69,25 +69,20 @@ class Calibration(ABC):
         if (settings.pop("format", None), settings.pop("version", None)) != (_FORMAT, _VERSION):
             raise InvalidRecordError(f"not a calibration of format {_FORMAT!r}, version {_VERSION}")
         kinds: dict[str, Any] = {kind.__name__: kind for kind in (IsotonicCalibration, LogisticCalibration)}
-        try:
+        check_plain(settings, "a calibration")
+        with reading("the calibration"):
             kind = kinds[settings.pop("kind")]
             values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
             calibration: Calibration = kind(**values)
-        except (KeyError, TypeError, SettingsError) as error:
-            raise InvalidRecordError(f"the calibration cannot be read: {error!r}") from error
         return calibration
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a JSON file.
+        """Write it as a JSON file, in one step.
 
         Raises:
             SettingsError: The file cannot be written.
         """
-        text = json.dumps(self.to_dict(), allow_nan=False) + "\n"
-        try:
-            Path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
+        write_json(path, self.to_dict())
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Calibration:
@@ -95,11 +90,9 @@ class Calibration(ABC):
 
         Raises:
             InvalidRecordError: The file is no calibration, or damaged; the message names it.
+            SettingsError: It cannot be read.
         """
-        try:
-            return Calibration.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, InvalidRecordError) as error:
-            raise InvalidRecordError(f"{Path(path)}: {error}") from error
+        return load_record(path, Calibration.from_dict)
 
 
 @dataclass(frozen=True)

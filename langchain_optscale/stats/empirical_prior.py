@@ -12,17 +12,17 @@ Questions that follow no truncated normal fall into a few kinds, each with its o
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.stored import check_plain, reading
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._dirichlet_fit import improved_mixture, starting_mixture
 from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
@@ -55,6 +55,9 @@ _LEAST_INSIDE = 0.3
 _PSEUDO_QUESTIONS = 2.0
 _DIRICHLET_WEIGHT = 0.2
 _STEPS = 60
+# Of a stored prior no number is larger; a fit stays far below both.
+_MOST_STORED = 1e4
+_MOST_LOG_SIGMA = 20.0
 # Bumps with less weight are left out: they lengthen the JSON and change nothing.
 _LEAST_WEIGHT = 1e-4
 
@@ -206,20 +209,25 @@ class EmpiricalPrior:
         known = data if isinstance(data, Mapping) else {}
         if known.get("format") != _FORMAT or known.get("version") != _VERSION:
             raise InvalidRecordError(f"not an empirical prior of format {_FORMAT!r}, version {_VERSION}")
-        try:
+        check_plain(data, "an empirical prior")
+        with reading("the empirical prior"):
             # "any_shape" is the key of version 0.1.0.
             mixture = data["dirichlet"] if "dirichlet" in data else data["any_shape"]
             parts = {name: tuple(map(float, mixture[name])) for name in ("strengths", "shares", "edges")}
             bases = tuple(tuple(map(float, base)) for base in mixture["bases"])
             bumps = tuple((float(mu), float(log_sigma), float(weight)) for mu, log_sigma, weight in data["bumps"])
             reach = tuple((float(at), float(a), float(b)) for at, a, b in data.get("reach", ()))
-            return cls(bumps, DirichletMixture(weight=float(mixture["weight"]), bases=bases, **parts), reach)
-        except (KeyError, TypeError, ValueError, SettingsError) as error:
-            raise InvalidRecordError(f"the empirical prior cannot be read: {error}") from error
+            prior = cls(bumps, DirichletMixture(weight=float(mixture["weight"]), bases=bases, **parts), reach)
+            _check_stored(prior)
+            return prior
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
+        """Write it as a JSON file, in one step.
+
+        Raises:
+            SettingsError: The file cannot be written.
+        """
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -227,11 +235,39 @@ class EmpiricalPrior:
 
         Raises:
             InvalidRecordError: The file is no empirical prior, or damaged; the message names it.
+            SettingsError: It cannot be read.
         """
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, InvalidRecordError) as error:
-            raise InvalidRecordError(f"{Path(path)}: {error}") from error
+        return load_record(path, cls.from_dict)
+
+
+def _check_stored(prior: EmpiricalPrior) -> None:
+    """Refuse numbers that no fit gives, before they overflow in an estimate.
+
+    Raises:
+        InvalidRecordError: There are such numbers.
+    """
+    mixture, numbers = prior.dirichlet, np.array(prior.bumps)
+    edges, bases = np.array(mixture.edges), np.array(mixture.bases)
+    strengths, shares = np.array(mixture.strengths), np.array(mixture.shares)
+    kinds = len(strengths)
+    sound = (
+        np.abs(numbers).max() <= _MOST_STORED
+        and np.abs(numbers[:, 1]).max() <= _MOST_LOG_SIGMA
+        and 0.0 <= mixture.weight < 1.0
+        and 0 < kinds == len(shares)
+        and bases.shape == (kinds, len(edges) - 1)
+        and edges[0] == 0.0
+        and edges[-1] == 1.0
+        and bool((np.diff(edges) > 0.0).all())
+        and bool((strengths > 0.0).all())
+        and strengths.max() <= _MOST_STORED
+        and bool((shares >= 0.0).all())
+        and bool((bases > 0.0).all())
+        and bool(np.isclose(shares.sum(), 1.0))
+        and bool(np.isclose(bases.sum(axis=1), 1.0).all())
+    )
+    if not sound:
+        raise InvalidRecordError("an empirical prior has numbers that do not fit together")
 
 
 def _log_bump(mu: FloatArray, log_sigma: FloatArray, centre: FloatArray) -> FloatArray:

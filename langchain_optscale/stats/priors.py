@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.stored import Fields, reading
 
 if TYPE_CHECKING:
     from langchain_optscale.stats.empirical_prior import EmpiricalPrior
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     LearnedPrior = EmpiricalPrior
 
 __all__ = ["EmpiricalPrior", "FixedPrior", "LearnedPrior", "prior_from_dict", "prior_to_dict"]
+
+_LEAST_STORED, _MOST_STORED = 1e-6, 1e6
 
 
 def __getattr__(name: str) -> Any:
@@ -103,7 +106,11 @@ def prior_from_dict(data: Mapping[str, Any]) -> FixedPrior | EmpiricalPrior:
         raise InvalidRecordError(f"a prior must be a JSON object, got {data!r}")
     if "format" in data:
         return _empirical_prior().from_dict(data)
-    try:
+    with reading("the prior"):
+        fields = Fields(data, "a prior")
+        for name in ("mu", "sigma", "mu_std", "sigma_std"):
+            # What is beyond these overflows in an estimate, and says nothing of scores in [0, 1].
+            size = abs(fields.real(name, 0.1))
+            if size > _MOST_STORED or (name != "mu" and size < _LEAST_STORED):
+                raise InvalidRecordError(f"{name} of a prior must lie in [{_LEAST_STORED:g}, {_MOST_STORED:g}]")
         return FixedPrior(**data)
-    except (TypeError, SettingsError) as error:
-        raise InvalidRecordError(f"the prior cannot be read: {error}") from error

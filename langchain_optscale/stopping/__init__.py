@@ -10,6 +10,7 @@ from langchain_optscale.stopping.budgets import (
     MinSamples,
     Price,
     TokenBudget,
+    prices_by_role,
 )
 from langchain_optscale.stopping.certificate import Certificate, Certification
 from langchain_optscale.stopping.futility import Futility
@@ -42,4 +43,5 @@ __all__ = [
     "TokenBudget",
     "optscale",
     "paper",
+    "prices_by_role",
 ]

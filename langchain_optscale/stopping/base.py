@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.identical import copies
+from langchain_optscale.records.stored import Fields, check_plain, reading
 from langchain_optscale.records.types import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from langchain_optscale.records.types import Estimate, StopReason, Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
@@ -199,28 +201,36 @@ class Rule(ABC):
         Raises:
             InvalidRecordError: The rule is unknown, or its settings do not fit it.
         """
-        settings = dict(data)
-        name = settings.pop("rule", None)
-        name = _FORMER_NAMES.get(name, name)
-        if name not in Rule._known:
-            raise InvalidRecordError(f"unknown stopping rule {name!r}; import the module that defines it first")
-        for key, value in settings.items():
-            if isinstance(value, dict) and "rule" in value:
-                settings[key] = Rule.from_dict(value)
-        try:
-            return Rule._known[name].from_settings(settings)
-        except (TypeError, SettingsError) as error:
-            raise InvalidRecordError(f"stopping rule {name}: {error}") from error
+        check_plain(data, "a stopping rule")
+        return _rule(data)
 
 
 # Names that version 0.1.0 wrote.
 _FORMER_NAMES = {"Hopeless": "Futility"}
 
 
+def _rule(data: Mapping[str, Any]) -> Rule:
+    """The rule of data that is not nested too deeply."""
+    name = Fields(data, "a stopping rule").text("rule", "None")
+    kind = Rule._known.get(_FORMER_NAMES.get(name, name))  # noqa: SLF001 - of this module
+    if kind is None:
+        raise InvalidRecordError(f"unknown stopping rule {name[:100]!r}; import the module that defines it first")
+    with reading(f"stopping rule {name}"):
+        settings = {key: value for key, value in data.items() if key != "rule"}
+        for key, value in settings.items():
+            if isinstance(value, Mapping) and "rule" in value:
+                settings[key] = _rule(value)
+        return kind.from_settings(settings)
+
+
 @dataclass(frozen=True)
 class _Pair(Rule):
     left: Rule
     right: Rule
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.left, Rule) and isinstance(self.right, Rule)):
+            raise SettingsError(f"only two rules can be joined, got {self.left!r} and {self.right!r}")
 
     def first_draw(self, history: History) -> int | None:
         """The smaller of the two."""

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from langchain_optscale.records.types import Decision, Usage
     from langchain_optscale.stopping.base import History
 
-__all__ = ["CostBudget", "Deadline", "MaxFailures", "MaxSamples", "MinSamples", "Price", "TokenBudget"]
+__all__ = [
+    "CostBudget",
+    "Deadline",
+    "MaxFailures",
+    "MaxSamples",
+    "MinSamples",
+    "Price",
+    "TokenBudget",
+    "prices_by_role",
+]
+
+_ROLES = ("policy", "verifier")
 
 
 class _Budget(Rule):
@@ -138,6 +149,26 @@ class Price:
         return tokens / 1e6 + self.request * usage.requests
 
 
+def prices_by_role(price: Any) -> dict[str, Price]:
+    """The prices that a setting gives, by role.
+
+    Args:
+        price: One `Price` for both roles, or a price (or its form as a mapping) by role.
+
+    Raises:
+        SettingsError: A role is unknown, or a price is no `Price`.
+    """
+    if not isinstance(price, Price | Mapping | tuple):
+        raise SettingsError(f"a price must be a Price(input=..., output=...), got {price!r}")
+    given = dict.fromkeys(_ROLES, price) if isinstance(price, Price) else dict(price)
+    if unknown := sorted(given.keys() - set(_ROLES)):
+        raise SettingsError(f"there is no role {unknown[0]!r} to price; the roles are policy and verifier")
+    prices = {role: Price(**one) if isinstance(one, Mapping) else one for role, one in given.items()}
+    if wrong := [one for one in prices.values() if not isinstance(one, Price)]:
+        raise SettingsError(f"a price must be a Price(input=..., output=...), got {wrong[0]!r}")
+    return prices
+
+
 @dataclass(frozen=True)
 class CostBudget(_Budget):
     """Stop when policy and verifier have cost `amount` together.
@@ -160,17 +191,10 @@ class CostBudget(_Budget):
     amount: float
     price: Price | Mapping[str, Price] | tuple[tuple[str, Price], ...]
 
-    _roles: ClassVar[tuple[str, ...]] = ("policy", "verifier")
-
     def __post_init__(self) -> None:
         if isinstance(self.amount, bool) or not 0.0 < self.amount < math.inf:
             raise SettingsError(f"a cost budget must be a finite amount above 0, got {self.amount!r}")
-        given = dict.fromkeys(self._roles, self.price) if isinstance(self.price, Price) else dict(self.price)
-        if unknown := sorted(given.keys() - set(self._roles)):
-            raise SettingsError(f"there is no role {unknown[0]!r} to price; the roles are policy and verifier")
-        prices = {role: Price(**price) if isinstance(price, Mapping) else price for role, price in given.items()}
-        if wrong := [price for price in prices.values() if not isinstance(price, Price)]:
-            raise SettingsError(f"a price must be a Price(input=..., output=...), got {wrong[0]!r}")
+        prices = prices_by_role(self.price)
         if not any((price.input, price.output, price.request) != (0.0, 0.0, 0.0) for price in prices.values()):
             raise SettingsError("a cost budget needs a price above 0")
         # In a form that can be compared and hashed, as every rule can.

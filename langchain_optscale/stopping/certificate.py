@@ -8,16 +8,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.stats.binomial import upper_bound
 from langchain_optscale.stopping.labelled import probability_right, searched
 
@@ -53,6 +53,22 @@ class Certification:
     threshold: float | None
     delta: float
     eps: float
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Read what `dataclasses.asdict` gives.
+
+        Raises:
+            InvalidRecordError: It is no certification, or damaged.
+        """
+        fields = Fields(data, "a certification")
+        return cls(
+            certified=fields.flag("certified"),
+            estimate=fields.real("estimate"),
+            threshold=_optional(fields, "threshold"),
+            delta=fields.real("delta"),
+            eps=fields.real("eps"),
+        )
 
     @property
     def promise(self) -> str:
@@ -190,43 +206,37 @@ class Certificate:
         Raises:
             InvalidRecordError: It is no certificate, of a later version, or damaged.
         """
-        values = dict(data) if isinstance(data, Mapping) else {}
-        if (values.pop("format", None), values.pop("version", None)) != (_FORMAT, _VERSION):
+        known = data if isinstance(data, Mapping) else {}
+        if (known.get("format"), known.get("version")) != (_FORMAT, _VERSION):
             raise InvalidRecordError(f"not a certificate of format {_FORMAT!r}, version {_VERSION}")
-        try:
-            return cls(**values)
-        except (TypeError, SettingsError) as error:
-            raise InvalidRecordError(f"the certificate cannot be read: {error}") from error
+        fields = Fields(data, "a certificate")
+        with reading("the certificate"):
+            return cls(
+                threshold=_optional(fields, "threshold"),
+                delta=fields.real("delta"),
+                eps=fields.real("eps"),
+                labels=fields.whole("labels"),
+                accepted=fields.whole("accepted"),
+                wrong=fields.whole("wrong"),
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as JSON.
+        """Write it as a JSON file, in one step.
 
         Raises:
             SettingsError: The file cannot be written.
         """
-        try:
-            Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read what `save` wrote.
 
         Raises:
-            SettingsError: The file cannot be read.
-            InvalidRecordError: It holds no certificate.
+            InvalidRecordError: The file is no certificate, or damaged; the message names it.
+            SettingsError: It cannot be read.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
-        except UnicodeDecodeError as error:
-            raise InvalidRecordError(f"{path} holds no certificate: {error}") from error
-        try:
-            return cls.from_dict(json.loads(text))
-        except (ValueError, RecursionError) as error:
-            raise InvalidRecordError(f"{path} holds no certificate: {error}") from error
+        return load_record(path, cls.from_dict)
 
 
 def least_labels(delta: float, eps: float, wrong: int = 0) -> int:
@@ -294,6 +304,10 @@ def _estimate_of(result: Any) -> float:
     answers = [by_index[index].answer for index in order]
     scores = [result.verdicts[index].score for index in order]
     return probability_right(answers, scores, order.index(result.best.index))
+
+
+def _optional(fields: Fields, name: str) -> float | None:
+    return None if fields.get(name) is None else fields.real(name)
 
 
 def _check_open(name: str, value: Any) -> None:

@@ -3,7 +3,9 @@
 A session does no input or output, reads no clock and holds no random generator. The caller owns drawing, verifying
 and concurrency: it asks how many candidates to draw, and tells what came of each, in any order, one at a time.
 
-    >>> from langchain_optscale.records.types import Verdict
+    >>> from langchain_optscale.records.stored import reading
+from langchain_optscale.records.stored import reading
+from langchain_optscale.records.types import Verdict
     >>> from langchain_optscale.stopping import TargetReached
     >>> session = Session(TargetReached(0.9), max_samples=8)
     >>> session.ask()
@@ -22,11 +24,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.stored import reading
 from langchain_optscale.records.types import Decision, Estimate, Failure, Observation, Round, StopReason, Usage, Verdict
 from langchain_optscale.stats.estimators import default_estimator, no_scores
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples
-from langchain_optscale.stopping.session_json import read_form, session_form, usage_of
+from langchain_optscale.stopping.session_json import read_form, session_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,6 +108,7 @@ class Session:
         self._round_of: dict[int, int] = {}
         self._pending: set[int] = set()
         self._scores: dict[int, float] = {}
+        self._failed: dict[int, Failure] = {}
         self.history, self.decision = self._start, self._first_decision
 
     def restarted(self) -> Session:
@@ -129,6 +133,8 @@ class Session:
         decision = self._evaluate() if early else self.decision
         wanted = math.inf if decision.draw is None else max(0 if early else 1, decision.draw)
         size = self.round_size if self._rounds else self.first_round
+        if self._failed and not self._scores and self._failed[max(self._failed)].recurrence == "likely":
+            size = 1  # it may be that none will ever be scored: find out at the price of one
         count = int(min(size - len(self._pending), wanted, self.max_samples - len(self._round_of)))
         if count < 1:
             return 0
@@ -202,6 +208,9 @@ class Session:
             if past.sums is not None:
                 changes["sums"] = past.sums.add(score)
         self._advance(**changes, pending=past.pending - 1)
+        if isinstance(outcome, Failure):
+            self._failed[index] = outcome
+            self._stop_if_recurrent(index, outcome)
         estimate: Estimate | None = self.history.__dict__.get("estimate")  # where a rule asked for it
         observation = Observation(index, score, estimate and estimate.summary(), self.decision)
         self._rounds[self._round_of[index]][1].append(observation)
@@ -211,6 +220,20 @@ class Session:
             event.append(dict(usage or {}))
         self._events.append([*event, fingerprint] if fingerprint else event)
         return self.decision
+
+    def _stop_if_recurrent(self, index: int, failure: Failure) -> None:
+        """Stop where further candidates would fail in the same way, see `Failure.recurrence`."""
+        if self.decision.stop or failure.recurrence == "possible":
+            return
+        indexes = self._rounds[self._round_of[index]][0]
+        alike = [
+            one for one, other in self._failed.items() if other.recurrence != "possible" and other.resembles(failure)
+        ]
+        # One failure alone may be that candidate's fault.
+        whole_round = set(indexes) <= set(alike) and len(alike) > 1
+        if failure.recurrence == "certain" or whole_round:
+            figures = {"failures": self.history.failures}
+            self.decision = Decision(True, StopReason.FAILURES, 0, None, "Failure", figures)
 
     def spend(self, usage: Mapping[str, Usage], elapsed_s: float = 0.0) -> Decision:
         """Record usage before there is an outcome, such as of a candidate that is drawn but not verified yet.
@@ -312,12 +335,10 @@ class Session:
             InvalidRecordError: The data is not a session, of a later version, or damaged.
         """
         settings, events = read_form(data)
-        try:
+        with reading("the session"):
             session = cls(**settings)
             for kind, *values in events:
                 session._replay(kind, values)
-        except (KeyError, TypeError, ValueError, SettingsError) as error:
-            raise InvalidRecordError(f"the session cannot be read: {error}") from error
         return session
 
     def _replay(self, kind: str, values: list[Any]) -> None:
@@ -328,23 +349,20 @@ class Session:
         elif kind == "adopt":
             self.adopt(values[0])
         elif kind == "tell":
-            index, score, failure, answer, tokens, elapsed_s, *rest = values
-            outcome = Failure(**failure) if score is None else Verdict(score)
+            index, outcome, answer, tokens, elapsed_s, usage, mark = values
             self.tell(
                 index,
                 outcome,
                 answer=answer,
                 tokens=tokens,
-                usage=usage_of(rest[0]) if rest else None,
+                usage=usage,
                 elapsed_s=elapsed_s,
-                fingerprint=rest[1] if rest[1:] else None,
+                fingerprint=mark,
             )
         elif kind == "spend":
-            self.spend(usage_of(values[0]), values[1])
-        elif kind == "tick":
-            self.tick(values[0])
+            self.spend(values[0], values[1])
         else:
-            raise InvalidRecordError(f"unknown event {kind!r}")
+            self.tick(values[0])
 
     def _is_late(self, elapsed_s: float) -> bool:
         return any(moment <= elapsed_s for moment in self.deadlines)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.types import Failure, Usage
+from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, check_plain, reading
+from langchain_optscale.records.types import Failure, Usage, Verdict
 from langchain_optscale.stats.estimators import estimator_fields, known_estimators
 from langchain_optscale.stats.priors import prior_from_dict, prior_to_dict
 from langchain_optscale.stopping import Rule
@@ -15,7 +16,7 @@ from langchain_optscale.stopping import Rule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["read_form", "session_form", "usage_of"]
+__all__ = ["read_form", "session_form"]
 
 _FORMAT = "langchain-optscale/session"
 _VERSION = 1
@@ -49,23 +50,58 @@ def read_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]
     Raises:
         InvalidRecordError: The data is not a session, of a later version, or damaged.
     """
-    if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+    known = data if isinstance(data, Mapping) else {}
+    if known.get("format") != _FORMAT or known.get("version") != _VERSION:
         raise InvalidRecordError(f"not a session of format {_FORMAT!r}, version {_VERSION}")
-    try:
+    fields = Fields(data, "a session")
+    sizes = {name: fields.whole(name, most=MOST_CANDIDATES) for name in ("max_samples", "first_round", "round_size")}
+    check_plain(fields.get("estimator"), "the estimator of a session")
+    with reading("the session"):
         given: dict[str, Any] = {}
-        for key, value in data["estimator"].items():
+        for key, value in fields.mapping("estimator").items():
             given[key] = tuple(value) if isinstance(value, list) else value
         settings = {
             "stopping": Rule.from_dict(data["stopping"]),
             "estimator": known_estimators()[given.pop("estimator")](**estimator_fields(given)),
-            "prior": data["prior"] and prior_from_dict(data["prior"]),
-            "max_samples": data["max_samples"],
-            "first_round": data["first_round"],
-            "round_size": data["round_size"],
+            "prior": None if fields.is_null("prior") else prior_from_dict(data["prior"]),
+            **sizes,
         }
-        return settings, data["events"]
-    except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as error:
-        raise InvalidRecordError(f"the session cannot be read: {error}") from error
+        return settings, [_event(event) for event in fields.items("events")]
+
+
+# What an event has after its kind; a reader accepts no other length and no other types.
+_EVENT_SIZES = {"ask": (1, 2), "adopt": (1, 1), "tell": (6, 8), "spend": (2, 2), "tick": (1, 1)}
+
+
+def _event(data: Any) -> list[Any]:
+    """An event with its parts read: failures and usage as objects.
+
+    Raises:
+        InvalidRecordError: It is no event.
+    """
+    if not isinstance(data, list | tuple) or not data or not isinstance(data[0], str):
+        raise InvalidRecordError("an event of a session must be a list that begins with its kind")
+    kind, *values = data
+    least, most = _EVENT_SIZES.get(kind, (0, -1))
+    if not least <= len(values) <= most:
+        raise InvalidRecordError(f"unknown event {kind[:40]!r} of {len(values)} parts")
+    part = Fields(dict(enumerate(values)), f"the event {kind!r}")
+    if kind in {"ask", "adopt"}:
+        part.whole(0, least=1, most=MOST_CANDIDATES)
+    elif kind == "tick":
+        part.real(0)
+    elif kind == "spend":
+        return [kind, _usage_of(values[0]), part.real(1)]
+    else:
+        part.whole(0)
+        part.whole(4)
+        part.real(5)
+        part.optional_text(3)
+        outcome: Verdict | Failure = Failure.from_dict(values[2]) if values[1] is None else Verdict(part.real(1))
+        usage = _usage_of(values[6]) if values[6:] else None
+        mark = part.optional_text(7)
+        return [kind, values[0], outcome, values[3], values[4], values[5], usage, mark]
+    return [kind, *values]
 
 
 def _item_form(item: Any) -> Any:
@@ -82,6 +118,16 @@ def _counts(usage: Usage) -> list[Any]:
     return [usage.input_tokens, usage.output_tokens, usage.requests, *(details if any(details) else ())]
 
 
-def usage_of(counts: Mapping[str, list[Any]]) -> dict[str, Usage]:
-    """Usage by role, as an event has it."""
-    return {role: Usage(*numbers) for role, numbers in counts.items()}
+def _usage_of(counts: object) -> dict[str, Usage]:
+    """Usage by role, as an event has it.
+
+    Raises:
+        InvalidRecordError: It is no usage.
+    """
+    names = ("input_tokens", "output_tokens", "requests", "input_token_details", "output_token_details")
+    usage = {}
+    for role, numbers in Fields({"usage": counts}, "an event").mapping("usage").items():
+        if not isinstance(numbers, list | tuple) or len(numbers) > len(names):
+            raise InvalidRecordError("the usage of an event must be a list of numbers")
+        usage[role] = Usage.from_dict(dict(zip(names, numbers, strict=False)))
+    return usage

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from langchain_core.runnables.config import get_executor_for_config
+from langchain_optscale.models.daemon_threads import as_finished
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -19,23 +19,22 @@ T = TypeVar("T")
 
 
 def run_together(calls: Sequence[Callable[[], T]], config: RunnableConfig | None) -> list[T]:
-    """Make all calls, at most "max_concurrency" of the config at once.
+    """Make all calls in daemon threads, at most "max_concurrency" of the config at once.
 
     Returns:
         What each call returned, in their order.
 
     Raises:
-        Exception: The error of the first call, in their order, that failed; running calls are waited for.
+        Exception: The error of the first call that failed; those under way are left to themselves.
     """
     if len(calls) == 1:
         return [calls[0]()]
-    with get_executor_for_config(config) as executor:
-        futures = [executor.submit(call) for call in calls]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
+    values: dict[int, T] = {}
+    for place, outcome in as_finished(calls, (config or {}).get("max_concurrency")):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        values[place] = outcome
+    return [values[place] for place in range(len(calls))]
 
 
 async def arun_together(calls: Sequence[Callable[[], Awaitable[T]]], config: RunnableConfig | None) -> list[T]:

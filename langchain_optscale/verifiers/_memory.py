@@ -8,6 +8,8 @@ from collections import OrderedDict
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from langchain_optscale.records.forks import after_fork
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 
@@ -30,6 +32,11 @@ class Memory(Generic[T]):
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[Hashable, T] = OrderedDict()
+        self._begin()
+        after_fork(self, "_begin")
+
+    def _begin(self) -> None:
+        """What a forked child begins with as well: no turn of the parent's threads ends in it."""
         self._turns: dict[Hashable, tuple[Any, list[None]]] = {}
         self._mutex = threading.Lock()
 

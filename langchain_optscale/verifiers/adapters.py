@@ -10,10 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from langchain_core.runnables import Runnable
-from langchain_core.runnables.config import run_in_executor, set_config_context
+from langchain_core.runnables.config import set_config_context
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import without_client_retries_in
+from langchain_optscale.models.daemon_threads import run_in_thread
+from langchain_optscale.models.isolation import isolated
+from langchain_optscale.models.named import is_configurable_model, named_model
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
@@ -22,6 +25,8 @@ from langchain_optscale.verifiers.usage import UsageCounter
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
+
+    from langchain_optscale.records.types import Candidate, Verdict
 
 __all__ = ["CallableVerifier", "RunnableVerifier", "VerifierLike", "as_verifier", "is_chat_model"]
 
@@ -32,11 +37,15 @@ class CallableVerifier(Verifier):
     Runnables that it calls are traced below the verification, and the tokens of their models are counted.
 
     Args:
-        function: `(prompt, candidate)`, sync or async; returns anything that `to_verdict` accepts. A sync one runs in a
-            thread on the async path.
+        function: `(prompt, candidate)`, sync or async; returns anything that `to_verdict` accepts. It gets a
+            `PromptValue` (the question as a string: `prompt.to_string()`) and a `Candidate` (`candidate.text`). An
+            evaluator of the kind of openevals, with keyword arguments `outputs` and perhaps `inputs`, gets the texts of
+            candidate and prompt instead; bind a reference by
+            `functools.partial(exact_match, reference_outputs="Paris")`. A sync function runs in a thread on the async
+            path.
 
     Raises:
-        SettingsError: It cannot be called with two positional arguments.
+        SettingsError: It takes neither two positional arguments nor `outputs`.
 
     Example:
         ```python
@@ -44,16 +53,13 @@ class CallableVerifier(Verifier):
         ```
     """
 
-    def __init__(self, function: Callable[[PromptValue, Candidate], Any]) -> None:
-        try:
-            inspect.signature(function).bind(None, None)
-        except TypeError:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._keywords = _evaluator_keywords(function)
+        if self._keywords is None and not _takes_two(function):
             raise SettingsError(
                 f"the verifier function {_function_name(function)} must accept two positional arguments, "
-                "the prompt and the candidate"
-            ) from None
-        except ValueError:
-            pass  # some functions written in C have no signature
+                "the prompt and the candidate, or the keyword argument outputs"
+            )
         self.function = function
 
     @property
@@ -65,6 +71,15 @@ class CallableVerifier(Verifier):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({_function_name(self.function)})"
 
+    def check_sync(self) -> None:
+        """Check that the function is not async.
+
+        Raises:
+            SettingsError: It is.
+        """
+        if _is_async(self.function):
+            raise self._only_async()
+
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Call the function.
 
@@ -72,8 +87,7 @@ class CallableVerifier(Verifier):
             SettingsError: The function is async.
             InvalidScoreError: Its result is not a score.
         """
-        if _is_async(self.function):
-            raise self._only_async()
+        self.check_sync()
         counter = UsageCounter()
         answer = self._call(prompt, candidate, counter.attach(config))
         if inspect.isawaitable(answer):
@@ -92,16 +106,22 @@ class CallableVerifier(Verifier):
         counted = counter.attach(config)
         if _is_async(self.function):
             with set_config_context(counted) as context:
-                answer = await asyncio.create_task(self.function(prompt, candidate), context=context)
+                answer = await asyncio.create_task(self._begin(prompt, candidate), context=context)
         else:
-            answer = await run_in_executor(counted, self._call, prompt, candidate, counted)
+            answer = await run_in_thread(self._call, prompt, candidate, counted)
             if inspect.isawaitable(answer):
                 answer = await answer
         return _counted(to_verdict(answer), counter)
 
     def _call(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig) -> Any:
         with set_config_context(config) as context:
-            return context.run(self.function, prompt, candidate)
+            return context.run(self._begin, prompt, candidate)
+
+    def _begin(self, prompt: PromptValue, candidate: Candidate) -> Any:
+        if self._keywords is None:
+            return self.function(prompt, candidate)
+        texts = {"inputs": _question(prompt, candidate)["prompt"], "outputs": candidate.text}
+        return self.function(**{name: texts[name] for name in self._keywords})
 
     def _only_async(self) -> SettingsError:
         return SettingsError(
@@ -135,7 +155,7 @@ class RunnableVerifier(Verifier):
             raise SettingsError(f"a Runnable is needed, not {kind(runnable)}")
         self.runnable = runnable
         # The search retries.
-        self._single = without_client_retries_in(runnable)
+        self._single = isolated(without_client_retries_in(runnable))
 
     @property
     def name(self) -> str:
@@ -163,7 +183,7 @@ class RunnableVerifier(Verifier):
         return _counted(to_verdict(answer), counter)
 
 
-VerifierLike: TypeAlias = Verifier | Runnable[Any, Any] | Callable[["PromptValue", Candidate], Any]
+VerifierLike: TypeAlias = Verifier | Runnable[Any, Any] | Callable[..., Any] | str
 """What `as_verifier` accepts."""
 
 
@@ -171,8 +191,8 @@ def as_verifier(value: VerifierLike) -> Verifier:
     """Convert to a verifier.
 
     Args:
-        value: A `Verifier` (returned unchanged), a chat model (becomes an `LLMJudge`), another Runnable, or a function
-            `(prompt, candidate)`.
+        value: A `Verifier` (returned unchanged), a chat model or its name such as "openai:gpt-5-mini" (becomes an
+            `LLMJudge`), another Runnable, or a function, see `CallableVerifier`.
 
     Raises:
         SettingsError: It is none of them, or a language model that is no chat model.
@@ -186,10 +206,10 @@ def as_verifier(value: VerifierLike) -> Verifier:
 
     if isinstance(value, Verifier):
         return value
-    if is_chat_model(value):
+    if isinstance(value, str) or is_chat_model(value):
         from langchain_optscale.verifiers.llm_judge.judge import LLMJudge
 
-        return LLMJudge(value)
+        return LLMJudge(named_model(value, "verifier") if isinstance(value, str) else value)
     if isinstance(value, BaseLanguageModel):
         raise SettingsError(
             f"the model {type(value).__name__} returns text, not a score: make a Runnable that "
@@ -208,13 +228,13 @@ def as_verifier(value: VerifierLike) -> Verifier:
 
 
 def is_chat_model(value: object) -> TypeGuard[Runnable[Any, Any]]:
-    """Whether it is a chat model, possibly with bound arguments or a config."""
+    """Whether it is a chat model, possibly a configurable one, or with bound arguments or a config."""
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import RunnableBinding
 
     while isinstance(value, RunnableBinding):
         value = value.bound
-    return isinstance(value, BaseChatModel)
+    return isinstance(value, BaseChatModel) or is_configurable_model(value)
 
 
 def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
@@ -237,6 +257,28 @@ def _is_async(function: Any) -> bool:
     while isinstance(function, partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _takes_two(function: Any) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # some functions written in C have no signature
+    return True
+
+
+def _evaluator_keywords(function: Any) -> tuple[str, ...] | None:
+    """The texts that an evaluator takes by keyword, "outputs" and perhaps "inputs"; None for any other function."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return None
+    by_position = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}
+    if "outputs" not in parameters or any(one.kind in by_position for one in parameters.values()):
+        return None
+    return tuple(name for name in ("inputs", "outputs") if name in parameters)
 
 
 def _function_name(function: Any) -> str:

@@ -7,9 +7,10 @@ its errors into a score of 0 distorts the estimate of the score distribution.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables.config import run_in_executor
+from langchain_optscale.models.daemon_threads import run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,14 @@ class Verifier(ABC):
         return type(self).__name__
 
     @property
+    def content(self) -> Any:
+        """What the verdicts depend on besides the candidate, so that cached ones do not outlive a change of it.
+
+        Of a dataclass its fields and its code; None where it is not known. See `records.content`.
+        """
+        return self if is_dataclass(self) else None
+
+    @property
     def policy_kwargs(self) -> Mapping[str, Any]:
         """Keyword arguments that the policy must be called with so that this verifier can work."""
         return {}
@@ -65,6 +74,13 @@ class Verifier(ABC):
         """
         return self
 
+    def check_sync(self) -> None:  # noqa: B027 - most verifiers have nothing to check
+        """Check before a search on the sync path that this verifier works there; by default it does.
+
+        Raises:
+            SettingsError: It works on the async path alone.
+        """
+
     @abstractmethod
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Score one candidate.
@@ -83,4 +99,4 @@ class Verifier(ABC):
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`, without blocking the event loop; by default `verify` in a thread."""
-        return await run_in_executor(config, self.verify, prompt, candidate, config)
+        return await run_in_thread(self.verify, prompt, candidate, config)

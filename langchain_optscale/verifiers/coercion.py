@@ -17,13 +17,15 @@ from langchain_optscale.records.types import Verdict
 
 __all__ = ["is_finite", "kind", "to_verdict"]
 
+_REASONS = ("explanation", "comment", "reasoning", "reason")
+
 
 def to_verdict(value: Any) -> Verdict:
     """Convert a verifier's result.
 
     Args:
         value: A `Verdict`; a real number, a bool, or a NumPy or Torch scalar; or a mapping or an object with such a
-            `score` and an optional `explanation`.
+            `score` and an optional `explanation` (or `comment`, `reasoning`, `reason`, as evaluators write it).
 
     Returns:
         The verdict; its `raw` is the whole result where that is a JSON-ready mapping or a pydantic model.
@@ -46,10 +48,9 @@ def to_verdict(value: Any) -> Verdict:
             f"the verifier answered with an {type(value).__name__} instead of a score: end the chain with a "
             "parser, such as | StrOutputParser() | (lambda text: float(text))"
         )
-    if isinstance(value, Mapping):
-        score, explanation = value.get("score"), value.get("explanation")
-    else:
-        score, explanation = getattr(value, "score", None), getattr(value, "explanation", None)
+    parts = value if isinstance(value, Mapping) else {name: getattr(value, name, None) for name in ("score", *_REASONS)}
+    score = parts.get("score")
+    explanation = next((parts[name] for name in _REASONS if parts.get(name) is not None), None)
     number = _number(score)
     if number is not None:
         return Verdict(number, None if explanation is None else str(explanation), raw=_json_ready(value))

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from langchain_optscale.errors import InvalidScoreError, SettingsError
+from langchain_optscale.errors import MissingLogprobsError, SettingsError
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
@@ -77,13 +77,15 @@ class ConfidenceVerifier(Verifier):
         """Score one candidate by its log-probabilities.
 
         Raises:
-            InvalidScoreError: The message has no log-probabilities, or invalid ones.
+            MissingLogprobsError: The message has no log-probabilities.
+            InvalidScoreError: It has invalid ones.
         """
         entries = token_entries(candidate.message)
         if not entries:
-            raise InvalidScoreError(
-                f"candidate {candidate.index} has no token log-probabilities: ConfidenceVerifier needs a policy that "
-                "returns them for logprobs=True, in response_metadata['logprobs']['content']"
+            raise MissingLogprobsError(
+                f"the policy's message {candidate.index} has no token log-probabilities, by which ConfidenceVerifier "
+                "scores; give another verifier, such as LLMJudge or a function, or a policy that returns them in "
+                "response_metadata['logprobs']['content']"
             )
         logprobs = [read_logprob(entry) for entry in entries]
         count = len(logprobs)

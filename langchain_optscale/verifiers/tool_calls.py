@@ -150,6 +150,11 @@ class ToolCallJudge(LLMJudge):
         )
         self._tools = None if tools is None else _shown(tool_schemas(tools))
 
+    @property
+    def content(self) -> Any:
+        """What a judge's verdicts depend on, and the tools."""
+        return [*super().content, self._tools]
+
     def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:
         shown = super()._material(prompt, candidate)
         tools = _shown(tool_schemas(offered_tools(prompt))) if self._tools is None else self._tools

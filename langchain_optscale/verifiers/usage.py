@@ -9,10 +9,14 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables.config import ensure_config
 
+from langchain_optscale.models.reported_usage import Estimation
 from langchain_optscale.models.token_usage import choice_usages
 from langchain_optscale.records.types import Usage
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from langchain_core.messages import BaseMessage
     from langchain_core.outputs import LLMResult
     from langchain_core.runnables import RunnableConfig
 
@@ -23,6 +27,10 @@ _COMPLETE = frozenset({"tags", "metadata", "callbacks", "recursion_limit", "conf
 
 class UsageCounter(BaseCallbackHandler):
     """Adds up the tokens and requests of every model call below one config.
+
+    Args:
+        owner: Whose calls they are: a warning about counts that cannot be trusted is given once for it.
+        fills_gaps: Whether counts that are missing are estimated, as a budget needs it.
 
     Example:
         ```python
@@ -35,9 +43,12 @@ class UsageCounter(BaseCallbackHandler):
     # Inline, so that the count is complete when an async call returns.
     run_inline = True
 
-    def __init__(self) -> None:
+    def __init__(self, owner: object = None, *, fills_gaps: bool = False) -> None:
         # Several threads may append at once: appending is atomic, adding to a number is not.
         self._usages: list[Usage] = []
+        self._owner = owner
+        self._fills_gaps = fills_gaps
+        self._prompt_lengths: dict[UUID, int] = {}
 
     @property
     def usage(self) -> Usage | None:
@@ -58,12 +69,24 @@ class UsageCounter(BaseCallbackHandler):
             attached["callbacks"] = [*(callbacks or []), self]
         return attached
 
-    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
+    def on_chat_model_start(
+        self, serialized: Any, messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """Note the length of the prompt."""
+        self._prompt_lengths[run_id] = sum(len(message.text) for prompt in messages for message in prompt)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Discard what was noted."""
+        self._prompt_lengths.pop(run_id, None)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID | None = None, **kwargs: Any) -> None:
         """Count one request."""
+        length = 0 if run_id is None else self._prompt_lengths.pop(run_id, 0)
+        estimation = Estimation(self._owner or self, "the server of the verifier", lambda: length, self._fills_gaps)
         for generations in response.generations:
             messages = [
                 generation.message
                 for generation in generations
                 if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
             ]
-            self._usages.append(sum(choice_usages(messages), Usage()) if messages else Usage(requests=1))
+            self._usages.append(sum(choice_usages(messages, estimation), Usage()) if messages else Usage(requests=1))

@@ -320,7 +320,7 @@ def test_only_final_answers(service: Service, weather: Any, executed: list[str])
     assert (executed, final.text) == (["Town 0"], "It is sunny.")
     assert choices(service) == [1, 1, 3]
     assert [request["seed"] for request in service.requests] == [0, 0, 1]
-    assert final.response_metadata["optscale"]["best_index"] == RIGHT
+    assert final.response_metadata["optscale"]["best"] == RIGHT
 
 
 @pytest.mark.parametrize(("threshold", "cities"), [(0.2, ["Town 0"]), (0.5, ["Rome"])])

@@ -48,7 +48,7 @@ def test_it_looks_like_a_card(pages, colours, tmp_path):
     assert (width, height) == (820, 760)
     # Something is drawn from top to bottom, and it is drawn in our colours.
     assert len({bytes(row) for row in rows}) > 150
-    blue, orange = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
+    blue, orange = (0x1E, 0x88, 0xD0), (0xE0, 0x64, 0x1A)
     seen = {tuple(row[i : i + 3]) for row in rows for i in range(0, len(row), len(row) // width)}
     for colour in (blue, orange):  # lines are smoothed, so their colour is met nearly
         assert min(max(abs(a - b) for a, b in zip(colour, other, strict=True)) for other in seen) < 16

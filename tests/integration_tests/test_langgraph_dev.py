@@ -59,6 +59,32 @@ def wait_for(url, process, seconds=90):
     raise TimeoutError(url)
 
 
+# Plain JSON, as whoever may call the server can send it: each would build something, name a file or lift a budget.
+FORBIDDEN = [
+    {"verifier": {"optscale": "RegexCheck", "pattern": "UNSAFE"}},
+    {"extract": {"optscale": "RegexAnswer", "pattern": "(a+)+$"}},
+    {"extract": "choice"},
+    {"stopping": {"rule": "MaxSamples", "n": 1000}},
+    {"estimator": {"optscale": "Posterior"}},
+    {"prior": {"optscale": "FixedPrior", "mean": 0.9, "std": 0.1}},
+    {"select": {"optscale": "WeightedVote", "exponent": 2.0}},
+    {"settings": "/etc/passwd"},
+    {"max_samples": 9},
+    {"overridable": ["verifier"]},
+    {"limits": {"max_samples": 1000}},
+]
+
+
+def refused(base, run, **payload):
+    """What the server says of a run that it does not finish."""
+    try:
+        state = call(base, run, assistant_id="optscale", **payload)
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+    assert "optscale" not in state, state
+    return json.dumps(state)
+
+
 @pytest.mark.timeout(240)
 def test_langgraph_dev_serves_it(tmp_path):
     """The real server: a run that ends below its target asks a person, whose answer the next run goes on with."""
@@ -99,6 +125,14 @@ def test_langgraph_dev_serves_it(tmp_path):
             state = call(base, run, assistant_id="optscale", command={"resume": {"max_samples": 3}})
             assert state["messages"][-1]["content"] == "The sea is wide."
             assert state["optscale"]["decision"]["reason"] == "TARGET_REACHED"
+            for changes in FORBIDDEN:
+                own = f"/threads/{call(base, '/threads')['thread_id']}/runs/wait"
+                name = next(iter(changes))
+                said = refused(base, own, input=question, context=changes)
+                assert "a run may not" in said or "above the limit of 8" in said, (name, said)
+                if name not in ("verifier", "settings", "overridable", "limits"):
+                    said = refused(base, own, input=question, config={"configurable": changes})
+                    assert "a run may not" in said or "above the limit of 8" in said, (name, said)
         finally:
             server.terminate()
             server.wait(timeout=30)

@@ -158,6 +158,23 @@ def test_how_a_response_of_the_responses_api_ended(first: Callable[[], Reply], e
     assert result.text == "391"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [{"code": "server_error", "message": "x"}, {"code": "rate_limit_exceeded", "message": "x"}, {"code": 502}],
+)
+def test_an_error_of_the_responses_api_in_a_200_body_is_retried(error: dict[str, Any]) -> None:
+    def script(number: int, payload: dict[str, Any]) -> Reply:
+        if number:
+            return response("391")
+        whole = json.loads(response("").body or "")
+        return Reply(body=json.dumps({**whole, "status": "failed", "error": error, "output": []}))
+
+    with scripted_server(script) as server:
+        policy = chat(server.base_url, use_responses_api=True)
+        assert OptScale(policy=policy, verifier=half, max_samples=1).invoke("q").text == "391"
+    assert len(server.requests) == 2
+
+
 @PATHS
 @EAGER
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from langchain_core.prompt_values import StringPromptValue
 from pydantic import SecretStr
 
 from langchain_optscale import AllCandidatesFailed, OptScale
-from langchain_optscale.errors import InvalidReplyError
+from langchain_optscale.errors import ErrorReplyError, InvalidReplyError
 from langchain_optscale.models.retry import is_transient
 from langchain_optscale.records.types import Usage
 from langchain_optscale.verifiers import Logistic, RewardModelVerifier
@@ -293,3 +293,17 @@ class TestScore(RewardConformance):
 
 class TestPRM(RewardConformance):
     settings: ClassVar = {"kind": "prm", "model": "prm", "aggregate": "min"}
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+def test_an_error_in_a_200_body_is_like_the_status_it_names(server, path):
+    server.faults = [Fault(body='{"error": {"code": 503, "message": "busy"}}')]
+    with pytest.raises(ErrorReplyError, match="busy") as raised:
+        verify(RewardModelVerifier(server.root, "rm"), BAD, path)
+    assert is_transient(raised.value)
+
+
+def test_reasoning_is_not_sent(server):
+    thought = make_candidate("<think>Paris? No.</think>It is Rome.")
+    verify(RewardModelVerifier(server.root, "rm"), thought)
+    assert server.requests[0][1]["messages"][-1]["content"] == "It is Rome."

@@ -117,7 +117,7 @@ async def test_include_raw(serve, method, path):
     assert answer["parsed"] == Person(**GOOD[1])
     assert answer["parsing_error"] is None
     about = answer["raw"].response_metadata["optscale"]
-    assert (about["n"], about["failed"], about["best_index"]) == (1, 1, 1)
+    assert (about["n"], about["failed"], about["best"]) == (1, 1, 1)
     assert answer["raw"].response_metadata["model_name"] == "optscale/scripted-1"
 
 

@@ -27,7 +27,7 @@ PACKAGES = {
     "stopping",
     "verifiers",
 }
-FILES = {"__init__.py", "errors.py", "py.typed"}
+FILES = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
 
 
 def root_entries(package):
@@ -46,7 +46,7 @@ def circle_in(package_name):
     return None
 
 
-def test_the_root_contains_packages_and_two_modules():
+def test_the_root_contains_packages_and_three_modules():
     assert root_entries(langchain_optscale) == PACKAGES | FILES
 
 

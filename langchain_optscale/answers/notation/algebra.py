@@ -44,9 +44,11 @@ _LITERALLY = ConversionConfig(
 _UNREADABLE = re.compile(
     r"['\"?&%$#@;,:`]|!!|(?<!_)\d\s+\d|\d_|_\s*\Z|(?<!\\)\b[A-Za-z]{3,}"
     r"|(?<![A-Za-z\\])(?:to|of|in|is|if|or|at|by|no|on|as|an|be)(?![A-Za-z])"
-    r"|\\(?:pm|mp|dots|text|angle|triangle|measuredangle|overrightarrow|widehat|perp|parallel|cong|sim|equiv|p?mod|bmod"
+    r"|\\(?:pm|mp|dots|text|angle|triangle|measuredangle|overrightarrow|widehat|vec|wedge|vee|perp|parallel|cong|sim|equiv|p?mod|bmod"
     r"|R?[Rr]ightarrow|mapsto|forall|exists|sub|sup|cup|cap|setminus|in|ni|not|circ|neg)(?![A-Za-z])"
 )
+# Dates, ranges, versions and dimensions are no differences, quotients and products: 2024-10-12, 5-10, 1.2.3, 3 x 4.
+_CODE = re.compile(r"[-+]?\d+(?:\.\d+)?(?:(?:-\d+(?:\.\d+)?)+|(?:/\d+){2,}|(?:\.\d+)+|(?:\s*(?:[xX]|\\times)\s*\d+)+)")
 # x2 is not 2x, it may be x_2.
 _NUMBERED = re.compile(r"[A-Za-z]\d")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
@@ -143,8 +145,10 @@ def _expression(node: Node) -> Any:
 @lru_cache(maxsize=256)
 def _parsed(text: str) -> Any:
     text = _FUNCTION.sub(r"\\\1 ", text)
-    if _NUMBERED.search(_COMMAND.sub(" ", text)) or _UNREADABLE.search(
-        _MATRIX.sub("", text).replace("&", "") if "matrix" in text else text
+    if (
+        _CODE.fullmatch(text)
+        or _NUMBERED.search(_COMMAND.sub(" ", text))
+        or _UNREADABLE.search(_MATRIX.sub("", text).replace("&", "") if "matrix" in text else text)
     ):
         return None
     text = _COEFFICIENT.sub(r"\1\\cdot(", text)
@@ -204,22 +208,23 @@ def _assignments(symbols: set[Any]) -> list[dict[Any, Any]]:
 
 
 def _is_number(value: Any) -> bool:
-    return not value.free_symbols and not value.has(sympy.zoo, sympy.nan, sympy.oo)
+    return not value.free_symbols and not value.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo)
 
 
 def _same_constant(one: Any, other: Any) -> bool:
+    one, other = one.doit(), other.doit()
     if one == other:
         return True
     if not _is_number(one) or not _is_number(other) or (one.is_Rational and other.is_Rational):
         return False
     first, second = one.evalf(_DIGITS), other.evalf(_DIGITS)
-    if (
-        not (first.is_number and second.is_number)
-        or first.has(sympy.nan, sympy.zoo)
-        or second.has(sympy.nan, sympy.zoo)
-    ):
+    if not (first.is_finite and second.is_finite):
         return False
-    return bool(sympy.Abs(first - second) <= _CLOSE * sympy.Max(sympy.Abs(first), sympy.Abs(second)))
+    size = sympy.Max(sympy.Abs(first), sympy.Abs(second))
+    if size < _CLOSE:
+        # One of them is 0, or both are tiny: the digits say nothing.
+        return bool(sympy.simplify(one - other) == 0)
+    return bool(sympy.Abs(first - second) <= _CLOSE * size)
 
 
 def _difference(left: str, right: str) -> Any:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from langchain_optscale.answers.notation.plain import is_prose
 from langchain_optscale.answers.numerals import read_numeral
 
-__all__ = ["read_quantity"]
+__all__ = ["read_quantity", "without_unit"]
 
 _UNIT_NAMES = (
     r"[$€£¥₹₽₩]|percent(?:age)?(?: points?)?|pct\.?|\\?%|degrees?|deg|radians?|rad|dollars?|usd|euros?|eur|gbp|jpy|cny"
@@ -58,6 +59,8 @@ _BASE_NAMES = {
     "sixteen": 16,
 }
 _LONGEST = 300
+# Of one letter it may be an unknown: 5x m.
+_SURE_UNIT = 2
 
 
 def read_quantity(text: str, *, percent: bool = False, units: bool = True) -> Fraction | None:
@@ -83,6 +86,18 @@ def read_quantity(text: str, *, percent: bool = False, units: bool = True) -> Fr
         _COMMA.sub(".", before) if _AMBIGUOUS.fullmatch(before) and not _grouped(before) else before, percent
     )
     return value / 100 if value is not None and percent and _is_percent(unit) else value
+
+
+def without_unit(text: str) -> str:
+    r"""An expression without the unit after it, as in 6\sqrt{2} cm; any other text as it is."""
+    for place in range(1, len(text)) if len(text) <= _LONGEST else ():
+        if not text[place].isspace() or sum(map(str.isalpha, text[place:])) < _SURE_UNIT:
+            continue
+        if _UNIT.fullmatch(text[place:]):
+            before = text[:place]
+            mathematical = "\\" in before or any(map(str.isdigit, before))
+            return before if mathematical and not is_prose(before) else text
+    return text
 
 
 def _number(text: str, percent: bool) -> Fraction | None:

@@ -32,7 +32,7 @@ from langchain_optscale.answers.notation.nodes import (
     write,
 )
 from langchain_optscale.answers.notation.plain import is_prose, normal_text, undressed
-from langchain_optscale.answers.notation.quantity import read_quantity
+from langchain_optscale.answers.notation.quantity import read_quantity, without_unit
 from langchain_optscale.answers.notation.solutions import (
     in_name_order,
     interval,
@@ -86,6 +86,7 @@ class Reader:
         value = read_quantity(text, percent=self.percent, units=self.units)
         if value is not None:
             return Number(value)
+        text = without_unit(text) if self.units else text
         constant = _constant(text)
         if constant is not None:
             return constant

@@ -11,6 +11,8 @@ from langchain_core.messages import HumanMessage
 from langchain_optscale.endpoints.doctor.report import Examination, Finding, Task, describe
 from langchain_optscale.endpoints.vllm.discovery import POLICY_KEY
 from langchain_optscale.endpoints.vllm.policy import vllm_policy
+from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling
+from langchain_optscale.records.reasoning import split_message
 
 if TYPE_CHECKING:
     from openai.types.chat.chat_completion import Choice
@@ -62,17 +64,18 @@ class PolicyExamination(Examination):
         took = (
             f"{_count(message.usage_metadata and message.usage_metadata['output_tokens'], 'token')} in {seconds:.2f} s"
         )
-        if message.text:
+        if split_message(message)[0].strip():
             return took
-        finish = message.response_metadata.get("finish_reason")
+        finish = end_reason_of(message)
         if _text(self._draw()[0]):
             return f"{took}, all of them reasoning: a search with this model needs a max_tokens of thousands"
         hint = (
             "a reasoning model may have used all of its tokens for reasoning: raise max_tokens in your searches"
-            if finish == "length"
+            if finish is EndReason.LENGTH
             else "does the model have a chat template? see vllm serve --chat-template"
         )
-        raise Finding(f"an empty answer (finish_reason {finish!r})", hint, None if finish != "length" else "warning")
+        detail = f"an empty answer (finish_reason {end_spelling(message)!r})"
+        raise Finding(detail, hint, "warning" if finish is EndReason.LENGTH else None)
 
     def choices(self) -> str:
         """One request gives several choices."""

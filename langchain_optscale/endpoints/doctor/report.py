@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from langchain_optscale.endpoints.vllm.discovery import choose, complaint, connect, models_at
 from langchain_optscale.endpoints.vllm.replicas import server_root
-from langchain_optscale.errors import EndpointError, OptScaleError, SettingsError
+from langchain_optscale.errors import EndpointError, OptScaleError, SettingsError, printable
+from langchain_optscale.records.causes import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -164,7 +165,7 @@ class Examination:
         """One line without the key, which a server may repeat in its error message."""
         text = " ".join(text.split())
         secret = self.api_key.get_secret_value() if self.api_key else ""
-        return text.replace(secret, "***") if secret else text
+        return printable(text.replace(secret, "***") if secret else text)
 
     def reachable(self) -> str:
         """A server answers at the URL."""
@@ -198,10 +199,10 @@ def describe(error: Exception) -> tuple[str, str]:
     if isinstance(error, openai.APITimeoutError):
         return "no answer in time", "the server is overloaded or stuck: read its log, or raise --timeout"
     if isinstance(error, openai.APIConnectionError):
-        why = str(error.__cause__ or error)
+        why = cause_of(error) or str(error.__cause__ or error)
         hint = (
             "vLLM speaks plain http unless it is served with --ssl-certfile: check the URL's http or https"
-            if "SSL" in why
+            if "TLS" in why or "SSL" in why
             else "is the server running there? vLLM takes a minute or more to load; check host, port and firewall"
         )
         return f"cannot be reached: {why}", hint

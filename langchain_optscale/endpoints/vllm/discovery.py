@@ -17,7 +17,9 @@ from pydantic import SecretStr
 from langchain_optscale.endpoints.vllm.replicas import Replicas
 from langchain_optscale.endpoints.vllm.transport import replica_clients, timeout
 from langchain_optscale.errors import EndpointError, SettingsError
-from langchain_optscale.verifiers.reward_model.client import bearer_key
+from langchain_optscale.models.http_clients import given_client
+from langchain_optscale.models.keys import bearer_key
+from langchain_optscale.records.causes import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,7 +109,7 @@ def reaching(where: str) -> Iterator[None]:
         yield
     except openai.APIConnectionError as error:
         raise EndpointError(
-            f"{where} cannot be reached ({error.__cause__ or error}): is the server running?"
+            f"{where} cannot be reached ({cause_of(error) or error.__cause__ or error}): is the server running?"
         ) from error
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
         raise EndpointError(f"{where} rejects the key: pass the one of its --api-key as api_key") from error
@@ -134,10 +136,10 @@ def connect(base_url: str | Sequence[str], api_key: SecretStr | str | None, time
     """A client without retries, for one server or several equal ones."""
     replicas = Replicas(base_url)
     sync_client, _ = replica_clients(replicas)
-    return openai.OpenAI(
-        base_url=f"{replicas.roots[0]}/v1",
-        api_key=api_key_of(api_key).get_secret_value(),
-        max_retries=0,
+    return given_client(
+        openai.OpenAI,
+        f"{replicas.roots[0]}/v1",
+        api_key,
         timeout=timeout(timeout_s),
         http_client=sync_client,
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.endpoints.vllm.discovery import POLICY_KEY, api_key_of, choose, connect, models_at, reaching
 from langchain_optscale.endpoints.vllm.replicas import Replicas
 from langchain_optscale.endpoints.vllm.transport import replica_clients, timeout
-from langchain_optscale.errors import MissingExtraError, SettingsError
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.http_clients import chat_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,10 +68,6 @@ def vllm_policy(
         >>> policy.model_name, policy.max_retries
         ('Qwen/Qwen3-8B', 0)
     """
-    try:
-        from langchain_openai import ChatOpenAI
-    except ImportError as error:
-        raise MissingExtraError("A vLLM server", 'pip install "langchain-optscale[openai]"') from error
     if not 0 <= logprobs <= _TOP_LOGPROBS:
         raise SettingsError(f"logprobs must be True, False or a number up to {_TOP_LOGPROBS}, not {logprobs!r}")
     limits = timeout(timeout_s)
@@ -92,15 +89,12 @@ def vllm_policy(
         "timeout": limits,
         "stream_usage": True,
         "stream_chunk_timeout": timeout_s,
-        "use_responses_api": False,
         "http_client": sync_client,
         "http_async_client": async_client,
-        "http_socket_options": (),
-        "openai_proxy": "",
     }
     if logprobs:
         settings["logprobs"] = True
         settings["top_logprobs"] = None if logprobs is True else int(logprobs)
     if extra_body:
         settings["extra_body"] = dict(extra_body)
-    return ChatOpenAI(**{**settings, **kwargs})
+    return chat_model(**{**settings, **kwargs})

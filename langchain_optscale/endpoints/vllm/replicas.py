@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.forks import after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -74,6 +75,18 @@ class Lease:
 _lock = threading.Lock()
 _known: weakref.WeakValueDictionary[str, Replica] = weakref.WeakValueDictionary()
 _takings = 0
+
+
+def _after_fork() -> None:
+    """Nothing of what the parent asked for is pending in the child."""
+    global _lock
+    _lock = threading.Lock()
+    for replica in list(_known.values()):
+        replica.pending = 0
+        replica.probed = False
+
+
+after_fork(_after_fork)
 
 
 class Replicas:

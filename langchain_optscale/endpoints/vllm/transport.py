@@ -10,29 +10,24 @@ an answer, and no request meets a connection that the server just closed or that
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-import weakref
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import openai
-
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.http_clients import (
+    PerLoopTransport,
+    ReopenedTransport,
+    async_http_client,
+    connections,
+    httpx,
+    sync_http_client,
+)
 from langchain_optscale.verifiers.coercion import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    import httpx2 as httpx
-
     from langchain_optscale.endpoints.vllm.replicas import Lease, Replicas
-else:
-    # The SDK's client shows which library it uses: httpx until version 2, httpx2 since version 3.
-    httpx = import_module(
-        next(kind.__module__ for kind in openai.DefaultHttpxClient.__mro__ if kind.__name__ == "Client").split(".")[0]
-    )
 
 __all__ = ["AsyncReplicaTransport", "ReplicaTransport", "replica_clients", "timeout"]
 
@@ -152,7 +147,7 @@ class ReplicaTransport(httpx.BaseTransport):
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
-        self._inner = _inner(httpx.HTTPTransport)
+        self._inner = ReopenedTransport(lambda: httpx.HTTPTransport(**connections()))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request.
@@ -187,9 +182,7 @@ class AsyncReplicaTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
-        self._lock = threading.Lock()
-        # A connection pool belongs to the event loop of its first use.
-        self._inner_of: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._inner = PerLoopTransport(lambda: httpx.AsyncHTTPTransport(**connections()))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request.
@@ -198,10 +191,9 @@ class AsyncReplicaTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: No server has answered.
         """
         route = _Failover(self._replicas, request, await request.aread())
-        inner = self._inner()
         while True:
             try:
-                response: httpx.Response = await inner.handle_async_request(route.next())
+                response: httpx.Response = await self._inner.handle_async_request(route.next())
             except BaseException as error:
                 if route.on_error(error):
                     continue
@@ -211,19 +203,9 @@ class AsyncReplicaTransport(httpx.AsyncBaseTransport):
                 return response
             await response.aclose()
 
-    def _inner(self) -> Any:
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if loop not in self._inner_of:
-                self._inner_of[loop] = _inner(httpx.AsyncHTTPTransport)
-            return self._inner_of[loop]
-
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
-        with self._lock:
-            inner = self._inner_of.pop(asyncio.get_running_loop(), None)
-        if inner is not None:
-            await inner.aclose()
+        await self._inner.aclose()
 
 
 def replica_clients(replicas: Replicas) -> tuple[httpx.Client, httpx.AsyncClient]:
@@ -232,16 +214,7 @@ def replica_clients(replicas: Replicas) -> tuple[httpx.Client, httpx.AsyncClient
     Args:
         replicas: The servers; give the SDK the URL of the first as its base URL.
     """
-    # A followed redirect would send the key to another server.
-    return (
-        openai.DefaultHttpxClient(transport=ReplicaTransport(replicas), follow_redirects=False),
-        openai.DefaultAsyncHttpxClient(transport=AsyncReplicaTransport(replicas), follow_redirects=False),
-    )
-
-
-def _inner(kind: Any) -> Any:
-    # The search limits concurrency; a limit of the pool would hide a queue.
-    return kind(trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
+    return sync_http_client(ReplicaTransport(replicas)), async_http_client(AsyncReplicaTransport(replicas))
 
 
 def _answers_asked_for(body: bytes) -> int:

@@ -7,10 +7,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.evaluation.importers.logs import Collected, field_of, gold_of, keep_value
 from langchain_optscale.evaluation.pools import Question, Sample
 from langchain_optscale.evaluation.samples import name_of
+from langchain_optscale.records.files import read_file
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     Path_ = str | os.PathLike[str]
 
 __all__ = ["from_inspect"]
+
+# A log is one document, which is read as a whole.
+_MOST_BYTES = 1 << 30
 
 
 def from_inspect(
@@ -128,11 +132,7 @@ def _recorded(entry: Any, model: str, place: str) -> _Recorded | None:
 
 
 def _inspect_log(path: Path_) -> dict[str, Any]:
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    content = read_file(path, _MOST_BYTES)
     if content.startswith(b"PK"):
         raise InvalidRecordError(
             f"{path} is in Inspect's binary format; make JSON of it by: "

@@ -144,6 +144,8 @@ def _harness_question(
         for text, answer in zip(texts, answers, strict=True)
     )
     names = field_of(line, "metrics", list, place, [name for name in line if name not in _NO_METRICS])
+    if not _all_strings(names):
+        raise InvalidRecordError(f"{place}: metrics must be a list of names")
     values: list[dict[str, Any]] = [{} for _ in texts]
     for name in names:
         metric = line.get(name)

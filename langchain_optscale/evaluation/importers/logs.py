@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import AnswerBook, WholeText, as_extractor
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
+from langchain_optscale.records.stored import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -118,7 +119,8 @@ def _grade(value: Any) -> bool | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    # A metric of true and false may be chosen as the score.
+    return isinstance(value, bool) or (is_number(value) and math.isfinite(value))
 
 
 def field_of(entry: Any, key: str, types: Any, place: str, default: Any = _REQUIRED) -> Any:

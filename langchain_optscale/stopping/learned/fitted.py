@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_optscale.answers.evidence import EvidenceVote
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, reading
 from langchain_optscale.records.types import Decision, StopReason
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.learned.costs import CandidatePrice
@@ -242,16 +243,22 @@ class FittedStopping(Rule):
         given = dict(settings)
         if given.pop("version", None) != _VERSION:
             raise InvalidRecordError("the fitted rule was written by another version of this package; fit it again")
-        try:
-            given["points"] = tuple(given["points"])
+        fields = Fields(given, "a fitted rule")
+        fields.flag("with_answers")
+        fields.whole("questions")
+        if fields.text("labels") not in {"gold", "none"}:
+            raise InvalidRecordError("the labels of a fitted rule must be gold or none")
+        with reading("the fitted rule"):
+            given["points"] = fields.wholes("points", most=MOST_CANDIDATES)
+            if max(given["points"]) > MOST_CANDIDATES:
+                raise InvalidRecordError(f"a fitted rule must end at {MOST_CANDIDATES:,} candidates at the latest")
             given["stages"] = tuple(Stage.from_dict(stage) for stage in given["stages"])
-            given["calibration"] = given["calibration"] and Calibration.from_dict(given["calibration"])
+            if given["calibration"] is not None:
+                given["calibration"] = Calibration.from_dict(given["calibration"])
             if given["select"] == "evidence":
                 given["select"] = EvidenceVote(given["calibration"])
             given["price"] = CandidatePrice(**given["price"])
             return cls(**given)
-        except (KeyError, TypeError, AttributeError, SettingsError) as error:
-            raise InvalidRecordError(f"the fitted rule is damaged: {error!r}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file: an npz of plain arrays, with the rest as JSON text in it; nothing is pickled.
@@ -271,7 +278,7 @@ class FittedStopping(Rule):
         data = read_rule(path)
         try:
             rule = Rule.from_dict(data)
-        except (ValueError, KeyError, IndexError, AttributeError) as error:
+        except InvalidRecordError as error:
             raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
         if not isinstance(rule, cls):
             raise InvalidRecordError(f"{path} is no fitted rule")

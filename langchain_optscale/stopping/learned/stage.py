@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.records.stored import is_number, reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,8 @@ _CLIP = 4.0
 _SLACK = 0.25
 _LEAST_SLACK = 0.05
 _ROUNDING = 1e-12
+# A coefficient of a fit is far smaller; a larger one would overflow.
+_MOST = 1e15
 _ARRAYS = ("centre", "spread", "low", "high", "linear")
 
 
@@ -39,7 +41,7 @@ class Stage:
         high: Their largest.
 
     Raises:
-        InvalidRecordError: Lengths differ, or a number is not finite.
+        InvalidRecordError: Lengths differ, or a number is not finite, or beyond 1e15.
     """
 
     intercept: float
@@ -57,7 +59,7 @@ class Stage:
         if (
             len(self.quadratic) != size
             or any(len(row) != size for row in rows)
-            or not all(isinstance(number, float | int) and math.isfinite(number) for number in numbers)
+            or not all(is_number(number) and abs(number) <= _MOST for number in numbers)
             or min(self.spread, default=1.0) <= 0.0
         ):
             raise InvalidRecordError("a stage of a fitted rule has numbers that do not fit together")
@@ -120,12 +122,10 @@ class Stage:
         Raises:
             InvalidRecordError: It is damaged.
         """
-        try:
+        with reading("a stage of a fitted rule"):
             plain = {name: tuple(data[name]) for name in _ARRAYS}
             quadratic = tuple(tuple(row) for row in data["quadratic"])
             return cls(intercept=data["intercept"], quadratic=quadratic, **plain)
-        except (KeyError, TypeError) as error:
-            raise InvalidRecordError(f"a stage of a fitted rule cannot be read: {error!r}") from error
 
     @cached_property
     def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

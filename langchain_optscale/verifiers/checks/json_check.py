@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.errors import MissingExtraError, SettingsError
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.checks.json_patterns import with_timed_patterns
+from langchain_optscale.verifiers.checks.text import text_of
 
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
@@ -59,13 +61,15 @@ class JSONCheck(Verifier):
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the JSON document in one candidate's text.
 
         Raises:
             SettingsError: The JSON schema has an unresolvable reference.
         """
-        found = _document(candidate.text)
+        found = _document(text_of(candidate))
         if found is None:
             return Verdict(0.0, "the text is no JSON document and has none in a fenced block")
         source, data = found
@@ -153,7 +157,7 @@ def _json_schema_validator(schema: Mapping[str, Any]) -> Any:
     except SchemaError as error:
         raise SettingsError(f"not a valid JSON schema: {_shortened(error.message)}") from None
     # An explicit registry, since the default one fetches references from the network.
-    return kind(schema, registry=REGISTRY)
+    return with_timed_patterns(kind)(schema, registry=REGISTRY)
 
 
 def _json_schema_faults(schema: Mapping[str, Any], data: Any) -> list[str | None]:

@@ -15,7 +15,17 @@ from langchain_optscale.answers.numerals import last_numeral
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["count_characters", "count_items", "count_sentences", "count_words", "find_words", "last_number"]
+    from langchain_optscale.records.types import Candidate
+
+__all__ = [
+    "count_characters",
+    "count_items",
+    "count_sentences",
+    "count_words",
+    "find_words",
+    "last_number",
+    "text_of",
+]
 
 # Kana and Han ideographs: written without spaces between words.
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -29,6 +39,11 @@ _ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "prof", "st", "vs", "cf", "
 
 _ITEM_BREAK = re.compile(r"[,،、，]")
 _CONJUNCTION = re.compile(r"(?<!\S)(?:and|or|&)(?!\S)", re.IGNORECASE)
+
+
+def text_of(candidate: Candidate | str) -> str:
+    """The text of a candidate; a string is its own text, so that a check can be tried on one."""
+    return candidate if isinstance(candidate, str) else candidate.text
 
 
 def count_words(text: str) -> int:

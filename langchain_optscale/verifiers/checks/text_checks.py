@@ -7,12 +7,11 @@ of the score distribution; a near miss may then come close to 1, so set `target=
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from langchain_optscale.answers.extraction import compile_pattern
+from langchain_optscale.answers.patterns import timed_pattern
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
@@ -23,6 +22,7 @@ from langchain_optscale.verifiers.checks.text import (
     count_words,
     find_words,
     last_number,
+    text_of,
 )
 from langchain_optscale.verifiers.coercion import is_finite
 
@@ -48,8 +48,8 @@ _BELOW_ONE = math.nextafter(1.0, 0.0)
 class RegexCheck(Verifier):
     r"""1 where the pattern matches, 0 otherwise.
 
-    No timeout applies, and a pattern such as `(a+)+$` takes exponential time on some texts: use possessive quantifiers
-    (`a++`) or atomic groups where candidates are long.
+    A pattern that takes longer than a second on a candidate, as `(a|aa)+$` can, makes that candidate fail: use
+    possessive quantifiers (`a++`) or atomic groups where candidates are long.
 
     Attributes:
         pattern: A regular expression of Python's `re`.
@@ -70,17 +70,23 @@ class RegexCheck(Verifier):
     full: bool = False
 
     def __post_init__(self) -> None:
-        compile_pattern(self.pattern, self.flags)
+        timed_pattern(self.pattern, self.flags)
 
     @property
     def deterministic(self) -> bool:
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Score one candidate's text by 1.0 or 0.0."""
-        compiled = re.compile(self.pattern, self.flags)
-        match = compiled.fullmatch(candidate.text.strip()) if self.full else compiled.search(candidate.text)
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
+        """Score one candidate's text by 1.0 or 0.0.
+
+        Raises:
+            PatternTimeoutError: The pattern took too long on this text.
+        """
+        timed, text = timed_pattern(self.pattern, self.flags), text_of(candidate)
+        match = timed.fullmatch(text.strip()) if self.full else timed.search(text)
         where = "the whole text" if self.full else "the text"
         if match is None:
             return Verdict(0.0, f"the pattern {self.pattern!r} does not match {where}")
@@ -133,9 +139,11 @@ class NumberCheck(Verifier):
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the last number of one candidate's text."""
-        number = last_number(candidate.text, percent=self.percent, fractions=self.fractions)
+        number = last_number(text_of(candidate), percent=self.percent, fractions=self.fractions)
         if number is None:
             return Verdict(0.0, f"no number, asked for {self.value:g}")
         distance = abs(number - self.value)
@@ -193,9 +201,11 @@ class LengthCheck(Verifier):
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the length of one candidate's text."""
-        count = _COUNTERS[self.unit](candidate.text)
+        count = _COUNTERS[self.unit](text_of(candidate))
         low = self.exactly if self.exactly is not None else self.at_least
         high = self.exactly if self.exactly is not None else self.at_most
         score = 1.0
@@ -254,10 +264,12 @@ class RequiredWords(Verifier):
         """Equal candidates get equal scores."""
         return True
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+    def verify(
+        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
+    ) -> Verdict:
         """Score the words of one candidate's text."""
-        present = find_words(self.words, candidate.text)
-        unwanted = find_words(self.forbidden, candidate.text)
+        present = find_words(self.words, text_of(candidate))
+        unwanted = find_words(self.forbidden, text_of(candidate))
         score = len(present) / len(self.words) if self.words else 1.0
         if unwanted:
             score = max(0.0, score - len(unwanted) / len(self.forbidden))

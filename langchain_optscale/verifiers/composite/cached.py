@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import hashlib
-import json
 import threading
 from contextlib import contextmanager
 from dataclasses import is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from uuid import uuid4
 
 from langchain_core.caches import BaseCache
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.content import NoContentError, digest
+from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.types import Verdict
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.composite.members import Wrapper
 from langchain_optscale.verifiers.composite.store import SQLiteStore, VerdictStore
-from langchain_optscale.verifiers.offered_tools import offered_tools
+from langchain_optscale.verifiers.offered_tools import offered_tools, tool_schemas
 
 if TYPE_CHECKING:
     import os
@@ -37,6 +38,9 @@ __all__ = ["CacheInfo", "CachedVerifier"]
 
 _Place: TypeAlias = tuple[asyncio.AbstractEventLoop | None, str]
 """The event loop, None on the sync path, and the key: threads wait for threads, tasks for tasks of their loop."""
+# Of a message's additional_kwargs: what stands in its fields as well.
+_REPEATED = frozenset({"tool_calls", "function_call"})
+_ENDS = ("finish_reason", "stop_reason", "done_reason", "incomplete_details")
 _Call: TypeAlias = concurrent.futures.Future[Verdict]
 
 
@@ -68,9 +72,9 @@ class CachedVerifier(Wrapper):
         verifier: Anything that `as_verifier` accepts whose verdict depends on prompt and candidate alone.
         size: The largest number of verdicts in memory, at least 1; the least recently used is evicted.
         store: A persistent store: the path of an SQLite file, or any LangChain cache. None caches in memory only.
-        identity: What the stored verdicts depend on besides the candidate: the judging model, its rubric, its version.
-            Change it whenever they change. It may be omitted without a store, and for a verifier whose settings are all
-            in its `repr`, such as the checks.
+        identity: What the stored verdicts depend on besides the candidate and what is known of the verifier itself,
+            such as a function's own version or that of the model behind a name. It may be omitted without a store, and
+            for a verifier whose fields say everything, such as the checks.
 
     Raises:
         SettingsError: A setting is out of range, or the store needs an identity.
@@ -98,18 +102,19 @@ class CachedVerifier(Wrapper):
         self.size = size
         self._store: VerdictStore | None = None
         if store is not None:
-            identity = identity or _identity_of(self.verifier)
-            if identity is None:
-                raise SettingsError(
-                    f"a persistent store needs an identity: give identity=, a name for {self.verifier.name}'s model "
-                    "and rubric, and change it when they change"
-                )
-            self._store = VerdictStore(store if isinstance(store, BaseCache) else SQLiteStore(store), identity)
+            self._store = VerdictStore(
+                store if isinstance(store, BaseCache) else SQLiteStore(store), _stored_identity(self.verifier, identity)
+            )
         self.identity = identity
-        self._lock = threading.Lock()
         self._memory: Memory[Verdict] = Memory(size)
-        self._calls: dict[_Place, _Call] = {}
         self._hits = self._misses = 0
+        self._begin()
+        after_fork(self, "_begin")
+
+    def _begin(self) -> None:
+        """What a forked child begins with as well: no call of the parent's threads ends in it."""
+        self._lock = threading.Lock()
+        self._calls: dict[_Place, _Call] = {}
 
     @property
     def name(self) -> str:
@@ -232,29 +237,57 @@ async def _until_done(call: _Call) -> None:
 
 def _key(prompt: PromptValue, candidate: Candidate) -> str:
     """A digest of everything that a verdict depends on."""
-    content = {
-        "prompt": [_plain(message) for message in prompt.to_messages()],
-        **({"tools": tools} if (tools := offered_tools(prompt)) else {}),
-        "candidate": _plain(candidate.answer_message),
-        "answer": candidate.answer,
-        "logprobs": candidate.message.response_metadata.get("logprobs"),
-    }
-    # Objects without a JSON form are compared by their repr: at worst a candidate is verified twice.
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
+    ids: dict[str, int] = {}
+    try:
+        return digest(
+            {
+                "prompt": [_plain(message, ids) for message in prompt.to_messages()],
+                "tools": tool_schemas(tools) if (tools := offered_tools(prompt)) else None,
+                "candidate": _plain(candidate.answer_message, ids),
+                "answer": candidate.answer,
+                "logprobs": candidate.message.response_metadata.get("logprobs"),
+            }
+        )
+    except (NoContentError, SettingsError):
+        return uuid4().hex  # not comparable with any other, so it is verified by itself
 
 
-def _plain(message: BaseMessage) -> dict[str, Any]:
+def _plain(message: BaseMessage, ids: dict[str, int]) -> dict[str, Any]:
+    """What is said, by whom, and how it ended; calls are numbered in the order in which their ids occur."""
     given = (*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ()))
     # The arguments of an invalid call are text, so it differs from a valid one.
-    calls = [{"name": call["name"], "args": call["args"]} for call in given]
-    return {"type": message.type, "name": message.name, "content": message.content, "tool_calls": calls}
+    calls = [
+        {"name": call["name"], "args": call["args"], "call": ids.setdefault(str(call.get("id")), len(ids))}
+        for call in given
+    ]
+    answered = getattr(message, "tool_call_id", None)
+    beside = {key: value for key, value in message.additional_kwargs.items() if key not in _REPEATED}
+    return {
+        "type": message.type,
+        "role": getattr(message, "role", None),
+        "name": message.name,
+        "content": message.content,
+        "tool_calls": calls,
+        "answers": None if answered is None else ids.setdefault(str(answered), len(ids)),
+        "status": getattr(message, "status", None),
+        "ended": [message.response_metadata.get(name) for name in _ENDS],
+        "beside": beside,
+    }
 
 
-def _identity_of(verifier: Verifier) -> str | None:
-    """The verifier's settings, where its repr has all of them: it is a dataclass of plain values."""
-    if not is_dataclass(verifier) or type(verifier).__repr__ is object.__repr__ or " at 0x" in repr(verifier):
-        return None
-    # Without the module of a class of this package, which may change.
-    home = type(verifier).__module__
-    home = home.partition(".")[0] if home.startswith("langchain_optscale.") else home
-    return f"{home}.{type(verifier).__qualname__}: {verifier!r}"
+def _stored_identity(verifier: Verifier, given: str | None) -> str:
+    """What tells the stored verdicts of this verifier from those of others, and of itself before a change.
+
+    Raises:
+        SettingsError: Too little is known of the verifier, and no identity is given.
+    """
+    try:
+        known = None if verifier.content is None else digest(verifier.content)
+    except NoContentError:
+        known = None
+    if not given and (known is None or not is_dataclass(verifier)):
+        raise SettingsError(
+            f"a persistent store needs an identity: give identity=, a name for {verifier.name}'s model "
+            "and rubric, and change it when they change"
+        )
+    return " ".join(filter(None, (given, known)))

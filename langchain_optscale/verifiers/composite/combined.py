@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
-from langchain_core.runnables.config import ContextThreadPoolExecutor
-
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.daemon_threads import as_finished
 from langchain_optscale.records.types import Candidate, Usage, Verdict
 from langchain_optscale.verifiers._concurrent import arun_together
 from langchain_optscale.verifiers.coercion import is_finite
@@ -86,17 +84,14 @@ class EnsembleVerifier(Composite):
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Run all verifiers at once, each in a thread, and combine their verdicts."""
-        pool = ContextThreadPoolExecutor(max_workers=len(self.verifiers))
-        try:
-            futures = [
-                pool.submit(verifier.verify, prompt, candidate, config_for(verifier, config))
-                for verifier in self.verifiers
-            ]
-            for future in concurrent.futures.as_completed(futures):
-                self._raise_unless_skipped(future.exception())
-            return self._combined([future.exception() or future.result() for future in futures])
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        calls = [
+            partial(verifier.verify, prompt, candidate, config_for(verifier, config)) for verifier in self.verifiers
+        ]
+        outcomes: dict[int, Verdict | BaseException] = {}
+        for place, outcome in as_finished(calls):
+            self._raise_unless_skipped(outcome if isinstance(outcome, BaseException) else None)
+            outcomes[place] = outcome
+        return self._combined([outcomes[place] for place in range(len(calls))])
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`, each verifier in a task."""

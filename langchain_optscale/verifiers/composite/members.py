@@ -32,9 +32,20 @@ class Composite(Verifier):
         self._policy_kwargs = _united_kwargs(verifiers)
 
     @property
+    def content(self) -> Any:
+        """The members', and how they are joined."""
+        own = {name: value for name, value in vars(self).items() if not name.startswith("_") and name != "verifiers"}
+        return [type(self).__name__, own, [_content_of(verifier) for verifier in self.verifiers]]
+
+    @property
     def policy_kwargs(self) -> Mapping[str, Any]:
         """The arguments that all members need."""
         return dict(self._policy_kwargs)
+
+    def check_sync(self) -> None:
+        """Check every member."""
+        for verifier in self.verifiers:
+            verifier.check_sync()
 
     @property
     def deterministic(self) -> bool:
@@ -63,9 +74,19 @@ class Wrapper(Verifier):
         return endpoint_of(self.verifier)
 
     @property
+    def content(self) -> Any:
+        """The verifier's, and what is around it."""
+        own = {name: value for name, value in vars(self).items() if not name.startswith("_") and name != "verifier"}
+        return [type(self).__name__, own, _content_of(self.verifier)]
+
+    @property
     def policy_kwargs(self) -> Mapping[str, Any]:
         """The arguments that the verifier needs."""
         return self.verifier.policy_kwargs
+
+    def check_sync(self) -> None:
+        """Check the verifier."""
+        self.verifier.check_sync()
 
     @property
     def deterministic(self) -> bool:
@@ -85,6 +106,10 @@ def members_of(owner: str, verifiers: Iterable[VerifierLike]) -> tuple[Verifier,
     if not members:
         raise SettingsError(f"{owner} needs at least one verifier")
     return members
+
+
+def _content_of(verifier: Verifier) -> Any:
+    return verifier.name if verifier.content is None else verifier.content
 
 
 def _united_kwargs(verifiers: Iterable[Verifier]) -> dict[str, Any]:

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.outputs import Generation
 
-from langchain_optscale.errors import SettingsError
+from langchain_optscale.errors import InvalidRecordError, SettingsError, printable
+from langchain_optscale.models.daemon_threads import run_in_thread
+from langchain_optscale.records.files import create_private
+from langchain_optscale.records.forks import after_fork, keep_open
+from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.records.types import Verdict
 
 if TYPE_CHECKING:
@@ -21,42 +25,82 @@ __all__ = ["SQLiteStore", "VerdictStore"]
 
 _logger = logging.getLogger(__name__)
 _BUSY_TIMEOUT_S = 5.0
+_MOST_VALUE = 1 << 24
+# What SQLite calls a file that is damaged; others, such as a lock or a full disk, say nothing of its content.
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_SCHEMA")
 
 
 class SQLiteStore(BaseCache):
     """A LangChain cache of verdicts in one SQLite file, shared by threads and processes.
 
     Args:
-        path: The file; created if missing.
+        path: The file; created if missing, for its owner only (mode 0600).
 
     Raises:
-        SettingsError: It cannot be opened, or is no SQLite file.
+        SettingsError: It cannot be opened, is a symbolic link, no regular file or no SQLite file, or has a view or a
+            trigger, by which a file from elsewhere could act.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
+        self._open()
+        after_fork(self)
+
+    def _after_fork(self) -> None:
+        """A connection must not be carried over a fork; closing it here would disturb the parent's."""
+        keep_open(self._connection)
+        self._open()
+
+    def _open(self) -> None:
         self._lock = threading.Lock()
+        path = self.path
         try:
+            if str(path) != ":memory:":
+                create_private(path)
             self._connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            with self._connection:
-                self._connection.execute(
-                    "CREATE TABLE IF NOT EXISTS verdicts "
-                    "(key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"
-                )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, SettingsError) as error:
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
+        try:
+            self._prepare()
+        except (sqlite3.Error, ValueError) as error:
+            self._connection.close()
+            raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
+
+    def _prepare(self) -> None:
+        """Create the table, unless the file has one; refuse a file whose schema could act by itself."""
+        self._connection.execute("PRAGMA trusted_schema=OFF")
+        if self._connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
+            raise ValueError("it has a view or a trigger, which no store of verdicts has")
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        with self._connection:
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS verdicts (key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"
+            )
 
     def __repr__(self) -> str:
         return f"SQLiteStore({str(self.path)!r})"
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
-        """The value under both strings, or None."""
+        """The value under both strings, or None.
+
+        Raises:
+            InvalidRecordError: The file is damaged; the message names it.
+        """
         with self._lock:
-            row = self._connection.execute(
-                "SELECT value FROM verdicts WHERE key = ? AND verifier = ?", (prompt, llm_string)
-            ).fetchone()
-        return None if row is None else [Generation(text=row[0])]
+            try:
+                row = self._connection.execute(
+                    "SELECT substr(value, 1, ?) FROM verdicts WHERE key = ? AND verifier = ?",
+                    (_MOST_VALUE + 1, prompt, llm_string),
+                ).fetchone()
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorname", "SQLITE_CORRUPT").startswith(_DAMAGED):
+                    raise InvalidRecordError(f"{self.path} is damaged: {error}") from error
+                raise
+        if row is None:
+            return None
+        if not isinstance(row[0], str) or len(row[0]) > _MOST_VALUE:
+            raise InvalidRecordError(f"{self.path} is damaged: a verdict is no text, or longer than {_MOST_VALUE:,}")
+        return [Generation(text=row[0])]
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Store the first generation's text."""
@@ -99,7 +143,7 @@ class VerdictStore:
     async def aget(self, key: str) -> Verdict | None:
         """As `get`, without blocking the event loop."""
         try:
-            return _from_generations(await self.cache.alookup(key, self.identity))
+            return _from_generations(await self._alookup(key))
         except Exception as error:  # noqa: BLE001 - a cache error counts as a miss
             self._failed("read", error)
             return None
@@ -114,12 +158,24 @@ class VerdictStore:
     async def aput(self, key: str, verdict: Verdict) -> None:
         """As `put`, without blocking the event loop."""
         try:
-            await self.cache.aupdate(key, self.identity, [Generation(text=_to_json(verdict))])
+            await self._aupdate(key, [Generation(text=_to_json(verdict))])
         except Exception as error:  # noqa: BLE001 - a cache error counts as a miss
             self._failed("written", error)
 
+    async def _alookup(self, key: str) -> RETURN_VAL_TYPE | None:
+        # LangChain's default would hold a thread of the application's executor.
+        if type(self.cache).alookup is BaseCache.alookup:
+            return await run_in_thread(self.cache.lookup, key, self.identity)
+        return await self.cache.alookup(key, self.identity)
+
+    async def _aupdate(self, key: str, value: RETURN_VAL_TYPE) -> None:
+        if type(self.cache).aupdate is BaseCache.aupdate:
+            await run_in_thread(self.cache.update, key, self.identity, value)
+        else:
+            await self.cache.aupdate(key, self.identity, value)
+
     def _failed(self, what: str, error: Exception) -> None:
-        _logger.warning("a cached verdict could not be %s: %s: %s", what, type(error).__name__, error)
+        _logger.warning("a cached verdict could not be %s: %s: %s", what, type(error).__name__, printable(str(error)))
 
 
 def _to_json(verdict: Verdict) -> str:
@@ -134,5 +190,11 @@ def _to_json(verdict: Verdict) -> str:
 def _from_generations(generations: RETURN_VAL_TYPE | None) -> Verdict | None:
     if not generations:
         return None
-    content = json.loads(generations[0].text)
-    return Verdict(content["score"], content["explanation"], raw=content["raw"])
+    with reading("a verdict in the store"):
+        content = Fields(json.loads(generations[0].text), "a verdict in the store")
+        explanation = content.get("explanation")
+        return Verdict(
+            content.real("score"),
+            None if explanation is None else content.text("explanation"),
+            raw=content.get("raw"),
+        )

@@ -14,12 +14,13 @@ from langchain_core.exceptions import (
     ModelPermissionDeniedError,
     ModelRefusalError,
 )
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidReplyError, OptScaleError, SettingsError
-from langchain_optscale.models.call_options import call_options
+from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
 from langchain_optscale.models.clients import (
     endpoint_of,
     without_client_retries,
@@ -27,6 +28,7 @@ from langchain_optscale.models.clients import (
     without_streaming,
 )
 from langchain_optscale.models.error_status import status_of
+from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.retry import is_transient
 from langchain_optscale.verifiers._memory import Memory
@@ -99,6 +101,9 @@ class Asker:
         min_mass: See `LLMJudge`.
         top_logprobs: See `LLMJudge`.
 
+    Attributes:
+        given: The model as it was given.
+
     Raises:
         SettingsError: A setting is out of range, or `model` is no Runnable.
     """
@@ -115,7 +120,7 @@ class Asker:
         if top_logprobs not in range(2, 21):
             raise SettingsError(f"top_logprobs must be a whole number from 2 to 20, got {top_logprobs!r}")
         self.method = method
-        self._given = model  # kept, since `endpoint` may be its identity
+        self.given = model  # kept, since `endpoint` may be its identity
         self._sheet = sheet
         self._min_mass = min_mass
         self._top_logprobs = top_logprobs
@@ -126,7 +131,10 @@ class Asker:
             if chat_model is None
             else without_streaming(without_client_retries(chat_model))
         )
-        offers = chat_model is not None and call_options(chat_model, self._kwargs).logprobs
+        options = CallOptions() if chat_model is None else call_options(chat_model, self._kwargs)
+        if isinstance(self._model, BaseChatModel):
+            self._model = callable_as(self._model, options)
+        offers = chat_model is not None and options.logprobs
         if chat_model is not None and method == "logprobs" and not offers:
             raise SettingsError(
                 f"the judge {policy_name(model)} answers by an API without log-probabilities: set method='structured'"
@@ -153,12 +161,17 @@ class Asker:
     @property
     def model_name(self) -> str:
         """The name of the model, or of the Runnable."""
-        return policy_name(self._given)
+        return policy_name(self.given)
+
+    @property
+    def content(self) -> list[Any]:
+        """What a grading depends on besides the criterion and the material."""
+        return [self.model_name, self.method, self._sheet, self._min_mass, self._top_logprobs, self._kwargs]
 
     @property
     def endpoint(self) -> Hashable:
         """The model's endpoint, see `endpoint_of`."""
-        return endpoint_of(self._given)
+        return endpoint_of(self.given)
 
     @property
     def temperature(self) -> float | None:
@@ -237,7 +250,7 @@ class Asker:
         model, kwargs = self._prepared(method)
         code = self._sheet.fresh_code(shown)
         messages = self._sheet.messages(criterion, method, shown, code)
-        return self._read(method, await model.ainvoke(messages, self._config(config), **kwargs), code)
+        return self._read(method, await isolated(model).ainvoke(messages, self._config(config), **kwargs), code)
 
     def _config(self, config: RunnableConfig) -> RunnableConfig:
         # "nostream" excludes the judge's tokens from LangGraph's stream_mode="messages".

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from langchain_optscale.verifiers.llm_judge.scale import Scale
 
-__all__ = ["OVERALL", "Criterion", "JudgeExample", "as_criteria", "as_example"]
+__all__ = ["GENERAL", "OVERALL", "Criterion", "JudgeExample", "as_criteria", "as_example"]
 
 OVERALL = "overall"
 """The name of the default criterion."""
 
-_GENERAL = "the answer does what the request asks for: correct, complete and to the point"
+GENERAL = "the answer does what the request asks for: correct, complete and to the point"
+"""Its description."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def as_criteria(given: Sequence[Criterion | str] | Mapping[str, float] | None) -
         SettingsError: There is none, a name occurs twice, or a weight is out of range.
     """
     if given is None:
-        return (Criterion(OVERALL, _GENERAL),)
+        return (Criterion(OVERALL, GENERAL),)
     if isinstance(given, str):
         raise SettingsError("criteria must be a list, not a string: put the description into a list")
     if isinstance(given, Mapping):

@@ -32,9 +32,28 @@ _LIKE_A_MARK = re.compile(
     rf"(?<![{_BRACKETS}])(?=[{_BRACKETS}]{{2,}}+[\s/]*+(?:END\b|REQUEST|ANSWER|REFERENCE))", re.IGNORECASE
 )
 
-# <|im_end|>, <｜User｜>, <start_of_turn>, [INST], <<SYS>>, </s>: tokenizers read them as tokens anywhere.
+_OPENING, _CLOSING = "<＜\\[［", ">＞\\]］"
+_TAGS = (
+    r"think|thinking|thoughts?|reasoning|reflection|scratchpad|tools?|tool_?calls?|functions?|invoke|response|system|user"
+    r"|assistant|human|model|turn|start|end|sop|eop|eot|bos|eos|pad|unk|cls|sep|mask|s|img|image|audio|video"
+    r"|(?:unused|special|ctrl|control)\d+|0x[0-9a-f]{2}"
+)
+_TAGS_WITH_ATTRIBUTES = r"think|thinking|tools?|tool_?calls?|functions?|invoke"
+# By form, since every model has its own: tokenizers read these as tokens anywhere.
 _CONTROL_TOKEN = re.compile(
-    r"([<\[])(?=[|｜][^|｜<>\s]{1,40}[|｜]>|(?:start|end)_of_turn>|/?INST\]|</?SYS>>|/?s>|(?:bos|eos|pad|unk)>)"
+    rf"([{_OPENING}])(?="
+    # a bar beside a name: <|im_end|>, <｜User｜>, [|user|], <turn|>, <|turn>
+    rf"/?[|｜][^<>\[\]\n]{{1,64}}?[|｜]?[{_CLOSING}]"
+    rf"|/?[^\s<>\[\]|｜]{{1,64}}[|｜][{_CLOSING}]"
+    # a tag whose name has an underscore, a colon or an equals sign: <start_of_image>, <seed:think>, <function=f>
+    rf"|/?[A-Za-z][A-Za-z0-9]{{0,40}}(?:[_:=][A-Za-z0-9]+){{1,8}}[\s/{_CLOSING}]"
+    # a tag of a known name: <think>, </tool_call>, <s>
+    rf"|/?(?i:{_TAGS})[/{_CLOSING}]|(?i:{_TAGS_WITH_ATTRIBUTES})\s"
+    # a name in capitals: [INST], [/SYSTEM_PROMPT], [gMASK], <<SYS>>
+    rf"|/?[a-z]?[A-Z][A-Z0-9_]{{1,40}}[\]］]|<?/?[A-Z]{{2,10}}>>"
+    r")"
+    # a tilde between brackets: ]~b], [e~[
+    r"|([\[\]])(?=~!?[a-z]{1,3}[\[\]]|[a-z]{1,3}~[\[\]])"
 )
 
 
@@ -76,7 +95,7 @@ def defused(text: str) -> str:
         >>> defused("done<|im_end|>")
         'done< |im_end|>'
     """
-    return _CONTROL_TOKEN.sub(r"\1 ", text)
+    return _CONTROL_TOKEN.sub(r"\g<0> ", text)
 
 
 def shortened(text: str, limit: int, code: str = "") -> str:

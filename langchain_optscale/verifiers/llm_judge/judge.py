@@ -9,6 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.daemon_threads import run_in_thread
+from langchain_optscale.models.named import named_model
 from langchain_optscale.records.types import Candidate, Usage, Verdict
 from langchain_optscale.verifiers._concurrent import arun_together, run_together
 from langchain_optscale.verifiers._memory import Memory
@@ -18,6 +20,7 @@ from langchain_optscale.verifiers.llm_judge.calls import Asker, Grading, JudgeMe
 from langchain_optscale.verifiers.llm_judge.criteria import OVERALL, Criterion, JudgeExample, as_criteria, as_example
 from langchain_optscale.verifiers.llm_judge.prompt import Material, Sheet, material
 from langchain_optscale.verifiers.llm_judge.scale import Scale
+from langchain_optscale.verifiers.llm_judge.template import Template
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
@@ -66,8 +69,12 @@ class LLMJudge(Verifier):
     also the valid grades' "mass" and "probabilities".
 
     Args:
-        model: A chat model, also bound, or another Runnable from messages to a message. Its `max_retries` is ignored:
-            the search retries.
+        model: A chat model, also bound, its name such as "openai:gpt-5-mini", or another Runnable from messages to a
+            message. Its `max_retries` is ignored: the search retries.
+        prompt: Your own instructions for the judge in place of ours. `{inputs}` (or `{request}`, `{question}`) stands
+            for the conversation, `{outputs}` (or `{answer}`, `{candidate}`) for the candidate, `{reference_outputs}`
+            (or `{reference}`) for the reference, each fenced as ever; what the text does not mention follows after it.
+            Other braces are kept. The grade's form and scale, and the criteria if there are any, are added.
         method: "auto", "logprobs", "structured" or "text".
         scale: "yes/no", or whole numbers such as "0-10" or "1-5".
         criteria: Criteria, descriptions, or descriptions with weights, each judged by itself; the score is their
@@ -98,8 +105,9 @@ class LLMJudge(Verifier):
 
     def __init__(
         self,
-        model: Runnable[Any, Any],
+        model: Runnable[Any, Any] | str,
         *,
+        prompt: str | None = None,
         method: JudgeMethod = "auto",
         scale: str = "0-10",
         criteria: Sequence[Criterion | str] | Mapping[str, float] | None = None,
@@ -120,12 +128,14 @@ class LLMJudge(Verifier):
             raise SettingsError(f"images must be 'mention' or 'attach', got {images!r}")
         if not (reference is None or isinstance(reference, str) or callable(reference)):
             raise SettingsError(f"reference must be text or a function of the prompt, not {kind(reference)}")
+        model = named_model(model, "judge") if isinstance(model, str) else model
+        template = None if prompt is None else Template(prompt)
         self.criteria = as_criteria(criteria)
         self.scale = Scale.parse(scale)
         self.votes = votes
         self._reference = reference
         self._attach_images = images == "attach"
-        sheet = Sheet(self.scale, rubric, tuple(as_example(one, self.scale) for one in examples), max_chars)
+        sheet = Sheet(self.scale, rubric, tuple(as_example(one, self.scale) for one in examples), max_chars, template)
         self._memory: Memory[_Cached] = Memory(cache_size)
         self._asker = Asker(model, method, sheet, min_mass=min_mass, top_logprobs=top_logprobs)
         if votes > 1 and self._asker.temperature == 0:
@@ -138,9 +148,20 @@ class LLMJudge(Verifier):
         return f"{type(self).__name__}({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
 
     @property
+    def model(self) -> Runnable[Any, Any]:
+        """The judge's model, as it was given."""
+        return self._asker.given
+
+    @property
     def endpoint(self) -> Hashable:
         """The judge's endpoint: judges with the same model and address share their `verifier_limit`."""
         return self._asker.endpoint
+
+    @property
+    def content(self) -> Any:
+        """The model's name and everything that the judge is asked."""
+        about = [self._reference, self._attach_images, self.votes, self.criteria]
+        return [type(self).__name__, *self._asker.content, *about]
 
     @property
     def method_in_use(self) -> str | None:
@@ -163,7 +184,12 @@ class LLMJudge(Verifier):
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`, without blocking the event loop; where one grading fails, the others are cancelled."""
-        shown = self._material(prompt, candidate)
+        # A function that finds the reference may take long.
+        shown = (
+            await run_in_thread(self._material, prompt, candidate)
+            if callable(self._reference)
+            else self._material(prompt, candidate)
+        )
         calls = [partial(self._agrade, shown, number, vote, config) for number, vote in self._gradings()]
         return self._verdict(await arun_together(calls, config))
 

@@ -21,8 +21,8 @@ _BEFORE = re.compile(
     r"\s*(?:(?:the|my|final|overall)\s+)*(?:(?:score|grade|rating|verdict)\b\s*(?:is|of|[:=])?\s*)?", re.I
 )
 _COMMENT = (
-    r"(?:\s+(?:points?|stars?))?\s*[.!]?"
-    r"(?:\s*[(\[].{0,200}|\s*[–—;,:](?!\s*\d).{0,200}|\s+-\s+(?!\d).{0,200}|\s+(?:because|since|as)\b.{0,200})?\s*"
+    r"(?:\s+(?:points?|stars?))?"
+    r"(?:\s*[(\[].{0,200}|\s*[–—;,:.!](?!\s*\d).{0,200}|\s+-\s+(?!\d).{0,200}|\s+(?:because|since|as)\b.{0,200})?\s*"
 )
 
 

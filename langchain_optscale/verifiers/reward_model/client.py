@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from langchain_optscale.errors import InvalidReplyError, SettingsError
-from langchain_optscale.verifiers.coercion import kind
+from langchain_optscale.errors import ErrorReplyError, InvalidReplyError, SettingsError
+from langchain_optscale.models.error_status import error_in_body, status_in_body
+from langchain_optscale.records.forks import after_fork, keep_open
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
     from pydantic import SecretStr
 
-__all__ = ["PoolingClient", "bearer_key"]
+__all__ = ["PoolingClient"]
 
 _UNAUTHORIZED = 401
+# Also where the caller's own client follows them: the conversation is for this server alone.
+_NO_REDIRECTS: Any = {"follow_redirects": False}
 
 
 class PoolingClient:
@@ -57,9 +60,18 @@ class PoolingClient:
         self._timeout_s = timeout_s
         self._http_client = http_client
         self._http_async_client = http_async_client
+        self._begin()
+        after_fork(self)
+
+    def _begin(self) -> None:
         self._sync: OpenAI | None = None
         self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = weakref.WeakKeyDictionary()
         self._mutex = threading.Lock()
+
+    def _after_fork(self) -> None:
+        """The connections are the parent's: a forked child opens its own."""
+        keep_open((self._sync, self._async))
+        self._begin()
 
     def post(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send one request.
@@ -67,16 +79,24 @@ class PoolingClient:
         Raises:
             openai.APIStatusError: The server answered with an error status.
             openai.APIConnectionError: It could not be reached, or timed out.
+            ErrorReplyError: It answered with status 200 and an error in the body.
             InvalidReplyError: The reply is no JSON object.
         """
         import openai
 
+        from langchain_optscale.models.http_clients import given_client, sync_http_client
+
         with self._mutex:
             if self._sync is None:
-                self._sync = openai.OpenAI(**self._settings(), http_client=self._http_client)
+                http_client = self._http_client
+                if http_client is None:
+                    http_client = sync_http_client(keep_alive=True)
+                    # A verifier that nobody closes closes its idle connections when it is collected.
+                    weakref.finalize(self, http_client.close).atexit = False
+                self._sync = given_client(openai.OpenAI, **self._settings(), http_client=http_client)
             client = self._sync
         try:
-            return _mapping(route, client.post(route, cast_to=str, body=dict(body)))
+            return _mapping(route, client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
         except (openai.NotFoundError, openai.AuthenticationError) as error:
             raise _explained(error, route) from error
 
@@ -84,17 +104,19 @@ class PoolingClient:
         """As `post`; cancelling it closes the connection."""
         import openai
 
+        from langchain_optscale.models.http_clients import async_http_client, given_client
+
         loop = asyncio.get_running_loop()
         with self._mutex:
             client = self._async.get(loop)
             if client is None:
-                settings = self._settings()
-                settings["default_headers"]["Connection"] = "close"
-                # The default one starts a task in any running loop when it is garbage-collected.
-                http_client = self._http_async_client or openai.DefaultAsyncHttpxClient(timeout=self._timeout_s)
-                client = self._async[loop] = openai.AsyncOpenAI(**settings, http_client=http_client)
+                # The SDK's default one starts a task in any running loop when it is garbage-collected.
+                http_client = self._http_async_client or async_http_client()
+                client = self._async[loop] = given_client(
+                    openai.AsyncOpenAI, **self._settings(), headers={"Connection": "close"}, http_client=http_client
+                )
         try:
-            return _mapping(route, await client.post(route, cast_to=str, body=dict(body)))
+            return _mapping(route, await client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
         except (openai.NotFoundError, openai.AuthenticationError) as error:
             raise _explained(error, route) from error
 
@@ -114,40 +136,7 @@ class PoolingClient:
         self.close()
 
     def _settings(self) -> dict[str, Any]:
-        from openai import Omit
-
-        # The client would take these from the environment, for OpenAI's servers.
-        headers: dict[str, Any] = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
-        return {
-            "base_url": self.root,
-            "api_key": self._api_key.get_secret_value() if self._api_key else "not-needed",
-            "max_retries": 0,
-            "timeout": self._timeout_s,
-            "default_headers": headers,
-        }
-
-
-def bearer_key(api_key: SecretStr | str | None) -> SecretStr | None:
-    r"""The key without surrounding white space; None if empty.
-
-    Characters that an HTTP header cannot carry are rejected here, since the clients' own errors would show the key.
-
-    Raises:
-        SettingsError: It is no text, or contains white space or a character that is not ASCII.
-
-    Example:
-        >>> bearer_key("sk-0123\n").get_secret_value(), bearer_key(" ")
-        ('sk-0123', None)
-    """
-    from pydantic import SecretStr
-
-    held = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key or ""
-    if not isinstance(held, str):
-        raise SettingsError(f"api_key must be text, not {kind(held)}")
-    key = held.strip()
-    if not all("!" <= character <= "~" for character in key):
-        raise SettingsError("the API key holds a blank, a line break or a character that is not ASCII: copy it anew")
-    return SecretStr(key) if key else None
+        return {"base_url": self.root, "api_key": self._api_key, "timeout": self._timeout_s}
 
 
 def _mapping(route: str, text: str) -> Mapping[str, Any]:
@@ -157,6 +146,8 @@ def _mapping(route: str, text: str) -> Mapping[str, Any]:
         reply = None
     if not isinstance(reply, Mapping):
         raise InvalidReplyError(f"the server's reply to {route} is no JSON object: {text[:60]!r}")
+    if (error := error_in_body(reply)) is not None:
+        raise ErrorReplyError(f"the server replied to {route} with an error: {error}", status_in_body(reply))
     return reply
 
 

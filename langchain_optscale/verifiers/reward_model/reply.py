@@ -22,6 +22,8 @@ Aggregate = Literal["mean", "min", "last", "product"]
 
 # Softmax in single precision may be slightly above 1.
 _ROUNDING = 1e-6
+# More than any context window holds.
+_MOST_TOKENS = 20_000_000
 _FIELDS = {"classify": "probs", "pooling": "data", "prm": "data", "score": "score"}
 
 
@@ -119,7 +121,7 @@ def _scored(values: list[Any], positive: int, logistic: Logistic | None) -> tupl
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else 0
 
 
 def _shown(values: list[Any]) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
+from langchain_optscale.models.keys import bearer_key
 from langchain_optscale.records.types import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
-from langchain_optscale.verifiers.llm_judge.fence import defused
 from langchain_optscale.verifiers.llm_judge.prompt import answer_text
-from langchain_optscale.verifiers.reward_model.client import PoolingClient, bearer_key
+from langchain_optscale.verifiers.reward_model.client import PoolingClient
 from langchain_optscale.verifiers.reward_model.logistic import Logistic
-from langchain_optscale.verifiers.reward_model.prompt import conversation, encodable, question, without_marker
+from langchain_optscale.verifiers.reward_model.prompt import conversation, harmless, question, without_marker
 from langchain_optscale.verifiers.reward_model.reply import (
     Aggregate,
     aggregated,
@@ -130,6 +130,7 @@ class RewardModelVerifier(Verifier):
         self.aggregate: Aggregate = aggregate
         self._positive = positive
         self._step_marker = step_marker
+        self._split = split_steps
         self._split_steps = split_steps or _BLANK_LINES.split
         self._as_text = as_text
         self._client = PoolingClient(base_url, bearer_key(api_key), timeout_s, http_client, http_async_client)
@@ -138,6 +139,12 @@ class RewardModelVerifier(Verifier):
         mapped = f", from_logits={self.from_logits}" if self.from_logits else ""
         how = f", aggregate={self.aggregate!r}" if self.kind == "prm" else ""
         return f"RewardModelVerifier({self._client.root!r}, {self.model!r}, kind={self.kind!r}{mapped}{how})"
+
+    @property
+    def content(self) -> Any:
+        """The server, the model, and how its values are read."""
+        how = [self.kind, self.from_logits, self.aggregate, self._positive, self._step_marker]
+        return [type(self).__name__, self._client.root, self.model, *how, self._as_text, self._split]
 
     @property
     def endpoint(self) -> Hashable:
@@ -190,7 +197,7 @@ class RewardModelVerifier(Verifier):
     def _steps(self, candidate: Candidate) -> list[str]:
         """What is sent of a candidate: its steps for a process reward model, else all of it as one."""
         marker = self._step_marker
-        text = defused(encodable(answer_text(candidate)))
+        text = harmless(answer_text(candidate))
         if self.kind != "prm":
             return [text]
         steps = [without_marker(step, marker).strip() for step in self._split_steps(text)]
@@ -204,10 +211,10 @@ class RewardModelVerifier(Verifier):
         marker = self._step_marker if self.kind == "prm" else ""
         text = "".join(f"{step}{marker}" for step in steps)
         if self.kind == "score":
-            return body | {"text_1": question(prompt), "text_2": [text]}
+            return body | {"text_1": question(prompt, marker), "text_2": [text]}
         if self._as_text is not None:
-            return body | {"input": self._as_text(question(prompt), text)}
-        return body | {"messages": [*conversation(prompt), {"role": "assistant", "content": text}]}
+            return body | {"input": self._as_text(question(prompt, marker), text)}
+        return body | {"messages": [*conversation(prompt, marker), {"role": "assistant", "content": text}]}
 
     def _verdict(self, reply: Mapping[str, Any], steps: list[str]) -> Verdict:
         row, usage = only_row(reply), read_usage(reply)

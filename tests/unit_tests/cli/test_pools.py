@@ -124,7 +124,6 @@ def test_no_pool_is_replayed_before_all_are_read(capsys, pool, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((), "optscale: the following arguments are required: COMMAND; see optscale --help\n"),
         (("replay",), "optscale: the following arguments are required: POOL; see optscale replay --help\n"),
         (
             ("replay", "p", "--seed", "x"),

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 
 from langchain_optscale import local
 from langchain_optscale.errors import MissingExtraError, SettingsError
@@ -19,6 +20,7 @@ class IdleProcess:
     """Stands in for a server that runs but is never asked anything."""
 
     address = "127.0.0.1:1"
+    api_key = SecretStr("key")
     pid = 1
     alive = True
 

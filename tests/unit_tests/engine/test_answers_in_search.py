@@ -95,7 +95,7 @@ def test_a_search_and_its_replay_return_the_same(path, select, drawn):
 
 def test_select_and_extract_may_be_changed_for_a_call():
     texts = ["0.9 so 3", "0.3 so 4", "0.4 so 4"]
-    runnable = search(texts, extract="number")
+    runnable = search(texts, extract="number", overridable={"select", "extract"})
     assert runnable.invoke("q").best.answer == "3"
     assert runnable.invoke("q", {"configurable": {"select": "vote"}}).best.answer == "4"
     assert runnable.invoke("q", {"configurable": {"extract": "choice", "select": "vote"}}).best.index == 0

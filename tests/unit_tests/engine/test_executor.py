@@ -293,8 +293,8 @@ async def test_one_short_response_does_not_lower_the_limit_of_choices():
         ({"cancel": "now"}, "cancel"),
         ({"policy_limit": 0}, "a limit must be a whole number of at least 1"),
         ({"verifier_limit": "8"}, "a limit must be a whole number of at least 1"),
-        ({"cost_budget": 1.0}, "cost_budget and price go together"),
-        ({"price": Price(1, 1)}, "cost_budget and price go together"),
+        ({"cost_budget": 1.0}, "cost_budget needs prices: give price="),
+        ({"price": 0.5}, "a price must be a Price"),
         ({"cost_budget": 0, "price": Price(1, 1)}, "cost_budget"),
         ({"cost_budget": 1.0, "price": {"judge": Price(1, 1)}}, "no role 'judge'"),
         ({"overlap": "yes"}, "overlap"),
@@ -383,6 +383,7 @@ def test_the_usage_of_a_judge_that_fails_is_recorded(path):
         max_samples=64,
         round_size=2,
         token_budget=100,
+        max_failures=None,
     )
     with pytest.raises(AllCandidatesFailed, match="the token budget"):
         run(search, path)

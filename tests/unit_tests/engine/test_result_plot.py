@@ -20,10 +20,10 @@ def test_plot(result, tmp_path):
     figure = result.plot()
     scores, _, bound = figure.axes
     dots = next(line for line in scores.get_lines() if line.get_label() == "score")
-    assert tuple(dots.get_ydata()) == result.scores
+    assert tuple(dots.get_ydata()) == tuple(verdict.score for verdict in result.verdicts.values())
     assert scores.get_ylabel() == "verifier's score"
     assert "candidates" in bound.get_xlabel()
-    assert result.stop_reason.value in figure.get_suptitle()
+    assert result.stop_reason.value in figure.get_suptitle().replace("\n", " ")
     figure.savefig(tmp_path / "search.png", dpi=100)
     assert (tmp_path / "search.png").stat().st_size > 10_000
 

@@ -10,6 +10,7 @@ from langchain_optscale.engine.jobs import Cancelled, Choice, Done, Draw, Verify
 from langchain_optscale.engine.search import Search
 from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.records.failures import Raised, failure_of
+from langchain_optscale.records.tool_calls import call_key
 from langchain_optscale.stopping import MaxSamples, Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
@@ -21,13 +22,17 @@ class RefusedError(Exception):
     status_code = 400
 
 
+def by_call(candidate):
+    return call_key(candidate.message)
+
+
 class Table:
     """A search, and the hands that do its jobs."""
 
-    def __init__(self, policy=PlainPolicy, share_verdicts=False, emit_events=False, **given):
+    def __init__(self, policy=PlainPolicy, equality_key=None, emit_events=False, **given):
         self.now = 0.0
         self.settings = SearchSettings(policy=policy(texts=["x"]), verifier=read_score, **given)
-        self.search = self.again(share_verdicts=share_verdicts, emit_events=emit_events)
+        self.search = self.again(equality_key=equality_key, emit_events=emit_events)
 
     def again(self, **options):
         self.search = Search(self.settings, self.settings.sampler(), clock=lambda: self.now, **options)
@@ -78,7 +83,7 @@ def test_a_round_is_drawn_then_verified_and_the_target_ends_the_search():
     assert table.search.over
     assert table.take() == []
     result = table.search.result()
-    assert (result.best.index, result.score, result.scores) == (0, 0.95, (0.3, 0.95))
+    assert (result.best.index, result.score, result.scores) == (0, 0.95, (0.95, 0.3))
     assert result.stop_reason is StopReason.TARGET_REACHED
     assert result.usage["policy"] == Usage(20, 10, 2)
 
@@ -92,7 +97,8 @@ def test_verdicts_may_come_in_any_order(order, scores):
         table.verify(verifications[index], scores[index])
     result = table.search.result()
     assert list(result.verdicts) == list(order)
-    assert result.scores == tuple(scores[index] for index in order)
+    assert result.scores == tuple(scores)
+    assert result.scores[result.best_index] == max(scores)
     assert result.best.index == scores.index(max(scores))
     assert [one.index for one in result.rounds[0].observations] == list(order)
 
@@ -168,7 +174,7 @@ class TestFaults:
         table = Table(stopping=MaxSamples(1), first_round=1)
         table.draw(*table.take(), failure=failure_of("verify", Raised(ValueError("no answer"), 1)))
         assert table.search.over
-        with pytest.raises(AllCandidatesFailed, match="verify: ValueError: no answer") as caught:
+        with pytest.raises(AllCandidatesFailed, match=r"verify \(read_score\): ValueError: no answer") as caught:
             table.search.result()
         assert len(caught.value.candidates) == 1
 
@@ -183,7 +189,7 @@ class TestFaults:
         table = Table(stopping=MaxSamples(2))
         for job in table.take():
             table.search.record_outcome(job, Raised(ValueError("no"), 1))
-        with pytest.raises(AllCandidatesFailed, match=r"draw: ValueError: no \(2x\)"):
+        with pytest.raises(AllCandidatesFailed, match=r"draw \(PlainPolicy\): ValueError: no \(2x\)"):
             table.search.result()
 
 
@@ -208,7 +214,7 @@ class TestFewerChoices:
     def test_any_other_error_is_a_failure_of_all_its_candidates(self):
         table = Table(policy=ScriptedPolicy, stopping=MaxSamples(4), first_round=4)
         (request,) = table.take()
-        table.search.record_outcome(request, Raised(ValueError("no"), 1))
+        table.search.record_outcome(request, Raised(TimeoutError("no"), 1))
         assert table.search.over
 
     def test_fanout_n_does_not_fall_back(self):
@@ -380,7 +386,7 @@ class TestTwins:
         return table.take()
 
     def test_equal_tool_calls_share_a_verdict_whose_usage_counts_once(self):
-        table = Table(stopping=MaxSamples(3), first_round=3, share_verdicts=True)
+        table = Table(stopping=MaxSamples(3), first_round=3, equality_key=by_call)
         other = {**CALL, "args": {"a": 2}}
         first, second = self.draws(table, [[CALL], [{**CALL, "id": "9"}], [other]])
         assert indexes([first, second]) == [0, 2]
@@ -392,7 +398,7 @@ class TestTwins:
         assert result.usage["verifier"] == Usage(14, 4, 2)
 
     def test_a_twin_that_arrives_after_the_verdict_gets_it_at_once(self):
-        table = Table(stopping=MaxSamples(2), share_verdicts=True)
+        table = Table(stopping=MaxSamples(2), equality_key=by_call)
         first, second = table.take()
         table.draw(first, text="", calls=[CALL])
         table.verify(*table.take(), 0.4)
@@ -401,7 +407,7 @@ class TestTwins:
         assert table.search.result().scores == (0.4, 0.4)
 
     def test_twins_share_a_failure_too(self):
-        table = Table(stopping=MaxSamples(2), share_verdicts=True)
+        table = Table(stopping=MaxSamples(2), equality_key=by_call)
         (job,) = self.draws(table, [[CALL], [CALL]])
         table.search.record_outcome(job, Raised(ValueError("no"), 2))
         with pytest.raises(AllCandidatesFailed) as caught:
@@ -409,7 +415,7 @@ class TestTwins:
         assert caught.value.failures[0] == caught.value.failures[1]
 
     def test_equal_text_is_verified_each_time(self):
-        assert len(Table(share_verdicts=True).drawn_round()) == 2
+        assert len(Table(equality_key=by_call).drawn_round()) == 2
 
     def test_a_verifier_that_compares_candidates_verifies_each(self):
         assert len(self.draws(Table(stopping=MaxSamples(2)), [[CALL], [CALL]])) == 2

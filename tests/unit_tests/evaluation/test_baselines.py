@@ -69,7 +69,7 @@ def test_the_criteria_differ_where_rivals_are_many():
     asked = question(answers="12344444444444")
     assert AdaptiveConsistency().run(asked, 14).drawn == 9
     assert AdaptiveConsistency(criterion="dirichlet").run(asked, 14).drawn > 9
-    assert AdaptiveConsistency(criterion="dirichlet").name == "adaptive consistency (dirichlet)"
+    assert AdaptiveConsistency(criterion="dirichlet").name == "adaptive-dirichlet"
 
 
 def test_early_stopping_by_hand():

@@ -23,7 +23,7 @@ def assessment():
 def test_rows_stand_in_order(assessment):
     rows = assessment.to_dict()["rows"]
     names = [row["method"] for row in rows]
-    assert names[:3] == ["best-of-n", "optscale", "OptScale^0"]
+    assert names[:3] == ["best-of-n", "optscale", "paper"]
     assert any(name.startswith("adaptive consistency") for name in names)
     assert names[-2:] == ["fitted", "fitted"]
     assert [row["settings"]["price"] for row in rows[-2:]] == [0.005, 0.01]
@@ -95,7 +95,7 @@ def test_scores_alone():
     found = assess(uniform(80), splits=1, permutations=2, prices=(), price=0.02)
     data = found.to_dict()
     assert data["measure"] == "mean score"
-    assert "adaptive consistency (beta)" not in {row["method"] for row in data["rows"]}
+    assert "adaptive-beta" not in {row["method"] for row in data["rows"]}
     assert "of mean score" in found.text()
     # At this price optimal stopping stands at 1 - sqrt(0.04) = 0.8: about 0.87 for 3.9 of 8 samples.
     assert data["rows"][-1]["accuracy"] == pytest.approx(0.87, abs=0.04)

@@ -76,7 +76,7 @@ def test_several_replays_share_a_legend_and_the_look_of_each_method(tmp_path):
     ]
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy in %", "mean score"]
-    assert looks[0].keys() - looks[1].keys() == {"oracle: correctness"}
+    assert looks[0].keys() - looks[1].keys() == {"oracle-correct"}
     together = looks[0] | looks[1]
     assert all(together[name] == look for one in looks for name, look in one.items())
     assert len(set(together.values())) == len(together)

@@ -93,7 +93,7 @@ def test_what_a_line_may_hold(tmp_path):
     notes = {"gold": None, "difficulty": 3, "samples": [{"score": 1, "correct": None, "answer": "", "note": "x"}]}
     path.write_text("\n" + line(**notes) + "\r\n\n" + line(id="b"))
     pool = read_pool(path)
-    assert pool.name == "my"
+    assert pool.name == "my.pool"
     assert pool.questions[0] == Question("a", "?", (Sample(score=1),))
     assert pool.questions[1].samples[0] == Sample(score=0.5)
     assert read_pool(path, name="other").name == "other"

@@ -55,7 +55,7 @@ def test_everything_is_recorded(record, tmp_path):
         [None, None, None],
     ]
     assert [sample.tokens for sample in pool.samples] == [5] * 9
-    assert pool.name == "my"
+    assert pool.name == "my.pool"
     assert {question.id: question for question in read_pool(path)} == {question.id: question for question in pool}
     assert [request["n"] for request in model.requests] == [3, 3, 3]  # one request a question
     assert [progress.done for progress in seen] == [1, 2, 3]

@@ -112,7 +112,7 @@ def test_a_part_of_a_pool_replays_as_in_the_whole():
 @pytest.mark.parametrize("cap", [1, 5, 8])
 def test_no_method_beats_the_oracle(cap):
     report = replay(random_pool(), METHODS, max_samples=cap, bootstrap=1)
-    oracle = report["oracle: correctness"]
+    oracle = report["oracle-correct"]
     for runs in report.runs:
         assert np.all(runs["accuracy"] <= oracle["accuracy"] + 1e-12)
         as_good = runs["accuracy"] >= oracle["accuracy"] - 1e-12
@@ -189,10 +189,8 @@ def test_math_level_3():
 def test_gsm8k_with_answers():
     pool = read_pool(shared_data("pools", "gsm8k_logprob_x16_a.jsonl"))
     report = replay(pool, [BestOfN(), SelfConsistency(), AdaptiveConsistency(), CorrectnessOracle()])
-    assert report["adaptive consistency (beta)"]["samples"].mean() < 16
-    assert report["oracle: correctness"]["accuracy"].mean() == pytest.approx(
-        columns(pool, "correct").any(axis=1).mean()
-    )
+    assert report["adaptive-beta"]["samples"].mean() < 16
+    assert report["oracle-correct"]["accuracy"].mean() == pytest.approx(columns(pool, "correct").any(axis=1).mean())
 
 
 def test_logits_need_scores_first():

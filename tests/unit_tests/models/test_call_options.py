@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_optscale.models.call_options import CallOptions, call_options
+from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy
 
 openai = pytest.importorskip("langchain_openai")
@@ -51,3 +51,12 @@ def test_other_models_say_by_their_fields_what_they_take() -> None:
 def test_gemini_s_client_has_another_name_for_the_argument() -> None:
     gemini = type("ChatGemini", (ScriptedPolicy,), {"__module__": "langchain_google_genai.chat_models"})
     assert call_options(gemini(texts=["a"]), {}) == CallOptions(8, "candidate_count", seed=True)
+
+
+def test_settings_that_a_call_does_not_take_are_left_out_of_it() -> None:
+    model = chat(reasoning={"effort": "low"}, seed=1, n=2, logprobs=True)
+    plain = callable_as(model, call_options(model, {}))
+    assert (plain.seed, plain.n, plain.logprobs) == (None, None, None)
+    assert (model.seed, model.n, model.logprobs) == (1, 2, True)
+    for kept in (chat(seed=1, n=2), chat(use_responses_api=True)):
+        assert callable_as(kept, call_options(kept, {})) is kept

@@ -126,7 +126,9 @@ def test_judges_and_reward_models_at_one_endpoint_count_the_same_requests():
     reward = RewardModelVerifier("http://127.0.0.1:9", "rm")
     assert endpoint_of(reward) == endpoint_of(RewardModelVerifier("http://127.0.0.1:9/v1", "rm", kind="pooling"))
     assert endpoint_of(reward) != endpoint_of(RewardModelVerifier("http://127.0.0.1:8", "rm"))
-    ours = [OptScale(policy=plain, verifier=LLMJudge(model()), verifier_limit=3).limits()[1] for _ in range(2)]
+    ours = [
+        OptScale(policy=plain, verifier=LLMJudge(model()), verifier_limit=3).concurrency_limits()[1] for _ in range(2)
+    ]
     with ours[0].hold():
         assert ours[1].taken == 1
 

@@ -48,7 +48,7 @@ async def test_the_winner_comes_in_chunks(path):
     assert [chunk.content for chunk in chunks] == ["0.95 ", "the ", "winner", ""]
     full = total(chunks)
     assert full.usage_metadata["total_tokens"] == 20
-    assert full.response_metadata["optscale"]["best_index"] == 1
+    assert full.response_metadata["optscale"]["best"] == 1
     assert full.response_metadata["model_name"] == "optscale/ScriptedPolicy"
     assert full.id
 

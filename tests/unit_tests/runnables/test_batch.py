@@ -152,7 +152,7 @@ def test_progress_is_told_after_every_question(path):
 @PATHS
 def test_a_config_for_each(path):
     configs = [{"configurable": {"max_samples": number}} for number in (1, 3)]
-    results = batch(path, search(), ["0.02", "0.03"], configs)
+    results = batch(path, search(limits={"max_samples": 3}), ["0.02", "0.03"], configs)
     assert [len(result.scores) for result in results] == [1, 3]
     with pytest.raises(SettingsError, match="one config, or one for each input, got 2"):
         batch(path, search(), ["0.02"], configs)

@@ -88,7 +88,7 @@ async def test_settings_can_be_changed_for_a_call():
 def test_the_outer_cache_works_and_knows_the_settings():
     set_llm_cache(InMemoryCache())
     try:
-        chat = model(("0.1",), max_samples=2)
+        chat = model(("0.1",), max_samples=2, limits={"max_samples": 3})
         first = chat.invoke("q")
         assert chat.invoke("q").content == first.content
         assert len(chat.policy.requests) == 1
@@ -98,10 +98,11 @@ def test_the_outer_cache_works_and_knows_the_settings():
         set_llm_cache(None)
 
 
-def test_usage_callback_sees_our_sum_under_our_name():
+def test_usage_callback_sees_every_token_once():
     with get_usage_metadata_callback() as usage:
-        model().invoke("q")
-    assert usage.usage_metadata["optscale/ScriptedPolicy"]["total_tokens"] == 20
+        message = model().invoke("q")
+    assert message.usage_metadata["total_tokens"] == 20
+    assert {name: used["total_tokens"] for name, used in usage.usage_metadata.items()} == {"scripted-1": 20}
 
 
 class CountingPolicy(ScriptedPolicy):

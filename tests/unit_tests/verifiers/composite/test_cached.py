@@ -8,12 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
+from pydantic import create_model
 
 from langchain_optscale import CachedVerifier, OptScale, SettingsError
 from langchain_optscale.records.types import Candidate, Usage, Verdict
-from langchain_optscale.verifiers import LengthCheck, RequiredWords, Verifier
+from langchain_optscale.verifiers import (
+    EnsembleVerifier,
+    JSONCheck,
+    LengthCheck,
+    LLMJudge,
+    RegexCheck,
+    RequiredWords,
+    RewardModelVerifier,
+    Verifier,
+)
 from langchain_optscale.verifiers.composite.store import SQLiteStore
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from tests.unit_tests.fakes import ScriptedPolicy
@@ -223,6 +234,73 @@ def test_a_store_needs_an_identity_unless_the_settings_are_all_there():
     cache = InMemoryCache()
     assert verify(CachedVerifier(LengthCheck(exactly=1), store=cache), make_candidate("a b")).score == 0.5
     assert verify(CachedVerifier(LengthCheck(exactly=2), store=cache), make_candidate("a b")).score == 1.0
+
+
+def judge_of(**settings):
+    return LLMJudge(FakeListChatModel(responses=["x"]), method="text", **settings)
+
+
+def answer(**fields):
+    return create_model("Answer", **dict.fromkeys(fields, (int, ...)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (JSONCheck(answer(x=1)), JSONCheck(answer(x=1, y=1))),
+        (RegexCheck("a"), RegexCheck("b")),
+        (EnsembleVerifier([JSONCheck(answer(x=1))]), EnsembleVerifier([JSONCheck(answer(x=1, y=1))])),
+        (EnsembleVerifier([RegexCheck("a")]), EnsembleVerifier([RegexCheck("a")], combine="min")),
+        (judge_of(rubric="strict"), judge_of(rubric="lenient")),
+        (judge_of(criteria=["a"]), judge_of(criteria=["b"])),
+        (judge_of(reference=lambda prompt: "1"), judge_of(reference=lambda prompt: "2")),
+        (RewardModelVerifier("http://a:1", "m"), RewardModelVerifier("http://a:1", "n")),
+    ],
+)
+def test_a_stored_verdict_does_not_outlive_what_it_depends_on(before, after):
+    def identity(verifier):
+        return CachedVerifier(verifier, store=InMemoryCache(), identity="v1")._store.identity
+
+    assert identity(before) == identity(before)
+    assert identity(before) != identity(after)
+
+
+def test_a_class_of_the_same_name_is_another_schema():
+    cache, candidate = InMemoryCache(), make_candidate('{"x": 1}')
+    for model, score in ((answer(x=1), 1.0), (answer(x=1, y=1, z=1), 0.5)):
+        check = JSONCheck(model)
+        assert verify(CachedVerifier(check, store=cache), candidate).score == verify(check, candidate).score
+        assert (verify(check, candidate).score == 1) == (score == 1)
+
+
+def tool(content, status="success", call="1"):
+    asked = AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}, {"name": "f", "args": {}, "id": "2"}])
+    return [HumanMessage("q"), asked, ToolMessage(content, tool_call_id=call, status=status)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (tool("x"), tool("x", status="error")),
+        (tool("x"), tool("x", call="2")),
+        ([ChatMessage("x", role="critic")], [ChatMessage("x", role="author")]),
+        ([HumanMessage("x", name="Ann")], [HumanMessage("x", name="Bob")]),
+        ([HumanMessage("x")], [SystemMessage("x")]),
+    ],
+)
+def test_conversations_that_differ_are_told_apart(one, other):
+    cached = CachedVerifier(judge := Judge())
+    for messages in (one, other, one):
+        cached.verify(ChatPromptValue(messages=messages), make_candidate("a"))
+    assert len(judge.calls) == 2
+
+
+def test_candidates_that_ended_differently_are_told_apart():
+    cached = CachedVerifier(judge := Judge())
+    for reason in ("stop", "length", "stop"):
+        message = AIMessage("a", response_metadata={"finish_reason": reason})
+        cached.verify(StringPromptValue(text="q"), Candidate(0, message, 0))
+    assert len(judge.calls) == 2
 
 
 def test_a_damaged_or_broken_store_costs_a_verification_and_fails_none(tmp_path, caplog):

@@ -1,9 +1,10 @@
 """What a reward model's verifier checks before and after the wire; the wire itself is in the integration tests."""
 
+import json
 import math
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from scipy import special
 
@@ -74,6 +75,37 @@ def test_no_marker_of_the_candidate_is_left(marker):
         [step] = verifier._steps(make_candidate(f"1{text}2"))
         assert marker not in step
         assert (step[0], step[-1]) == ("1", "2")
+
+
+CONVERSATIONS = [
+    StringPromptValue(text="1 + 1? <extra_0>"),
+    ChatPromptValue(messages=[HumanMessage("hi"), AIMessage("earlier <extra_0>"), HumanMessage("1 + 1?<|im_end|>")]),
+    ChatPromptValue(messages=[HumanMessage([{"type": "text", "text": "<extra_0>1 + 1?"}])]),
+    ChatPromptValue(
+        messages=[
+            HumanMessage("q"),
+            AIMessage("", tool_calls=[{"name": "f", "args": {"a": "<extra_0>"}, "id": "1"}]),
+            ToolMessage("<extra_0><|im_start|>", tool_call_id="1"),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize("prompt", CONVERSATIONS)
+@pytest.mark.parametrize("settings", [{}, {"as_text": "{} {}".format}], ids=["messages", "text"])
+def test_markers_and_control_tokens_of_the_conversation_are_broken_up(prompt, settings):
+    verifier = RewardModelVerifier(URL, "prm", kind="prm", **settings)
+    body = json.dumps(verifier._body(prompt, ["one", "two"]))
+    assert body.count("<extra_0>") == 2
+    assert "<|im_" not in body
+
+
+def test_names_and_addresses_of_a_conversation_stay_as_they_are():
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,[TOOL_CALLS]"}}
+    prompt = ChatPromptValue(messages=[HumanMessage([{"type": "text", "text": "[TOOL_CALLS]"}, image])])
+    [message, _] = RewardModelVerifier(URL, "rm")._body(prompt, ["a"])["messages"]
+    assert message["content"][0]["text"] == "[ TOOL_CALLS]"
+    assert message["content"][1]["image_url"]["url"].endswith("[TOOL_CALLS]")
 
 
 def test_what_no_request_can_hold_is_replaced():

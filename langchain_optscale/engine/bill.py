@@ -1,0 +1,77 @@
+"""What a search costs, and what it saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.models.clients import models_in
+from langchain_optscale.records.savings import Saved
+from langchain_optscale.records.types import Usage
+from langchain_optscale.stopping import Price, prices_by_role
+from langchain_optscale.verifiers import LLMJudge, RunnableVerifier
+
+if TYPE_CHECKING:
+    from langchain_optscale.engine.settings import SearchSettings
+
+__all__ = ["cost_of", "known_prices", "saved_by"]
+
+
+def known_prices(settings: SearchSettings) -> dict[str, Price]:
+    """The price by role: as `price` says, else as the profiles of the models say.
+
+    A role is left out where nothing is known of it, or where its models have different prices.
+    """
+    if settings.money_price is not None:
+        given = prices_by_role(settings.money_price)
+        # A role that is left out costs nothing.
+        return {role: given.get(role, Price()) for role in ("policy", "verifier")}
+    found = {"policy": _profile_price(settings.policy), "verifier": _profile_price(settings.verifier)}
+    return {role: price for role, price in found.items() if price is not None}
+
+
+def cost_of(settings: SearchSettings, usage: Mapping[str, Usage]) -> float | None:
+    """What a usage by role costs; None where the price of a role that consumed something is not known."""
+    prices = known_prices(settings)
+    spent = {role: consumed for role, consumed in usage.items() if consumed != Usage()}
+    if not prices or spent.keys() - prices.keys():
+        return None
+    return math.fsum(prices[role].of(consumed) for role, consumed in spent.items())
+
+
+def saved_by(cap: int, drawn: int, usage: Mapping[str, Usage], cost: float | None) -> Saved:
+    """What a search saved against best-of-N at its cap.
+
+    Args:
+        cap: The most candidates that it might have drawn, at least 1.
+        drawn: Those that it drew, at least 1.
+        usage: What they consumed, by role.
+        cost: What they cost, None where that is not known.
+    """
+    rest = max(0, cap - drawn)
+    tokens = round(Usage.total(usage.values()).total_tokens / drawn * rest)
+    return Saved(rest, cap, tokens, None if cost is None else cost / drawn * rest)
+
+
+def _profile_price(thing: Any) -> Price | None:
+    """The price in the profile of a role's models, in US dollars, in the form of models.dev.
+
+    LangChain's profiles are made of that data; the ones that its packages ship leave prices out so far.
+    """
+    if isinstance(thing, LLMJudge):
+        thing = thing.model
+    elif isinstance(thing, RunnableVerifier):
+        thing = thing.runnable
+    prices = {_read(model.profile) for model in models_in(thing)}
+    return prices.pop() if len(prices) == 1 else None
+
+
+def _read(profile: Any) -> Price | None:
+    cost = profile.get("cost") if isinstance(profile, Mapping) else None
+    if not isinstance(cost, Mapping):
+        return None
+    numbers = [cost.get("input"), cost.get("output")]
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) and 0 <= one < math.inf for one in numbers):
+        return None
+    return Price(float(cost["input"]), float(cost["output"]))

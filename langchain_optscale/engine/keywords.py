@@ -1,0 +1,72 @@
+"""Keyword arguments that are misspelt, belong to another setting, or come with a call."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = ["split_call", "unknown_setting"]
+
+# What users of other packages write.
+_OTHER_NAMES = {
+    "budget": "token_budget",
+    "chat_model": "policy",
+    "evaluator": "verifier",
+    "extractor": "extract",
+    "generator": "policy",
+    "grader": "verifier",
+    "judge": "verifier",
+    "llm": "policy",
+    "max_candidates": "max_samples",
+    "max_cost": "cost_budget",
+    "max_n": "max_samples",
+    "max_tokens": "token_budget",
+    "model": "policy",
+    "n": "max_samples",
+    "num_samples": "max_samples",
+    "reward_model": "verifier",
+    "rule": "stopping",
+    "samples": "max_samples",
+    "scorer": "verifier",
+    "selection": "select",
+    "threshold": "target",
+    "timeout": "deadline_s",
+}
+# A keyword of a call is the policy's own unless it is spelt almost like a setting.
+_ALMOST = 0.88
+
+
+def unknown_setting(name: str, known: Collection[str]) -> str:
+    """The message about a setting that does not exist, with the one that was probably meant."""
+    close = get_close_matches(name, known, n=1, cutoff=0.7)
+    meant = _OTHER_NAMES.get(name) or (close[0] if close else None)
+    if meant in known:
+        return f"unknown setting {name!r}; did you mean {meant!r}?"
+    return f"unknown setting {name!r}; known are {', '.join(known)}"
+
+
+def split_call(
+    kwargs: Mapping[str, Any], changeable: Collection[str], fixed: Collection[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that a call changes by keyword arguments, and the arguments that go to the policy.
+
+    Args:
+        kwargs: The call's keyword arguments.
+        changeable: Settings that a call may change.
+        fixed: Those that it may not.
+
+    Raises:
+        SettingsError: A setting cannot be changed for a call, or is misspelt.
+    """
+    for name in kwargs:
+        if name in fixed:
+            raise SettingsError(f"{name} cannot be changed for one call; make another object with it")
+        if name not in changeable and (close := get_close_matches(name, changeable, n=1, cutoff=_ALMOST)):
+            raise SettingsError(unknown_setting(name, close))
+    changes = {name: value for name, value in kwargs.items() if name in changeable}
+    return changes, {name: value for name, value in kwargs.items() if name not in changeable}

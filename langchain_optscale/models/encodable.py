@@ -1,0 +1,68 @@
+"""Text that every encoding can carry: lone surrogates, which have no UTF-8 form, become escapes.
+
+A model may write half of a surrogate pair, and a command line may hold a byte that is no character. No request with
+such text can be sent, so what is sent, to policies and to verifiers, has the escape in its place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from langchain_core.messages import BaseMessage
+from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["encodable_message", "encodable_prompt"]
+
+_Message = TypeVar("_Message", bound=BaseMessage)
+# Of a message, what is sent as text.
+_SENT = ("content", "name", "tool_calls", "invalid_tool_calls", "additional_kwargs")
+
+
+def encodable_prompt(prompt: PromptValue) -> PromptValue:
+    r"""The prompt with escapes for lone surrogates; the same object where there are none.
+
+    Example:
+        >>> encodable_prompt(StringPromptValue(text="a\ud800b")).text == r"a\ud800b"
+        True
+    """
+    if isinstance(prompt, StringPromptValue):
+        text = _encodable(prompt.text)
+        return prompt if text is prompt.text else StringPromptValue(text=text)
+    messages = prompt.to_messages()
+    changed = [encodable_message(message) for message in messages]
+    return prompt if _are_same(changed, messages) else ChatPromptValue(messages=changed)
+
+
+def encodable_message(message: _Message) -> _Message:
+    """The message with escapes for lone surrogates; the same object where there are none."""
+    held = {name: getattr(message, name, None) for name in _SENT}
+    changed = {name: _encodable(value) for name, value in held.items()}
+    update = {name: value for name, value in changed.items() if value is not held[name]}
+    return message.model_copy(update=update) if update else message
+
+
+def _encodable(value: Any) -> Any:
+    """A JSON-like value with escapes; the same object where nothing changes."""
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return value
+    if isinstance(value, list):
+        items = [_encodable(item) for item in value]
+        return value if _are_same(items, value) else items
+    if isinstance(value, dict):
+        pairs = [(_encodable(key), _encodable(item)) for key, item in value.items()]
+        same = all(_are_same(pair, old) for pair, old in zip(pairs, value.items(), strict=True))
+        return value if same else dict(pairs)
+    return value
+
+
+def _are_same(ones: Iterable[Any], others: Iterable[Any]) -> bool:
+    return all(one is other for one, other in zip(ones, others, strict=True))

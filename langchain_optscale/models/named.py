@@ -1,0 +1,54 @@
+"""Chat models by name, as LangChain users write them, and models whose parameters a call chooses."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.errors import MissingExtraError, SettingsError
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+
+__all__ = ["is_configurable_model", "named_model"]
+
+_COMMAND = re.compile(r"`(pip install [\w.\[\]-]+)`")
+
+
+def named_model(name: str, setting: str) -> Runnable[Any, Any]:
+    """The chat model that LangChain's `init_chat_model` makes for a name such as "openai:gpt-5-mini".
+
+    Args:
+        name: The provider and the model.
+        setting: The name of the setting, for messages.
+
+    Raises:
+        MissingExtraError: `langchain`, or the provider's package, is not installed.
+        SettingsError: LangChain knows no such provider, or cannot make the model, as without an API key.
+    """
+    given = f"{setting}={name!r}"
+    try:
+        from langchain.chat_models import init_chat_model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(given, 'pip install "langchain-optscale[agents]"') from error
+    try:
+        model: Runnable[Any, Any] = init_chat_model(name)
+    except ImportError as error:
+        command = _COMMAND.search(str(error))
+        provider = name.partition(":")[0].replace("_", "-")
+        raise MissingExtraError(given, command[1] if command else f"pip install langchain-{provider}") from error
+    except Exception as error:
+        raise SettingsError(
+            f"{given} cannot be made into a chat model; write the provider and the model, such as "
+            f"'openai:gpt-5-mini', and set the provider's API key: {error}"
+        ) from error
+    return model
+
+
+def is_configurable_model(value: object) -> bool:
+    """Whether it is a model of `init_chat_model(configurable_fields=...)`, whose parameters a call's config chooses."""
+    # A private class, and `langchain` need not be installed.
+    return any(
+        kind.__name__ == "_ConfigurableModel" and kind.__module__.startswith("langchain.")
+        for kind in type(value).__mro__
+    )

@@ -1,0 +1,41 @@
+"""Every Python block of docs/*.md runs alone, as it stands there.
+
+Names of hosted models reach a stand-in on loopback. The addresses of two servers on this machine are the only thing
+that is replaced.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.integration_tests.hosted_models import hosted_models
+from tests.integration_tests.scripted_server import scripted_server
+from tests.integration_tests.test_doctor import classifier, good_policy, good_score, pages
+
+for package in ("langchain", "langchain_openai", "langgraph.checkpoint.sqlite"):
+    pytest.importorskip(package)
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = [
+    pytest.param(page, block, id=f"{page.stem}-{number}")
+    for page in sorted(ROOT.joinpath("docs").glob("*.md"))
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL), 1)
+]
+
+
+def test_there_are_blocks():
+    assert len(BLOCKS) >= 15
+
+
+@pytest.mark.parametrize(("page", "block"), BLOCKS)
+def test_block(page, block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "rule.npz" in block:
+        shutil.copy(next(ROOT.joinpath("tests", "data", "legacy").rglob("*.npz")), tmp_path / "rule.npz")
+    policy, verifier = scripted_server(good_policy, pages), scripted_server(classifier(good_score), pages)
+    with hosted_models(monkeypatch), policy as policy_server, verifier as verifier_server:
+        block = block.replace("http://localhost:8000/v1", policy_server.base_url)
+        block = block.replace("http://localhost:8001/v1", verifier_server.base_url)
+        exec(compile(block, str(page), "exec"), {"__name__": "block"})  # noqa: S102 - our own text
