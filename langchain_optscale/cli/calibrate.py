@@ -123,7 +123,7 @@ def _certify(arguments: argparse.Namespace, pool: Pool) -> None:
     file = arguments.output or "certificate.json"
     code = f"model = ChatOptScale(policy=policy, verifier=verifier, {extract}max_samples={pool.cap}, certify={file!r})"
     note = "" if arguments.output else f"# give -o {file} to save the certificate\n"
-    sys.stdout.write(f"{report.text()}\n\n{note}{code}\n")
+    write_text(f"{report.text()}\n\n{note}{code}\n")
 
 
 def _learn(arguments: argparse.Namespace, pool: Pool) -> None:

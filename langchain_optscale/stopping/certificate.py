@@ -157,8 +157,8 @@ class Certificate:
             select: The same: the selection; None takes the rule's own.
 
         Returns:
-            The certificate. Its threshold is None where the labels do not prove any: too few (see `least_labels`), or too
-            many of them wrong.
+            The certificate. Its threshold is None where the labels do not prove any: too few (see `least_labels`), or
+            too many of them wrong.
 
         Raises:
             SettingsError: A number is out of range, or an entry is no such pair.

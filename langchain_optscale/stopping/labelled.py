@@ -24,8 +24,8 @@ def probability_right(answers: Sequence[str | None], scores: Sequence[float], pl
     """The untrained estimate of P(the returned candidate is right): what a certificate puts a threshold on.
 
     Where a candidate has an answer: P(right) of the returned one by `UntrainedPosterior`, 0 if the returned candidate
-    has none. Without answers: the returned candidate's score. Nothing is promised by it; a `Certificate` needs it to rank
-    answers, not to be calibrated.
+    has none. Without answers: the returned candidate's score. Nothing is promised by it; a `Certificate` needs it to
+    rank answers, not to be calibrated.
 
     Args:
         answers: The canonical answer of each verified candidate, or None.
