@@ -171,8 +171,8 @@ class OptScaleResult:
             `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
-            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about
-            candidates that were cut off or are identical; with `certify=` also `certified` and `promise`.
+            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
+            or are identical; with `certify=` also `certified` and `promise`.
         """
         return {
             "n": len(self.verdicts),
@@ -213,9 +213,8 @@ class OptScaleResult:
             "estimate": asdict(self.estimate),
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
-            "cost": self.cost,
-            "saved": self.saved and self.saved.to_dict(),
-            "certification": None if self.certification is None else asdict(self.certification),
+            **({} if self.saved is None else {"cost": self.cost, "saved": self.saved.to_dict()}),
+            **({} if self.certification is None else {"certification": asdict(self.certification)}),
             "claim": self.claim,
             "probability": self.probability,
         }
@@ -307,7 +306,7 @@ def build_result(
     }
     if not verdicts:
         raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
-    cost = cost_of(settings, usage)
+    cost = cost_of(settings.prices(), usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)

@@ -34,7 +34,16 @@ from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.named import named_model
 from langchain_optscale.models.policy import Fanout, Policy, refuse_graph
 from langchain_optscale.records.reasoning import check_tags
-from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale, prices_by_role
+from langchain_optscale.stopping import (
+    CostBudget,
+    Deadline,
+    MaxFailures,
+    Price,
+    Rule,
+    TokenBudget,
+    optscale,
+    prices_by_role,
+)
 from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
@@ -307,13 +316,17 @@ class SearchSettings(BaseModel):
         if self.token_budget is not None:
             rules.append(TokenBudget(self.token_budget))
         if self.cost_budget is not None:
-            prices = self.money_price or known_prices(self)
+            prices = self.prices()
             if not prices:
                 raise SettingsError("cost_budget needs prices: give price=Price(input=..., output=...) as well")
             rules.append(CostBudget(self.cost_budget, prices))
         if self.deadline_s is not None:
             rules.append(Deadline(self.deadline_s))
         return reduce(or_, rules)
+
+    def prices(self) -> dict[str, Price]:
+        """The models' price by role: as `price` says, else as their profiles say; an unknown one is left out."""
+        return known_prices(self.money_price, self.policy, self.verifier)
 
     @property
     def money_price(self) -> Any:
