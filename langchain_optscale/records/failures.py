@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_optscale.errors import OptScaleError, SettingsError, printable
 from langchain_optscale.records.causes import cause_of
-from langchain_optscale.records.endings import EndReason, refuses, truncation_note
+from langchain_optscale.records.endings import EndReason
 from langchain_optscale.records.notes import truncation_note
 from langchain_optscale.records.types import Failure, Usage, without_numbers
 
