@@ -125,7 +125,8 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 def recorded_table(rows: list[dict[str, Any]]) -> list[str]:
     """The recorded pools as Markdown."""
     lines = [
-        "| pool | questions | right | certified, held out | wrong among them [95 %] | with the whole cap | wrong [95 %] |",
+        "| pool | questions | right | certified, held out | wrong among them [95 %] | with the whole cap "
+        "| wrong [95 %] |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:

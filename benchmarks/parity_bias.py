@@ -3,11 +3,11 @@
     python -m benchmarks.parity_bias            prints JSON; about 10 seconds
     python -m benchmarks.parity_bias --write    also writes docs/parity.md
 
-Every question has a chance p ~ Beta(0.5, 2) that a candidate is right, and a verifier that makes no mistake: best-of-n is
-right with probability 1 - (1 - p)^n, so accuracy rises with n up to the cap, and nothing but the whole cap is as accurate.
-`parity_in` is run as users run it, on few questions: a grid of fixed numbers, chosen on one half and reported on the other,
-ten splits. Reported are the samples that it calls parity, and by how many points the chosen setting is truly less accurate;
-for several numbers of questions, grids and ways to choose.
+Every question has a chance p ~ Beta(0.5, 2) that a candidate is right, and a verifier that makes no mistake: best-of-n
+is right with probability 1 - (1 - p)^n, so accuracy rises with n up to the cap, and nothing but the whole cap is as
+accurate. `parity_in` is run as users run it, on few questions: a grid of fixed numbers, chosen on one half and reported
+on the other, ten splits. Reported are the samples that it calls parity, and by how many points the chosen setting is
+truly less accurate; for several numbers of questions, grids and ways to choose.
 """
 
 from __future__ import annotations
@@ -101,12 +101,12 @@ _HEAD = f"""# How far samples at parity flatter
 
 *Written by `python -m benchmarks.parity_bias --write`, figures and all.*
 
-"As accurate as best-of-N for fewer samples" is found by choosing the cheapest of several settings that was as accurate on
-some questions. On few questions some setting is so by luck, and held-out figures do not repair that: they are the figures
-of a setting that loses. Here the truth is known: only all {CAP} samples are as accurate as best-of-{CAP}, so every figure
-below {CAP} is bias. By default `samples_at_parity` takes a setting only where the loss is shown, with 95 % confidence, to be at
-most {100 * DEFAULT_TOLERANCE:g} points; where no setting is, it reports the full number: few questions cannot show a saving.
-Means over {REPEATS} simulated tasks, +- one standard error.
+"As accurate as best-of-N for fewer samples" is found by choosing the cheapest of several settings that was as accurate
+on some questions. On few questions some setting is so by luck, and held-out figures do not repair that: they are the
+figures of a setting that loses. Here the truth is known: only all {CAP} samples are as accurate as best-of-{CAP}, so
+every figure below {CAP} is bias. By default `samples_at_parity` takes a setting only where the loss is shown, with 95 %
+confidence, to be at most {100 * DEFAULT_TOLERANCE:g} points; where no setting is, it reports the full number: few
+questions cannot show a saving. Means over {REPEATS} simulated tasks, +- one standard error.
 """
 
 

@@ -2,8 +2,8 @@
 
     python -m docs.honesty        or: make study
 
-Writes `docs/honesty.md` and its pictures in `docs/img`. In the simulations every question's law of scores is known, so that
-an oracle can fix N* in advance. All rules run through the real `Session`; nothing is tuned.
+Writes `docs/honesty.md` and its pictures in `docs/img`. In the simulations every question's law of scores is known, so
+that an oracle can fix N* in advance. All rules run through the real `Session`; nothing is tuned.
 """
 
 from __future__ import annotations
@@ -62,6 +62,11 @@ class Row:
     kept: int
     drawn: float
     oracle: float
+
+    @property
+    def share(self) -> float:
+        """The share that reached the target."""
+        return self.kept / self.questions
 
 
 class Remembering:
@@ -156,8 +161,8 @@ def given_up(played: Questions) -> list[dict[str, Any]]:
 def single_analysis(played: Questions) -> list[Row]:
     """After three scores that missed the target: how many more reach it with confidence alpha, and whether so many do.
 
-    Questions whose target is already met are left out: nothing more is needed there, so they cannot fail, and counting them
-    would dilute what is promised about the others.
+    Questions whose target is already met are left out: nothing more is needed there, so they cannot fail, and counting
+    them would dilute what is promised about the others.
     """
     estimates: dict[str, Callable[[list[float], float, float], int | None]] = {
         "plug-in": lambda scores, t, a: _plugged_in(tuple(scores), t, a),

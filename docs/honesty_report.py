@@ -37,9 +37,7 @@ def draw(single: Sequence[Row], folder: Path) -> None:
     for axes, family in zip(panels, families, strict=False):
         axes.plot(places, alphas, color="#666666", linewidth=1.0, linestyle=(0, (1, 1)), label="nominal")
         for method, (colour, mark, line) in STYLES.items():
-            known = {
-                row.alpha: row.kept / row.questions for row in single if (row.family, row.method) == (family, method)
-            }
+            known = {row.alpha: row.share for row in single if (row.family, row.method) == (family, method)}
             axes.plot(
                 [place for place, alpha in zip(places, alphas, strict=True) if alpha in known], list(known.values()),
                 color=colour, marker=mark, markersize=4.5, linewidth=1.3, linestyle=line, label=method,
@@ -57,25 +55,26 @@ def draw(single: Sequence[Row], folder: Path) -> None:
 
 PAGE = """# Do the promises hold?
 
-*Written by `python -m docs.honesty` (or `make study`), figures and all. Nothing is tuned on these simulations, except that
-the posterior's weak prior was once chosen on some of these families.*
+*Written by `python -m docs.honesty` (or `make study`), figures and all. Nothing is tuned on these simulations, except
+that the posterior's weak prior was once chosen on some of these families.*
 
-A promise of 95 % should be kept in 95 of 100 cases in which something was promised. Only cases that can fail are counted,
-and shares have their exact 95 % intervals (Clopper-Pearson). In the first three sections every question's law of scores is
-known. Nine families: truncated normal laws, as the paper assumes, narrow and wide; Beta laws with the moments of a real
-process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; two mixtures of right and wrong
-candidates with a peak each; judges who answer in steps of 0.05 or 0.1; and a check that passes or fails. Targets of 0.8,
-0.9 and 0.95, a cap of {cap} candidates, {questions} questions a family ({played} for whole searches). The learned prior is fitted to other questions of
-the same family, ten scores each. What the *default* claims, and how often it is true, is in
-[situations.md](situations.md) and [benchmarks.md](benchmarks.md#what-was-claimed-and-what-was-true).
+A promise of 95 % should be kept in 95 of 100 cases in which something was promised. Only cases that can fail are
+counted, and shares have their exact 95 % intervals (Clopper-Pearson). In the first three sections every question's law
+of scores is known. Nine families: truncated normal laws, as the paper assumes, narrow and wide; Beta laws with the
+moments of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; two mixtures
+of right and wrong candidates with a peak each; judges who answer in steps of 0.05 or 0.1; and a check that passes or
+fails. Targets of 0.8, 0.9 and 0.95, a cap of {cap} candidates, {questions} questions a family ({played} for whole
+searches). The learned prior is fitted to other questions of the same family, ten scores each. What the *default*
+claims, and how often it is true, is in [situations.md](situations.md) and
+[benchmarks.md](benchmarks.md#what-was-claimed-and-what-was-true).
 
 ## A single analysis
 
-After three scores, *none of which has the target*: how many more draws reach it with confidence alpha? Draw as many, and
-count. Questions whose target is met already are left out: counting them, as we once did, makes 0.77 look like 0.9.
+After three scores, *none of which has the target*: how many more draws reach it with confidence alpha? Draw as many,
+and count. Questions whose target is met already are left out: counting them, as we once did, makes 0.77 look like 0.9.
 Questions that need more than the cap by the estimate are left out as well. The plug-in estimate ignores the uncertainty
-after three scores; the posterior predictive averages over every law that the scores leave plausible, and with a weak prior
-that is still too sure where it matters.
+after three scores; the posterior predictive averages over every law that the scores leave plausible, and with a weak
+prior that is still too sure where it matters.
 
 ![Share of questions that reached the target, against the nominal confidence, in one analysis](img/honesty_single.png)
 
@@ -85,37 +84,38 @@ Over the nine families: the observed share with its interval, all questions toge
 
 ## The paper's rule
 
-It draws to N*, estimated anew after every score, also once the target is reached. On questions whose target can be reached
-within the cap (where an oracle that knows the law fixes such an N*), so that the promise is an easy one; confidence 0.95:
+It draws to N*, estimated anew after every score, also once the target is reached. On questions whose target can be
+reached within the cap (where an oracle that knows the law fixes such an N*), so that the promise is an easy one;
+confidence 0.95:
 
 {rules}
 
 Evaluated after every score it stops the first time that n >= N*: the most optimistic of many analyses decides, but each
-also has more data. Against a bound that is computed once, after three scores, means over the families: at a confidence of
-0.95 repeated analyses reached the target in {many}, a single one in {once}; for 0.8 it is {many_80} and {once_80}.
+also has more data. Against a bound that is computed once, after three scores, means over the families: at a confidence
+of 0.95 repeated analyses reached the target in {many}, a single one in {once}; for 0.8 it is {many_80} and {once_80}.
 
 ## Giving a target up
 
-`Futility` stops when the target is too unlikely to be reached within the cap, and is evaluated after every score. Of the
-questions that it gave up, so many could still have been reached; at most the probability should. Over all targets:
+`Futility` stops when the target is too unlikely to be reached within the cap, and is evaluated after every score. Of
+the questions that it gave up, so many could still have been reached; at most the probability should. Over all targets:
 
 {futility}
 
-Without past scores the bound is anytime-valid and gives up late, if at all; a prior learned from past questions gives up
-earlier and leans on their being alike.
+Without past scores the bound is anytime-valid and gives up late, if at all; a prior learned from past questions gives
+up earlier and leans on their being alike.
 
 ## Certified answers
 
 A [certificate](evaluation.md#certified-answers) is fitted to labelled questions, and then says of each further answer
-whether it is certified as right. The promise here: with probability 90 % over the labelled questions, at most 10 % of the
-certified answers are wrong. Simulated tasks, 300 sets of 300 labelled questions each, the truth on 2,700 others
+whether it is certified as right. The promise here: with probability 90 % over the labelled questions, at most 10 % of
+the certified answers are wrong. Simulated tasks, 300 sets of 300 labelled questions each, the truth on 2,700 others
 (`benchmarks.certificates`). "Promise broken" is to be at most 10 %; {certified_rows} situations are compared.
 
 {certificates}
 
-Where nothing tells right from wrong - a blind verifier, a misconception that most candidates share - nothing is certified,
-and that is the right answer. Recorded pools, one search a question, certificates fitted to one half and counted on the
-other; "with the whole cap" draws all candidates before it answers:
+Where nothing tells right from wrong - a blind verifier, a misconception that most candidates share - nothing is
+certified, and that is the right answer. Recorded pools, one search a question, certificates fitted to one half and
+counted on the other; "with the whole cap" draws all candidates before it answers:
 
 {recorded}
 
@@ -136,10 +136,10 @@ right most often at N = {peak}, and never better beyond. The scores are {ece_raw
 | --- | --- | --- |
 {calibration}
 
-`optscale(0.9)` is the default with a target, the others are `TargetReached(0.9) | MarginalGain(price)` under `Posterior`. On raw
-scores a price is one in score, which is hard to set. On calibrated scores it is one in accuracy: a candidate
-that raises the chance of being right by less than two in a hundred is not drawn, which ends the search where more
-candidates stop helping. The calibrated runs have a prior learned from the calibrated scores of the half that the
+`optscale(0.9)` is the default with a target, the others are `TargetReached(0.9) | MarginalGain(price)` under
+`Posterior`. On raw scores a price is one in score, which is hard to set. On calibrated scores it is one in accuracy: a
+candidate that raises the chance of being right by less than two in a hundred is not drawn, which ends the search where
+more candidates stop helping. The calibrated runs have a prior learned from the calibrated scores of the half that the
 calibration was fitted to. The accuracies differ by little more than the noise of 100 questions; the samples do not.
 """
 
@@ -182,7 +182,8 @@ def write(
 
 def _means(rows: Sequence[Row], method: str, alpha: float) -> str:
     known = [row for row in rows if (row.method, row.alpha) == (method, alpha)]
-    return f"{np.mean([row.kept / row.questions for row in known]):.3f} with {np.mean([row.drawn for row in known]):.1f} draws"
+    kept, drawn = (np.mean([getattr(row, name) for row in known]) for name in ("share", "drawn"))
+    return f"{kept:.3f} with {drawn:.1f} draws"
 
 
 def _best_of(calibration: dict[str, Any]) -> list[tuple[int, float]]:
@@ -264,7 +265,7 @@ def _table_of_single_analyses(single: Sequence[Row]) -> str:
         for alpha in alphas:
             known = [row for row in single if (row.method, row.alpha) == (method, alpha)]
             whole = _share(sum(row.kept for row in known), sum(row.questions for row in known))
-            cells.append(f"{whole}, worst {min(row.kept / row.questions for row in known):.3f}")
+            cells.append(f"{whole}, worst {min(row.share for row in known):.3f}")
         lines.append([method, *cells])
     return _table(["", *(f"alpha {alpha:g}" for alpha in alphas)], lines)
 

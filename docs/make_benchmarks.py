@@ -1,7 +1,7 @@
 """`docs/benchmarks.md` with its tables and picture, from recorded pools: `make benchmarks`.
 
-Pools of our own stand in tests/data/pools. Those of others are read from $OPTSCALE_SHARED_DATA (default ../shared/data),
-`field` and `pools`, where they are, and left out where they are not.
+Pools of our own stand in tests/data/pools. Those of others are read from $OPTSCALE_SHARED_DATA (default
+../shared/data), `field` and `pools`, where they are, and left out where they are not.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ def mean_table(found: Sequence[Mean]) -> list[str]:
         name = f"**{one.method}**" if one.method.startswith("optscale") else one.method
         lines.append(
             f"| {name} | {one.difference:+.1f} [{one.difference - one.half:+.1f}, {one.difference + one.half:+.1f}] "
-            f"| {one.worst.difference:+.1f} ({one.worst.pool}) | {one.verified:.2f} | {one.asked:.2f} | {one.rounds:.1f} |"
+            f"| {one.worst.difference:+.1f} ({one.worst.pool}) "
+            f"| {one.verified:.2f} | {one.asked:.2f} | {one.rounds:.1f} |"
         )
     return lines
 
@@ -257,9 +258,10 @@ def main() -> None:
     parts["parity"] = parity_table(parity_bias())
     draw(by_kind)
     text = (HERE / "benchmarks.template.md").read_text(encoding="utf-8")
+    minutes = (time.process_time() - began) / 60
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("numpy", "scipy"))
     parts["made"] = [
-        f"Made with Python {platform.python_version()}, {versions}, in {(time.process_time() - began) / 60:.1f} minutes of "
+        f"Made with Python {platform.python_version()}, {versions}, in {minutes:.1f} minutes of "
         f"one core, on {len({row.pool for row in rows})} pools, {len({row.method for row in rows})} rows."
     ]
     for name, lines in parts.items():

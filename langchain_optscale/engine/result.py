@@ -172,8 +172,8 @@ class OptScaleResult:
             `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
-            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about
-            candidates that were cut off or are identical; with `certify=` also `certified` and `promise`.
+            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
+            or are identical; with `certify=` also `certified` and `promise`.
         """
         return {
             "n": len(self.verdicts),
@@ -215,7 +215,7 @@ class OptScaleResult:
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
             **({} if self.saved is None else {"cost": self.cost, "saved": self.saved.to_dict()}),
-            "certification": None if self.certification is None else asdict(self.certification),
+            **({} if self.certification is None else {"certification": asdict(self.certification)}),
             "claim": self.claim,
             "probability": self.probability,
         }

@@ -1,9 +1,9 @@
 """Baselines: the methods of other papers and packages, each on the same recorded samples.
 
 None decides by a sample that it has not drawn, unlike the methods in `oracles`; whether what it claimed is true
-(`Outcome.kept`) is judged by all of them. In votes, a sample without an answer votes for itself alone. Each returns what
-its source returns; `select` makes those that stop by a rule return what another selection takes of the same samples, so
-that stopping and selecting can be told apart. More are in `vote_baselines` and `index_policies`.
+(`Outcome.kept`) is judged by all of them. In votes, a sample without an answer votes for itself alone. Each returns
+what its source returns; `select` makes those that stop by a rule return what another selection takes of the same
+samples, so that stopping and selecting can be told apart. More are in `vote_baselines` and `index_policies`.
 """
 
 from __future__ import annotations

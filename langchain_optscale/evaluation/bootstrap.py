@@ -1,7 +1,7 @@
 """Intervals by resampling questions: for means and differences. Symbols: Q questions, B resamples, K figures.
 
-A share near 0 or 1, and a ratio of two shares, needs `stats.binomial.clustered_share`: where every observed trial counts,
-every resample agrees, and percentiles know no uncertainty.
+A share near 0 or 1, and a ratio of two shares, needs `stats.binomial.clustered_share`: where every observed trial
+counts, every resample agrees, and percentiles know no uncertainty.
 """
 
 from __future__ import annotations

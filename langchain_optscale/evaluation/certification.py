@@ -64,8 +64,8 @@ class CertificateReport:
         ]
         if one.threshold is None:
             lines.append(
-                "no answer can be certified: the answers that look surest are wrong too often, or there are too few labels "
-                f"(at least {least_labels(one.delta, one.eps)} accepted ones, all right, are needed)"
+                "no answer can be certified: the answers that look surest are wrong too often, or there are too few "
+                f"labels (at least {least_labels(one.delta, one.eps)} accepted ones, all right, are needed)"
             )
         else:
             lines.append(

@@ -140,15 +140,15 @@ def samples_at_parity(
 ) -> Parity:
     """The fewest mean samples at which a method is not less accurate than a reference, chosen and reported apart.
 
-    On one half of the questions the setting with the fewest mean samples is chosen among those that are shown there to be
-    at most `tolerance` less accurate than the reference; it is reported on the other half. Both ways, for several splits
-    in halves, averaged.
+    On one half of the questions the setting with the fewest mean samples is chosen among those that are shown there to
+    be at most `tolerance` less accurate than the reference; it is reported on the other half. Both ways, for several
+    splits in halves, averaged.
 
-    The cheapest of many settings that were as accurate on a few dozen questions is so partly by chance, and elsewhere it
-    loses accuracy (docs/parity.md). So the loss is bounded from above: its mean plus `margin` standard errors, with one
-    more question that the setting loses added, as no question lost of n still leaves a loss of about 3 / n. Where no
-    setting is shown to be good enough, the most accurate one is taken, of equals the one with the most samples: on few
-    questions no saving can be shown, and none is reported. With a margin of 0 the observed mean alone counts.
+    The cheapest of many settings that were as accurate on a few dozen questions is so partly by chance, and elsewhere
+    it loses accuracy (docs/parity.md). So the loss is bounded from above: its mean plus `margin` standard errors, with
+    one more question that the setting loses added, as no question lost of n still leaves a loss of about 3 / n. Where
+    no setting is shown to be good enough, the most accurate one is taken, of equals the one with the most samples: on
+    few questions no saving can be shown, and none is reported. With a margin of 0 the observed mean alone counts.
 
     Args:
         pool: The recorded candidates, at least two questions.

@@ -62,12 +62,12 @@ class _Sequential(_Baseline):
 class Beacon(_Sequential):
     """BEACON's index policy: optimal stopping with recall for a normal law of unknown moments (arXiv 2510.15945).
 
-    From the paper and its code: a normal-inverse-gamma prior of mean and variance, so that the next score is Student's t
-    with location mu_n and scale sigma_n; the search stops when price / sigma_n exceeds an index h(n, z) of the standardised
-    best score z = (best - mu_n) / sigma_n, which backward induction from the cap gives once for all questions; at least
-    three scores are drawn. Assumed: the improper Jeffreys prior, under which the t has n - 1 degrees of freedom and mu_n and
-    sigma_n come from the scores alone (the code's comparison has an informative one); our own quadrature; and scores in
-    [0, 1] as they are, where the paper's rewards are not bounded.
+    From the paper and its code: a normal-inverse-gamma prior of mean and variance, so that the next score is Student's
+    t with location mu_n and scale sigma_n; the search stops when price / sigma_n exceeds an index h(n, z) of the
+    standardised best score z = (best - mu_n) / sigma_n, which backward induction from the cap gives once for all
+    questions; at least three scores are drawn. Assumed: the improper Jeffreys prior, under which the t has n - 1
+    degrees of freedom and mu_n and sigma_n come from the scores alone (the code's comparison has an informative one);
+    our own quadrature; and scores in [0, 1] as they are, where the paper's rewards are not bounded.
 
     Attributes:
         price: What a sample costs, in score.
@@ -104,7 +104,8 @@ def _indices(cap: int) -> dict[int, FloatArray]:
         G_n(z, c) = E[(U - z)+] + E[ s(U) max(0, G_(n+1)(z', c / s(U))) ] - c,    U ~ t with n - 1 degrees of freedom
         z' = (max(z, U) - U / (n + 1)) / s(U),    s(U) = sigma_(n+1) / sigma_n
 
-    since a score U moves the mean by U / (n + 1) and changes the scale by s(U). The index is the c at which G_n(z, c) = 0.
+    since a score U moves the mean by U / (n + 1) and changes the scale by s(U). The index is the c at which G_n(z, c) =
+    0.
     """
     found: dict[int, FloatArray] = {}
     later = np.zeros((len(_Z), len(_PRICES)))  # max(0, G) at the cap: no further sample is allowed
@@ -157,12 +158,12 @@ def _root(gains: FloatArray) -> float:
 class PandoraBox(_Sequential):
     """Stop when the best score exceeds an upper bound of the fair cap (UCB Pandora's box, arXiv 2510.01394).
 
-    From the paper: the fair cap tau solves E[(S - tau)+] = price (Weitzman 1979); it is not known, so the search stops once
-    the best score is at least an upper confidence bound of it, which falls as scores arrive. Assumed: the scores above
-    their median have an exponential tail, so that tau = median + m log(m / (2 price))
-    with m its mean; the bound of m is the exact one of an exponential mean, 2 k mean / chi^2_(2k, error), at every sample
-    anew, without a correction for that; and scores in [0, 1] as they are, where the paper passes rewards through a
-    Bradley-Terry win rate.
+    From the paper: the fair cap tau solves E[(S - tau)+] = price (Weitzman 1979); it is not known, so the search stops
+    once the best score is at least an upper confidence bound of it, which falls as scores arrive. Assumed: the scores
+    above their median have an exponential tail, so that tau = median + m log(m / (2 price))
+    with m its mean; the bound of m is the exact one of an exponential mean, 2 k mean / chi^2_(2k, error), at every
+    sample anew, without a correction for that; and scores in [0, 1] as they are, where the paper passes rewards through
+    a Bradley-Terry win rate.
 
     Attributes:
         price: What a sample costs, in score.

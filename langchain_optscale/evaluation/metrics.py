@@ -1,10 +1,10 @@
 """The figures of a replay: means over questions, their intervals, paired differences, and a table.
 
 Symbols: Q questions, M methods, B bootstrap resamples. A question's figures are first averaged over its permutations,
-which are not independent of each other: *questions* are the units of every interval. Shares (accuracy, reached, observed
-confidence) have exact intervals for clustered trials, `stats.binomial.clustered_share`, since a percentile bootstrap of a
-share near 0 or 1 covers far too seldom; means and paired differences have those of a cluster bootstrap. All methods share
-the resamples, so that differences are paired.
+which are not independent of each other: *questions* are the units of every interval. Shares (accuracy, reached,
+observed confidence) have exact intervals for clustered trials, `stats.binomial.clustered_share`, since a percentile
+bootstrap of a share near 0 or 1 covers far too seldom; means and paired differences have those of a cluster bootstrap.
+All methods share the resamples, so that differences are paired.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Baselines that weigh answers: best-of-majority, CGES, CITE and confidence-filtered votes, on recorded samples.
 
-Each says what is taken from its paper, and what had to be assumed because the paper leaves it open or recorded samples do
-not have it.
+Each says what is taken from its paper, and what had to be assumed because the paper leaves it open or recorded samples
+do not have it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _LEAST, _MOST = 0.02, 0.98
 class BestOfMajority(_FixedNumber):
     """Draw n samples at once, return the best score among frequent answers (Di et al. 2025, arXiv 2510.03199).
 
-    From the paper: samples whose answer is rare are left out before the highest score is taken, since high scores of rare
-    answers are where a verifier is least to be trusted. Assumed: an answer is frequent if it has at least the share
-    `frequency` of the votes of the most frequent one.
+    From the paper: candidates are restricted to the responses that are frequent among the samples before the highest
+    reward is taken. Assumed: responses are compared by their answers, and an answer is frequent if it has at least the
+    share `frequency` of the votes of the most frequent one.
 
     Attributes:
         n: How many, at least 1; None draws up to the cap.
@@ -69,12 +69,12 @@ class BestOfMajority(_FixedNumber):
 class ConfidenceGuided(_Baseline):
     """Draw one by one until an answer's posterior mass passes a threshold (CGES, arXiv 2511.02603).
 
-    From the paper: a uniform prior over the candidate answers; each sample is evidence by its confidence c, and the search
-    stops, and returns the answer, once its posterior mass exceeds the threshold. Assumed: the confidence is the sample's
-    score, within [0.02, 0.98]; given that answer j is right, a sample that says j has likelihood c, one that says another
-    of the K answers so far (1 - c) / (K - 1), K counted as one more than was observed, for an answer still to come. The
-    paper's confidences are token probabilities or rewards scaled to [0, 1]; where a pool's scores are all 0.5 a sample is
-    evidence only by K.
+    From the paper: a uniform prior over the candidate answers; each sample is evidence by its confidence c, and the
+    search stops, and returns the answer, once its posterior mass exceeds the threshold. Assumed: the confidence is the
+    sample's score, within [0.02, 0.98]; given that answer j is right, a sample that says j has likelihood c, one that
+    says another of the K answers so far (1 - c) / (K - 1), K counted as one more than was observed, for an answer still
+    to come. The paper's confidences are token probabilities or rewards scaled to [0, 1]; where a pool's scores are all
+    0.5 a sample is evidence only by K.
 
     Attributes:
         confidence: The posterior mass that has to be reached, in (0, 1).
@@ -131,12 +131,12 @@ class ConfidenceGuided(_Baseline):
 class ModeCertificate(_Baseline):
     """Draw one by one until the majority is certified as the mode of the policy (CITE, arXiv 2605.05873).
 
-    From the paper: the target is certified as the unique mode when it beats every rival, seen or unseen, in a test whose
-    e-process may be watched at every sample (an intersection-union test: the smallest e-value counts), at e >= 1 / error;
-    it is anytime-valid, needs no list of answers, and speaks of the mode, not of what is right. Assumed: the e-process of
-    a pair with counts v_1 and v_j is the likelihood of a uniform mixture over the target's share in (1/2, 1) against 1/2,
-    so that the runner-up decides; and the target is the leader of the moment. The paper's guarantee is for a target that
-    was fixed in advance, so here the error is exceeded where the leader changes.
+    From the paper: the target is certified as the unique mode when it beats every rival, seen or unseen, in a test
+    whose e-process may be watched at every sample (an intersection-union test: the smallest e-value counts), at e >= 1
+    / error; it is anytime-valid, needs no list of answers, and speaks of the mode, not of what is right. Assumed: the
+    e-process of a pair with counts v_1 and v_j is the likelihood of a uniform mixture over the target's share in (1/2,
+    1) against 1/2, so that the runner-up decides; and the target is the leader of the moment. The paper's guarantee is
+    for a target that was fixed in advance, so here the error is exceeded where the leader changes.
 
     Attributes:
         error: In (0, 1).
@@ -176,8 +176,8 @@ class ModeCertificate(_Baseline):
 def log_e_value(first: int, second: int) -> float:
     """Log of the e-value against "the first of two answers is no more probable than the second".
 
-    E = 2^(a + b) 2 B(a + 1, b + 1) (1 - I_(1/2)(a + 1, b + 1)) with a = first, b = second: the likelihood of the votes for
-    either, averaged over shares uniform in (1/2, 1), against that at 1/2.
+    E = 2^(a + b) 2 B(a + 1, b + 1) (1 - I_(1/2)(a + 1, b + 1)) with a = first, b = second: the likelihood of the votes
+    for either, averaged over shares uniform in (1/2, 1), against that at 1/2.
 
     Example:
         >>> round(log_e_value(0, 0), 6), log_e_value(8, 0) > log_e_value(8, 2) > log_e_value(5, 5)
@@ -192,12 +192,12 @@ def log_e_value(first: int, second: int) -> float:
 class ConfidenceFilteredVote(_Baseline):
     """A vote of the most confident samples, weighted by confidence (DeepConf, Fu et al. 2025, arXiv 2508.15260).
 
-    From the paper: after a warm-up, the threshold is the confidence that the share `keep` of the warm-up exceeds; samples
-    below it do not vote, the others vote with their confidence as the weight, and the search stops once the leader has the
-    share `consensus` of the weight. Assumed: a sample's score stands for the trace's confidence. What recorded samples
-    cannot show: the paper stops a trace in mid-generation when its *lowest group* confidence falls below the threshold, so
-    that it saves tokens of traces that are counted in full here. With a warm-up of the whole cap it is the paper's offline
-    vote.
+    From the paper: after a warm-up, the threshold is the confidence that the share `keep` of the warm-up exceeds;
+    samples below it do not vote, the others vote with their confidence as the weight, and the search stops once the
+    leader has the share `consensus` of the weight. Assumed: a sample's score stands for the trace's confidence. What
+    recorded samples cannot show: the paper stops a trace in mid-generation when its *lowest group* confidence falls
+    below the threshold, so that it saves tokens of traces that are counted in full here. With a warm-up of the whole
+    cap it is the paper's offline vote.
 
     Attributes:
         warm_up: Samples drawn at once before the first decision, at least 1; 16 in the paper.

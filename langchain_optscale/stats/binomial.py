@@ -64,9 +64,9 @@ def clustered_share(counts: ArrayLike, trials: ArrayLike, level: float = 0.95) -
     """The interval of a share whose trials come in clusters, such as several replays of one question.
 
     The Clopper-Pearson interval at the effective number of trials p (1 - p) / var(p), with the linearised variance
-    between clusters of the ratio p = sum k_i / sum n_i (Korn and Graubard 1998). The effective number is at most that of
-    the clusters with trials: repeated trials of one question say nothing about other questions. At p = 0 or 1, where the
-    variance is estimated as 0, it is that number.
+    between clusters of the ratio p = sum k_i / sum n_i (Korn and Graubard 1998). The effective number is at most that
+    of the clusters with trials: repeated trials of one question say nothing about other questions. At p = 0 or 1, where
+    the variance is estimated as 0, it is that number.
 
     Args:
         counts: k_i of each cluster.

@@ -91,16 +91,17 @@ class Certificate:
     """A threshold above which answers are accepted as right, with a bounded error rate; made by `fit`.
 
     With probability 1 - eps over the labelled questions, at most the share delta of the answers that it accepts is
-    wrong. That holds for further questions of the same kind, searched in the same way: the same policy, verifier, stopping
-    rule and selection. Learn-then-test (Angelopoulos et al. 2021, arXiv 2110.01052) with fixed-sequence testing: going
-    down in the threshold, from the first that accepts enough labels, every threshold is tested by the Clopper-Pearson
-    bound of the share of wrong answers among those that it accepts,
+    wrong. That holds for further questions of the same kind, searched in the same way: the same policy, verifier,
+    stopping rule and selection. Learn-then-test (Angelopoulos et al. 2021, arXiv 2110.01052) with fixed-sequence
+    testing: going down in the threshold, from the first that accepts enough labels, every threshold is tested by the
+    Clopper-Pearson bound of the share of wrong answers among those that it accepts,
 
         F^-1(1 - eps; k + 1, n - k) <= delta,   n accepted labels with k wrong ones,
 
     and the last threshold before the first failure is taken. Each test has level eps, and an error needs the first
-    threshold whose true share is above delta to pass, so no correction is needed, provided that the share of wrong answers
-    does not fall as the threshold is lowered. A verifier that tells nothing about right and wrong accepts nothing.
+    threshold whose true share is above delta to pass, so no correction is needed, provided that the share of wrong
+    answers does not fall as the threshold is lowered. A verifier that tells nothing about right and wrong accepts
+    nothing.
 
     Attributes:
         threshold: Estimates of P(right) above it are accepted; None accepts nothing.
@@ -147,9 +148,9 @@ class Certificate:
 
         Args:
             labelled: For every question a pair: what was returned and whether it is right (True or False). What was
-                returned is an `OptScaleResult`, or the number that `probability_right` gives for it. One pair a question:
-                several searches of one question are not independent. Or a pool: each of its questions is then searched
-                once, in the recorded order, with the settings below.
+                returned is an `OptScaleResult`, or the number that `probability_right` gives for it. One pair a
+                question: several searches of one question are not independent. Or a pool: each of its questions is then
+                searched once, in the recorded order, with the settings below.
             delta: The share of wrong answers to promise, in (0, 1).
             eps: The probability in (0, 1) that the promise may fail.
             rule: For a pool: the stopping rule of the search that is to be certified; None takes the default.
