@@ -13,7 +13,7 @@ PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
-	bench_fitted bench_honesty bench_preset bench_selection bench_peers bench_vllm benchmarks docs study hooks dist \
+	bench_fitted bench_honesty bench_preset bench_decisions situations bench_selection bench_peers bench_vllm benchmarks docs study hooks dist \
 	bench_mutations security audit sbom lock help clean
 
 help:
@@ -30,6 +30,8 @@ help:
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
+	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
+	@echo "make situations        docs/situations.md: what the default does and claims where the truth is known"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
 	@echo "make benchmarks        docs/benchmarks.md: every method on every pool; about 10 minutes"
 	@echo "make study             docs/honesty.md: promised against realised confidence; about 2 minutes"
@@ -112,6 +114,12 @@ bench_fitted: $(VENV)/test.stamp
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
 	@$(BIN)/python -m benchmarks.calibration
+
+bench_decisions: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.decisions_held_out --write
+
+situations: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.situations --write
 
 bench_preset: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.default_preset

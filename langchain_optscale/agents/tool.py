@@ -45,14 +45,16 @@ class Effort:
     """The search settings of one effort level.
 
     Attributes:
-        target: The score in [0, 1] that the best candidate should reach.
-        confidence: The probability in (0, 1) with which it should.
+        target: The score in [0, 1] that is good enough; None looks for the best that is worth its price.
+        confidence: The probability in (0, 1) of what the search claims.
         max_samples: The most candidates, at least 1.
+        effort: How much quality the default rule may give up for fewer candidates.
     """
 
-    target: float
+    target: float | None
     confidence: float
     max_samples: int
+    effort: Level = "medium"
 
 
 class Question(BaseModel):
@@ -128,7 +130,7 @@ class OptScaleTool(BaseTool):
         chosen = self.efforts[effort]
         changes: dict[str, Any] = {"max_samples": chosen.max_samples}
         if self.search.stopping is None:
-            changes |= {"target": chosen.target, "confidence": chosen.confidence}
+            changes |= {"target": chosen.target, "confidence": chosen.confidence, "effort": chosen.effort}
         if "first_round" in self.search.model_fields_set:
             changes["first_round"] = min(self.search.first_round, chosen.max_samples)
         return changes
@@ -151,8 +153,10 @@ class OptScaleTool(BaseTool):
     def _summary(self, result: OptScaleResult, effort: Level) -> str:
         chosen = self.efforts[effort]
         parts = [f"score {result.score:.2f}"]
-        if self.search.stopping is None:
+        if self.search.stopping is None and chosen.target is not None:
             parts.append(f"target {chosen.target:.2f} {_confidence(result, chosen.target)}")
+        if result.probability is not None:
+            parts.append(f"claim: {result.claim} ({result.probability:.2f})")
         parts.append(f"{len(result.candidates)} of at most {chosen.max_samples} candidates")
         parts.append(result.stop_reason.value)
         spent = result.total_usage.total_tokens
@@ -241,9 +245,9 @@ def _efforts(search: OptScale) -> dict[Level, Effort]:
     cap = search.session().max_samples or search.max_samples
     target, confidence = search.target, search.confidence
     return {
-        "low": Effort(0.9 * target, min(confidence, 0.8), ceil(cap / 4)),
-        "medium": Effort(target, confidence, cap),
-        "high": Effort((1 + target) / 2, (1 + confidence) / 2, 2 * cap),
+        "low": Effort(None if target is None else 0.9 * target, min(confidence, 0.8), ceil(cap / 4), "low"),
+        "medium": Effort(target, confidence, cap, search.effort),
+        "high": Effort(None if target is None else (1 + target) / 2, (1 + confidence) / 2, 2 * cap, "high"),
     }
 
 

@@ -1,9 +1,9 @@
 r"""The joint probability of hypotheses and data, for many histories at once, and its gradient.
 
-Symbols: P histories (rows); K distinct answers at most, where a candidate without an answer has a wrong answer of its
-own; H = K + 1 hypotheses, the last one that none is right; G nodes of the quadrature over p. Up to terms that all
-hypotheses share, with w_l = 1 / (answer_std^2 + candidate_std^2 / c_l) the precision of an answer's mean logit, y_l
-that mean less the centre, v = 1 / question_std^2 and mu_g = slope (2 p_g - 1):
+Symbols: P histories (rows) of n candidates that have an answer; K distinct answers at most; H = K + 1 hypotheses, the
+last one that none is right; G nodes of the quadrature over p. Up to terms that all hypotheses share, with
+w_l = 1 / (answer_std^2 + candidate_std^2 / c_l) the precision of an answer's mean logit, y_l that mean less the centre,
+v = 1 / question_std^2 and mu_g = slope (2 p_g - 1):
 
     A_h  = log sum_g pi_g p_g^c_h (1 - p_g)^(n - c_h) exp(E_hg) + C_h
     C_h  = K_h log kappa + sum_(l != h) lnGamma(c_l) + lnGamma(kappa) - lnGamma(kappa + m_h) - c_h log(1 - silence)
@@ -143,12 +143,12 @@ class Joint:
 
     def __init__(self, model: AnswerModel, data: Histories) -> None:
         self.model = model
-        counts = data.counts
-        observed = counts > 0
-        answered = observed & ~data.silent
+        # A candidate without an answer says little about which answer is right, and is left out.
+        counts = data.counts * ~data.silent
+        answered = counts > 0
         self._safe = np.maximum(counts, 1.0)
         self._right = counts * answered
-        self._total, votes = counts.sum(1), self._right.sum(1)
+        self._total = votes = self._right.sum(1)
         self._wrong_kinds = answered.sum(1, keepdims=True) - answered
         self._wrong = votes[:, None] - self._right
         tables = special.gammaln(self._safe) * answered
@@ -157,8 +157,8 @@ class Joint:
         structure += math.lgamma(kappa) - special.gammaln(kappa + self._wrong)
         structure -= self._right * math.log1p(-model.silence)
 
-        self._w = observed / (model.answer_std**2 + model.candidate_std**2 / self._safe)
-        self._y = observed * (data.sums / self._safe - model.centre)
+        self._w = answered / (model.answer_std**2 + model.candidate_std**2 / self._safe)
+        self._y = answered * (data.sums / self._safe - model.centre)
         self._v = model.question_std**-2.0
         self._precision = self._w.sum(1) + self._v
         rule = _quadrature(model.right, model.firmness)

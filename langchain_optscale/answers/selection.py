@@ -128,7 +128,8 @@ class MostProbable(Selection):
     """The answer with the highest posterior probability, from agreement and scores.
 
     Attributes:
-        model: The model of answers and scores; None takes the default model.
+        model: The model of answers and scores; None takes the mixture of models of `answers.untrained`, weighed by the
+            votes.
     """
 
     model: AnswerModel | None = None
@@ -138,6 +139,10 @@ class MostProbable(Selection):
         known = all_known(scores)
         if all(answer is None for answer in answers):
             return BestScore().position(answers, scores)
+        if self.model is None:
+            from langchain_optscale.answers.untrained import select_untrained  # needs NumPy
+
+            return select_untrained(answers, known)
         from langchain_optscale.answers.posterior import select_posterior  # needs SciPy
 
         return select_posterior(answers, known, model=self.model)

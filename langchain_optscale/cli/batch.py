@@ -75,6 +75,7 @@ def _batch(arguments: argparse.Namespace) -> None:
         search = OptScale(policy=policy, candidate_timeout_s=arguments.candidate_timeout, **settings)
         asked = {
             **{name: settings[name] for name in ("target", "confidence", "max_samples", "seed")},
+            **({} if settings["effort"] == "medium" else {"effort": settings["effort"]}),
             "policy": policy_name(policy),
             "verifier": search.verifier.name,
         }

@@ -93,7 +93,14 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
     search = parser.add_argument_group("search")
     search.add_argument("--max-samples", type=int, default=16, metavar="N", help="the most candidates (default 16)")
     search.add_argument("--seed", type=int, default=0, help="seed of the first candidate (default 0)")
-    search.add_argument("--target", type=float, help="score in [0, 1] to reach (default 0.99; with a judge, 0.9)")
+    search.add_argument("--target", type=float, help="score in [0, 1] that is good enough (default: look for the best)")
+    search.add_argument("--effort", choices=["low", "medium", "high"], default="medium", help="default medium")
+    search.add_argument(
+        "--price", type=float, metavar="X", help="what a candidate must be worth, in place of an effort"
+    )
+    search.add_argument(
+        "--round-cost", type=float, default=2.0, metavar="N", help="candidates a round costs (default 2)"
+    )
     search.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
     search.add_argument("--token-budget", type=int, metavar="N", help="stop after N tokens")
     search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
@@ -114,6 +121,9 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
         "target": target,
         **({} if _is_checked(arguments) else {"extract": _short_answer()}),
         "confidence": arguments.confidence,
+        "effort": arguments.effort,
+        "price": arguments.price,
+        "round_cost": arguments.round_cost,
         "max_samples": arguments.max_samples,
         "token_budget": arguments.token_budget,
         "deadline_s": arguments.deadline,

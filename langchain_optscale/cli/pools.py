@@ -56,7 +56,9 @@ def add_replay(commands: Any) -> None:
     parser = add_command(commands, "replay", _replay, about, "optscale replay pool.jsonl --target 0.95 --plot out.png")
     parser.add_argument("pools", nargs="+", metavar="POOL", help="files with one JSON line a question")
     parser.add_argument("--methods", metavar="A,B", help="which ones; by default all that the pool has data for")
-    parser.add_argument("--target", type=float, default=0.9, help="score in [0, 1] (default 0.9)")
+    parser.add_argument(
+        "--target", type=float, help="score that is good enough (default: 0.9 for methods that need one)"
+    )
     parser.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
     parser.add_argument("--max-samples", type=int, metavar="N", help="the cap; by default the fewest samples recorded")
     parser.add_argument("--permutations", type=int, default=8, metavar="N", help="orders a question (default 8)")

@@ -23,8 +23,8 @@ def known_prices(settings: SearchSettings) -> dict[str, Price]:
 
     A role is left out where nothing is known of it, or where its models have different prices.
     """
-    if settings.price is not None:
-        given = prices_by_role(settings.price)
+    if settings.money_price is not None:
+        given = prices_by_role(settings.money_price)
         # A role that is left out costs nothing.
         return {role: given.get(role, Price()) for role in ("policy", "verifier")}
     found = {"policy": _profile_price(settings.policy), "verifier": _profile_price(settings.verifier)}

@@ -26,6 +26,7 @@ from langchain_optscale.records.types import (
     Verdict,
 )
 from langchain_optscale.stopping.answer_rules import selection_for
+from langchain_optscale.stopping.claims import claim_about
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -67,6 +68,10 @@ class OptScaleResult:
         duration_s: Wall-clock seconds of the search.
         cost: What that cost, in the currency of the prices; None where no price is known.
         saved: What was saved against best-of-N at the cap; None in records of version 0.1.0.
+        claim: What the search promises about the returned candidate with the rule's confidence. "stable": the whole cap
+            would return the same answer; "target reached"; "target out of reach"; or "not sure". Nothing is promised
+            about its being right.
+        probability: Of what could be claimed, also where it is below the confidence and nothing is; None where unknown.
     """
 
     best: Candidate
@@ -80,6 +85,8 @@ class OptScaleResult:
     duration_s: float
     cost: float | None = None
     saved: Saved | None = None
+    claim: str = "not sure"
+    probability: float | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -149,9 +156,9 @@ class OptScaleResult:
         Returns:
             `n` scored candidates, `drawn` ones, `failed` ones, `rounds`, `scores` in the order of candidates,
             `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
-            candidates), `score`, `mu`, `sigma`, `optimal_n`, `stop_reason` (its name), `explanation` (its sentence),
-            `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`, `cost`), `duration_s`, `truncated`
-            candidates, and `notes`, sentences about candidates that were cut off or are identical.
+            candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
+            name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
+            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off or are identical.
         """
         return {
             "n": len(self.verdicts),
@@ -165,6 +172,8 @@ class OptScaleResult:
             "mu": self.estimate.mu,
             "sigma": self.estimate.sigma,
             "optimal_n": self.optimal_n,
+            "claim": self.claim,
+            "probability": self.probability,
             "stop_reason": self.stop_reason.name,
             "explanation": self.stop_reason.value,
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
@@ -191,6 +200,8 @@ class OptScaleResult:
             "duration_s": self.duration_s,
             "cost": self.cost,
             "saved": self.saved and self.saved.to_dict(),
+            "claim": self.claim,
+            "probability": self.probability,
         }
 
     @classmethod
@@ -221,6 +232,8 @@ class OptScaleResult:
                 duration_s=fields.real("duration_s"),
                 cost=None if fields.data.get("cost") is None else fields.real("cost"),
                 saved=None if fields.data.get("saved") is None else Saved.from_dict(fields.get("saved")),
+                claim=fields.text("claim", "not sure"),
+                probability=None if fields.data.get("probability") is None else fields.real("probability"),
             )
 
     def plot(self, *, dark: bool = False) -> Figure:
@@ -280,6 +293,13 @@ def build_result(
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)
+    places = list(verdicts)
+    claim, probability = claim_about(
+        session.decision,
+        [candidates[index].answer for index in places],
+        [scores[index] for index in places],
+        places.index(best),
+    )
     return OptScaleResult(
         best=candidates[best],
         candidates=drawn,
@@ -292,6 +312,8 @@ def build_result(
         duration_s=duration_s,
         cost=cost,
         saved=saved_by(session.max_samples, len(drawn), usage, cost),
+        claim=claim,
+        probability=probability,
     )
 
 
@@ -317,6 +339,8 @@ def result_metadata(result: OptScaleResult) -> dict[str, Any]:
         "optscale_score": result.score,
         "optscale_best": result.best.index,
         "optscale_optimal_n": result.optimal_n,
+        "optscale_claim": result.claim,
+        "optscale_probability": result.probability,
         "optscale_mu": result.estimate.mu,
         "optscale_sigma": result.estimate.sigma,
         "optscale_stop_reason": result.stop_reason.name,

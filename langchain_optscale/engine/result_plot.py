@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.engine.result_words import cap_of, is_beyond, reason_in_words
 from langchain_optscale.errors import MissingExtraError
@@ -87,7 +87,7 @@ def plot_search(result: SearchRecord, *, dark: bool = False) -> Figure:
     return figure
 
 
-def _style(colours: _Colours) -> dict[str, object]:
+def _style(colours: _Colours) -> dict[Any, Any]:
     ink = dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), colours.ink)
     faces = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colours.paper)
     return {**ink, **faces, "font.size": _FONT_POINTS, "axes.spines.top": False, "axes.spines.right": False}
@@ -151,7 +151,12 @@ def _draw_bound(axes: Axes, observations: Sequence[Observation], cap: int, colou
     if known:
         axes.plot(*zip(*known, strict=True), "s", color=colours.orange, markersize=6, label="N*, computed optimum")
     if beyond:
-        style = {"markerfacecolor": "none", "markeredgecolor": colours.orange, "linestyle": "none", "clip_on": False}
+        style: dict[str, Any] = {
+            "markerfacecolor": "none",
+            "markeredgecolor": colours.orange,
+            "linestyle": "none",
+            "clip_on": False,
+        }
         axes.plot(beyond, [cap] * len(beyond), "s", markersize=6, label=f"not reachable within {cap}", **style)
     axes.axhline(cap, color=colours.grey, linewidth=0.8, linestyle=":")
     axes.set_ylim(0, cap * 1.08 + 0.5)

@@ -35,6 +35,7 @@ from langchain_optscale.models.named import named_model
 from langchain_optscale.models.policy import Fanout, Policy, refuse_graph
 from langchain_optscale.records.reasoning import check_tags
 from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale, prices_by_role
+from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
 
@@ -104,11 +105,13 @@ class SearchSettings(BaseModel):
             a prompt with a message, a string or, as `with_structured_output` does, a parsed object.
         verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model or its name as the judge, a Runnable, or a
             callable `(prompt, candidate) -> float`.
-        target: The score in [0, 1] that the best candidate should reach; part of the default rule.
-        confidence: The probability in (0, 1) with which it should; part of the default rule.
+        target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search. None looks
+            for the best that is worth its price.
+        confidence: The probability in (0, 1) of what the default rule claims when it ends: that the whole cap would
+            return the same answer, or that the target is out of reach.
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
             this is not given, the rule's cap counts.
-        stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, first_round)`.
+        stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, effort=effort)`.
         estimator: How the score distribution is estimated; None takes `Posterior` for a rule that looks ahead, as the
             default does, else maximum likelihood, or maximum a posteriori with a `prior`.
         prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
@@ -122,7 +125,7 @@ class SearchSettings(BaseModel):
             most probable answer; of an answer's candidates the one with the best score, and the best score of all
             where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
             the scored candidates and their scores by index and returns the index of the one to take.
-        first_round: Candidates in the first round, at least 1.
+        first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
             under way all the time. Faster where answers take very different times; more is under way, and cancelled,
@@ -131,10 +134,13 @@ class SearchSettings(BaseModel):
         max_failures: Failed candidates after which the search ends. It also ends after a failure that would befall
             every candidate, such as a rejected key, and after a round whose candidates all failed with equal errors
             that no retry helps against; "auto" asks for nothing more. None never ends it for failures.
+        effort: "low", "medium" or "high": how much quality the default rule may give up for fewer candidates.
+        round_cost: What waiting for a round costs, in candidates; larger values draw more at once.
         token_budget: Tokens of policy and verifier after which the search ends.
         cost_budget: Money for policy and verifier after which the search ends; needs prices.
         price: What the models cost, for the result's `cost` and for `cost_budget`: a `Price` for both roles, or
-            `{"policy": Price(...), "verifier": Price(...)}`. None takes the prices in the models' profiles, if any.
+            `{"policy": Price(...), "verifier": Price(...)}`; None takes the prices in the models' profiles, if any.
+            A number instead is what one candidate must be worth, in place of an `effort`; see `Objective`.
         deadline_s: Seconds after which the search ends.
         candidate_timeout_s: Seconds that one attempt to draw or to verify a candidate may take, without the waiting
             for a limit; one that takes longer is cancelled and retried, as after any timeout.
@@ -173,8 +179,10 @@ class SearchSettings(BaseModel):
 
     policy: Annotated[Any, BeforeValidator(_runnable), Scope.CONTEXT]
     verifier: Annotated[Any, BeforeValidator(_verifier), Scope.CONTEXT | Scope.STEP]
-    target: Annotated[float, _ANY] = Field(default=0.9, ge=0, le=1)
+    target: Annotated[float | None, _ANY] = Field(default=None, ge=0, le=1)
     confidence: Annotated[float, _ANY] = Field(default=0.95, gt=0, lt=1)
+    effort: Annotated[Effort, _ANY] = "medium"
+    round_cost: Annotated[float, _ANY] = Field(default=2.0, ge=0, allow_inf_nan=False)
     max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
     stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
     estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
@@ -223,13 +231,20 @@ class SearchSettings(BaseModel):
         given = self.model_fields_set
         if "first_round" in given and self.first_round > self._cap():
             raise SettingsError(f"first_round ({self.first_round}) must not be larger than max_samples ({self._cap()})")
-        if self.stopping is not None and (useless := sorted(given & {"target", "confidence"})):
+        unpriced = {"price"} if isinstance(self.price, int | float) else set()
+        useless = sorted(given & {"target", "confidence", "effort", "round_cost", *unpriced})
+        if self.stopping is not None and useless:
             raise SettingsError(
                 f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
                 "put them into the rule"
             )
-        if self.price is not None:
-            prices_by_role(self.price)
+        if self.money_price is not None:
+            prices_by_role(self.money_price)
+        if self.cost_budget is not None and self._objective_price is not None:
+            raise SettingsError(
+                "cost_budget needs price=Price(...), the price of the models; a number is the price of a candidate in "
+                "the objective's unit and takes no cost_budget"
+            )
         if self.limits is not None and self._cap() > (most := self.limits.get("max_samples", math.inf)):
             raise SettingsError(f"the rule's cap of {self._cap()} candidates is above limits['max_samples']={most}")
         self._new_session()
@@ -277,19 +292,41 @@ class SearchSettings(BaseModel):
     def rule(self) -> Rule:
         """The stopping rule with the budgets that are set beside it."""
         cap = self._cap()
-        rules: list[Rule] = [self.stopping or optscale(self.target, self.confidence, cap, min(self.first_round, cap))]
+        rules: list[Rule] = [self.stopping or self._default_rule(cap)]
         if isinstance(self.max_failures, int):
             rules.append(MaxFailures(self.max_failures))
         if self.token_budget is not None:
             rules.append(TokenBudget(self.token_budget))
         if self.cost_budget is not None:
-            prices = self.price or known_prices(self)
+            prices = self.money_price or known_prices(self)
             if not prices:
                 raise SettingsError("cost_budget needs prices: give price=Price(input=..., output=...) as well")
             rules.append(CostBudget(self.cost_budget, prices))
         if self.deadline_s is not None:
             rules.append(Deadline(self.deadline_s))
         return reduce(or_, rules)
+
+    @property
+    def money_price(self) -> Any:
+        """The models' price in money, where `price` is one and not what a candidate must be worth."""
+        return self.price if self._objective_price is None else None
+
+    @property
+    def _objective_price(self) -> float | None:
+        """What a candidate must be worth, where `price` is a number and not the models' price in money."""
+        price = self.price
+        return float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None
+
+    def _default_rule(self, cap: int) -> Rule:
+        return optscale(
+            self.target,
+            self.confidence,
+            cap,
+            effort=self.effort,
+            price=self._objective_price,
+            round_cost=self.round_cost,
+            answers=self.extract is not None,
+        )
 
     def session(self) -> Session:
         """A new session for one question."""
@@ -306,7 +343,7 @@ class SearchSettings(BaseModel):
             estimator=self.estimator,
             prior=self.prior,
             max_samples=cap,
-            first_round=min(self.first_round, cap),
+            first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,
         )
 
@@ -376,6 +413,7 @@ def settings_metadata(settings: SearchSettings) -> dict[str, Any]:
     metadata = {
         "optscale_target": None if settings.stopping is not None else settings.target,
         "optscale_confidence": None if settings.stopping is not None else settings.confidence,
+        "optscale_effort": None if settings.stopping is not None else settings.effort,
         "optscale_max_samples": settings.session().max_samples,
         "optscale_stopping": repr(settings.rule()),
         "optscale_verifier": settings.verifier.name,

@@ -34,7 +34,7 @@ class SearchChoice:
 
     def rule(self) -> Rule:
         """The stopping rule with these settings."""
-        rule = optscale(self.target, self.confidence, self.max_samples, min(2, self.max_samples))
+        rule = optscale(self.target, self.confidence, self.max_samples)
         return rule if self.min_gain is None else rule | MarginalGain(self.min_gain)
 
     def to_dict(self) -> dict[str, Any]:

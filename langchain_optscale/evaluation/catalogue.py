@@ -31,13 +31,20 @@ _WINDOW = 5
 # What a candidate must raise the probability of the answer by; the same on every pool.
 _PRICE = 0.01
 
-METHODS: dict[str, Callable[[float, float, int], Method]] = {
+_USUAL_TARGET = 0.9
+
+
+def _or_usual(target: float | None) -> float:
+    return _USUAL_TARGET if target is None else target
+
+
+METHODS: dict[str, Callable[[float | None, float, int], Method]] = {
     "optscale": lambda target, confidence, cap: SessionMethod(
-        optscale(target, confidence, cap, min(2, cap)), "optscale", select="posterior"
+        optscale(target, confidence, cap), "optscale", select="posterior"
     ),
     "best-of-n": lambda *_: BestOfN(),
-    "threshold": lambda target, *_: ThresholdStopping(target),
-    "paper": lambda target, confidence, cap: optscale_0(target, confidence, min(5, cap)),
+    "threshold": lambda target, *_: ThresholdStopping(_or_usual(target)),
+    "paper": lambda target, confidence, cap: optscale_0(_or_usual(target), confidence, min(5, cap)),
     "answers": lambda _target, confidence, _cap: SessionMethod(
         AnswerConfidence(confidence, min_gain=_PRICE), "answers", round_size=1, first_round=1, select="posterior"
     ),
@@ -45,7 +52,7 @@ METHODS: dict[str, Callable[[float, float, int], Method]] = {
     "adaptive-beta": lambda *_: AdaptiveConsistency(),
     "adaptive-dirichlet": lambda *_: AdaptiveConsistency(criterion="dirichlet"),
     "early-stopping": lambda _target, _confidence, cap: EarlyStoppingConsistency(max(2, min(_WINDOW, cap // 2))),
-    "oracle-tail": lambda target, confidence, _: TailOracle(target, confidence),
+    "oracle-tail": lambda target, confidence, _: TailOracle(_or_usual(target), confidence),
     "oracle-correct": lambda *_: CorrectnessOracle(),
 }
 """By name, a function of target, confidence and cap that makes the method."""
@@ -54,7 +61,7 @@ METHODS: dict[str, Callable[[float, float, int], Method]] = {
 def catalogue(
     pool: Pool,
     *,
-    target: float = 0.9,
+    target: float | None = None,
     confidence: float = 0.95,
     names: Sequence[str] | None = None,
     max_samples: int | None = None,
@@ -63,7 +70,8 @@ def catalogue(
 
     Args:
         pool: Where it lacks answers or labels, methods that need them are left out, unless they are named.
-        target: For the methods that aim at a score, in [0, 1].
+        target: For the methods that aim at a score, in [0, 1]; None lets the default look for the best, and the others
+            aim at 0.9.
         confidence: For those that promise one, in (0, 1).
         names: Which ones; None takes every method of `METHODS` that the pool has what it needs for.
         max_samples: The cap of the replay, for methods whose settings follow it; None takes the pool's.

@@ -121,7 +121,7 @@ def assess(
         seed: Of orders and intervals.
         prices: The prices of the frontier.
         max_samples: The cap; None takes the pool's.
-        target: Of the untrained default and the paper's rule.
+        target: Of the paper's rule; the untrained default looks for the best.
         confidence: The same.
         on_half: Called with the numbers of halves done and of all halves.
         **fit: Of `FittedStopping.fit`: price or samples, labels, select, first_round, round_size.
@@ -132,7 +132,7 @@ def assess(
     if splits < 1:
         raise SettingsError(f"splits must be at least 1, got {splits!r}")
     cap = pool.cap if max_samples is None else max_samples
-    default = optscale(target, confidence, cap, min(2, cap))
+    default = optscale(None, confidence, cap)
     baselines: list[Method] = [
         BestOfN(),
         SessionMethod(default, "optscale", round_size=1, select="posterior"),

@@ -16,6 +16,7 @@ from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records.types import StopReason, Verdict
 from langchain_optscale.stopping import AnswerConfidence, Rule
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
+from langchain_optscale.stopping.claims import claim_about
 from langchain_optscale.stopping.session import Session
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Outcome:
         reached: Whether a drawn sample reached the method's target, None where it has none.
         kept: Whether the claim on which it stopped holds: that the best drawn sample has the target, or that the answer
             is right. None where it stopped without one, as at the cap.
+        claim: What the search claims about the returned sample, see `stopping.claims`.
+        probability: The probability of it.
     """
 
     drawn: int
@@ -52,6 +55,8 @@ class Outcome:
     stop_reason: StopReason
     reached: bool | None = None
     kept: bool | None = None
+    claim: str = "not sure"
+    probability: float | None = None
 
 
 class Method(Protocol):
@@ -116,7 +121,7 @@ class SessionMethod:
     name: str
     estimator: Estimator | None = None
     prior: Prior | None = None
-    first_round: int = 2
+    first_round: int | None = None
     round_size: int = 8
     select: SelectionLike | None = None
 
@@ -178,7 +183,8 @@ class SessionMethod:
         elif decision.reason is StopReason.ANSWER_CONFIDENT:
             kept = verified[chosen].correct
         reached = best_score(verified) >= max(self._targets.values()) if self._targets else None
-        return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept)
+        claim, probability = claim_about(decision, session.history.answers, session.history.scores, chosen)
+        return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept, claim, probability)
 
     @property
     def _select(self) -> SelectionLike:

@@ -25,8 +25,13 @@ _TARGET_MET = frozenset({StopReason.TARGET_REACHED, StopReason.ANSWER_CONFIDENT}
 
 
 def missed_target(settings: SearchSettings, session: Session) -> bool:
-    """Whether a finished search is below its target; under a rule of the caller's own, by the rule's reason."""
+    """Whether a finished search is below its target, or not sure where it has none.
+
+    Under a rule of the caller's own the rule's reason tells.
+    """
     if settings.stopping is None:
+        if settings.target is None:
+            return session.decision.claim == "not sure"
         return session.history.best < settings.target
     return session.decision.reason not in _TARGET_MET
 

@@ -51,6 +51,7 @@ class StopReason(Enum):
     TARGET_REACHED = "a candidate reached the target score"
     OPTIMAL_N = "as many candidates were drawn as the bound asks for"
     ANSWER_CONFIDENT = "the leading answer is probable enough to be right"
+    ANSWER_STABLE = "the candidates still allowed would hardly change the answer"
     ANSWER_SETTLED = "no allowed number of further candidates is worth its price in a surer answer"
     MARGINAL_GAIN = "one more candidate is not expected to improve the best score enough"
     FUTILITY = "the target is too unlikely to be reached within what may still be drawn"
@@ -342,6 +343,9 @@ class Decision:
             computed or no finite N reaches the target.
         rule: The rule that spoke.
         figures: The numbers that were compared.
+        claim: What is promised with the rule's confidence when it stops: "stable" (the whole cap would return the same
+            answer), "target reached", "target out of reach", or "not sure".
+        probability: The probability of what could be claimed, None where nothing can.
     """
 
     stop: bool = False
@@ -350,6 +354,8 @@ class Decision:
     optimal_n: int | None = None
     rule: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
+    claim: str = "not sure"
+    probability: float | None = None
 
     def __str__(self) -> str:
         known = self.figures if self.optimal_n is None else {"N*": self.optimal_n, **self.figures}
@@ -368,6 +374,7 @@ class Decision:
             "optimal_n": self.optimal_n,
             "rule": self.rule,
             "figures": dict(self.figures),
+            **({} if self.probability is None else {"claim": self.claim, "probability": self.probability}),
         }
 
     @classmethod

@@ -29,6 +29,7 @@ from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
 from langchain_optscale.stats._evidence import Evidence, infer_steps
 from langchain_optscale.stats._scipy import special
 from langchain_optscale.stats._weak_prior import weak_log_density
+from langchain_optscale.stats.reaching import reach_table
 
 if TYPE_CHECKING:
     import os
@@ -70,6 +71,7 @@ class EmpiricalPrior:
     Attributes:
         bumps: (mu, log sigma, weight) of each bump; the weights sum to one.
         dirichlet: The Dirichlet-process component: how often, and how, past scores followed no truncated normal.
+        reach: (target, a, b): the law Beta(a, b) of the chance that a candidate reaches the target, see `reaching`.
 
     Raises:
         SettingsError: There is no bump, or a number is out of its range.
@@ -86,6 +88,7 @@ class EmpiricalPrior:
 
     bumps: tuple[tuple[float, float, float], ...]
     dirichlet: DirichletMixture
+    reach: tuple[tuple[float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         numbers = np.array(self.bumps, dtype=np.float64).reshape(len(self.bumps), -1)
@@ -94,7 +97,7 @@ class EmpiricalPrior:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.bumps, self.dirichlet))
+        return hash((self.bumps, self.dirichlet, self.reach))
 
     def __hash__(self) -> int:
         # Cached grid values are looked up by it at every score.
@@ -145,7 +148,8 @@ class EmpiricalPrior:
         of_bumps = weights[: len(centres)]
         is_kept = of_bumps > _LEAST_WEIGHT * of_bumps.sum()
         bumps = np.column_stack([centres[is_kept], of_bumps[is_kept] / of_bumps[is_kept].sum()])
-        return cls(tuple((mu, log_sigma, weight) for mu, log_sigma, weight in bumps.tolist()), mixture)
+        kept = tuple((mu, log_sigma, weight) for mu, log_sigma, weight in bumps.tolist())
+        return cls(kept, mixture, reach_table([scores.tolist() for scores in lists]))
 
     def log_density(self, mu: FloatArray, sigma: FloatArray) -> FloatArray:
         """Log density in d mu d log(sigma), up to a constant, elementwise over flat arrays."""
@@ -192,6 +196,7 @@ class EmpiricalPrior:
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in asdict(self.dirichlet).items()
             },
+            **({"reach": [list(row) for row in self.reach]} if self.reach else {}),
         }
 
     @classmethod
@@ -211,7 +216,8 @@ class EmpiricalPrior:
             parts = {name: tuple(map(float, mixture[name])) for name in ("strengths", "shares", "edges")}
             bases = tuple(tuple(map(float, base)) for base in mixture["bases"])
             bumps = tuple((float(mu), float(log_sigma), float(weight)) for mu, log_sigma, weight in data["bumps"])
-            prior = cls(bumps, DirichletMixture(weight=float(mixture["weight"]), bases=bases, **parts))
+            reach = tuple((float(at), float(a), float(b)) for at, a, b in data.get("reach", ()))
+            prior = cls(bumps, DirichletMixture(weight=float(mixture["weight"]), bases=bases, **parts), reach)
             _check_stored(prior)
             return prior
 

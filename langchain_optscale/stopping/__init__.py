@@ -12,9 +12,11 @@ from langchain_optscale.stopping.budgets import (
     TokenBudget,
     prices_by_role,
 )
+from langchain_optscale.stopping.futility import Futility
 from langchain_optscale.stopping.learned.fitted import CandidatePrice, FittedStopping
+from langchain_optscale.stopping.objective import Objective
 from langchain_optscale.stopping.presets import optscale, paper
-from langchain_optscale.stopping.score_rules import Futility, MarginalGain, OptimalN, TargetReached
+from langchain_optscale.stopping.score_rules import MarginalGain, OptimalN, TargetReached
 
 __all__ = [
     "AnswerConfidence",
@@ -30,6 +32,7 @@ __all__ = [
     "MaxFailures",
     "MaxSamples",
     "MinSamples",
+    "Objective",
     "OptimalN",
     "Price",
     "Rule",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.answers.model import AnswerModel
+from langchain_optscale.answers.model import DEFAULT, AnswerModel
 from langchain_optscale.answers.selection import MostProbable, as_selection
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.types import StopReason
@@ -188,4 +188,5 @@ def selection_for(select: SelectionLike, rule: Rule | None) -> SelectionLike:
     chosen = as_selection(select)
     if rule is None or not isinstance(chosen, MostProbable) or chosen.model is not None:
         return select
-    return replace(chosen, model=answer_model(rule))
+    judged = any(isinstance(part, AnswerConfidence) for part in rule.parts())
+    return replace(chosen, model=answer_model(rule) or (DEFAULT if judged else None))

@@ -133,10 +133,12 @@ class Rule(ABC):
         stop: bool,
         draw: int | None = None,
         optimal_n: int | None = None,
+        claim: str = "not sure",
+        probability: float | None = None,
     ) -> Decision:
         """To stop for the rule's reason, or a number of requested draws; with the figures that were compared."""
         if stop:
-            return Decision(True, reason, 0, optimal_n, type(self).__name__, figures)
+            return Decision(True, reason, 0, optimal_n, type(self).__name__, figures, claim, probability)
         return Decision(False, None, draw, optimal_n, type(self).__name__, figures)
 
     def __or__(self, other: Rule) -> Rule:
@@ -158,6 +160,14 @@ class Rule(ABC):
         smaller one could not end the search.
         """
         return 1
+
+    def first_draw(self, history: History) -> int | None:
+        """How many candidates the first round should have, None where that is the caller's choice.
+
+        Args:
+            history: Without scores: the cap and the prior.
+        """
+        return None
 
     @property
     def deadlines(self) -> tuple[float, ...]:
@@ -222,6 +232,10 @@ class _Pair(Rule):
         if not (isinstance(self.left, Rule) and isinstance(self.right, Rule)):
             raise SettingsError(f"only two rules can be joined, got {self.left!r} and {self.right!r}")
 
+    def first_draw(self, history: History) -> int | None:
+        """The smaller of the two."""
+        return _extreme(min, self.left.first_draw(history), self.right.first_draw(history))
+
     @property
     def deadlines(self) -> tuple[float, ...]:
         return tuple(sorted({*self.left.deadlines, *self.right.deadlines}))
@@ -245,14 +259,14 @@ class Either(_Pair):
         return _extreme(min, self.left.min_samples, self.right.min_samples)
 
     def __call__(self, history: History) -> Decision:
-        decisions = [side(history) for side in self._sides]
-        binding = decisions[0]
-        for decision in decisions[1:]:
-            if binding.stop:
-                break
-            if decision.stop or binding.draw is None or (decision.draw is not None and decision.draw < binding.draw):
-                binding = decision
-        return _merged(binding, decisions, draw=0 if binding.stop else binding.draw)
+        decisions: list[Decision] = []
+        for side in self._sides:
+            decision = side(history)
+            decisions.append(decision)
+            if decision.stop:  # the others are not evaluated: nothing that they say would count
+                return _merged(decision, decisions, draw=0)
+        binding = min(decisions, key=lambda one: math.inf if one.draw is None else one.draw)
+        return _merged(binding, decisions, draw=binding.draw)
 
     @cached_property
     def _sides(self) -> tuple[Rule, ...]:
@@ -300,7 +314,9 @@ def _merged(binding: Decision, decisions: Sequence[Decision], *, draw: int | Non
         figures.update(decision.figures)
         if optimal is None:
             optimal = decision.optimal_n
-    return Decision(binding.stop, binding.reason, draw, optimal, binding.rule, figures)
+    return Decision(
+        binding.stop, binding.reason, draw, optimal, binding.rule, figures, binding.claim, binding.probability
+    )
 
 
 def _extreme(choose: Any, *values: int | None) -> int | None:

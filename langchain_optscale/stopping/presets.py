@@ -5,25 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.stopping.answer_rules import AnswerConfidence
 from langchain_optscale.stopping.budgets import MaxSamples, MinSamples
-from langchain_optscale.stopping.score_rules import Futility, MarginalGain, OptimalN, TargetReached
+from langchain_optscale.stopping.objective import Effort, Objective
+from langchain_optscale.stopping.score_rules import OptimalN
 
 if TYPE_CHECKING:
     from langchain_optscale.stopping.base import Rule
 
 __all__ = ["optscale", "paper"]
-
-_PRICE = 0.01
-"""Of a candidate, in the probability that the answer is right."""
-
-_PRICE_IN_SCORE = 0.003
-"""Of a candidate, in score; smaller, since a target that is missed costs quality as well."""
-
-
-def _complement(confidence: float) -> float:
-    """1 - confidence without the digits of binary rounding, so that 0.95 reads as 0.05; within (0, 1) as confidence."""
-    return min(float(f"{1.0 - confidence:.12g}"), 1.0 - 2.0**-53)
 
 
 def _check_first_round(first_round: int, max_samples: int) -> None:
@@ -51,30 +40,42 @@ def paper(target: float = 0.95, confidence: float = 0.95, max_samples: int = 16,
     return (OptimalN(target, confidence) & MinSamples(first_round)) | MaxSamples(max_samples)
 
 
-def optscale(target: float = 0.9, confidence: float = 0.95, max_samples: int = 16, first_round: int = 2) -> Rule:
-    """The default: stop once the goal is met, or once more candidates are not worth their price.
+def optscale(
+    target: float | None = None,
+    confidence: float = 0.95,
+    max_samples: int = 16,
+    first_round: int | None = None,
+    *,
+    effort: Effort = "medium",
+    price: float | None = None,
+    round_cost: float = 2.0,
+    answers: bool = False,
+) -> Rule:
+    """The default: no worse than spending the whole cap, for fewer candidates.
 
-    Differs from `paper` in three ways. A candidate that reaches the target ends the search at once, whatever N* is. A
-    target that is out of reach with probability `confidence` ends it for futility, unless the next candidate is
-    expected to raise the best score by 0.003. And where candidates have answers,
-    agreement counts as evidence beside the scores: the search ends when the leading answer is right with probability
-    `confidence`, or when no number of further candidates is expected to raise that probability by 0.01 each. The form
-    and the constants were chosen on halves of recorded pools, the price in score on all of them, so that other
-    pools are the better test; `make bench_preset` and `docs/benchmarks.md` have the figures.
-
-    A search under it estimates by `Posterior` by default. N* then sizes the rounds: the fewest candidates after which
-    the target is reached with the confidence.
+    One objective, `Objective`: the search ends when no number of further candidates is worth its price, or when what
+    the confidence promises is known. Where candidates carry answers, agreement and scores are weighed together, and a
+    high score alone never ends the search; where there are scores alone, the best one counts. `docs/effort.md` has what
+    each effort costs and keeps on recorded pools, `docs/situations.md` what the default does where the truth is known.
 
     Args:
-        target: A score in [0, 1].
-        confidence: In (0, 1): of the bound, of the leading answer, and that the target is out of reach.
+        target: A score in [0, 1] that is good enough where there are no answers: it ends the search. None looks for
+            the best that is worth its price.
+        confidence: In (0, 1): of what the search claims when it ends: that the whole cap would return the same
+            answer, or that the target is out of reach.
         max_samples: The cap, at least 1.
-        first_round: Scores before which N* from a point estimate may not stop the search.
+        first_round: Scores before which nothing but the cap ends the search; None for no such number.
+        effort: "low", "medium" or "high": how much quality may be given up for fewer candidates.
+        price: What one candidate must be worth, in place of an effort; see `Objective`.
+        round_cost: What waiting for a round of candidates costs, in candidates; at least 0. The default says that a
+            round costs as much as two candidates.
+        answers: Whether the task has answers, so that a search waits for the first one.
 
     Returns:
-        The rule. Where there are answers, use it with `select="posterior"`, the answer that it judges.
+        The rule. Where there are answers, return what it speaks of: `select="posterior"`.
     """
-    _check_first_round(first_round, max_samples)
-    answers = AnswerConfidence(confidence, min_gain=_PRICE)
-    futility = Futility(target, _complement(confidence)) & MarginalGain(_PRICE_IN_SCORE)
-    return TargetReached(target) | answers | futility | paper(target, confidence, max_samples, first_round)
+    rule: Rule = Objective(target, confidence, effort, price, round_cost, answers)
+    if first_round is not None:
+        _check_first_round(first_round, max_samples)
+        rule &= MinSamples(first_round)
+    return rule | MaxSamples(max_samples)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_optscale.stats.posterior import PosteriorEstimate
     from langchain_optscale.stopping.base import History
 
-__all__ = ["Futility", "MarginalGain", "OptimalN", "TargetReached"]
+__all__ = ["MarginalGain", "OptimalN", "TargetReached"]
 
 # More than anyone draws: an N* at or above it is reported as "no finite N".
 _OUT_OF_REACH = 10**9
@@ -150,45 +150,6 @@ class MarginalGain(Rule):
         return self._decision(StopReason.MARGINAL_GAIN, figures, stop=gain < self.min_gain)
 
 
-@dataclass(frozen=True)
-class Futility(Rule):
-    r"""Stop when the target is too unlikely to be reached by the m candidates that may still be scored.
-
-        1 - E[F(target)^m | D] < probability,   m = max_samples - n - failures
-
-    Pending candidates count as still to come. Never stops without scores, without a cap, at the cap, or once the target
-    was reached.
-
-    Repeated interim analyses. In a single analysis a calibrated posterior stops at most the share `probability` of
-    questions wrongly. The rule is evaluated after every score, and stops at the worst moment: of the questions stopped
-    for futility, those that would have reached the target were less than `probability` in most simulated families, and
-    at most 2.3 times as many where few were stopped (docs/honesty.md). Joined by `&` with `MarginalGain` it stops only
-    where the expected gain of another candidate is too small as well.
-
-    Args:
-        target: A score in [0, 1].
-        probability: In (0, 1).
-    """
-
-    looks_ahead: ClassVar[bool] = True
-
-    target: float
-    probability: float
-
-    def __post_init__(self) -> None:
-        _check_target(self.target)
-        if not 0.0 < self.probability < 1.0:
-            raise SettingsError(f"probability must lie strictly between 0 and 1, got {self.probability!r}")
-
-    def __call__(self, history: History) -> Decision:
-        left = 0 if history.max_samples is None else history.max_samples - history.n - history.failures
-        if left < 1 or not history.scores or history.best >= self.target:
-            return self._decision(StopReason.FUTILITY, {"probability": self.probability}, stop=False)
-        chance = _chance(history, self.target, left)
-        figures = {"chance": chance, "left": left, "probability": self.probability}
-        return self._decision(StopReason.FUTILITY, figures, stop=chance < self.probability)
-
-
 def _posterior(history: History) -> PosteriorEstimate | None:
     """The estimate if it is a whole posterior, None if it is a point."""
     estimate = history.estimate
@@ -203,17 +164,6 @@ def _looking_ahead(history: History) -> PosteriorEstimate | None:
     from langchain_optscale.stats.posterior import Posterior
 
     return Posterior()(history.scores, history.prior)
-
-
-def _chance(history: History, target: float, count: int) -> float:
-    """P(at least one of the next `count` scores reaches the target)."""
-    posterior = _looking_ahead(history)
-    if posterior is not None:
-        return posterior.prob_reach(target, count)
-    from langchain_optscale.stats.best_of_n import probability_of_reaching
-
-    estimate = history.estimate
-    return float(probability_of_reaching(estimate.mu, estimate.sigma, target=target, n=count))
 
 
 def _expected_gain(history: History) -> float:

@@ -56,7 +56,8 @@ class Session:
             prior is given.
         prior: What is believed about this question's scores beforehand; handed to the estimator.
         max_samples: The most candidates that are ever asked for, at least 1.
-        first_round: Candidates in the first round, at least 1; raised to the rule's own `min_samples`.
+        first_round: Candidates in the first round, at least 1; raised to the rule's own `min_samples`. None takes the
+            rule's `first_draw`, else 2.
         round_size: The most candidates in a later round, at least 1.
 
     Raises:
@@ -70,10 +71,12 @@ class Session:
         estimator: Estimator | None = None,
         prior: ScorePrior | None = None,
         max_samples: int = 32,
-        first_round: int = 2,
+        first_round: int | None = None,
         round_size: int = 8,
     ) -> None:
         for name, value in (("first_round", first_round), ("round_size", round_size)):
+            if value is None and name == "first_round":
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}")
         if not isinstance(stopping, Rule):
@@ -89,12 +92,13 @@ class Session:
         cap = MaxSamples(max_samples)
         self._rule = stopping if own is not None and own <= max_samples else stopping | cap
         self.deadlines = self._rule.deadlines
-        self.first_round = max(first_round, self._rule.min_samples or 1)
         self.round_size = round_size
         if estimator is not None or prior is not None:
             self.estimator((), prior)  # an estimator that does not fit the prior raises here, not in mid-search
         sums = None if getattr(self.estimator, "reads_scores", False) else no_scores()
         self.history = self._start = History(max_samples=max_samples, estimator=self.estimator, prior=prior, sums=sums)
+        first = first_round or min(self._rule.first_draw(self.history) or 2, round_size)
+        self.first_round = max(first, self._rule.min_samples or 1)
         self.decision = self._first_decision = self._evaluate()
         self._begin()
 

@@ -119,7 +119,8 @@ def _grade(value: Any) -> bool | None:
 
 
 def _is_number(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value)
+    # A metric of true and false may be chosen as the score.
+    return isinstance(value, bool) or (is_number(value) and math.isfinite(value))
 
 
 def field_of(entry: Any, key: str, types: Any, place: str, default: Any = _REQUIRED) -> Any:

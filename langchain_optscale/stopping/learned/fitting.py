@@ -96,7 +96,7 @@ class Fitting:
         selection was requested.
         """
         _check_goal(price, samples, self._cap)
-        rule = optscale(max_samples=self._cap, first_round=min(2, self._cap)) if fallback is None else fallback
+        rule = optscale(max_samples=self._cap) if fallback is None else fallback
         found, ridge = self._chosen(CandidatePrice(price) if isinstance(price, float | int) else price, samples)
         costs = self._amounts.costs(found)
         select = self._recording.select

@@ -35,18 +35,18 @@ async def used(one, path, **arguments):
 
 @pytest.mark.parametrize("path", ["sync", "async"])
 async def test_content_and_artifact(path):
-    message = await used(tool(), path)
+    message = await used(tool(target=0.9), path)
     assert isinstance(message, ToolMessage)
     assert message.status == "success"
     assert isinstance(message.artifact, OptScaleResult)
     assert message.content == (
-        "0.95\n\n[reason_carefully: score 0.95; target 0.90 reached (confidence 1.00); 2 of at most 16 candidates; "
-        "a candidate reached the target score; budget left: 14 candidates]"
+        "0.95\n\n[reason_carefully: score 0.95; target 0.90 reached (confidence 1.00); claim: target reached (1.00); "
+        "2 of at most 16 candidates; a candidate reached the target score; budget left: 14 candidates]"
     )
 
 
 def test_confidence_where_the_target_is_not_reached():
-    message = tool(["0.2", "0.5"] * 4, max_samples=6, stopping=None).invoke(call(tool()))
+    message = tool(["0.2", "0.5"] * 4, target=0.9, max_samples=6, stopping=None).invoke(call(tool()))
     result = message.artifact
     law = stats.truncnorm(
         -result.estimate.mu / result.estimate.sigma,
@@ -75,13 +75,13 @@ def test_question_context_and_effort_reach_the_search():
 
 def test_efforts_by_default_and_by_hand():
     assert tool(target=0.8, confidence=0.9, max_samples=10).efforts == {
-        "low": Effort(pytest.approx(0.72), 0.8, 3),
+        "low": Effort(pytest.approx(0.72), 0.8, 3, "low"),
         "medium": Effort(0.8, 0.9, 10),
-        "high": Effort(0.9, 0.95, 20),
+        "high": Effort(0.9, 0.95, 20, "high"),
     }
     own = tool(efforts={"low": Effort(0.1, 0.5, 1)})
     assert len(own.invoke(call(own, effort="low")).artifact.candidates) == 1
-    assert own.efforts["medium"] == Effort(0.9, 0.95, 16)
+    assert own.efforts["medium"] == Effort(None, 0.95, 16)
     ruled = tool(stopping=TargetReached(0.1) | MaxSamples(8), first_round=4)
     assert ruled.efforts["low"].max_samples == 2
     message = ruled.invoke(call(ruled, effort="low"))

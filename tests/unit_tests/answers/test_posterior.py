@@ -29,7 +29,9 @@ BLIND = {"separation": 0.0, "slope": 0.0}
 @pytest.mark.parametrize("model", [MODEL, DEFAULT, AnswerModel(right=0.2, firmness=5.0, concentration=0.4)])
 def test_each_hypothesis_weighed_candidate_by_candidate(answers, scores, model):
     posterior = AnswerPosterior.of(answers, scores, model)
-    expected = weigh(answers, np.array([math.log(s / (1 - s)) for s in scores]), model)
+    spoken = [(answer, score) for answer, score in zip(answers, scores, strict=True) if answer is not None]
+    logits = np.array([math.log(score / (1 - score)) for _, score in spoken])
+    expected = weigh([answer for answer, _ in spoken], logits, model)
     # The oracle's own midpoint rule meets an integrable pole of the Beta law at 0 and 1.
     assert posterior.none == pytest.approx(expected.pop(None), abs=2e-4)
     assert dict(posterior.probabilities) == pytest.approx(expected, abs=2e-4)
@@ -82,11 +84,22 @@ def test_a_second_score_of_an_answer_adds_little():
     assert fresh.probabilities["b"] < once.probabilities["b"]
 
 
-def test_a_candidate_without_an_answer_counts_as_wrong():
-    before = AnswerPosterior.of(["a", "a"], [0.5, 0.5], MODEL)
-    after = AnswerPosterior.of(["a", None, "a"], [0.5, 0.5, 0.5], MODEL)
-    assert list(after.probabilities) == ["a"]
-    assert after.probability < before.probability
+def test_a_candidate_without_an_answer_changes_no_probability():
+    before = AnswerPosterior.of(["a", "b", "a"], [0.5, 0.6, 0.5], MODEL)
+    after = AnswerPosterior.of(["a", None, "b", "a", None], [0.5, 0.5, 0.6, 0.5, 0.9], MODEL)
+    assert dict(after.probabilities) == pytest.approx(dict(before.probabilities))
+    assert after.none == pytest.approx(before.none)
+
+
+@pytest.mark.parametrize("silent", [0, 3, 6, 10])
+def test_silent_candidates_overturn_no_majority(silent):
+    answers = ["42"] * 12 + ["7", "8"] + [None] * silent
+    posterior = AnswerPosterior.of(answers, [0.5] * len(answers))
+    assert posterior.leader == "42"
+    assert posterior.probability > 0.5
+
+
+def test_without_an_answer_there_is_no_leader():
     assert AnswerPosterior.of([None], [0.5]).leader is None
     assert AnswerPosterior.of([None], [0.5]).probability == 0.0
     assert AnswerPosterior.of([None, None], [0.5, 0.1]).none == pytest.approx(1.0)

@@ -92,7 +92,7 @@ def test_the_rules_own_cap_counts_unless_one_is_given():
 def test_budgets_join_the_rule():
     settings = OptScale(policy=policy(), verifier=read_score, token_budget=100, deadline_s=5, max_failures=3)
     assert repr(settings.rule()) == (
-        repr(optscale(0.9, 0.95, 16, 2)) + " | MaxFailures(limit=3) | TokenBudget(limit=100) | Deadline(seconds=5.0)"
+        repr(optscale(None, 0.95, 16)) + " | MaxFailures(limit=3) | TokenBudget(limit=100) | Deadline(seconds=5.0)"
     )
 
 

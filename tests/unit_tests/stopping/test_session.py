@@ -122,7 +122,10 @@ def test_the_clock_does_not_run_backwards():
 
 
 def test_looks_tell_what_was_thought_after_each_score():
-    session = tell_all(Session(optscale(0.9, 0.95, 16), max_samples=16), [0.5, 0.6, 0.7, 0.65, 0.95] + [0.1] * 11)
+    session = tell_all(
+        Session(TargetReached(0.9) | OptimalN(0.9, 0.95), estimator=Posterior(), max_samples=16),
+        [0.5, 0.6, 0.7, 0.65, 0.95] + [0.1] * 11,
+    )
     looks = [look for round_ in session.rounds for look in round_.observations]
     assert [look.score for look in looks] == [0.5, 0.6, 0.7, 0.65, 0.95]
     assert [look.estimate.n for look in looks] == [1, 2, 3, 4, 5]
@@ -178,7 +181,7 @@ rules = st.sampled_from(
 
 def test_a_session_with_the_posterior_survives_json():
     estimator = Posterior(dirichlet_weight=0.1)
-    session = tell_all(Session(optscale(0.95, 0.9, 12), estimator=estimator, max_samples=12), [0.5] * 12)
+    session = tell_all(Session(OptimalN(0.95, 0.9), estimator=estimator, max_samples=12), [0.5] * 12)
     back = Session.from_dict(json.loads(json.dumps(session.to_dict())))
     assert back.estimator == session.estimator
     assert back.rounds == session.rounds

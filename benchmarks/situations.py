@@ -1,0 +1,288 @@
+"""What the default does in situations where the truth is known: candidates, accuracy, what it claims, what was true.
+
+    python -m benchmarks.situations            prints the figures as JSON
+    python -m benchmarks.situations --write    also writes docs/situations.md
+
+Nothing is tuned on these simulations. Every question draws its own chance of a right candidate from Beta(1.2, 0.8) and
+its own law of six wrong answers, unless the situation says otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from langchain_optscale.answers import MostProbable
+from langchain_optscale.evaluation.baselines import AdaptiveConsistency, BestOfN, SelfConsistency
+from langchain_optscale.evaluation.methods import SessionMethod
+from langchain_optscale.evaluation.pools import Question, Sample
+from langchain_optscale.evaluation.selection import place_of
+from langchain_optscale.stopping import optscale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from langchain_optscale.evaluation.methods import Method
+
+    Draws = tuple[Sequence[str | None], Sequence[float], Sequence[float]]
+    Situation = Callable[[np.random.Generator, int], Draws]
+
+PAGE = Path(__file__).parents[1] / "docs" / "situations.md"
+QUESTIONS = 300
+CAPS = (16, 32)
+CONFIDENCE = 0.95
+TARGET = 0.9
+
+
+def _answers(generator: np.random.Generator, cap: int, chance: float | None = None) -> list[str]:
+    p = generator.beta(1.2, 0.8) if chance is None else chance
+    law = generator.dirichlet([0.5] * 6)
+    wrong = generator.choice(6, cap, p=law)
+    return ["right" if hit else f"wrong {kind}" for hit, kind in zip(generator.random(cap) < p, wrong, strict=True)]
+
+
+def _logistic(value: float) -> float:
+    return 1.0 / (1.0 + math.exp(-value))
+
+
+def _truth(answers: Sequence[str | None]) -> list[float]:
+    return [float(answer == "right") for answer in answers]
+
+
+def _check(chance: float, *, answers: bool) -> Situation:
+    def draw(generator: np.random.Generator, cap: int) -> Draws:
+        given = _answers(generator, cap, chance)
+        scores = _truth(given)
+        return given if answers else [None] * cap, scores, scores
+
+    return draw
+
+
+def _verifier(score: Callable[[np.random.Generator, bool, int, int], float], silent: float = 0.0) -> Situation:
+    """Scores from whether the candidate is right, its place and the cap; some candidates have no answer."""
+
+    def draw(generator: np.random.Generator, cap: int) -> Draws:
+        given = _answers(generator, cap)
+        scores = [score(generator, answer == "right", place, cap) for place, answer in enumerate(given)]
+        spoken = [None if silent and generator.random() < silent else answer for answer in given]
+        return spoken, scores, _truth(spoken)
+
+    return draw
+
+
+def _misconception(separation: float | None) -> Situation:
+    """70 % of the candidates share a wrong answer; the logits of right ones are higher by the separation."""
+
+    def draw(generator: np.random.Generator, cap: int) -> Draws:
+        given = ["right" if generator.random() < 0.3 else "shared mistake" for _ in range(cap)]
+        if separation is None:
+            return given, [0.5] * cap, _truth(given)
+        level = generator.normal(0.0, 0.5)
+        scores = [
+            _logistic(level + separation * ((answer == "right") - 0.5) + generator.normal(0.0, 0.7)) for answer in given
+        ]
+        return given, scores, _truth(given)
+
+    return draw
+
+
+def _repeated(*, scored: bool) -> Situation:
+    """Every second candidate repeats an earlier one, letter by letter."""
+
+    def draw(generator: np.random.Generator, cap: int) -> Draws:
+        fresh = _answers(generator, cap)
+        scores = [_informative(generator, answer == "right", 0, cap) for answer in fresh] if scored else [0.5] * cap
+        source = [int(generator.integers(place)) if place and generator.random() < 0.5 else -1 for place in range(cap)]
+        for place, earlier in enumerate(source):
+            if earlier >= 0:
+                fresh[place], scores[place] = fresh[earlier], scores[earlier]
+        return fresh, scores, _truth(fresh)
+
+    return draw
+
+
+def _scores(law: Callable[[np.random.Generator, int], np.ndarray[Any, Any]]) -> Situation:
+    def draw(generator: np.random.Generator, cap: int) -> Draws:
+        scores = np.clip(law(generator, cap), 0.0, 1.0).tolist()
+        return [None] * cap, scores, scores
+
+    return draw
+
+
+def _informative(generator: np.random.Generator, right: bool, _place: int, _cap: int) -> float:
+    return _logistic(generator.normal(1.0 if right else -1.0, 1.0))
+
+
+def _in_steps(generator: np.random.Generator, right: bool, _place: int, _cap: int) -> float:
+    if generator.random() < (0.45 if right else 0.15):
+        return 1.0
+    return round(float(np.clip(generator.normal(0.7 if right else 0.5, 0.2), 0.0, 0.9)), 1)
+
+
+SITUATIONS: dict[str, Situation] = {
+    "0/1 check, p = 0.02, no answers": _check(0.02, answers=False),
+    "0/1 check, p = 0.05, no answers": _check(0.05, answers=False),
+    "0/1 check, p = 0.05, answers": _check(0.05, answers=True),
+    "0/1 check, wrong in 10 %": _verifier(lambda g, right, *_: float(g.random() < (0.9 if right else 0.1))),
+    "judge in steps of 0.1, 30 % ones": _verifier(_in_steps),
+    "good verifier": _verifier(lambda g, right, *_: _logistic(g.normal(1.5 if right else -1.5, 1.0))),
+    "squashed reward logits": _verifier(lambda g, right, *_: 0.5 + 0.05 * math.tanh(g.normal(0.7 if right else -0.3))),
+    "verifier likes everything": _verifier(lambda g, *_: round(float(g.uniform(0.9, 1.0)), 3)),
+    "blind verifier": _verifier(lambda g, *_: float(g.random())),
+    "misconception, votes alone": _misconception(None),
+    "misconception, good verifier": _misconception(4.0),
+    "misconception, weak verifier": _misconception(1.0),
+    "misconception, blind verifier": _misconception(0.0),
+    "votes alone": _verifier(lambda *_: 0.5),
+    "30 % silent, votes alone": _verifier(lambda *_: 0.5, 0.3),
+    "60 % silent, votes alone": _verifier(lambda *_: 0.5, 0.6),
+    "30 % silent, scored": _verifier(_informative, 0.3),
+    "scores drift up": _verifier(lambda g, r, i, n: _logistic(g.normal(1.0 if r else -1.0, 1.0) + 3.0 * i / n)),
+    "scores drift down": _verifier(lambda g, r, i, n: _logistic(g.normal(1.0 if r else -1.0, 1.0) - 3.0 * i / n)),
+    "repeated candidates, scored": _repeated(scored=True),
+    "repeated candidates, votes alone": _repeated(scored=False),
+    "drifting scores, no answers": _scores(lambda g, n: g.normal(0.5, 0.1, n) + 0.3 * np.arange(n) / n),
+    "unreachable target": _scores(lambda g, n: g.normal(0.5, 0.08, n)),
+    "rare outliers": _scores(lambda g, n: np.where(g.random(n) < 0.05, 0.95, g.normal(0.3, 0.02, n))),
+}
+
+
+@dataclass
+class Tally:
+    """Sums over the questions of a situation."""
+
+    drawn: float = 0.0
+    value: float = 0.0
+
+
+def figures(name: str, cap: int, questions: int, seed: int = 5) -> dict[str, Any]:
+    """What the default and the baselines do in one situation."""
+    generator = np.random.default_rng(seed)
+    has_target = name in ("drifting scores, no answers", "unreachable target", "rare outliers")
+    methods: dict[str, Method] = {
+        "default": SessionMethod(optscale(confidence=CONFIDENCE, max_samples=cap), "optscale"),
+        "best-of-n": BestOfN(cap),
+        "majority": SelfConsistency(cap),
+        "adaptive consistency": AdaptiveConsistency(0.95),
+    }
+    if has_target:
+        methods["default, target"] = SessionMethod(optscale(TARGET, CONFIDENCE, cap), "optscale")
+    sums = {method: Tally() for method in methods}
+    claims: dict[str, list[bool]] = {"stable": [], "target reached": [], "target out of reach": []}
+    for _ in range(questions):
+        answers, scores, values = SITUATIONS[name](generator, cap)
+        samples = tuple(
+            Sample(score=float(score), answer=answer, correct=bool(value == 1.0))
+            for answer, score, value in zip(answers, scores, values, strict=True)
+        )
+        question = Question("q", "?", samples)
+        for method, made in methods.items():
+            if method in ("majority", "adaptive consistency") and not any(answer for answer in answers):
+                continue
+            outcome = made.run(question, cap)
+            sums[method].drawn += outcome.drawn / questions
+            sums[method].value += values[outcome.chosen] / questions
+            if method.startswith("default") and outcome.claim in claims and (outcome.probability or 0.0) >= CONFIDENCE:
+                claims[outcome.claim].append(_holds(outcome.claim, samples, outcome.chosen, outcome.drawn))
+    row: dict[str, Any] = {"situation": name, "cap": cap, "questions": questions}
+    row |= {
+        method: {"candidates": round(tally.drawn, 2), "value": round(tally.value, 4)}
+        for method, tally in sums.items()
+        if tally.drawn
+    }
+    row["claims"] = {
+        claim: {"made": len(kept), "true": sum(kept), "interval": _exact_interval(sum(kept), len(kept))}
+        for claim, kept in claims.items()
+        if kept
+    }
+    return row
+
+
+def _exact_interval(hits: int, count: int) -> list[float]:
+    """The 95 % Clopper-Pearson interval of a share."""
+    low = stats.beta.ppf(0.025, hits, count - hits + 1) if hits else 0.0
+    high = stats.beta.ppf(0.975, hits + 1, count - hits) if hits < count else 1.0
+    return [float(low), float(high)]
+
+
+def _holds(claim: str, samples: Sequence[Sample], chosen: int, drawn: int) -> bool:
+    """Whether what was claimed is so, by all samples up to the cap."""
+    if claim == "stable":
+        final = place_of(MostProbable(), samples)
+        same = samples[final].answer == samples[chosen].answer
+        return same if samples[chosen].answer is not None else final == chosen
+    best = max(sample.score or 0.0 for sample in (samples[:drawn] if claim == "target reached" else samples))
+    return (best >= TARGET) == (claim == "target reached")
+
+
+def page(rows: Sequence[dict[str, Any]]) -> str:
+    """The page with a table for each cap."""
+    parts = [_HEAD]
+    for cap in CAPS:
+        parts.append(f"## Cap of {cap} candidates\n")
+        parts.append(
+            "| situation | default: candidates | value | best-of-n | majority "
+            "| adaptive consistency: candidates, value "
+            "| claimed 0.95 | true |\n|---|--:|--:|--:|--:|--:|---|---|"
+        )
+        for row in (row for row in rows if row["cap"] == cap):
+            claimed = "; ".join(f"{claim} {found['made']}" for claim, found in row["claims"].items()) or "nothing"
+            true = "; ".join(
+                f"{found['true'] / found['made']:.3f} ({found['interval'][0]:.2f}-{found['interval'][1]:.2f})"
+                for found in row["claims"].values()
+            )
+            adaptive = row.get("adaptive consistency")
+            cells = [
+                row["situation"],
+                f"{row['default']['candidates']:.1f}",
+                f"{row['default']['value']:.3f}",
+                f"{row['best-of-n']['value']:.3f}",
+                f"{row['majority']['value']:.3f}" if "majority" in row else "",
+                f"{adaptive['candidates']:.1f}, {adaptive['value']:.3f}" if adaptive else "",
+                claimed,
+                true,
+            ]
+            parts.append("| " + " | ".join(cells) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+_HEAD = f"""# Situations
+
+*Written by `python -m benchmarks.situations --write` (or `make situations`), figures and all. Nothing is tuned on these
+simulations.*
+
+What the default `optscale()` does where the truth is known, beside best-of-N and majority at the cap and adaptive
+consistency at 0.95. {QUESTIONS} questions a situation. "Value" is the share of right answers, or the mean score where a
+task has scores alone. "Claimed" counts the searches that claimed something with a probability of 0.95 or more, "true"
+the share of these claims that hold, with the 95 % Clopper-Pearson interval: *stable* means that the whole cap would
+have returned the same answer; *target reached* and *target out of reach* are claimed with `target={TARGET}` only, in
+the last three situations. All other searches say "not sure".
+
+Read it with two warnings. With a misconception that most candidates share and no verifier that sees it, nothing
+untrained can know; the default then returns the shared mistake, and says at most that it is stable. And no claim is
+made about an answer being right: that takes labels.
+"""
+
+
+def main() -> None:
+    """Run every situation at every cap."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write docs/situations.md")
+    parser.add_argument("--questions", type=int, default=QUESTIONS)
+    arguments = parser.parse_args()
+    rows = [figures(name, cap, arguments.questions) for cap in CAPS for name in SITUATIONS]
+    if arguments.write:
+        PAGE.write_text(page(rows), encoding="utf-8")
+    print(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()
