@@ -203,8 +203,8 @@ class SearchSettings(BaseModel):
             )
         if (self.cost_budget is None) != (self._objective_price is not None or self.price is None):
             raise SettingsError(
-                "cost_budget needs price=Price(...), the price of the models; a number is the price of a candidate in "
-                "the objective's unit and takes no cost_budget"
+                "cost_budget and price go together: give both, price=Price(...) being that of the models, or neither; "
+                "a number is the price of a candidate for the default rule and takes no cost_budget"
             )
         self._new_session()
         self.sampler()

@@ -129,7 +129,10 @@ class Objective(Rule):
         cap = history.max_samples or history.n + _HORIZON
         left = max(0, cap - history.n - history.failures)
         if not history.scores:
-            return self._go_on(history, {}, self.first_draw(history) or 1)
+            first = self.first_draw(history) or 1
+            # The first round is the session's to size, by `first_draw` where its caller has not.
+            wish = first if history.drawn else None
+            return self._decision(StopReason.ANSWER_SETTLED, {}, stop=False, draw=wish, optimal_n=first)
         if any(answer is not None for answer in history.answers):
             return self._with_answers(history, cap, left)
         return self._with_scores(history, cap, left)
@@ -145,7 +148,6 @@ class Objective(Rule):
             "votes": leader.votes,
             "answers": len(support.answers),
             "leader": history.answers.index(leader.text),
-            "confidence": self.confidence,
         }
         answering = (support.answered + 0.5) / (history.n + 0.5)
         if not left:
@@ -185,13 +187,14 @@ class Objective(Rule):
 
     def _with_scores(self, history: History, cap: int, left: int) -> Decision:
         best, n = history.best, history.n
-        figures = {"best": best, "confidence": self.confidence}
+        figures = {"best": best}
         if self.target is not None:
             figures["target"] = self.target
             if best >= self.target and not self.answers:
                 return self._end(StopReason.TARGET_REACHED, history, figures, "target reached", 1.0)
             chance = chance_of_reaching(history, self.target, left, 1.0 - self.confidence)
-            figures["chance"] = chance
+            if chance < 0.995:  # a bound that says no more than that is not worth a figure
+                figures["chance"] = chance
             if left and chance < 1.0 - self.confidence:
                 return self._end(StopReason.FUTILITY, history, figures, "target out of reach", 1.0 - chance)
         gain = record_gain(history.scores)
