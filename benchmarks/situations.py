@@ -164,7 +164,7 @@ def figures(name: str, cap: int, questions: int, seed: int = 5) -> dict[str, Any
     """What the default and the baselines do in one situation."""
     generator = np.random.default_rng(seed)
     has_target = name in ("drifting scores, no answers", "unreachable target", "rare outliers")
-    methods = {
+    methods: dict[str, Any] = {
         "default": SessionMethod(optscale(confidence=CONFIDENCE, max_samples=cap), "optscale"),
         "best-of-n": BestOfN(cap),
         "majority": SelfConsistency(cap),
