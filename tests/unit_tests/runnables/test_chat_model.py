@@ -15,7 +15,8 @@ from tests.unit_tests.fakes import ScriptedPolicy, read_score
 
 
 def model(texts=("0.1", "0.95", "0.3"), **kwargs):
-    return ChatOptScale(policy=ScriptedPolicy(texts=list(texts)), verifier=read_score, **kwargs)
+    target = {} if "stopping" in kwargs or "settings" in kwargs else {"target": 0.9}
+    return ChatOptScale(policy=ScriptedPolicy(texts=list(texts)), verifier=read_score, **target | kwargs)
 
 
 async def test_in_a_chain():
