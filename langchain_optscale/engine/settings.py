@@ -44,6 +44,7 @@ from langchain_optscale.stopping import (
     optscale,
     prices_by_role,
 )
+from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
@@ -93,6 +94,10 @@ def _limit(value: object) -> object:
 
 def _extractor(value: Any) -> Any:
     return as_extractor(from_spec(value))
+
+
+def _certificate(value: Any) -> Certificate | None:
+    return as_certificate(value if isinstance(value, str) else from_spec(value))
 
 
 def _verifier(value: Any) -> Verifier:
@@ -172,6 +177,9 @@ class SearchSettings(BaseModel):
             or a reward model, is asked once for them; False asks any verifier once, True asks for each.
         settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
             brings `select`, `first_round` and `round_size` with it.
+        certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
+            the returned answer is certified as right, and what is promised by that. It holds for the settings that it
+            was fitted with. None certifies nothing.
         overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
             in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
             builds nothing from plain data.
@@ -219,6 +227,7 @@ class SearchSettings(BaseModel):
     reasoning_tags: Annotated[Any, BeforeValidator(check_tags), _ANY] = ()
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
+    certify: Annotated[Any, BeforeValidator(_certificate)] = None
     overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
     limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 

@@ -12,6 +12,7 @@ def test_public_names():
         "AllCandidatesFailed",
         "CachedVerifier",
         "Candidate",
+        "Certificate",
         "ChatOptScale",
         "ConfidenceVerifier",
         "Decision",
