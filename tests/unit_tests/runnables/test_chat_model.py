@@ -102,8 +102,8 @@ def test_the_outer_cache_works_and_knows_the_settings():
 def test_usage_callback_sees_every_token_once():
     with get_usage_metadata_callback() as usage:
         message = model().invoke("q")
-    assert message.usage_metadata["total_tokens"] == 20
-    assert {name: used["total_tokens"] for name, used in usage.usage_metadata.items()} == {"scripted-1": 20}
+    spent = message.usage_metadata["total_tokens"]
+    assert {name: used["total_tokens"] for name, used in usage.usage_metadata.items()} == {"scripted-1": spent}
 
 
 class CountingPolicy(ScriptedPolicy):
