@@ -13,7 +13,7 @@ from langgraph.errors import GraphRecursionError
 from langgraph.types import Overwrite
 
 from benchmarks.mutations import Reader
-from langchain_optscale import OptScale, OptScaleResult, Session, Verdict, create_optscale_graph, optscale
+from langchain_optscale import OptScale, OptScaleResult, Session, Verdict, create_optscale_graph
 from langchain_optscale.answers import AnswerModel
 from langchain_optscale.cli.batch_file import Answers, Questions
 from langchain_optscale.engine.serialisation import from_spec, to_spec
