@@ -252,5 +252,9 @@ def _check_answered(data: Mapping[str, Any], place: str) -> None:
         Verdict(fields.real("score"))
         for usage in fields.mapping("usage").values():
             Usage.from_dict(usage)
+        if data.get("cost") is not None:
+            fields.real("cost")
+        if data.get("saved") is not None:
+            Fields(fields.mapping("saved"), "what was saved").whole("tokens", 0, least=-(2**53))
     except (InvalidRecordError, InvalidScoreError) as error:
         raise InvalidRecordError(f"{place}: {error}; choose another file") from error
