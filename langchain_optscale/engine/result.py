@@ -158,7 +158,8 @@ class OptScaleResult:
             `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
-            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off or are identical.
+            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off or
+            are identical.
         """
         return {
             "n": len(self.verdicts),
