@@ -17,7 +17,7 @@ def search_picture() -> None:
             policy=server.policy(max_tokens=32),
             verifier=EnsembleVerifier([LengthCheck(at_most=18), RequiredWords(["winter", "old", "light"])]),
             target=0.99,
-            seed=3,
+            seed=0,
         )
         result = search.invoke("Write one sentence of at most 18 words with the words 'winter', 'old' and 'light'.")
     for name, dark in (("search.png", False), ("search-dark.png", True)):
