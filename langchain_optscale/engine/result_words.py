@@ -54,7 +54,7 @@ def reason_in_words(decision: Decision) -> str:
 
     Example:
         >>> from langchain_optscale import Decision, StopReason
-        >>> reason_in_words(Decision(True, StopReason.FUTILITY, figures={"chance": 0.002, "target": 0.9}))[-24:]
+        >>> reason_in_words(Decision(True, StopReason.FUTILITY, figures={"chance": 0.002, "target": 0.9}))[-23:]
         ' (chance of 0.9: 0.2 %)'
     """
     if decision.reason is None:
