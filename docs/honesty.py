@@ -1,9 +1,9 @@
-"""The study behind `docs/honesty.md`: the confidence of stopping rules against observed shares, by simulation.
+"""The study behind `docs/honesty.md`: promises of stopping rules and certificates against what comes of them.
 
     python -m docs.honesty        or: make study
 
-Writes `docs/honesty.md` and its pictures in `docs/img`. Every question's law of scores is known here, so that an oracle
-can fix N* in advance. All rules run through the real `Session`; nothing is tuned.
+Writes `docs/honesty.md` and its pictures in `docs/img`. In the simulations every question's law of scores is known, so
+that an oracle can fix N* in advance. All rules run through the real `Session`; nothing is tuned.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks import certificates
 from benchmarks.calibration import measure
 from benchmarks.families import FAMILIES, QUESTIONS, SCORES
 from docs.honesty_report import draw, draw_calibration, write
@@ -33,18 +34,11 @@ HERE = Path(__file__).parent
 ALPHAS = (0.8, 0.9, 0.95, 0.99)
 TARGETS = (0.8, 0.9, 0.95)
 CAP = SCORES
-# By what the page calls them.
-SHOWN = {
-    "truncated normal": "truncated normal",
-    "Beta, real moments": "Beta, moments of data/prior",
-    "Beta, broad": "Beta, broad",
-    "right or wrong": "right or wrong",
-    "steps of 0.05": "steps of 0.05",
-    "steps of 0.1": "steps of 0.1",
-}
 PAST_SCORES = 10
 FIRST_LOOK = 3
-CHANCES = (0.01, 0.05, 0.1)
+CHANCES = (0.05,)
+PLAYED = 120  # questions of a family on which whole searches run
+PAPER, ONCE = "the paper's rule", "the paper's bound, computed once"
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class Row:
         method: The rule.
         alpha: The nominal confidence.
         questions: On how many questions and targets.
-        kept: The share of them on which the target was reached.
+        kept: On how many of them the target was reached.
         drawn: Mean scores drawn.
         oracle: Mean N* of the oracle.
     """
@@ -65,14 +59,14 @@ class Row:
     method: str
     alpha: float
     questions: int
-    kept: float
+    kept: int
     drawn: float
     oracle: float
 
     @property
-    def ratio(self) -> float:
-        """Scores drawn for each one that the oracle draws."""
-        return self.drawn / self.oracle
+    def share(self) -> float:
+        """The share that reached the target."""
+        return self.kept / self.questions
 
 
 class Remembering:
@@ -105,7 +99,7 @@ class Questions:
 
 def questions(family: str, seed: int) -> Questions:
     """One half teaches the empirical prior, the other half is played."""
-    scores = FAMILIES[SHOWN[family]](np.random.default_rng([seed, *family.encode()]))
+    scores = FAMILIES[family](np.random.default_rng([seed, *family.encode()]))
     half = len(scores) // 2
     rest = scores[half:]
     tails = {target: (rest[:, SCORES:] >= target).mean(axis=1) for target in TARGETS}
@@ -113,66 +107,63 @@ def questions(family: str, seed: int) -> Questions:
     return Questions(family, rest[:, :SCORES], tails, learned)
 
 
-def rules(posterior: Remembering, likelihood: Remembering, learned: EmpiricalPrior) -> dict[str, Callable[..., Any]]:
-    """By name, what makes a method from target and confidence."""
-    return {
-        "the paper's rule": lambda t, a: SessionMethod(
-            OptimalN(t, a) & MinSamples(FIRST_LOOK), "paper", likelihood, first_round=FIRST_LOOK, round_size=1
-        ),
-        "ours, one by one": lambda t, a: SessionMethod(
-            OptimalN(t, a) | TargetReached(t), "ours", posterior, learned, round_size=1
-        ),
-        "ours, rounds of up to 8": lambda t, a: SessionMethod(
-            OptimalN(t, a) | TargetReached(t), "ours", posterior, learned, round_size=8
-        ),
-    }
-
-
-def play(played: Questions) -> tuple[list[Row], list[dict[str, Any]]]:
-    """All rules on one family; and the errors of `Futility`."""
+def papers_rule(played: Questions) -> list[Row]:
+    """The paper's rule evaluated after every score, and once, where an oracle's N* is within the cap."""
     found: dict[tuple[str, float], list[tuple[float, bool, float]]] = {}
-    lost: dict[float, list[tuple[bool, bool]]] = {}
-    for number, scores in enumerate(played.scores.tolist()):
-        task = Question(str(number), "?", tuple(Sample(score=score) for score in scores))
-        posterior, likelihood = Remembering(Posterior(), 512), Remembering(MaximumLikelihood(), 512)
-        made = rules(posterior, likelihood, played.learned)
+    for number, scores in enumerate(played.scores[:PLAYED].tolist()):
+        task, likelihood = question_of(number, scores), Remembering(MaximumLikelihood(), 512)
         for target, alpha in itertools.product(TARGETS, ALPHAS):
             oracle = float(played.oracle_n(target, alpha)[number])
             if oracle > CAP:
                 continue
-            for name, make in made.items():
-                outcome = make(target, alpha).run(task, CAP)
-                # In rounds, what was under way at the end may be paid for as well.
-                drawn = outcome.asked if "rounds" in name else outcome.drawn
-                found.setdefault((name, alpha), []).append((drawn, bool(outcome.reached), oracle))
+            rule = OptimalN(target, alpha) & MinSamples(FIRST_LOOK)
+            method = SessionMethod(rule, "paper", likelihood, first_round=FIRST_LOOK, round_size=1)
+            outcome = method.run(task, CAP)
+            found.setdefault((PAPER, alpha), []).append((outcome.drawn, bool(outcome.reached), oracle))
             once = max(FIRST_LOOK, _plugged_in(tuple(scores[:FIRST_LOOK]), target, alpha) or CAP)
-            found.setdefault(("the paper's bound, computed once", alpha), []).append(
-                (once, max(scores[:once]) >= target, oracle)
-            )
-        for target, chance in itertools.product(TARGETS, CHANCES):
-            rule = TargetReached(target) | Futility(target, chance)
-            outcome = SessionMethod(rule, "futility", posterior, played.learned, round_size=1).run(task, CAP)
-            gave_up = not outcome.reached and outcome.drawn < CAP
-            lost.setdefault(chance, []).append((gave_up, gave_up and max(scores[outcome.drawn :]) >= target))
+            found.setdefault((ONCE, alpha), []).append((once, max(scores[:once]) >= target, oracle))
     rows = []
     for (name, alpha), each in found.items():
-        drawn, kept, oracle = np.array(each, dtype=np.float64).mean(axis=0).tolist()
-        rows.append(Row(played.family, name, alpha, len(each), kept, drawn, oracle))
-    stopped = [
-        {
-            "family": played.family,
-            "chance": chance,
-            "stopped": float(np.mean([up for up, _ in each])),
-            "wrongly": float(sum(wrong for _, wrong in each) / max(sum(up for up, _ in each), 1)),
-        }
-        for chance, each in lost.items()
-    ]
-    return rows, stopped
+        drawn, kept, oracle = np.array(each, dtype=np.float64).T
+        rows.append(Row(played.family, name, alpha, len(each), int(kept.sum()), drawn.mean(), oracle.mean()))
+    return rows
+
+
+def given_up(played: Questions) -> list[dict[str, Any]]:
+    """Of the questions and targets that `Futility` gives up: how many could have been reached within the cap."""
+    rows = []
+    for chance, learned in itertools.product(CHANCES, (False, True)):
+        gave = could = count = 0
+        prior = played.learned if learned else None
+        for number, scores in enumerate(played.scores[:PLAYED].tolist()):
+            task = question_of(number, scores)
+            for target in TARGETS:
+                rule = TargetReached(target) | Futility(target, chance)
+                method = SessionMethod(rule, "futility", prior=prior, first_round=1, round_size=1)
+                outcome = method.run(task, CAP)
+                count += 1
+                if not outcome.reached and outcome.drawn < CAP:
+                    gave += 1
+                    could += max(scores[outcome.drawn :]) >= target
+        rows.append(
+            {
+                "family": played.family,
+                "chance": chance,
+                "learned": learned,
+                "count": count,
+                "given_up": gave,
+                "could": could,
+            }
+        )
+    return rows
 
 
 def single_analysis(played: Questions) -> list[Row]:
-    """After three scores: how many more draws reach the target with confidence alpha, and whether so many do."""
-    rows = []
+    """After three scores that missed the target: how many more reach it with confidence alpha, and whether so many do.
+
+    Questions whose target is already met are left out: nothing more is needed there, so they cannot fail, and counting
+    them would dilute what is promised about the others.
+    """
     estimates: dict[str, Callable[[list[float], float, float], int | None]] = {
         "plug-in": lambda scores, t, a: _plugged_in(tuple(scores), t, a),
         "posterior, weak prior": lambda scores, t, a: Posterior()(scores).least_k(t, a, CAP - FIRST_LOOK),
@@ -180,15 +171,24 @@ def single_analysis(played: Questions) -> list[Row]:
             t, a, CAP - FIRST_LOOK
         ),
     }
+    rows = []
     for (name, least), alpha in itertools.product(estimates.items(), ALPHAS):
         found = []
         for scores, target in itertools.product(played.scores, TARGETS):
+            if scores[:FIRST_LOOK].max() >= target:
+                continue
             k = least(scores[:FIRST_LOOK].tolist(), target, alpha)
-            if k is not None:
+            if k:
                 found.append((k, bool(scores[FIRST_LOOK : FIRST_LOOK + k].max() >= target)))
-        drawn, kept = np.array(found, dtype=np.float64).T
-        rows.append(Row(played.family, name, alpha, len(found), float(kept.mean()), float(drawn.mean()), math.nan))
+        if found:
+            drawn, kept = np.array(found, dtype=np.float64).T
+            rows.append(Row(played.family, name, alpha, len(found), int(kept.sum()), float(drawn.mean()), math.nan))
     return rows
+
+
+def question_of(number: int, scores: Sequence[float]) -> Question:
+    """A question with these scores."""
+    return Question(str(number), "?", tuple(Sample(score=score) for score in scores))
 
 
 def _plugged_in(scores: tuple[float, ...], target: float, alpha: float) -> int | None:
@@ -200,18 +200,19 @@ def _plugged_in(scores: tuple[float, ...], target: float, alpha: float) -> int |
 def main() -> None:
     """Simulate, draw and write."""
     rows, single, stopped = [], [], []
-    for family in SHOWN:
+    for family in FAMILIES:
         played = questions(family, seed=0)
-        kept, lost = play(played)
-        rows += kept
-        stopped += lost
+        rows += papers_rule(played)
+        stopped += given_up(played)
         single += single_analysis(played)
         sys.stderr.write(f"{family}: done\n")
     (HERE / "img").mkdir(exist_ok=True)
-    draw(rows, single, HERE / "img")
+    draw(single, HERE / "img")
     calibration = measure()
     draw_calibration(calibration, HERE / "img")
-    page = write(rows, single, stopped, calibration, cap=CAP, questions=QUESTIONS // 2)
+    sys.stderr.write("certificates\n")
+    certified = (certificates.situations(), certificates.recorded())
+    page = write(rows, single, stopped, calibration, certified, cap=CAP, questions=QUESTIONS // 2, played=PLAYED)
     (HERE / "honesty.md").write_text(page, encoding="utf-8")
 
 

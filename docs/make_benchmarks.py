@@ -1,176 +1,271 @@
-"""`docs/benchmarks.md` with its tables and pictures, from recorded pools: `make benchmarks`.
+"""`docs/benchmarks.md` with its tables and picture, from recorded pools: `make benchmarks`.
 
-Pools of our own stand in tests/data/pools. Those of others are read from $OPTSCALE_SHARED_DATA/pools (default
-../shared/data) where they are, and left out where they are not.
+Pools of our own stand in tests/data/pools. Those of others are read from $OPTSCALE_SHARED_DATA (default
+../shared/data), `field` and `pools`, where they are, and left out where they are not.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import platform
 import sys
 import time
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from docs.benchmark_plots import plot_difficulty, plot_optimal_n
-from docs.benchmarks_report import Measured, made_on, method_table, parity_table, summary, untouched, why
-from docs.method_grids import method_grids
-from langchain_optscale.evaluation.baselines import BestOfN
-from langchain_optscale.evaluation.catalogue import catalogue
-from langchain_optscale.evaluation.plots import plot_frontier, plot_reliability, plot_scores
-from langchain_optscale.evaluation.pools import read_pool
+import numpy as np
+from scipy import stats
+
+from benchmarks.parity_bias import measure as parity_bias
+from benchmarks.parity_bias import table as parity_table
+from docs.benchmark_methods import SAME, compared, references
+from langchain_optscale.evaluation._pictures import new_figure
+from langchain_optscale.evaluation.pools import Pool, read_pool
 from langchain_optscale.evaluation.replay import replay
-from langchain_optscale.evaluation.verifier_quality import discrimination, fit_calibration
-from langchain_optscale.records.types import Verdict
-from langchain_optscale.stats import MaximumLikelihood
-from langchain_optscale.stopping import optscale, paper
-from langchain_optscale.stopping.session import Session
+from langchain_optscale.stats.binomial import clustered_share
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from collections.abc import Iterator, Sequence
 
-    from langchain_optscale.evaluation.pools import Pool
-    from langchain_optscale.stopping import Rule
+    from langchain_optscale.evaluation.metrics import Report
 
 HERE = Path(__file__).parent
-PICTURES = HERE / "img" / "benchmarks"
-SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", HERE.parent.parent / "shared" / "data")) / "pools"
-OURS = HERE.parent / "tests" / "data" / "pools"
-CAP = 32
-ORDERS = 4
-TARGET, CONFIDENCE = 0.9, 0.95
+PICTURE = HERE / "img" / "benchmarks.png"
+SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", HERE.parent.parent / "shared" / "data"))
+LEAST_CAP, CAP, QUESTIONS, ORDERS = 5, 32, 150, 4
+KINDS = {"votes": "Votes alone", "both": "Scores and answers", "scores": "Scores alone"}
+LEVEL = 0.95
 
 
-def pools() -> tuple[list[tuple[Pool, str]], list[str]]:
-    """The pools that are there, each with what it is, and the names of the files that are not."""
-    known = [
-        (OURS / "arithmetic_x64.jsonl", "Sums and products by the embedded 135M model, its own confidence as score."),
-        (OURS / "writing_x64.jsonl", "Writing tasks by the embedded 135M model, graded by checks; no right or wrong."),
-        (SHARED / "math_level3_gpt4omini_x5.jsonl", "MATH level 3 by gpt-4o-mini, a weak verifier's score."),
-        (SHARED / "gsm8k_logprob_x16_a.jsonl", "GSM8K, the policy's mean token probability as score."),
-        (SHARED / "gsm8k_rm_logit_base_x4.jsonl", "GSM8K, a reward model's logit, made a score by a logistic."),
-    ]
-    read = [(read_pool(path).scored(), about) for path, about in known if path.exists()]
-    there = [(pool.head(min(CAP, pool.cap)), about) for pool, about in read]
-    return there, [path.name for path, _ in known if not path.exists()]
+@dataclass(frozen=True)
+class Row:
+    """One method on one pool.
+
+    Attributes:
+        pool: The pool.
+        kind: "votes", "both" or "scores".
+        method: The name of the row.
+        difference: Accuracy, or 100 times the mean score, less that of the reference, in points.
+        low: Of its 95 % interval over questions.
+        high: The same.
+        verified: Verified samples as a share of the cap.
+        asked: Requested samples as a share of the cap.
+        rounds: Mean sequential steps.
+        claims: Shares of claims by question, and of those that are true.
+    """
+
+    pool: str
+    kind: str
+    method: str
+    difference: float
+    low: float
+    high: float
+    verified: float
+    asked: float
+    rounds: float
+    claims: tuple[Any, Any]
 
 
-def measured(pool: Pool, about: str) -> Measured:
-    """Replay every setting of every family."""
-    tried = method_grids(pool)
-    reports = {}
-    for family in tried:
-        sys.stderr.write(f"  {family.name}: {len(family.grid)} settings\n")
-        methods = [BestOfN(), *(family.make(**settings) for settings in family.grid)]
-        reports[family.name] = replay(pool, methods, permutations=ORDERS)
-    methods = catalogue(pool, target=TARGET, confidence=CONFIDENCE)
-    return Measured(pool, about, tried, reports, replay(pool, methods, permutations=ORDERS, target=TARGET))
+def pools() -> Iterator[Pool]:
+    """Every pool with a cap of at least 5, its first 32 candidates and 150 questions."""
+    for folder in (HERE.parent / "tests" / "data" / "pools", SHARED / "pools", SHARED / "field"):
+        for path in sorted(folder.glob("*.jsonl")):
+            pool = read_pool(path).scored()
+            if pool.cap >= LEAST_CAP:
+                yield Pool(pool.questions[:QUESTIONS], pool.name).head(min(CAP, pool.cap))
 
 
-def traces(pool: Pool, rule: Rule) -> list[list[float | None]]:
-    """N* after each score, for every question in its recorded order."""
+def kind_of(pool: Pool) -> str:
+    """Whether there is something to learn from scores, from answers, or from both."""
+    if not pool.has_answers:
+        return "scores"
+    varied = any(len({sample.score for sample in question.samples}) > 1 for question in pool)
+    return "both" if varied else "votes"
+
+
+def rows_of(pool: Pool) -> list[Row]:
+    """Every method on a pool, against the best of best-of-N, majority and weighted vote at the cap."""
+    methods, at_cap = compared(pool), references(pool)
+    report = replay(pool, [*at_cap, *methods.values()], permutations=ORDERS)
+    best = max(range(len(at_cap)), key=lambda place: float(report[place]["accuracy"].mean()))
+    return [_row(pool, report, best, len(at_cap) + place, name) for place, name in enumerate(methods)]
+
+
+def _row(pool: Pool, report: Report, reference: int, place: int, name: str) -> Row:
+    pair, runs = report.paired(place, reference), report[place]
+    low, high = pair.intervals["accuracy"]
+    return Row(
+        pool.name,
+        kind_of(pool),
+        name,
+        100.0 * pair.differences["accuracy"],
+        100.0 * low,
+        100.0 * high,
+        float(runs["samples"].mean()) / pool.cap,
+        float(runs["asked"].mean()) / pool.cap,
+        float(runs["rounds"].mean()),
+        (runs["kept"], runs["promised"]),
+    )
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A method over the pools of one kind: mean difference with its t interval, geometric means of the shares."""
+
+    method: str
+    pools: int
+    difference: float
+    half: float
+    worst: Row
+    verified: float
+    asked: float
+    rounds: float
+
+
+def means(rows: Sequence[Row]) -> list[Mean]:
+    """One for each method that was replayed on every pool of these rows."""
+    count = len({row.pool for row in rows})
+    by_method: dict[str, list[Row]] = {}
+    for row in rows:
+        by_method.setdefault(row.method, []).append(row)
     found = []
-    for question in pool:
-        session = Session(rule, max_samples=pool.cap, first_round=1, round_size=1)
-        trace: list[float | None] = []
-        while count := session.ask():
-            for sample in question.samples[len(trace) : len(trace) + count]:
-                decision = session.tell(len(trace), Verdict(sample.score or 0.0), answer=sample.answer)
-                trace.append(decision.optimal_n)
-                if decision.stop:
-                    break
-        found.append(trace)
+    for method, each in by_method.items():
+        if len(each) < count:
+            continue
+        differences = np.array([row.difference for row in each])
+        half = math.nan
+        if count > 1:
+            half = float(stats.t.ppf(0.5 + LEVEL / 2, count - 1) * differences.std(ddof=1) / math.sqrt(count))
+        geometric = [
+            float(np.exp(np.log([getattr(row, name) for row in each]).mean()))
+            for name in ("verified", "asked", "rounds")
+        ]
+        worst = min(each, key=lambda row: row.difference)
+        found.append(Mean(method, count, float(differences.mean()), half, worst, *geometric))
     return found
 
 
-def save(figure: Figure, pool: Pool, what: str) -> str:
-    """Save a picture; the Markdown that shows it."""
-    path = PICTURES / f"{pool.name}_{what}.png"
-    figure.savefig(path, dpi=100)
-    return f"![{pool.name}: {what.replace('_', ' ')}]({path.relative_to(HERE)})"
-
-
-def pictures(found: Measured) -> list[str]:
-    """Frontier, samples by difficulty, N* by round, scores and reliability."""
-    pool, report = found.pool, found.methods
-    frontier = plot_frontier(found.frontiers, title=pool.name, measure=report.measure, intervals=False)
-    shown = [save(frontier, pool, "frontier")]
-    if pool.has_correct:
-        difficulty = [sum(bool(s.correct) for s in q.samples) / len(q.samples) for q in pool]
-    else:
-        difficulty = [sum(s.score or 0.0 for s in q.samples) / len(q.samples) for q in pool]
-    spent = {runs.name: runs["samples"].tolist() for runs in report.runs if runs.name in {"optscale", "paper"}}
-    shown.append(save(plot_difficulty(difficulty, spent, measure=report.measure), pool, "samples_by_difficulty"))
-    rules = {
-        "optscale": optscale(TARGET, CONFIDENCE, pool.cap, min(2, pool.cap)),
-        "paper": paper(TARGET, CONFIDENCE, pool.cap, min(5, pool.cap)),
-    }
-    ns = {name: traces(pool, rule) for name, rule in rules.items()}
-    if any(value is not None for searches in ns.values() for trace in searches for value in trace):
-        shown.append(save(plot_optimal_n(ns, cap=pool.cap), pool, "optimal_n_by_round"))
-    scores = [sample.score or 0.0 for sample in pool.samples]
-    labels = [bool(sample.correct) for sample in pool.samples] if pool.has_correct else None
-    estimate = MaximumLikelihood()(tuple(scores), None)
-    shown.append(save(plot_scores(scores, correct=labels, estimate=estimate), pool, "scores"))
-    if labels:
-        after = [sample.score or 0.0 for sample in fit_calibration(pool).pool.samples]
-        predicted = {"as they are": scores, "calibrated on other questions": after}
-        shown.append(save(plot_reliability(predicted, labels), pool, "reliability"))
-    return shown
-
-
-def section(found: Measured) -> list[str]:
-    """All about one pool."""
-    pool = found.pool
-    facts = pool.describe()
-    known = [f"{facts['questions']} questions, {pool.cap} candidates each."]
-    if pool.has_correct:
-        quality = discrimination(pool)
-        known.append(
-            f"One candidate is right in {facts['accuracy']:.1%}, the best score of {pool.cap} in "
-            f"{facts['best_of_cap_accuracy']:.1%}, some candidate in {facts['any_correct']:.1%}; "
-            f"right scores above wrong within a question {quality.auc:.0%} of the time."
-        )
-    if facts["majority_accuracy"] is not None:
-        known.append(f"The most frequent answer is right in {facts['majority_accuracy']:.1%}.")
-    return [
-        f"## {pool.name}",
-        "",
-        f"{found.about} {' '.join(known)}",
-        "",
-        f"Every method at its default, target {TARGET:g}:",
-        "",
-        *method_table(found.methods),
-        "",
-        f"At the accuracy of best-of-{pool.cap}, settings chosen on one half of the questions, figures of the other:"
-        if pool.has_correct
-        else f"At the mean score of best-of-{pool.cap}, settings chosen on one half, figures of the other:",
-        "",
-        *parity_table(pool, found.parities),
-        "",
-        *[line for picture in pictures(found) for line in (picture, "")],
+def mean_table(found: Sequence[Mean]) -> list[str]:
+    """Means as a Markdown table, the fewest samples first."""
+    lines = [
+        "| method | difference in points [95 % over pools] | worst pool | verified | asked for | rounds |",
+        "|---|--:|---|--:|--:|--:|",
     ]
+    for one in sorted(found, key=lambda mean: mean.verified):
+        name = f"**{one.method}**" if one.method.startswith("optscale") else one.method
+        lines.append(
+            f"| {name} | {one.difference:+.1f} [{one.difference - one.half:+.1f}, {one.difference + one.half:+.1f}] "
+            f"| {one.worst.difference:+.1f} ({one.worst.pool}) "
+            f"| {one.verified:.2f} | {one.asked:.2f} | {one.rounds:.1f} |"
+        )
+    return lines
+
+
+def better(found: Sequence[Mean], rows: Sequence[Row]) -> list[str]:
+    """Which rows are on or left of ours: as accurate on the mean of the pools, for no more verified samples."""
+    lines = []
+    ours = [one for one in found if one.method.startswith("optscale")]
+    for one in ours:
+        others = [other for other in found if other not in ours]
+        ahead = [o for o in others if o.difference >= one.difference and o.verified <= one.verified]
+        said = ", ".join(f"{o.method} ({o.difference:+.1f} @ {o.verified:.2f})" for o in ahead)
+        lines.append(
+            f"- `{one.method}` ({one.difference:+.1f} @ {one.verified:.2f}): "
+            + (
+                f"as accurate for no more samples are {said}."
+                if ahead
+                else "no other row is as accurate for no more samples."
+            )
+        )
+    beaten = sum(row.high < 0.0 for row in rows if row.method == "optscale, medium")
+    total = sum(row.method == "optscale, medium" for row in rows)
+    lines.append(
+        f"- `optscale, medium` is below the reference by more than its 95 % interval on {beaten} of {total} pools "
+        f"({0.025 * total:.1f} are expected by chance where nothing is lost)."
+    )
+    return lines
+
+
+def claims_table(rows: Sequence[Row]) -> list[str]:
+    """Of the claims that can fail, how many are true, over all pools of a method."""
+    lines = ["| method | searches that claim something, over all pools | true [95 %] |", "|---|--:|--:|"]
+    names = dict.fromkeys(row.method for row in rows if SAME not in row.method)
+    for name in names:
+        kept = np.concatenate([row.claims[0] for row in rows if row.method == name])
+        promised = np.concatenate([row.claims[1] for row in rows if row.method == name])
+        if promised.sum() < 1:
+            continue
+        low, high = clustered_share(kept, promised)
+        lines.append(f"| {name} | {promised.mean():.1%} | {kept.sum() / promised.sum():.3f} [{low:.3f}, {high:.3f}] |")
+    return lines
+
+
+def pool_table(rows: Sequence[Row]) -> list[str]:
+    """Our default on every pool."""
+    lines = [
+        "| pool | kind | difference in points [95 % over questions] | verified | asked for | rounds |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {row.pool} | {row.kind} | {row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}] "
+        f"| {row.verified:.2f} | {row.asked:.2f} | {row.rounds:.1f} |"
+        for row in rows
+        if row.method == "optscale, medium"
+    ]
+    return lines
+
+
+def draw(by_kind: dict[str, list[Mean]]) -> None:
+    """Difference against share, one panel for each kind; ours joined by a line."""
+    figure, panels = new_figure(len(by_kind))
+    for axes, (kind, found) in zip(panels, by_kind.items(), strict=True):
+        others = [one for one in found if not one.method.startswith("optscale")]
+        ours = sorted((one for one in found if one.method.startswith("optscale")), key=lambda one: one.verified)
+        for own, colour, mark in ((True, "#D55E00", "x"), (False, "#56B4E9", "+")):
+            shown = [one for one in others if (SAME not in one.method) == own]
+            label = "baselines" if own else "baselines, our selection"
+            axes.scatter([o.verified for o in shown], [o.difference for o in shown], c=colour, marker=mark, label=label)
+        axes.plot(
+            [o.verified for o in ours], [o.difference for o in ours], color="#0072B2", marker="o", label="optscale"
+        )
+        axes.axhline(0.0, color="#666666", linewidth=0.8)
+        axes.set_ylim(-8, 2)
+        axes.set_title(KINDS[kind], fontsize=10)
+        axes.set_xlabel("verified samples, share of the cap")
+        axes.set_ylabel("points against the best at the cap")
+        axes.legend(fontsize=8)
+    figure.savefig(PICTURE, dpi=100)
 
 
 def main() -> None:
-    """Write the page and its pictures."""
+    """Write the page and its picture."""
     began = time.process_time()
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    there, missing = pools()
-    found = []
-    for pool, about in there:
-        sys.stderr.write(f"{pool.name}\n")
-        found.append(measured(pool, about))
-    parts = {
-        "summary": summary(found),
-        "why": why(found),
-        "untouched": untouched(found),
-        "pools": [line for one in found for line in section(one)],
-    }
+    rows: list[Row] = []
+    for pool in pools():
+        sys.stderr.write(f"{pool.name}: {len(pool)} questions\n")
+        rows += rows_of(pool)
+    kinds = [kind for kind in KINDS if any(row.kind == kind for row in rows)]
+    by_kind = {kind: means([row for row in rows if row.kind == kind]) for kind in kinds}
+    parts: dict[str, list[str]] = {"pools": pool_table(rows), "claims": claims_table(rows)}
+    parts["kinds"] = []
+    for kind, found in by_kind.items():
+        of_kind = [row for row in rows if row.kind == kind]
+        title = f"### {KINDS[kind]}: {len({row.pool for row in of_kind})} pools"
+        parts["kinds"] += [title, "", *better(found, of_kind), "", *mean_table(found), ""]
+    parts["parity"] = parity_table(parity_bias())
+    draw(by_kind)
     text = (HERE / "benchmarks.template.md").read_text(encoding="utf-8")
+    minutes = (time.process_time() - began) / 60
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("numpy", "scipy"))
+    parts["made"] = [
+        f"Made with Python {platform.python_version()}, {versions}, in {minutes:.1f} minutes of "
+        f"one core, on {len({row.pool for row in rows})} pools, {len({row.method for row in rows})} rows."
+    ]
     for name, lines in parts.items():
         text = text.replace(f"{{{{{name}}}}}", "\n".join(lines).strip())
-    text = text.replace("{{made}}", made_on(missing, time.process_time() - began))
     (HERE / "benchmarks.md").write_text(text.rstrip() + "\n", encoding="utf-8")
 
 

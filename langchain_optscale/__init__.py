@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_optscale.runnables.chat_model import ChatOptScale
     from langchain_optscale.runnables.optscale import OptScale
     from langchain_optscale.stats.priors import FixedPrior
-    from langchain_optscale.stopping import Price, optscale, paper
+    from langchain_optscale.stopping import Certificate, Price, optscale, paper
     from langchain_optscale.stopping.session import Session
     from langchain_optscale.verifiers import (
         AgreementVerifier,
@@ -47,7 +47,7 @@ _HOMES = {
     "runnables.chat_model": ("ChatOptScale",),
     "runnables.optscale": ("OptScale",),
     "stats.priors": ("FixedPrior",),
-    "stopping": ("Price", "optscale", "paper"),
+    "stopping": ("Certificate", "Price", "optscale", "paper"),
     "stopping.session": ("Session",),
     "verifiers": (
         "AgreementVerifier",
@@ -69,6 +69,7 @@ __all__ = [
     "AllCandidatesFailed",
     "CachedVerifier",
     "Candidate",
+    "Certificate",
     "ChatOptScale",
     "ConfidenceVerifier",
     "Decision",

@@ -1,4 +1,4 @@
-"""The command `calibrate`: what to set, or a stopping rule learned, from recorded candidates."""
+"""The command `calibrate`: what to set, a learned stopping rule, or a certificate, from recorded candidates."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ def add_calibrate(commands: Any) -> None:
     """Add the command `calibrate`."""
     about = (
         "Recommend target, confidence, cap and price from recorded candidates, and fit a calibration of the scores; "
-        "or, with -o FILE.npz, learn when to stop."
+        "or, with -o FILE.npz, learn when to stop; or, with --certify, which answers can be certified as right."
     )
     example = (
         "optscale calibrate pool.jsonl --budget 4 -o calibration.json\n"
-        "  optscale calibrate pool.jsonl --samples 4 -o rule.npz"
+        "  optscale calibrate pool.jsonl --samples 4 -o rule.npz\n"
+        "  optscale calibrate pool.jsonl --certify --delta 0.05 -o certificate.json"
     )
     parser = add_command(commands, "calibrate", _calibrate, about, example)
     parser.add_argument("pool", metavar="POOL", help="a file with one JSON line a question")
@@ -51,6 +52,12 @@ def add_calibrate(commands: Any) -> None:
         "--no-labels", action="store_true", help="without right and wrong: learn from the choice of all samples"
     )
     learned.add_argument("--round-size", type=int, default=1, metavar="N", help="candidates a round (default 1)")
+    certified = parser.add_argument_group("a certificate (with --certify)")
+    certified.add_argument("--certify", action="store_true", help="fit a certificate for answers of the default search")
+    certified.add_argument(
+        "--delta", type=float, metavar="P", help="share of wrong answers to promise among the certified (default 0.1)"
+    )
+    certified.add_argument("--eps", type=float, metavar="P", help="probability that the promise fails (default 0.1)")
     learned.add_argument("--splits", type=int, default=2, metavar="N", help="splits in halves to judge it (default 2)")
 
 
@@ -66,6 +73,11 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     pool = read_pool(arguments.pool).scored()
     if arguments.max_samples is not None:
         pool = pool.head(arguments.max_samples)
+    if arguments.certify:
+        _certify(arguments, pool)
+        return
+    if arguments.delta is not None or arguments.eps is not None:
+        raise SettingsError("--delta and --eps are for a certificate: give --certify as well")
     if str(arguments.output).endswith(".npz"):
         _learn(arguments, pool)
         return
@@ -90,6 +102,28 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     if calibration and not arguments.output:
         usage = f"# give -o {calibration} to save the calibration that the target is to be read with\n{usage}"
     write_text(f"{recommendation.text()}\n\n{usage}\n")
+
+
+def _certify(arguments: argparse.Namespace, pool: Pool) -> None:
+    from langchain_optscale.evaluation.certification import certify
+
+    goals = ("accuracy", "budget", "price", "samples")
+    if any(getattr(arguments, name) is not None for name in goals) or arguments.no_labels:
+        raise SettingsError("--certify fits a certificate to the default search: leave out what chooses other settings")
+    if str(arguments.output).endswith(".npz"):
+        raise SettingsError("a certificate is saved as JSON: give -o a name that ends in .json")
+    delta, eps = (0.1 if value is None else value for value in (arguments.delta, arguments.eps))
+    report = certify(pool, delta, eps)
+    if arguments.output:
+        report.certificate.save(arguments.output)
+    if arguments.json:
+        print_json(report.to_dict())
+        return
+    extract = "extract=..., " if pool.has_answers else ""
+    file = arguments.output or "certificate.json"
+    code = f"model = ChatOptScale(policy=policy, verifier=verifier, {extract}max_samples={pool.cap}, certify={file!r})"
+    note = "" if arguments.output else f"# give -o {file} to save the certificate\n"
+    write_text(f"{report.text()}\n\n{note}{code}\n")
 
 
 def _learn(arguments: argparse.Namespace, pool: Pool) -> None:

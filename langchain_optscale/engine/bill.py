@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_optscale.models.clients import models_in
 from langchain_optscale.records.savings import Saved
@@ -12,28 +12,28 @@ from langchain_optscale.records.types import Usage
 from langchain_optscale.stopping import Price, prices_by_role
 from langchain_optscale.verifiers import LLMJudge, RunnableVerifier
 
-if TYPE_CHECKING:
-    from langchain_optscale.engine.settings import SearchSettings
-
 __all__ = ["cost_of", "known_prices", "saved_by"]
 
 
-def known_prices(settings: SearchSettings) -> dict[str, Price]:
-    """The price by role: as `price` says, else as the profiles of the models say.
+def known_prices(price: Any, policy: Any, verifier: Any) -> dict[str, Price]:
+    """The price by role: as a setting gives it, else as the profiles of the models say.
 
     A role is left out where nothing is known of it, or where its models have different prices.
+
+    Args:
+        price: One `Price`, or prices by role, of which one that is left out costs nothing; None takes the profiles.
+        policy: The policy.
+        verifier: The verifier.
     """
-    if settings.money_price is not None:
-        given = prices_by_role(settings.money_price)
-        # A role that is left out costs nothing.
+    if price is not None:
+        given = prices_by_role(price)
         return {role: given.get(role, Price()) for role in ("policy", "verifier")}
-    found = {"policy": _profile_price(settings.policy), "verifier": _profile_price(settings.verifier)}
-    return {role: price for role, price in found.items() if price is not None}
+    found = {"policy": _profile_price(policy), "verifier": _profile_price(verifier)}
+    return {role: one for role, one in found.items() if one is not None}
 
 
-def cost_of(settings: SearchSettings, usage: Mapping[str, Usage]) -> float | None:
+def cost_of(prices: Mapping[str, Price], usage: Mapping[str, Usage]) -> float | None:
     """What a usage by role costs; None where the price of a role that consumed something is not known."""
-    prices = known_prices(settings)
     spent = {role: consumed for role, consumed in usage.items() if consumed != Usage()}
     if not prices or spent.keys() - prices.keys():
         return None

@@ -11,8 +11,9 @@ from langchain_optscale.answers import choose
 from langchain_optscale.engine.bill import cost_of, saved_by
 from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.errors import InvalidRecordError
-from langchain_optscale.records.endings import EndReason, truncation_note
-from langchain_optscale.records.identical import copies, fingerprint, identical_note
+from langchain_optscale.records.endings import EndReason
+from langchain_optscale.records.identical import copies, fingerprint
+from langchain_optscale.records.notes import identical_note, truncation_note
 from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.types import (
@@ -26,6 +27,7 @@ from langchain_optscale.records.types import (
     Verdict,
 )
 from langchain_optscale.stopping.answer_rules import selection_for
+from langchain_optscale.stopping.certificate import Certification
 from langchain_optscale.stopping.claims import claim_about
 
 if TYPE_CHECKING:
@@ -70,8 +72,9 @@ class OptScaleResult:
         saved: What was saved against best-of-N at the cap; None in records of version 0.1.0.
         claim: What the search promises about the returned candidate with the rule's confidence. "stable": the whole cap
             would return the same answer; "target reached"; "target out of reach"; or "not sure". Nothing is promised
-            about its being right.
+            about its being right, except with `certify=`: "right" where the answer is certified.
         probability: Of what could be claimed, also where it is below the confidence and nothing is; None where unknown.
+        certification: What the certificate of `certify=` says about the returned answer; None without one.
     """
 
     best: Candidate
@@ -87,6 +90,7 @@ class OptScaleResult:
     saved: Saved | None = None
     claim: str = "not sure"
     probability: float | None = None
+    certification: Certification | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -116,6 +120,16 @@ class OptScaleResult:
         if self.decision.reason is None:
             raise InvalidRecordError("the rule that ended this search gave no reason")
         return self.decision.reason
+
+    @property
+    def certified(self) -> bool | None:
+        """Whether the answer is certified as right, see `Certificate`; None without `certify=`."""
+        return None if self.certification is None else self.certification.certified
+
+    @property
+    def promise(self) -> str | None:
+        """What the certificate promises about the answer, in a sentence; None without `certify=`."""
+        return None if self.certification is None else self.certification.promise
 
     @property
     def total_usage(self) -> Usage:
@@ -158,8 +172,8 @@ class OptScaleResult:
             `best_index` (the position of the chosen one's score in them), `best` (the chosen one's number among all
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
-            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off or
-            are identical.
+            `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
+            or are identical; with `certify=` also `certified` and `promise`.
         """
         return {
             "n": len(self.verdicts),
@@ -183,6 +197,7 @@ class OptScaleResult:
             "duration_s": self.duration_s,
             "truncated": self.truncated,
             "notes": list(self.notes),
+            **({} if self.certification is None else {"certified": self.certified, "promise": self.promise}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -199,8 +214,8 @@ class OptScaleResult:
             "estimate": asdict(self.estimate),
             "usage": {role: usage.to_dict() for role, usage in self.usage.items()},
             "duration_s": self.duration_s,
-            "cost": self.cost,
-            "saved": self.saved and self.saved.to_dict(),
+            **({} if self.saved is None else {"cost": self.cost, "saved": self.saved.to_dict()}),
+            **({} if self.certification is None else {"certification": asdict(self.certification)}),
             "claim": self.claim,
             "probability": self.probability,
         }
@@ -219,6 +234,7 @@ class OptScaleResult:
         with reading("the result"):
             candidates = {item["index"]: Candidate.from_dict(item) for item in fields.items("candidates")}
             verdicts = read_pairs(fields, "verdicts", Verdict.from_dict)
+            certified = fields.data.get("certification")
             if fields.whole("best") not in verdicts:
                 raise InvalidRecordError("the chosen candidate of the result has no verdict")
             return cls(
@@ -235,6 +251,7 @@ class OptScaleResult:
                 saved=None if fields.data.get("saved") is None else Saved.from_dict(fields.get("saved")),
                 claim=fields.text("claim", "not sure"),
                 probability=None if fields.data.get("probability") is None else fields.real("probability"),
+                certification=None if certified is None else Certification.from_dict(certified),
             )
 
     def plot(self, *, dark: bool = False) -> Figure:
@@ -290,17 +307,17 @@ def build_result(
     }
     if not verdicts:
         raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
-    cost = cost_of(settings, usage)
+    cost = cost_of(settings.prices(), usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)
-    places = list(verdicts)
-    claim, probability = claim_about(
-        session.decision,
-        [candidates[index].answer for index in places],
-        [scores[index] for index in places],
-        places.index(best),
-    )
+    answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
+    claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
+    certification = None
+    if settings.certify is not None:
+        certification = settings.certify.certify(answers, list(scores.values()), place)
+        if certification.certified:
+            claim, probability = "right", 1.0 - certification.delta
     return OptScaleResult(
         best=candidates[best],
         candidates=drawn,
@@ -315,6 +332,7 @@ def build_result(
         saved=saved_by(session.max_samples, len(drawn), usage, cost),
         claim=claim,
         probability=probability,
+        certification=certification,
     )
 
 
@@ -333,7 +351,7 @@ def _independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded
 
 def result_metadata(result: OptScaleResult) -> dict[str, Any]:
     """What a trace says about a search when it has ended."""
-    return {
+    metadata = {
         "optscale_n": len(result.verdicts),
         "optscale_drawn": len(result.candidates),
         "optscale_failed": len(result.failures),
@@ -347,3 +365,6 @@ def result_metadata(result: OptScaleResult) -> dict[str, Any]:
         "optscale_stop_reason": result.stop_reason.name,
         "optscale_cost": result.cost,
     }
+    if result.certified is not None:
+        metadata["optscale_certified"] = result.certified
+    return metadata

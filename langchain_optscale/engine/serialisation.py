@@ -20,7 +20,7 @@ from langchain_optscale.errors import InvalidRecordError, OptScaleError
 from langchain_optscale.models.private_names import make_loadable
 from langchain_optscale.stats.estimators import estimator_fields
 from langchain_optscale.stats.priors import FixedPrior
-from langchain_optscale.stopping import Rule
+from langchain_optscale.stopping import Certificate, Rule
 from langchain_optscale.verifiers import RunnableVerifier, Verifier
 
 __all__ = ["NoJSONForm", "admit", "from_spec", "identity", "to_spec"]
@@ -119,7 +119,10 @@ def _known() -> dict[str, Any]:
     ours = (getattr(home, name) for home in (verifiers, answers) for name in home.__all__)
     plain = (Verifier, answers.Extractor, answers.Selection, answers.Equivalence)
     parts = [item for item in ours if isinstance(item, type) and issubclass(item, plain) and is_dataclass(item)]
-    known = {item.__name__: item for item in (*parts, FixedPrior, MaximumLikelihood, MaximumAPosteriori, Posterior)}
+    known = {
+        item.__name__: item
+        for item in (*parts, Certificate, FixedPrior, MaximumLikelihood, MaximumAPosteriori, Posterior)
+    }
     return {**known, "FirstOf": lambda extractors: answers.FirstOf(*extractors)}
 
 

@@ -34,7 +34,17 @@ from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.named import named_model
 from langchain_optscale.models.policy import Fanout, Policy, refuse_graph
 from langchain_optscale.records.reasoning import check_tags
-from langchain_optscale.stopping import CostBudget, Deadline, MaxFailures, Rule, TokenBudget, optscale, prices_by_role
+from langchain_optscale.stopping import (
+    CostBudget,
+    Deadline,
+    MaxFailures,
+    Price,
+    Rule,
+    TokenBudget,
+    optscale,
+    prices_by_role,
+)
+from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
@@ -84,6 +94,10 @@ def _limit(value: object) -> object:
 
 def _extractor(value: Any) -> Any:
     return as_extractor(from_spec(value))
+
+
+def _certificate(value: Any) -> Certificate | None:
+    return as_certificate(value if isinstance(value, str) else from_spec(value))
 
 
 def _verifier(value: Any) -> Verifier:
@@ -163,6 +177,9 @@ class SearchSettings(BaseModel):
             or a reward model, is asked once for them; False asks any verifier once, True asks for each.
         settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
             brings `select`, `first_round` and `round_size` with it.
+        certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
+            the returned answer is certified as right, and what is promised by that. It holds for the settings that it
+            was fitted with. None certifies nothing.
         overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
             in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
             builds nothing from plain data.
@@ -210,6 +227,7 @@ class SearchSettings(BaseModel):
     reasoning_tags: Annotated[Any, BeforeValidator(check_tags), _ANY] = ()
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
+    certify: Annotated[Any, BeforeValidator(_certificate)] = None
     overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
     limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 
@@ -298,13 +316,17 @@ class SearchSettings(BaseModel):
         if self.token_budget is not None:
             rules.append(TokenBudget(self.token_budget))
         if self.cost_budget is not None:
-            prices = self.money_price or known_prices(self)
+            prices = self.prices()
             if not prices:
                 raise SettingsError("cost_budget needs prices: give price=Price(input=..., output=...) as well")
             rules.append(CostBudget(self.cost_budget, prices))
         if self.deadline_s is not None:
             rules.append(Deadline(self.deadline_s))
         return reduce(or_, rules)
+
+    def prices(self) -> dict[str, Price]:
+        """The models' price by role: as `price` says, else as their profiles say; an unknown one is left out."""
+        return known_prices(self.money_price, self.policy, self.verifier)
 
     @property
     def money_price(self) -> Any:

@@ -1,7 +1,9 @@
 """Baselines: the methods of other papers and packages, each on the same recorded samples.
 
-None reads a sample that it has not drawn, unlike the methods in `oracles`. In votes, a sample without an answer votes
-for itself alone.
+None decides by a sample that it has not drawn, unlike the methods in `oracles`; whether what it claimed is true
+(`Outcome.kept`) is judged by all of them. In votes, a sample without an answer votes for itself alone. Each returns
+what its source returns; `select` makes those that stop by a rule return what another selection takes of the same
+samples, so that stopping and selecting can be told apart. More are in `vote_baselines` and `index_policies`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from langchain_optscale.answers.selection import WeightedVote as _WeightedSelection
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.criteria import beta_probability, dirichlet_probability
-from langchain_optscale.evaluation.methods import Outcome, SessionMethod
+from langchain_optscale.evaluation.methods import Outcome, SessionMethod, same_answer
 from langchain_optscale.evaluation.selection import place_of
 from langchain_optscale.records.types import StopReason
 from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
@@ -23,6 +25,7 @@ from langchain_optscale.stopping import MinSamples, OptimalN
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
+    from langchain_optscale.answers.selection import SelectionLike
     from langchain_optscale.evaluation.methods import Prior
     from langchain_optscale.evaluation.samples import Question, Sample
 
@@ -45,8 +48,10 @@ class _Baseline:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Its fields, JSON-ready."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        """Its fields, JSON-ready; a selection only where it is not the method's own."""
+        given = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        own = {item.name: item.default for item in fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in given.items() if name != "select" or value != own[name]}
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class BestOfN(_FixedNumber):
 
     Attributes:
         n: How many, at least 1; None draws up to the cap.
+        select: What to return in place of the best score: a name of `answers.SELECTIONS`.
 
     Example:
         >>> from langchain_optscale.evaluation.pools import Question, Sample
@@ -81,11 +87,16 @@ class BestOfN(_FixedNumber):
         (1, 2)
     """
 
-    name: ClassVar[str] = "best-of-n"
+    select: SelectionLike = "best"
     needs: ClassVar[frozenset[str]] = frozenset({"scores"})
 
+    @property
+    def name(self) -> str:  # type: ignore[override]  # another selection is another method
+        """Its name, with the selection if it is another one."""
+        return "best-of-n" if self.select == "best" else f"fixed n, {self.select}"
+
     def _choose(self, samples: Sequence[Sample]) -> int:
-        return place_of("best", samples)
+        return place_of(self.select, samples)
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,7 @@ class ThresholdStopping(_Baseline):
 
     Attributes:
         threshold: A score in [0, 1].
+        select: What to return of the drawn samples in place of the best score: a name of `answers.SELECTIONS`.
 
     Example:
         >>> from langchain_optscale.evaluation.pools import Question, Sample
@@ -136,6 +148,7 @@ class ThresholdStopping(_Baseline):
     """
 
     threshold: float = 0.9
+    select: SelectionLike = "best"
     name: ClassVar[str] = "threshold"
     needs: ClassVar[frozenset[str]] = frozenset({"scores"})
 
@@ -148,8 +161,9 @@ class ThresholdStopping(_Baseline):
         samples = question.samples[:max_samples]
         for place, sample in enumerate(samples):
             if sample.score is not None and sample.score >= self.threshold:
-                return Outcome(place + 1, place + 1, place + 1, place, StopReason.TARGET_REACHED, True, True)
-        best = place_of("best", samples)
+                chosen = place_of(self.select, samples[: place + 1])
+                return Outcome(place + 1, place + 1, place + 1, chosen, StopReason.TARGET_REACHED, reached=True)
+        best = place_of(self.select, samples)
         return Outcome(max_samples, max_samples, max_samples, best, StopReason.MAX_SAMPLES, reached=False)
 
 
@@ -157,11 +171,12 @@ class ThresholdStopping(_Baseline):
 class AdaptiveConsistency(_Baseline):
     """Draw one by one until the leading answer is probable enough, return it (Aggarwal et al. 2023, arXiv 2305.11860).
 
-    It claims that more votes would not change the majority; `kept` is stricter: whether the answer is right.
+    It claims that more votes would not change the majority.
 
     Attributes:
         confidence: The probability that has to be reached, in (0, 1); 0.95 in the paper.
         criterion: "beta" compares the two leading answers, "dirichlet" all of them; see `criteria`.
+        select: What to return of the drawn samples in place of the majority: a name of `answers.SELECTIONS`.
 
     Example:
         >>> from langchain_optscale.evaluation.pools import Question, Sample
@@ -172,6 +187,7 @@ class AdaptiveConsistency(_Baseline):
 
     confidence: float = 0.95
     criterion: Literal["beta", "dirichlet"] = "beta"
+    select: SelectionLike = "vote"
     needs: ClassVar[frozenset[str]] = frozenset({"answers"})
 
     def __post_init__(self) -> None:
@@ -192,8 +208,8 @@ class AdaptiveConsistency(_Baseline):
         for drawn, sample in enumerate(question.samples[:max_samples], 1):
             votes[drawn if sample.answer is None else sample.answer] += 1
             if probability(votes.values()) >= self.confidence:
-                return _confident(question, drawn, rounds=drawn)
-        return _at_cap(question, max_samples, rounds=max_samples)
+                return _confident(question, drawn, max_samples, drawn, self.select, self.confidence)
+        return _at_cap(question, max_samples, max_samples, self.select)
 
 
 _CRITERIA = {"beta": beta_probability, "dirichlet": dirichlet_probability}
@@ -206,6 +222,7 @@ class EarlyStoppingConsistency(_Baseline):
     Attributes:
         window: Samples that are drawn at once, at least 2. The last window may be cut short by the cap; it is then no
             reason to stop.
+        select: What to return of the drawn samples in place of the majority: a name of `answers.SELECTIONS`.
 
     Example:
         >>> from langchain_optscale.evaluation.pools import Question, Sample
@@ -216,6 +233,7 @@ class EarlyStoppingConsistency(_Baseline):
     """
 
     window: int = 5
+    select: SelectionLike = "vote"
     name: ClassVar[str] = "early-stopping"
     needs: ClassVar[frozenset[str]] = frozenset({"answers"})
 
@@ -228,8 +246,8 @@ class EarlyStoppingConsistency(_Baseline):
         for drawn in range(self.window, max_samples + 1, self.window):
             answers = {sample.answer for sample in question.samples[drawn - self.window : drawn]}
             if len(answers) == 1 and None not in answers:
-                return _confident(question, drawn, rounds=drawn // self.window)
-        return _at_cap(question, max_samples, rounds=-(-max_samples // self.window))
+                return _confident(question, drawn, max_samples, drawn // self.window, self.select)
+        return _at_cap(question, max_samples, -(-max_samples // self.window), self.select)
 
 
 def optscale_0(target: float = 0.95, confidence: float = 0.95, first_round: int = 5) -> SessionMethod:
@@ -268,12 +286,22 @@ def optscale_t(prior: Prior, target: float = 0.95, confidence: float = 0.95, fir
     return SessionMethod(rule, "paper-map", estimator=MaximumAPosteriori(), prior=prior, first_round=first_round)
 
 
-def _confident(question: Question, drawn: int, *, rounds: int) -> Outcome:
-    chosen = place_of("vote", question.samples[:drawn])
-    right = question.samples[chosen].correct
-    return Outcome(drawn, drawn, rounds, chosen, StopReason.ANSWER_CONFIDENT, kept=right)
+def _confident(
+    question: Question,
+    drawn: int,
+    cap: int,
+    rounds: int,
+    select: SelectionLike,
+    probability: float | None = None,
+) -> Outcome:
+    """The end of a search that claims that the whole cap would return the same answer."""
+    samples = question.samples[:cap]
+    chosen = place_of(select, samples[:drawn])
+    kept = same_answer(samples, chosen, place_of(select, samples)) if drawn < cap else None
+    return Outcome(
+        drawn, drawn, rounds, chosen, StopReason.ANSWER_CONFIDENT, kept=kept, claim="stable", probability=probability
+    )
 
 
-def _at_cap(question: Question, drawn: int, *, rounds: int) -> Outcome:
-    chosen = place_of("vote", question.samples[:drawn])
-    return Outcome(drawn, drawn, rounds, chosen, StopReason.MAX_SAMPLES)
+def _at_cap(question: Question, drawn: int, rounds: int, select: SelectionLike) -> Outcome:
+    return Outcome(drawn, drawn, rounds, place_of(select, question.samples[:drawn]), StopReason.MAX_SAMPLES)

@@ -1,4 +1,8 @@
-"""Intervals by resampling questions. Symbols: Q questions, B resamples, K figures."""
+"""Intervals by resampling questions: for means and differences. Symbols: Q questions, B resamples, K figures.
+
+A share near 0 or 1, and a ratio of two shares, needs `stats.binomial.clustered_share`: where every observed trial
+counts, every resample agrees, and percentiles know no uncertainty.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,6 @@ def bootstrap_means(values: FloatArray, repeats: int, seed: int) -> FloatArray:
 
 
 def interval_of(resampled: FloatArray) -> Interval:
-    """The 95 % interval of a resampled figure, nan where it is unknown in every resample."""
-    # A resample without a claim has no share of claims that held.
+    """The 95 % interval of a resampled mean or difference, nan where it is unknown in every resample."""
     known = resampled[~np.isnan(resampled)]
     return Interval(*np.percentile(known, _LEVEL).tolist()) if known.size else Interval(np.nan, np.nan)

@@ -11,11 +11,19 @@ from langchain_optscale.evaluation.baselines import (
     EarlyStoppingConsistency,
     SelfConsistency,
     ThresholdStopping,
+    WeightedVote,
     optscale_0,
 )
+from langchain_optscale.evaluation.index_policies import Beacon, PandoraBox
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.oracles import CorrectnessOracle, TailOracle
 from langchain_optscale.evaluation.replay import fits
+from langchain_optscale.evaluation.vote_baselines import (
+    BestOfMajority,
+    ConfidenceFilteredVote,
+    ConfidenceGuided,
+    ModeCertificate,
+)
 from langchain_optscale.stopping import AnswerConfidence, optscale
 
 if TYPE_CHECKING:
@@ -52,6 +60,13 @@ METHODS: dict[str, Callable[[float | None, float, int], Method]] = {
     "adaptive-beta": lambda *_: AdaptiveConsistency(),
     "adaptive-dirichlet": lambda *_: AdaptiveConsistency(criterion="dirichlet"),
     "early-stopping": lambda _target, _confidence, cap: EarlyStoppingConsistency(max(2, min(_WINDOW, cap // 2))),
+    "weighted-vote": lambda *_: WeightedVote(),
+    "best-of-majority": lambda *_: BestOfMajority(),
+    "cges": lambda _target, confidence, _cap: ConfidenceGuided(confidence),
+    "cite": lambda *_: ModeCertificate(),
+    "deepconf": lambda _target, _confidence, cap: ConfidenceFilteredVote(max(1, cap // 2)),
+    "beacon": lambda *_: Beacon(),
+    "pandora": lambda *_: PandoraBox(),
     "oracle-tail": lambda target, confidence, _: TailOracle(_or_usual(target), confidence),
     "oracle-correct": lambda *_: CorrectnessOracle(),
 }
@@ -86,7 +101,7 @@ def catalogue(
         >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
         >>> pool = Pool((Question("a", "?", (Sample(score=0.5), Sample(score=0.9))),))
         >>> [method.name for method in catalogue(pool)]
-        ['optscale', 'best-of-n', 'threshold', 'paper', 'oracle-tail']
+        ['optscale', 'best-of-n', 'threshold', 'paper', 'beacon', 'pandora', 'oracle-tail']
     """
     if unknown := [name for name in names or () if name not in METHODS]:
         raise SettingsError(f"unknown method {unknown[0]!r}; known are {', '.join(METHODS)}")

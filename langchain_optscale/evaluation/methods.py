@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from langchain_optscale.answers.selection import SelectionLike
     from langchain_optscale.evaluation.samples import Question, Sample
+    from langchain_optscale.records.types import Decision
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
 
-__all__ = ["Method", "Outcome", "Prior", "SessionMethod", "best_score"]
+__all__ = ["Method", "Outcome", "Prior", "SessionMethod", "best_score", "same_answer"]
 
 Prior: TypeAlias = "ScorePrior | Callable[[str], ScorePrior]"
 
@@ -42,8 +43,10 @@ class Outcome:
         chosen: The place of the returned sample, below `drawn`.
         stop_reason: Why the search ended.
         reached: Whether a drawn sample reached the method's target, None where it has none.
-        kept: Whether the claim on which it stopped holds: that the best drawn sample has the target, or that the answer
-            is right. None where it stopped without one, as at the cap.
+        kept: Whether the claim on which it stopped is true by the recorded samples: that the whole cap would return the
+            same answer, that no sample up to the cap has the target, that the target was reached by N* samples, or that
+            the answer is right. None where it stopped without a claim, as at the cap, or on what it had already
+            observed, as at a score that has the target: that cannot fail, so it is no evidence.
         claim: What the search claims about the returned sample, see `stopping.claims`.
         probability: The probability of it.
     """
@@ -177,14 +180,23 @@ class SessionMethod:
         assert decision.reason is not None  # noqa: S101 - a session ends with a reason
         verified = samples[:drawn]
         chosen = place_of(selection_for(self._select, self.rule), verified)
-        kept: bool | None = None
-        if decision.reason in _ON_TARGET and decision.rule in self._targets:
-            kept = best_score(verified) >= self._targets[decision.rule]
-        elif decision.reason is StopReason.ANSWER_CONFIDENT:
-            kept = verified[chosen].correct
         reached = best_score(verified) >= max(self._targets.values()) if self._targets else None
         claim, probability = claim_about(decision, session.history.answers, session.history.scores, chosen)
+        kept = self._kept(decision, claim, samples[:max_samples], drawn, chosen)
         return Outcome(drawn, asked, rounds, chosen, decision.reason, reached, kept, claim, probability)
+
+    def _kept(self, decision: Decision, claim: str, samples: Sequence[Sample], drawn: int, chosen: int) -> bool | None:
+        """Whether the claim of the decision is true by all samples up to the cap, see `Outcome.kept`."""
+        target = self._targets.get(decision.rule)
+        if claim == "stable" and drawn < len(samples):
+            return same_answer(samples, chosen, place_of(selection_for(self._select, self.rule), samples))
+        if decision.reason is StopReason.FUTILITY and target is not None:
+            return best_score(samples) < target
+        if decision.reason is StopReason.OPTIMAL_N and target is not None:
+            return best_score(samples[:drawn]) >= target
+        if decision.reason is StopReason.ANSWER_CONFIDENT:
+            return samples[chosen].correct
+        return None
 
     @property
     def _select(self) -> SelectionLike:
@@ -201,9 +213,6 @@ class SessionMethod:
         return targets
 
 
-_ON_TARGET = frozenset({StopReason.TARGET_REACHED, StopReason.OPTIMAL_N})
-
-
 def best_score(samples: Sequence[Sample]) -> float:
     """The highest score among samples that all have one.
 
@@ -213,6 +222,19 @@ def best_score(samples: Sequence[Sample]) -> float:
         0.9
     """
     return max(cast("float", sample.score) for sample in samples)
+
+
+def same_answer(samples: Sequence[Sample], one: int, other: int) -> bool:
+    """Whether two places hold the same answer; samples without one are the same only to themselves.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import Sample
+        >>> samples = [Sample(answer="4"), Sample(answer="4"), Sample(), Sample()]
+        >>> same_answer(samples, 0, 1), same_answer(samples, 2, 3), same_answer(samples, 2, 2)
+        (True, False, True)
+    """
+    answer = samples[one].answer
+    return one == other or (answer is not None and answer == samples[other].answer)
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,10 @@
 """The figures of a replay: means over questions, their intervals, paired differences, and a table.
 
-Symbols: Q questions, M methods, B bootstrap resamples. A question's figures are first averaged over its permutations;
-intervals then come from resampling *questions* (a cluster bootstrap), since the permutations of one question are not
-independent. All methods share the resamples, so that differences are paired.
+Symbols: Q questions, M methods, B bootstrap resamples. A question's figures are first averaged over its permutations,
+which are not independent of each other: *questions* are the units of every interval. Shares (accuracy, reached,
+observed confidence) have exact intervals for clustered trials, `stats.binomial.clustered_share`, since a percentile
+bootstrap of a share near 0 or 1 covers far too seldom; means and paired differences have those of a cluster bootstrap.
+All methods share the resamples, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -16,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.evaluation.bootstrap import bootstrap_means, interval_of
+from langchain_optscale.evaluation.bootstrap import Interval, bootstrap_means, interval_of
+from langchain_optscale.stats.binomial import clustered_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from langchain_optscale.evaluation.bootstrap import Interval
 
 __all__ = ["FIGURES", "PairedDifference", "Report", "Runs", "form_of"]
 
@@ -45,7 +46,7 @@ class Runs:
         settings: The method's, JSON-ready.
         values: Shape (Q, 8), the columns of `FIGURES`, each averaged over the permutations: accuracy (or score) of the
             returned sample, samples drawn, samples requested, tokens drawn, rounds, share that reached the target,
-            share that stopped on a claim (target reached, answer right), share whose claim held. Unknown columns are
+            share that stopped on a claim that can fail (`Outcome.kept`), share whose claim is true. Unknown columns are
             nan.
     """
 
@@ -125,8 +126,8 @@ class Report:
             - "accuracy", "samples", "tokens", "rounds": means per question; "tokens" is None where a sample has none;
             - "asked": requested samples, those in progress when the search ended included;
             - "reached": share of searches that reached the target, None for a method without one;
-            - "observed_confidence": of the searches that stopped on a claim, the share whose claim held; None without
-              any;
+            - "observed_confidence": of the searches that stopped on a claim, the share whose claim is true, see
+              `Outcome.kept`; None without any. Stopping at a score that has the target is no claim: it cannot fail;
             - each of these with "_ci": its 95 % interval as [low, high], None where the figure is None.
         """
         return [
@@ -254,14 +255,19 @@ class Report:
             resamples = dict(zip(FIGURES, self._resampled[:, place].T, strict=True))
             promised, kept = means.pop("promised"), means.pop("kept")
             means["observed_confidence"] = kept / promised if promised else np.nan
-            with np.errstate(invalid="ignore"):
-                resamples["observed_confidence"] = resamples["kept"] / resamples["promised"]
             for figure, mean in means.items():
                 unknown = np.isnan(mean)
                 row[figure] = None if unknown else mean
-                row[f"{figure}_ci"] = None if unknown else list(interval_of(resamples[figure]))
+                row[f"{figure}_ci"] = None if unknown else list(self._interval(runs, figure, resamples))
             rows.append(row)
         return rows
+
+    def _interval(self, runs: Runs, figure: str, resamples: Mapping[str, FloatArray]) -> Interval:
+        if figure == "observed_confidence":
+            return Interval(*clustered_share(runs["kept"], runs["promised"]))
+        if figure == "reached" or (figure == "accuracy" and self.measure == "accuracy"):
+            return Interval(*clustered_share(runs[figure], np.ones(len(runs.values))))
+        return interval_of(resamples[figure])
 
 
 def form_of(measure: str) -> str:

@@ -98,6 +98,12 @@ class JobNode(Runnable[Any, Any]):
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """As `invoke`, no job past the deadline; cancelling closes the request under way."""
         task = Task(input, config or ensure_config(), self._settings, self._retries)
+        try:
+            return await self._drive(task)
+        finally:
+            task.close()
+
+    async def _drive(self, task: Task) -> Any:
         flow = self._flow(task)
         outcome: Done | Raised | None = None
         while True:

@@ -57,6 +57,7 @@ class Task:
                 answers.restore(index, candidate.answer, fingerprint(candidate, seeded=run.seeded))
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)
+        self.close = worker.close  # the task has ended
         self.executor = Executor(worker)
         self.events = Events(runtime.stream_writer)
         info = runtime.execution_info

@@ -20,6 +20,7 @@ from langchain_optscale.models.call_options import call_options
 from langchain_optscale.models.clients import without_client_retries, without_client_retries_in, without_streaming
 from langchain_optscale.models.eager_cancel import by_streaming, streams
 from langchain_optscale.models.isolation import isolated
+from langchain_optscale.models.named import is_configurable_model
 from langchain_optscale.models.single_choices import read_by_choice
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def refuse_graph(policy: Runnable[Any, Any]) -> None:
 
 def policy_name(policy: Runnable[Any, Any]) -> str:
     """The name of the model that the policy calls, or what the Runnable calls itself."""
+    if is_configurable_model(policy):
+        return "configurable model"  # it has no name before a call chooses one
     model, _, _ = unwrap(policy)
     for attribute in ("model_name", "model"):
         if isinstance(name := getattr(model, attribute, None), str) and name:

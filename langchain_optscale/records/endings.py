@@ -14,7 +14,7 @@ Every provider has its own name for the same fact: a message that was cut off at
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum, StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
-    from langchain_optscale.records.types import Candidate
-
-__all__ = ["EndReason", "end_reason_of", "end_spelling", "refusal_of", "refuses", "truncation_note"]
+__all__ = ["EndReason", "end_reason_of", "end_spelling", "refusal_of"]
 
 
 class EndReason(StrEnum):
@@ -195,24 +193,3 @@ def _meaning(spelled: str) -> EndReason | None:
         if len(name) % size == 0 and name == name[:size] * (len(name) // size) and name[:size] in _REASONS:
             return _REASONS[name[:size]]
     return None
-
-
-def refuses(candidate: Candidate) -> bool:
-    """Whether a candidate is a refusal, or was stopped by a content filter."""
-    return candidate.end_reason in {EndReason.REFUSAL, EndReason.CONTENT_FILTER}
-
-
-def truncation_note(candidates: Sequence[Candidate]) -> str | None:
-    """How many candidates were cut off and what to do about it, as a sentence; None where none was.
-
-    The candidates that were cut off say only that `max_tokens` is too small, and at which length they ended: the note
-    names twice that length.
-    """
-    cut = [candidate for candidate in candidates if candidate.end_reason is EndReason.LENGTH]
-    if not cut:
-        return None
-    longest = max(candidate.usage.output_tokens for candidate in cut)
-    many = f"{len(cut)} of {len(candidates)} candidates {'was' if len(cut) == 1 else 'were'} cut off"
-    if not longest:
-        return f"{many} at the token limit: raise max_tokens"
-    return f"{many} at the token limit, after {longest} tokens: set max_tokens to {2 * longest} or more"

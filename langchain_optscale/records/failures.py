@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_optscale.errors import OptScaleError, SettingsError, printable
 from langchain_optscale.records.causes import cause_of
-from langchain_optscale.records.endings import refuses, truncation_note
+from langchain_optscale.records.endings import EndReason
+from langchain_optscale.records.notes import truncation_note
 from langchain_optscale.records.types import Failure, Usage, without_numbers
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["AllCandidatesFailed", "Raised", "chain_causes", "failure_of"]
 
 _LONGEST_ERROR = 500
 _CORE = "langchain_core.exceptions"
+_REFUSING = frozenset({EndReason.REFUSAL, EndReason.CONTENT_FILTER})
 _PLAIN = frozenset({"LangChainException", "TracerException"})
 
 
@@ -109,7 +111,8 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
         self.cost = cost
         self._roles, self._advice = dict(roles), dict(advice)
         # What langchain-core's errors have beside their message.
-        self.raw_message = next((one.message for one in self.candidates if refuses(one)), None)
+        refused = (one.message for one in self.candidates if one.end_reason in _REFUSING)
+        self.raw_message = next(refused, None)
         self.observation = self.llm_output = None
         self.send_to_llm = False
         # Where others would fail alike, that is why the search ended.

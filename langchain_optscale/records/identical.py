@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records.types import Candidate
 
-__all__ = ["content_key", "copies", "fingerprint", "identical_note", "text_fingerprint"]
+__all__ = ["content_key", "copies", "fingerprint", "text_fingerprint"]
 
 # Words from which on two texts are not equal by chance, and up to which a text is no more than an answer.
 _LONG = 40
@@ -43,17 +43,6 @@ def content_key(candidate: Candidate) -> str:
 def fingerprint(candidate: Candidate, *, seeded: bool) -> str | None:
     """As `text_fingerprint`, of all that the policy wrote, its reasoning included."""
     return text_fingerprint(f"{candidate.reasoning or ''}\n{candidate.text}", seeded=seeded)
-
-
-def identical_note(candidates: Sequence[Candidate]) -> str | None:
-    """How many candidates repeat an earlier one word for word, as a sentence; None where none does."""
-    texts = [f"{candidate.reasoning or ''}\n{candidate.text}" for candidate in candidates]
-    repeated = len(texts) - len(set(texts))
-    if not repeated:
-        return None
-    return (
-        f"{repeated} of {len(texts)} candidates {'repeats' if repeated == 1 else 'repeat'} an earlier one word for word"
-    )
 
 
 def text_fingerprint(text: str, *, seeded: bool) -> str | None:

@@ -37,7 +37,7 @@ Configs: TypeAlias = "RunnableConfig | Sequence[RunnableConfig] | None"
 # Where the caller sets no limit: enough to keep a server busy, few enough to keep the memory small.
 _QUESTIONS_AT_ONCE = 16
 # How long one question alone may try models that have never done their work, and how often to look whether they have.
-_LONGEST_TRIAL_S = 0.1
+_LONGEST_TRIAL_S = 1.0
 _POLL_S = 0.02
 # So many questions in a row whose candidates all failed alike, and none answered, say that no other will be.
 _ALIKE = 3

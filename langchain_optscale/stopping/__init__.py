@@ -12,6 +12,7 @@ from langchain_optscale.stopping.budgets import (
     TokenBudget,
     prices_by_role,
 )
+from langchain_optscale.stopping.certificate import Certificate, Certification
 from langchain_optscale.stopping.futility import Futility
 from langchain_optscale.stopping.learned.fitted import CandidatePrice, FittedStopping
 from langchain_optscale.stopping.objective import Objective
@@ -22,6 +23,8 @@ __all__ = [
     "AnswerConfidence",
     "Both",
     "CandidatePrice",
+    "Certificate",
+    "Certification",
     "CostBudget",
     "Deadline",
     "Either",

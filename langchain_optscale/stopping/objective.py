@@ -51,7 +51,7 @@ Effort = Literal["low", "medium", "high"]
 
 EFFORTS: dict[str, tuple[float, float, float]] = {
     "low": (0.13, 0.16, 0.10),
-    "medium": (0.075, 0.11, 0.06),
+    "medium": (0.075, 0.115, 0.062),
     "high": (0.04, 0.055, 0.03),
 }
 """lambda by effort: votes alone, answers with scores, scores alone."""

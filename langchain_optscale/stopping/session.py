@@ -97,7 +97,8 @@ class Session:
             self.estimator((), prior)  # an estimator that does not fit the prior raises here, not in mid-search
         sums = None if getattr(self.estimator, "reads_scores", False) else no_scores()
         self.history = self._start = History(max_samples=max_samples, estimator=self.estimator, prior=prior, sums=sums)
-        first = first_round or min(self._rule.first_draw(self.history) or 2, round_size)
+        wanted = self._rule.first_draw(self.history)
+        first = first_round or (2 if wanted is None else min(wanted, max(2, round_size)))
         self.first_round = max(first, self._rule.min_samples or 1)
         self.decision = self._first_decision = self._evaluate()
         self._begin()

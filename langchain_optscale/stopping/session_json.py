@@ -11,7 +11,7 @@ from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, check_pla
 from langchain_optscale.records.types import Failure, Usage, Verdict
 from langchain_optscale.stats.estimators import estimator_fields, known_estimators
 from langchain_optscale.stats.priors import prior_from_dict, prior_to_dict
-from langchain_optscale.stopping import Rule
+from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

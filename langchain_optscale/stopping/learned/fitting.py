@@ -23,7 +23,7 @@ from langchain_optscale.stopping.learned.backward import (
 )
 from langchain_optscale.stopping.learned.costs import CandidatePrice
 from langchain_optscale.stopping.learned.stage import Stage
-from langchain_optscale.stopping.learned.trajectories import Recording, in_errors
+from langchain_optscale.stopping.learned.trajectories import FOLDS, Recording, in_errors
 from langchain_optscale.stopping.learned.untrained import Untrained
 from langchain_optscale.stopping.presets import optscale
 
@@ -41,7 +41,6 @@ FEWEST_QUESTIONS = 25
 """Fewer are refused. With as many labelled ones, fits gained as much as they lost against the untrained default at its
 price: `benchmarks.learning_curve`."""
 
-_FOLDS = 5
 _RIDGES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
 _TRAJECTORIES, _FEWEST_ORDERS, _MOST_ORDERS = 4800, 4, 12
 _PRICES = tuple(np.geomspace(0.0005, 0.2, 18).tolist())
@@ -174,8 +173,8 @@ class _Folds:
         self.paths = paths
         self._parts = []
         stages = range(paths.features.shape[1] - 1)
-        for fold in range(_FOLDS):
-            test = paths.groups % _FOLDS == fold
+        for fold in range(FOLDS):
+            test = paths.groups % FOLDS == fold
             train = paths.of(~test)
             designs = [Design(train.features[:, point]) for point in stages]
             columns = [design.expanded(paths.features[test, point]) for point, design in enumerate(designs)]

@@ -12,7 +12,7 @@ import json
 import math
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.files import MOST_BYTES, read_file, whole_file
@@ -106,6 +106,5 @@ def _array(content: bytes) -> NDArray[Any]:
     # Whole numbers of Python cannot overflow.
     if math.prod(shape) * dtype.itemsize != len(values):
         raise ValueError(f"an array of shape {shape} has {len(values)} bytes")
-    order: Literal["F", "C"] = "F" if header.flag("fortran_order") else "C"
-    array: NDArray[Any] = np.frombuffer(values, dtype=dtype).reshape(shape, order=order)
-    return array
+    flat: NDArray[Any] = np.frombuffer(values, dtype=dtype)
+    return flat.reshape(shape, order="F") if header.flag("fortran_order") else flat.reshape(shape)

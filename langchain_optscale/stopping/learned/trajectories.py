@@ -17,12 +17,15 @@ from langchain_optscale.stopping.learned.costs import Amounts
 from langchain_optscale.stopping.learned.prefix import answer_features, leading, score_features, selection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from langchain_optscale.stats.calibration import Calibration
     from langchain_optscale.stopping.learned.backward import FloatArray
 
-__all__ = ["Recording", "in_errors"]
+__all__ = ["FOLDS", "Recording", "in_errors"]
+
+FOLDS = 5
+"""Of the questions, by their numbers: calibrating features and validating a fit leave out the same ones."""
 
 
 class Recording:
@@ -48,10 +51,10 @@ class Recording:
             raise SettingsError("labels='gold' needs a pool that says which samples are right; use labels='none'")
         self.labelled = labelled
         self.worths = [self._worths(question) for question in questions]
-        self.calibration = self._calibration(samples) if labelled or self.with_answers else None
+        self.calibration = self._calibration(range(len(questions))) if labelled or self.with_answers else None
+        self._calibrations = [] if self.calibration is None else self._without_each_fold()
         name = select or ("evidence" if self.with_answers else "best")
         self.select = EvidenceVote(self.calibration) if name == "evidence" else name
-        self._selection = selection_of(self.select)
         self._counted = all(sample.tokens is not None for sample in samples)
 
     def best_of(self, cap: int) -> float | None:
@@ -84,6 +87,17 @@ class Recording:
             covariances.append(float((scores - scores.mean()) @ np.array(worths)))
         return in_errors(np.array(covariances))
 
+    def calibrated(self, group: int, scores: list[float]) -> list[float]:
+        """A question's scores as a fit to the questions of *other* folds calibrates them.
+
+        Features that were calibrated by a question's own labels know them: on scores that tell nothing, right samples
+        would still stand above wrong ones, and neither the fit nor its validation would notice. The rule itself carries
+        `calibration`, which is fitted to all questions and meets only new ones.
+        """
+        if self.calibration is None:
+            return scores
+        return [self._calibrations[group % FOLDS](score) for score in scores]
+
     def orders(self, cap: int, orders: int, seed: int) -> Iterator[tuple[int, list[int]]]:
         """Trajectories: a question's number and the places of `cap` samples in random order, `orders` for each."""
         generator = np.random.default_rng(seed)
@@ -114,10 +128,11 @@ class Recording:
         samples, worths = self.questions[group].samples, self.worths[group]
         answers = [samples[place].answer for place in order]
         scores = [samples[place].score for place in order]
-        known = scores if self.calibration is None else [self.calibration(score) for score in scores]
+        known = self.calibrated(group, scores)
+        selection = selection_of(self.select)
         rows, values = [], []
         for n in points:
-            leader = leading(self._selection, answers[:n], scores[:n], known[:n])
+            leader = leading(selection, answers[:n], scores[:n], known[:n])
             rows.append(
                 answer_features(answers[:n], known[:n], leader) if self.with_answers else score_features(known[:n])
             )
@@ -134,11 +149,25 @@ class Recording:
         chosen = answers[SELECTIONS["vote"].position(answers, [sample.score for sample in question.samples])]
         return [float(answer is not None and answer == chosen) for answer in answers]
 
-    def _calibration(self, samples: list[Any]) -> Calibration:
-        labels = [worth > 0.5 for worths in self.worths for worth in worths]
+    def _calibration(self, groups: Iterable[int]) -> Calibration:
+        """P(right | score), fitted to the questions with these numbers."""
+        scores, labels = [], []
+        for group in groups:
+            scores += [float(sample.score) for sample in self.questions[group].samples]
+            labels += [worth > 0.5 for worth in self.worths[group]]
         if len(set(labels)) < 2:
             raise SettingsError("all recorded samples are right, or all wrong: record questions with both")
-        return IsotonicCalibration.fit([float(sample.score) for sample in samples], labels)
+        return IsotonicCalibration.fit(scores, labels)
+
+    def _without_each_fold(self) -> list[Calibration]:
+        """Fitted to all questions but those of each fold; where these are all right or all wrong, to all questions."""
+        numbers = range(len(self.questions))
+        fitted = []
+        for fold in range(FOLDS):
+            others = [group for group in numbers if group % FOLDS != fold]
+            mixed = len({worth > 0.5 for group in others for worth in self.worths[group]}) == 2
+            fitted.append(self._calibration(others if mixed else numbers))
+        return fitted
 
 
 def in_errors(values: FloatArray) -> float:

@@ -42,7 +42,7 @@ def test_fixed_numbers():
 def test_threshold():
     asked = question(scores=[0.3, 0.9, 0.89, 0.95])
     first = ThresholdStopping(0.9).run(asked, 4)
-    assert (summary(first), first.reached, first.kept) == ((2, 2, 1), True, True)
+    assert (summary(first), first.reached, first.kept) == ((2, 2, 1), True, None)
     assert summary(ThresholdStopping(0.95).run(asked, 4)) == (4, 4, 3)
     never = ThresholdStopping(0.95).run(asked, 3)
     assert (summary(never), never.reached, never.kept) == ((3, 3, 1), False, None)
@@ -85,10 +85,21 @@ def test_early_stopping_by_hand():
     assert summary(EarlyStoppingConsistency(window=2).run(question(answers="3435363744"), 10)) == (10, 5, 0)
 
 
-def test_kept_says_whether_the_answer_is_right():
-    asked = question(answers="4444", correct=[False] * 4)
-    assert AdaptiveConsistency().run(asked, 4).kept is False
-    assert EarlyStoppingConsistency(2).run(asked, 4).kept is False
+def test_kept_says_whether_the_whole_cap_would_return_the_same():
+    stays, turns = question(answers="44443333444"), question(answers="44443333333")
+    for method in (AdaptiveConsistency(), EarlyStoppingConsistency(2)):
+        assert [method.run(asked, 11).kept for asked in (stays, turns)] == [True, False]
+        assert method.run(stays, 11).claim == "stable"
+    assert AdaptiveConsistency().run(question(answers="4444"), 4).kept is None  # the cap itself
+
+
+def test_another_selection_of_the_same_samples():
+    asked = question(answers="4443", scores=[0.2, 0.3, 0.1, 0.9], correct=[True] * 4)
+    assert BestOfN(select="vote").run(asked, 4).chosen == 1
+    assert (BestOfN().name, BestOfN(select="vote").name) == ("best-of-n", "fixed n, vote")
+    assert ThresholdStopping(0.9, select="vote").run(asked, 4).chosen == 1
+    assert AdaptiveConsistency(0.99, select="best").run(asked, 4).chosen == 3
+    assert EarlyStoppingConsistency(4, select="best").run(asked, 4).chosen == 3
 
 
 @pytest.mark.parametrize("first_round", [1, 3, 5])
@@ -162,4 +173,5 @@ def test_what_is_refused(make):
 
 def test_settings_are_their_fields():
     assert AdaptiveConsistency(0.9).settings == {"confidence": 0.9, "criterion": "beta"}
+    assert AdaptiveConsistency(0.9, select="best").settings["select"] == "best"
     assert WeightedVote().settings == {"n": None, "exponent": 1.0}

@@ -31,7 +31,7 @@ def pool(*, answers=True, correct=True, scores=True, size=6):
 def test_a_pool_is_offered_what_it_has_data_for():
     assert len(catalogue(pool())) == len(METHODS)
     bare = {method.name for method in catalogue(pool(answers=False, correct=False))}
-    assert bare == {"optscale", "best-of-n", "threshold", "paper", "oracle-tail"}
+    assert bare == {"optscale", "best-of-n", "threshold", "paper", "beacon", "pandora", "oracle-tail"}
 
 
 def test_methods_can_be_named():

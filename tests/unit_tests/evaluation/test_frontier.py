@@ -39,7 +39,7 @@ def test_parity_with_a_perfect_verifier():
         scores = np.where(right, 1.0, np.round(0.5 * generator.random(8), 2))
         made.append(question(scores=scores.tolist(), correct=right.tolist(), id_=f"q{number}"))
     pool = Pool(tuple(made))
-    parity = samples_at_parity(pool, ThresholdStopping, GRID, splits=3)
+    parity = samples_at_parity(pool, ThresholdStopping, GRID, splits=3, margin=0.0, tolerance=0.0)
     exact = replay(pool, [ThresholdStopping(0.6)])[0]
     assert parity.chosen == (({"threshold": 0.6}, 6),)
     assert parity.attained == 1.0
@@ -53,9 +53,11 @@ def test_parity_with_a_perfect_verifier():
 def test_where_no_setting_is_good_enough_the_best_is_taken():
     # The first sample is wrong and the second right, so only two samples or more can match.
     made = [question(scores=[0.6, 0.7, 0.1], correct=[False, True, False], id_=f"q{number}") for number in range(6)]
-    parity = samples_at_parity(Pool(tuple(made)), BestOfN, [{"n": 1}], splits=2, permutations=1)
+    parity = samples_at_parity(Pool(tuple(made)), BestOfN, [{"n": 1}], splits=2, permutations=1, margin=0.0)
     assert (parity.attained, parity.accuracy, parity.samples) == (0.0, 0.0, 1.0)
-    both = samples_at_parity(Pool(tuple(made)), BestOfN, [{"n": 1}, {"n": 3}, {"n": 2}], splits=2, permutations=1)
+    both = samples_at_parity(
+        Pool(tuple(made)), BestOfN, [{"n": 1}, {"n": 3}, {"n": 2}], splits=2, margin=0.0, permutations=1
+    )
     assert (both.attained, both.samples, both.chosen) == (1.0, 2.0, (({"n": 2}, 4),))
 
 
@@ -71,7 +73,7 @@ def test_what_is_reported_did_not_choose():
         )
         for number in range(80)
     ]
-    parity = samples_at_parity(Pool(tuple(made)), ThresholdStopping, GRID, splits=20)
+    parity = samples_at_parity(Pool(tuple(made)), ThresholdStopping, GRID, splits=20, margin=0.0, tolerance=0.0)
     assert parity.accuracy == pytest.approx(0.5, abs=0.08)
     of_votes = samples_at_parity(Pool(tuple(made)), ThresholdStopping, GRID, reference=SelfConsistency(), splits=2)
     assert of_votes.reference_samples == 6
@@ -89,3 +91,29 @@ def test_parity_of_a_replay_that_is_there():
     assert parity_in(pool, report, GRID) == samples_at_parity(pool, ThresholdStopping, GRID)
     with pytest.raises(SettingsError, match="one for each of 6 settings, got 8"):
         parity_in(pool, report, GRID[1:])
+
+
+def test_few_questions_show_no_saving():
+    """Only all 8 candidates are as accurate, and no half of 50 questions shows it: 8 are reported."""
+    generator = np.random.default_rng(7)
+    chances = generator.beta(0.5, 2.0, 50)
+    made = [
+        question(
+            scores=(right := generator.random(8) < chance).astype(float).tolist(), correct=right.tolist(), id_=str(n)
+        )
+        for n, chance in enumerate(chances)
+    ]
+    grid = [{"n": n} for n in range(1, 9)]
+    flattering = samples_at_parity(Pool(tuple(made)), BestOfN, grid, margin=0.0, tolerance=0.0, permutations=1)
+    careful = samples_at_parity(Pool(tuple(made)), BestOfN, grid, permutations=1)
+    assert flattering.samples < 8.0
+    assert (careful.samples, careful.attained) == (8.0, 0.0)
+
+
+def test_many_questions_show_one():
+    made = [question(scores=[0.1, 0.9, 0.3], correct=[False, True, False], id_=str(n)) for n in range(400)]
+    grid = [{"n": n} for n in (1, 2, 3)]
+    parity = samples_at_parity(Pool(tuple(made)), BestOfN, grid, permutations=1, splits=2)
+    assert (parity.samples, parity.attained) == (2.0, 1.0)
+    with pytest.raises(SettingsError, match="tolerance"):
+        samples_at_parity(Pool(tuple(made)), BestOfN, grid, tolerance=-0.1)

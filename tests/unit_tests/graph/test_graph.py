@@ -140,7 +140,7 @@ class ParentState(MessagesState):
 @pytest.mark.parametrize("review", [False, True])
 def test_as_a_node_of_another_graph(review):
     node = create_optscale_node(
-        policy=PlainPolicy(texts=texts(*SCORES)), verifier=read_score, round_size=2, review=review
+        policy=PlainPolicy(texts=texts(*SCORES)), verifier=read_score, target=0.9, round_size=2, review=review
     )
     builder = StateGraph(ParentState).add_node("reason", node).add_edge(START, "reason")
     state = builder.compile(checkpointer=InMemorySaver()).invoke(QUESTION, thread())

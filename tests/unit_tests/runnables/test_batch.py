@@ -65,7 +65,9 @@ def test_results_stand_in_the_order_of_the_questions(path):
 
 @PATHS
 def test_as_completed_gives_the_slow_one_last(path):
-    outcomes = completed(path, search(), ["0.01", "0.02", "0.03"])
+    runnable = search()
+    runnable.invoke("0.5")  # models that have never answered get one question first
+    outcomes = completed(path, runnable, ["0.01", "0.02", "0.03"])
     assert [index for index, _ in outcomes] in ([1, 2, 0], [2, 1, 0])
     assert all(outcome.text == f"0.0{index + 1}" for index, outcome in outcomes)
 
@@ -162,7 +164,7 @@ async def test_cancelling_a_batch_cancels_everything():
     policy = PlainPolicy(texts=["0.1"], delays={0: 30.0})
     runnable = OptScale(policy=policy, verifier=read_score, max_samples=1)
     task = asyncio.create_task(runnable.abatch(["q"] * 50))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(2.0)  # one question alone is given a second
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -247,3 +249,12 @@ async def test_a_search_that_is_cancelled_from_within_is_a_failure_of_its_own():
         found = dict([outcome async for outcome in outcomes])
     assert found[0].text == "0.02"
     assert isinstance(found[1], TimeoutError)
+
+
+@PATHS
+def test_three_questions_that_fail_alike_stop_the_batch_where_none_was_answered(path):
+    policy = Echo(texts=["x"], slow="0.00")
+    runnable = OptScale(policy=policy, verifier=lambda prompt, candidate: 1 / 0, max_samples=1, max_retries=0)
+    outcomes = batch(path, runnable, [f"0.{i:02}" for i in range(30)], return_exceptions=True)
+    assert all(isinstance(outcome, AllCandidatesFailed) for outcome in outcomes)
+    assert len(policy.requests) == 3  # one after the other, and then no more

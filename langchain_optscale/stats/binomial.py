@@ -1,0 +1,102 @@
+"""Exact bounds and intervals of a share: Clopper and Pearson 1934, and Korn and Graubard 1998 for clustered trials.
+
+Symbols: n trials, of which k count; F^-1(q; a, b) the quantile of a Beta(a, b) distribution.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.stats._scipy import special
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["clopper_pearson", "clustered_share", "upper_bound"]
+
+
+def upper_bound(count: float, trials: float, error: float) -> float:
+    """The Clopper-Pearson upper bound: the share is above it with probability `error` at most.
+
+    F^-1(1 - error; k + 1, n - k), and 1 where every trial counts or there is none.
+
+    Args:
+        count: k, at least 0.
+        trials: n, at least k; neither has to be whole.
+        error: In (0, 1).
+
+    Raises:
+        SettingsError: A number is out of range.
+
+    Example:
+        >>> round(upper_bound(0, 22, 0.1), 4), round(upper_bound(2, 52, 0.1), 4), upper_bound(3, 3, 0.1)
+        (0.0994, 0.0991, 1.0)
+    """
+    _check(count, trials, error)
+    return 1.0 if count >= trials else float(special.betaincinv(count + 1.0, trials - count, 1.0 - error))
+
+
+def clopper_pearson(count: float, trials: float, level: float = 0.95) -> tuple[float, float]:
+    """The two-sided Clopper-Pearson interval of a share; (0, 1) without trials.
+
+    Args:
+        count: k, at least 0.
+        trials: n, at least k; neither has to be whole.
+        level: Of confidence, in (0, 1).
+
+    Raises:
+        SettingsError: A number is out of range.
+
+    Example:
+        >>> [round(bound, 3) for bound in clopper_pearson(15, 15)]
+        [0.782, 1.0]
+    """
+    error = (1.0 - level) / 2.0
+    _check(count, trials, error)
+    low = 0.0 if count <= 0.0 else float(special.betaincinv(count, trials - count + 1.0, error))
+    return low, upper_bound(count, trials, error)
+
+
+def clustered_share(counts: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a share whose trials come in clusters, such as several replays of one question.
+
+    The Clopper-Pearson interval at the effective number of trials p (1 - p) / var(p), with the linearised variance
+    between clusters of the ratio p = sum k_i / sum n_i (Korn and Graubard 1998). The effective number is at most that
+    of the clusters with trials: repeated trials of one question say nothing about other questions. At p = 0 or 1, where
+    the variance is estimated as 0, it is that number.
+
+    Args:
+        counts: k_i of each cluster.
+        trials: n_i of each cluster, as many.
+        level: Of confidence, in (0, 1).
+
+    Returns:
+        Low and high; (0, 1) without trials.
+
+    Example:
+        >>> [round(bound, 3) for bound in clustered_share([1.0] * 14 + [0.5], [1.0] * 15)]
+        [0.728, 1.0]
+    """
+    k, n = np.asarray(counts, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    used = n > 0.0
+    total, clusters = float(n[used].sum()), int(used.sum())
+    if not clusters:
+        return 0.0, 1.0
+    share = min(1.0, float(k[used].sum()) / total)
+    effective = float(clusters)
+    if clusters > 1:
+        residuals = k[used] - share * n[used]
+        variance = float((residuals**2).sum()) / total**2 * clusters / (clusters - 1)
+        if variance > 0.0:
+            effective = min(effective, share * (1.0 - share) / variance)
+    return clopper_pearson(share * effective, effective, level)
+
+
+def _check(count: float, trials: float, error: float) -> None:
+    if not 0.0 <= count <= trials * (1.0 + 1e-12):
+        raise SettingsError(f"the count must lie between 0 and the number of trials ({trials!r}), got {count!r}")
+    if not 0.0 < error < 1.0:
+        raise SettingsError(f"the error must lie strictly between 0 and 1, got {error!r}")

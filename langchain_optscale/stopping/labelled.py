@@ -1,0 +1,92 @@
+"""Labelled answers: what a search returns on recorded questions, how sure it looks, and whether it is right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.answers.selection import Selection, as_selection
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.types import Verdict
+from langchain_optscale.stopping.answer_rules import default_selection, selection_for
+from langchain_optscale.stopping.presets import optscale
+from langchain_optscale.stopping.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_optscale.answers.selection import SelectionLike
+    from langchain_optscale.stopping.base import Rule
+
+__all__ = ["probability_right", "searched"]
+
+
+def probability_right(answers: Sequence[str | None], scores: Sequence[float], place: int) -> float:
+    """The untrained estimate of P(the returned candidate is right): what a certificate puts a threshold on.
+
+    Where a candidate has an answer: P(right) of the returned one by `UntrainedPosterior`, 0 if the returned candidate
+    has none. Without answers: the returned candidate's score. Nothing is promised by it; a `Certificate` needs it to
+    rank answers, not to be calibrated.
+
+    Args:
+        answers: The canonical answer of each verified candidate, or None.
+        scores: Their scores in [0, 1].
+        place: Which one is returned.
+
+    Example:
+        >>> round(probability_right(["4", "4", "4", "7"], [0.8, 0.9, 0.7, 0.4], 1), 2) > 0.5
+        True
+        >>> probability_right([None, None], [0.2, 0.75], 1)
+        0.75
+    """
+    if all(answer is None for answer in answers):
+        return float(scores[place])
+    answer = answers[place]
+    if answer is None:
+        return 0.0
+    from langchain_optscale.answers.untrained import UntrainedPosterior  # needs NumPy
+
+    return UntrainedPosterior.of(answers, scores).probabilities[answer]
+
+
+def searched(
+    questions: Sequence[Any],
+    rule: Rule | None = None,
+    max_samples: int | None = None,
+    select: SelectionLike | None = None,
+) -> list[tuple[float, bool]]:
+    """The pairs of `Certificate.fit` from recorded questions, each searched once in its recorded order.
+
+    Args:
+        questions: Each with `samples`, all of them scored and labelled.
+        rule: As in `Certificate.fit`.
+        max_samples: The same.
+        select: The same.
+
+    Raises:
+        SettingsError: A sample has no score or does not say whether it is right, or a question has too few samples.
+    """
+    fewest = min(len(question.samples) for question in questions)
+    cap = fewest if max_samples is None else max_samples
+    if not 1 <= cap <= fewest:
+        raise SettingsError(f"max_samples must be from 1 to {fewest}, the fewest samples of a question, got {cap}")
+    stopping = optscale(max_samples=cap, first_round=min(2, cap)) if rule is None else rule
+    return [_search(question, stopping, cap, select) for question in questions]
+
+
+def _search(question: Any, rule: Rule, cap: int, select: SelectionLike | None) -> tuple[float, bool]:
+    session, samples, asked, n = Session(rule, max_samples=cap), question.samples, 0, 0
+    if any(sample.score is None or sample.correct is None for sample in samples[:cap]):
+        raise SettingsError(
+            f"question {question.id!r} has samples without a score, or that do not say whether they are right"
+        )
+    while count := session.ask():
+        asked += count
+        while n < asked and not session.decision.stop:
+            session.tell(n, Verdict(samples[n].score), answer=samples[n].answer, tokens=samples[n].tokens or 0)
+            n += 1
+    answers, scores = [sample.answer for sample in samples[:n]], [sample.score for sample in samples[:n]]
+    chosen = as_selection(selection_for(select or default_selection(rule), rule))
+    if not isinstance(chosen, Selection):
+        raise SettingsError(f"select must be a name or a Selection for recorded questions, got {select!r}")
+    place = chosen.position(answers, scores)
+    return probability_right(answers, scores, place), bool(samples[place].correct)

@@ -1,0 +1,50 @@
+"""Exact bounds of a share against scipy, and their coverage where trials come in clusters."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.stats.binomial import clopper_pearson, clustered_share, upper_bound
+
+
+@pytest.mark.parametrize(("count", "trials"), [(0, 1), (0, 30), (1, 30), (15, 30), (29, 30), (30, 30)])
+def test_against_scipy(count, trials):
+    expected = stats.binomtest(count, trials).proportion_ci(0.95, "exact")
+    np.testing.assert_allclose(clopper_pearson(count, trials), (expected.low, expected.high), rtol=1e-9)
+    one_sided = stats.binomtest(count, trials, alternative="less").proportion_ci(0.9, "exact")
+    assert upper_bound(count, trials, 0.1) == pytest.approx(one_sided.high, rel=1e-9)
+
+
+def test_no_trials_say_nothing():
+    assert clopper_pearson(0, 0) == clustered_share([0.0], [0.0]) == (0.0, 1.0)
+
+
+def test_a_share_near_one_is_covered():
+    """True share 0.97; 30 % of 50 questions are counted: a percentile bootstrap covers 38 % of the time."""
+    generator, covered = np.random.default_rng(0), 0
+    for _ in range(1000):
+        claimed = generator.random(50) < 0.3
+        held = claimed & (generator.random(50) < 0.97)
+        low, high = clustered_share(held, claimed)
+        covered += low <= 0.97 <= high
+    assert covered / 1000 >= 0.95
+
+
+def test_repeats_of_a_question_are_no_further_questions():
+    """Eight equal replays of each of 40 questions: as wide as 40 trials, and the truth is covered."""
+    generator, covered = np.random.default_rng(1), 0
+    for _ in range(1000):
+        held = np.repeat(generator.random(40) < 0.8, 8).reshape(40, 8).sum(axis=1)
+        low, high = clustered_share(held, np.full(40, 8))
+        covered += low <= 0.8 <= high
+    assert covered / 1000 >= 0.94
+    one = clustered_share(np.arange(40) < 30, np.ones(40))
+    np.testing.assert_allclose(clustered_share(8.0 * (np.arange(40) < 30), np.full(40, 8.0)), one)
+
+
+def test_what_is_out_of_range_is_refused():
+    with pytest.raises(SettingsError):
+        upper_bound(3, 2, 0.1)
+    with pytest.raises(SettingsError):
+        clopper_pearson(1, 2, level=1.0)
