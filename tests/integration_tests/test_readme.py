@@ -33,7 +33,7 @@ def test_the_bill_is_that_of_the_demo():
     (printed,) = re.findall(r"<!-- demo -->\n```text\n(.*?)```", TEXT, re.DOTALL)
     out = io.StringIO()
     replay_demo(Screen(out, 80))
-    assert printed in out.getvalue()
+    assert printed in out.getvalue(), "put the bill of `optscale demo` into the README"
 
 
 def test_links_and_pictures_are_absolute():
