@@ -13,7 +13,7 @@ import math
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError, SettingsError
 from langchain_optscale.evaluation._recording import id_of
@@ -177,8 +177,7 @@ class Answers:
         self._reasons[line["stop_reason"]] += 1
         self.candidates += line["drawn"]
         cost = line.get("cost")  # not in lines of 0.1.0
-        known = isinstance(cost, int | float) and self._cost is not None
-        self._cost = cast("float", self._cost) + cost if known else None
+        self._cost = self._cost + cost if isinstance(cost, int | float) and self._cost is not None else None
         saved = line.get("saved")
         tokens = saved.get("tokens") if isinstance(saved, dict) else None
         self._saved_tokens += tokens if isinstance(tokens, int) else 0
