@@ -177,8 +177,8 @@ class Answers:
         self._reasons[line["stop_reason"]] += 1
         self.candidates += line["drawn"]
         cost = line.get("cost")  # not in lines of 0.1.0
-        known = isinstance(cost, int | float) and self._cost is not None
-        self._cost = cast("float", self._cost) + cost if known else None
+        known = self._cost is not None and isinstance(cost, int | float)
+        self._cost = cast("float", self._cost) + cast("float", cost) if known else None
         saved = line.get("saved")
         tokens = saved.get("tokens") if isinstance(saved, dict) else None
         self._saved_tokens += tokens if isinstance(tokens, int) else 0
