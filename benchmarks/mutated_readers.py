@@ -13,7 +13,7 @@ from langgraph.errors import GraphRecursionError
 from langgraph.types import Overwrite
 
 from benchmarks.mutations import Reader
-from langchain_optscale import OptScale, OptScaleResult, Session, Verdict, create_optscale_graph, optscale
+from langchain_optscale import OptScale, OptScaleResult, Session, Verdict, create_optscale_graph
 from langchain_optscale.answers import AnswerModel
 from langchain_optscale.cli.batch_file import Answers, Questions
 from langchain_optscale.engine.serialisation import from_spec, to_spec
@@ -124,7 +124,8 @@ def _documents() -> Iterator[Reader]:
 
 
 def _session() -> Session:
-    session = Session(optscale(0.9) | TokenBudget(10_000) | Deadline(60.0), prior=_prior(), max_samples=12)
+    rule = OptimalN(0.9, 0.95) | TokenBudget(10_000) | Deadline(60.0)
+    session = Session(rule, prior=_prior(), max_samples=12, first_round=2, round_size=3)
     session.ask()
     session.spend({"policy": Usage(10, 20, 1, output_token_details={"reasoning": 3})}, 0.5)
     session.tell(0, Verdict(0.4), answer="7", usage={"verifier": Usage(5, 1, 1)}, elapsed_s=1.0)

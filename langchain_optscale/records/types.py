@@ -387,8 +387,9 @@ class Decision:
                 fields.whole(name)
         fields.text("rule")
         figures = Fields(fields.mapping("figures"), "the figures of a decision")
-        for name in figures.data:
-            figures.real(name)
+        for name, value in figures.data.items():
+            if not isinstance(value, bool):
+                figures.real(name)
         reason = fields.get("reason", None)
         with reading("a decision"):
             return cls(**{**data, "reason": None if reason is None else StopReason.of(reason)})

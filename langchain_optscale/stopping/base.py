@@ -211,7 +211,9 @@ _FORMER_NAMES = {"Hopeless": "Futility"}
 
 def _rule(data: Mapping[str, Any]) -> Rule:
     """The rule of data that is not nested too deeply."""
-    name = Fields(data, "a stopping rule").text("rule", "None")
+    name = Fields(data, "a stopping rule").get("rule", None)
+    if not isinstance(name, str):
+        raise InvalidRecordError(f"unknown stopping rule {name if name is None else type(name).__name__}")
     kind = Rule._known.get(_FORMER_NAMES.get(name, name))  # noqa: SLF001 - of this module
     if kind is None:
         raise InvalidRecordError(f"unknown stopping rule {name[:100]!r}; import the module that defines it first")

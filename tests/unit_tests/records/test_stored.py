@@ -4,6 +4,7 @@ import io
 import json
 import sqlite3
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from benchmarks.mutations import mutated_bytes, mutated_document, try_reader
 from langchain_optscale import OptScale, OptScaleResult, Session, Verdict, optscale
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.stored import Fields, check_plain
-from langchain_optscale.records.types import Decision, Usage
+from langchain_optscale.records.types import Decision, Failure, Usage
 from langchain_optscale.stats.priors import prior_from_dict
 from langchain_optscale.stopping import FittedStopping, MaxSamples, Rule
 from langchain_optscale.verifiers.composite.store import SQLiteStore
@@ -88,11 +89,9 @@ def test_markup_in_text_is_escaped(record):
 
 
 def test_a_card_escapes_what_no_reader_checked(record):
-    from dataclasses import replace
-
     result = OptScaleResult.from_dict(json.loads(record))
-    decision = replace(result.decision, optimal_n=HTML)
-    assert "<img" not in replace(result, decision=decision)._repr_html_()
+    failed = replace(result, failures={1: Failure("verify", HTML)}, claim=HTML)
+    assert "<img" not in failed._repr_html_()
 
 
 def session_data(*events):
