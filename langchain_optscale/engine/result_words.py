@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from langchain_optscale.records.types import StopReason
@@ -18,7 +19,7 @@ BEYOND = "not reachable within the cap with the set confidence, by the scores so
 def cap_of(decision: Decision) -> int | None:
     """The most candidates that the search may draw, None where the decision does not say."""
     cap = decision.figures.get("max_samples")
-    return None if cap is None else int(cap)
+    return None if cap is None or not math.isfinite(cap) else int(cap)
 
 
 def is_beyond(decision: Decision) -> bool:

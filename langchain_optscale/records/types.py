@@ -388,6 +388,7 @@ class Decision:
         fields.text("rule")
         figures = Fields(fields.mapping("figures"), "the figures of a decision")
         for name, value in figures.data.items():
+            # Of a rule of the user's own it may be a truth.
             if not isinstance(value, bool):
                 figures.real(name)
         reason = fields.get("reason", None)
