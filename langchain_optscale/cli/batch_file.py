@@ -177,8 +177,10 @@ class Answers:
         self._reasons[line["stop_reason"]] += 1
         self.candidates += line["drawn"]
         cost = line.get("cost")  # not in lines of 0.1.0
-        self._cost = None if cost is None or self._cost is None else self._cost + cost
-        self._saved_tokens += (line.get("saved") or {}).get("tokens", 0)
+        self._cost = self._cost + cost if isinstance(cost, int | float) and self._cost is not None else None
+        saved = line.get("saved")
+        tokens = saved.get("tokens") if isinstance(saved, dict) else None
+        self._saved_tokens += tokens if isinstance(tokens, int) else 0
         self.tokens += sum(Usage.from_dict(usage).total_tokens for usage in line["usage"].values())
 
     def _continue(self, *, retry_failed: bool) -> None:

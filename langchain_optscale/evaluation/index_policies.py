@@ -129,7 +129,8 @@ def _indices(cap: int) -> dict[int, FloatArray]:
 def _quadrature(degrees: int) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights of Student's t: Gauss-Legendre on its quantiles."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    return special.stdtrit(float(degrees), (nodes + 1.0) / 2.0), weights / 2.0
+    values: FloatArray = np.asarray(special.stdtrit(float(degrees), (nodes + 1.0) / 2.0), dtype=np.float64)
+    return values, weights / 2.0
 
 
 def _look_up(table: FloatArray, z: FloatArray, price: FloatArray) -> FloatArray:

@@ -94,7 +94,7 @@ def test_parity_of_a_replay_that_is_there():
 
 
 def test_few_questions_show_no_saving():
-    """Only all 8 candidates are as accurate, and no half of 50 questions shows it: 8 are reported, not what luck allows."""
+    """Only all 8 candidates are as accurate, and no half of 50 questions shows it: 8 are reported."""
     generator = np.random.default_rng(7)
     chances = generator.beta(0.5, 2.0, 50)
     made = [
