@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from langchain_optscale.records.decisions import StopReason
@@ -15,7 +16,7 @@ __all__ = ["beyond_in_words", "bound_in_words", "cap_of", "is_beyond", "reason_i
 def cap_of(decision: Decision) -> int | None:
     """The most candidates that the search may draw, None where the decision does not say."""
     cap = decision.figures.get("max_samples")
-    return None if cap is None else int(cap)
+    return None if cap is None or not math.isfinite(cap) else int(cap)
 
 
 def beyond_in_words(decision: Decision) -> str:

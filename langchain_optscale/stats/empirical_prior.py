@@ -58,6 +58,7 @@ _STEPS = 60
 # Of a stored prior no number is larger; a fit stays far below both.
 _MOST_STORED = 1e4
 _MOST_LOG_SIGMA = 20.0
+_LEAST_STRENGTH = 1e-6
 # Bumps with less weight are left out: they lengthen the JSON and change nothing.
 _LEAST_WEIGHT = 1e-4
 
@@ -216,7 +217,7 @@ class EmpiricalPrior:
             parts = {name: tuple(map(_number, mixture[name])) for name in ("strengths", "shares", "edges")}
             bases = tuple(tuple(map(_number, base)) for base in mixture["bases"])
             bumps = tuple((_number(mu), _number(log_sigma), _number(weight)) for mu, log_sigma, weight in data["bumps"])
-            reach = tuple((float(at), float(a), float(b)) for at, a, b in data.get("reach", ()))
+            reach = tuple((_number(at), _number(a), _number(b)) for at, a, b in data.get("reach", ()))
             prior = cls(bumps, DirichletMixture(weight=_number(mixture["weight"]), bases=bases, **parts), reach)
             _check_stored(prior)
             return prior
@@ -264,11 +265,12 @@ def _check_stored(prior: EmpiricalPrior) -> None:
         and edges[0] == 0.0
         and edges[-1] == 1.0
         and bool((np.diff(edges) > 0.0).all())
-        and bool((strengths > 0.0).all())
+        and strengths.min() >= _LEAST_STRENGTH
         and strengths.max() <= _MOST_STORED
         and bool((shares >= 0.0).all())
         and bool((bases > 0.0).all())
         and bool(np.isclose(shares.sum(), 1.0))
+        and all(0.0 <= at <= 1.0 and min(a, b) > 0.0 and max(a, b) <= _MOST_STORED for at, a, b in prior.reach)
         and bool(np.isclose(bases.sum(axis=1), 1.0).all())
     )
     if not sound:

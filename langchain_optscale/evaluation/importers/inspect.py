@@ -79,7 +79,7 @@ def from_inspect(
         try:
             recorded = _recorded(entry, model, place)
         except InvalidRecordError as error:
-            unread.append(error)
+            unread.append(error if place in str(error) else InvalidRecordError(f"{place}: {error}"))
             continue
         if recorded is None:
             failed.append(str(entry.get("id")))

@@ -25,26 +25,9 @@ from langchain_optscale.verifiers.composite.store import SQLiteStore
 attack = pytest.mark.attack
 NAMES = [
     *("result", "session", "rule", "empirical prior", "fixed prior", "IsotonicCalibration", "LogisticCalibration"),
-    *(
-        "answer model",
-        "certificate",
-        "settings",
-        "prior.json",
-        "calibration.json",
-        "model.json",
-        "rule.npz",
-        "pool.jsonl",
-    ),
-    *(
-        "pool.jsonl",
-        "pool.jsonl.gz",
-        "questions.jsonl",
-        "recording.jsonl",
-        "inspect.json",
-        "lm_eval.jsonl",
-        "answers.jsonl",
-    ),
-    *("batch.jsonl", "verdicts.sqlite", "checkpoint"),
+    *("answer model", "certificate", "settings", "prior.json", "calibration.json", "model.json", "rule.npz"),
+    *("pool.jsonl", "pool.jsonl.gz", "questions.jsonl", "recording.jsonl", "inspect.json", "lm_eval.jsonl"),
+    *("answers.jsonl", "batch.jsonl", "verdicts.sqlite", "checkpoint"),
 ]
 
 
