@@ -33,8 +33,8 @@ help:
 	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
 	@echo "make situations        docs/situations.md: what the default does and claims where the truth is known"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
-	@echo "make benchmarks        docs/benchmarks.md: every method on every pool; about 10 minutes"
-	@echo "make study             docs/honesty.md: promised against realised confidence; about 2 minutes"
+	@echo "make benchmarks        docs/benchmarks.md: every method on every pool, with intervals; about 3 minutes"
+	@echo "make study             docs/honesty.md and docs/parity.md: promised against realised confidence; about 5 minutes"
 	@echo "make bench_agents      agents on a test bed: bare, best-of-8, ours; about 30 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make bench_vllm        n = 8 in one request against eight requests, on real vLLM; the table of docs/gpu.md"
@@ -137,6 +137,7 @@ benchmarks: $(VENV)/test.stamp
 
 study: $(VENV)/test.stamp
 	$(BIN)/python -m docs.honesty
+	@$(BIN)/python -m benchmarks.parity_bias --write >/dev/null
 
 bench_agents: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.agent_testbed
