@@ -13,11 +13,11 @@ PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
-	bench_fitted bench_honesty bench_preset bench_decisions situations bench_selection bench_peers bench_vllm benchmarks docs study hooks dist \
+	bench_fitted bench_honesty bench_preset bench_decisions situations bench_selection bench_peers bench_vllm benchmarks docs study record_demo hooks dist \
 	bench_mutations security audit sbom lock help clean
 
 help:
-	@echo "make demo              a finished search on a real local model"
+	@echo "make demo              searches on recorded candidates, and on a real local model"
 	@echo "make test              unit tests and doctests; no network, no server"
 	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/;"
 	@echo "                       with PostgreSQL: .ci/with-postgres make integration_test"
@@ -38,6 +38,7 @@ help:
 	@echo "make bench_agents      agents on a test bed: bare, best-of-8, ours; about 30 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
 	@echo "make bench_vllm        n = 8 in one request against eight requests, on real vLLM; the table of docs/gpu.md"
+	@echo "make record_demo       records what optscale demo replays, where it is missing; about 5 minutes"
 	@echo "make docs              the pictures and diagrams of README and docs"
 	@echo "make hooks             the checks of every commit, as a git hook"
 	@echo "make bench_mutations   3,000 mutated records for each reader; about 5 minutes"
@@ -72,6 +73,7 @@ $(VENV)/release.stamp: $(VENV)/pip.stamp pyproject.toml
 
 demo: $(VENV)/run.stamp
 	$(BIN)/optscale demo
+	$(BIN)/optscale demo --live
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/unit_tests langchain_optscale --doctest-modules -n auto --benchmark-disable
@@ -104,6 +106,9 @@ bench: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.many_searches
 	@$(BIN)/python -m benchmarks.graph_overhead
 	@$(BIN)/python -m benchmarks.graph_checkpoints
+
+record_demo: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.record_demo
 
 bench_chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.chaos

@@ -28,6 +28,7 @@ from langchain_optscale.stats import Calibration, EmpiricalPrior, IsotonicCalibr
 from langchain_optscale.stats.priors import prior_from_dict
 from langchain_optscale.stopping import (
     AnswerConfidence,
+    Certificate,
     CostBudget,
     Deadline,
     FittedStopping,
@@ -119,6 +120,8 @@ def _documents() -> Iterator[Reader]:
     for calibration in (_isotonic(), LogisticCalibration(-2.0, 4.0)):
         yield Reader(type(calibration).__name__, _plain(calibration), _use_calibration)
     yield Reader("answer model", _plain(AnswerModel(calibration=_isotonic())), _use_answer_model)
+    certificate = Certificate(threshold=0.8, delta=0.05, eps=0.1, labels=120, accepted=40, wrong=1)
+    yield Reader("certificate", _plain(certificate), lambda data: repr(Certificate.from_dict(data)))
     parts = [LengthCheck(at_most=3), RegexCheck("a+"), _every_rule()]
     yield Reader("settings", json.loads(json.dumps(to_spec(parts))), from_spec)
 

@@ -42,6 +42,7 @@ _FORMAT = "langchain-optscale/answer-model"
 _VERSION = 1
 # Calibrated scores are clipped to [0.01, 0.99]: atoms at 0 and 1 would dominate.
 _LEAST = 0.01
+_LEAST_STORED = 1e-6
 _MOST_KNOWN = 4096
 
 
@@ -144,7 +145,11 @@ class AnswerModel:
                 from langchain_optscale.stats.calibration import Calibration
 
                 settings["calibration"] = Calibration.from_dict(settings["calibration"])
-            return cls(**settings)
+            model = cls(**settings)
+        # Closer to 0 and 1 the posterior has no numbers, and no fit comes near them.
+        if not all(_LEAST_STORED <= share <= 1.0 - _LEAST_STORED for share in (model.right, model.silence)):
+            raise InvalidRecordError(f"right and silence of an answer model must keep {_LEAST_STORED:g} off 0 and 1")
+        return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as a JSON file, in one step.

@@ -177,8 +177,10 @@ class Answers:
         self._reasons[line["stop_reason"]] += 1
         self.candidates += line["drawn"]
         cost = line.get("cost")  # not in lines of 0.1.0
-        self._cost = None if cost is None or self._cost is None else self._cost + cost
-        self._saved_tokens += (line.get("saved") or {}).get("tokens", 0)
+        self._cost = self._cost + cost if isinstance(cost, int | float) and self._cost is not None else None
+        saved = line.get("saved")
+        tokens = saved.get("tokens") if isinstance(saved, dict) else None
+        self._saved_tokens += tokens if isinstance(tokens, int) else 0
         self.tokens += sum(Usage.from_dict(usage).total_tokens for usage in line["usage"].values())
 
     def _continue(self, *, retry_failed: bool) -> None:
@@ -249,5 +251,9 @@ def _check_answered(data: Mapping[str, Any], place: str) -> None:
         Verdict(fields.real("score"))
         for usage in fields.mapping("usage").values():
             Usage.from_dict(usage)
+        if data.get("cost") is not None:
+            fields.real("cost")
+        if data.get("saved") is not None:
+            Fields(fields.mapping("saved"), "what was saved").whole("tokens", 0, least=-(2**53))
     except (InvalidRecordError, InvalidScoreError) as error:
         raise InvalidRecordError(f"{place}: {error}; choose another file") from error

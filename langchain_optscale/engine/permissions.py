@@ -39,6 +39,9 @@ _PLAIN = frozenset(
         "target",
         "confidence",
         "effort",
+        "round_cost",
+        "keep_reasoning",
+        "reverify_equal",
         "select",
         "first_round",
         "round_size",
@@ -158,7 +161,8 @@ def _ceiling(settings: Chosen, name: str) -> Any:
     if name == "max_samples":
         return settings.cap
     value = getattr(settings, name) if name in settings.model_fields_set else None
-    return getattr(value, "n", value)
+    value = getattr(value, "n", value)
+    return None if isinstance(value, str) else value
 
 
 def _check(name: str, value: Any, most: Any) -> None:
@@ -170,8 +174,8 @@ def _check(name: str, value: Any, most: Any) -> None:
 
 
 def _exceeds(value: Any, most: Any) -> bool:
-    """Whether a value is beyond a limit, as is having none at all; what is no number is judged elsewhere."""
-    if value is None:
+    """Whether a value is beyond a limit, as is having none of one's own; what is no number is judged elsewhere."""
+    if value is None or value == "auto":
         return True
     return isinstance(value, int | float) and not isinstance(value, bool) and not value <= most
 

@@ -11,7 +11,7 @@ from html import escape
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from langchain_optscale.engine.result_words import BEYOND, bound_in_words, is_beyond, reason_in_words
+from langchain_optscale.engine.result_words import beyond_in_words, bound_in_words, is_beyond, reason_in_words
 from langchain_optscale.errors import printable
 
 if TYPE_CHECKING:
@@ -112,10 +112,10 @@ def _x(score: float) -> str:
 def _note(result: SearchRecord) -> str:
     """What a bound above the cap means, where there is one."""
     ends = [round_.observations[-1].decision for round_ in result.rounds if round_.observations]
-    beyond = next((decision for decision in ends if is_beyond(decision)), None)
+    beyond = next((decision for decision in reversed(ends) if is_beyond(decision)), None)
     if beyond is None or not (bound := bound_in_words(beyond)):
         return ""
-    return f'<div style="margin:0 0 6px;opacity:.8">N* {_shown(bound)}: the target is {BEYOND}.</div>'
+    return f'<div style="margin:0 0 6px;opacity:.8">N* {_shown(bound)}: {beyond_in_words(beyond)}.</div>'
 
 
 def _round(round_: Round, result: SearchRecord) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from langchain_optscale.records.search_record import SearchRecord
-    from langchain_optscale.records.types import Observation
+    from langchain_optscale.records.types import Decision, Observation
 
 __all__ = ["plot_search"]
 
@@ -76,7 +76,7 @@ def plot_search(result: SearchRecord, *, dark: bool = False) -> Figure:
         bound = figure.add_subplot(grid[1, 0], sharex=scores)
         _draw_scores(scores, observations, target, colours)
         _draw_density(density, result, target, colours)
-        _draw_bound(bound, observations, max(cap_of(result.decision) or 0, len(observations), 1), colours)
+        _draw_bound(bound, observations, _cap(result, observations), colours)
         handles, labels = [], []
         for axes in (scores, bound):
             its_handles, its_labels = axes.get_legend_handles_labels()
@@ -95,6 +95,12 @@ def _style(colours: _Colours) -> dict[Any, Any]:
 
 def _title(result: SearchRecord, scored: int) -> str:
     return fill(f"{scored} candidate{'' if scored == 1 else 's'}: {reason_in_words(result.decision)}", _LINE)
+
+
+def _cap(result: SearchRecord, observations: Sequence[Observation]) -> int:
+    """The most candidates that the search might have drawn, as far as the record says; at least those that it has."""
+    known = [cap for one in observations if (cap := cap_of(one.decision)) is not None]
+    return max([*known, len(observations), 1])
 
 
 def _draw_scores(axes: Axes, observations: Sequence[Observation], target: float | None, colours: _Colours) -> None:
@@ -157,7 +163,7 @@ def _draw_bound(axes: Axes, observations: Sequence[Observation], cap: int, colou
             "linestyle": "none",
             "clip_on": False,
         }
-        axes.plot(beyond, [cap] * len(beyond), "s", markersize=6, label=f"not reachable within {cap}", **style)
+        axes.plot(beyond, [cap] * len(beyond), "s", markersize=6, label=_beyond_label(decisions, cap), **style)
     axes.axhline(cap, color=colours.grey, linewidth=0.8, linestyle=":")
     axes.set_ylim(0, cap * 1.08 + 0.5)
     axes.set_xlabel("candidates, in order of arrival")
@@ -165,3 +171,11 @@ def _draw_bound(axes: Axes, observations: Sequence[Observation], cap: int, colou
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     axes.set_xlim(0.5, max(len(observations), 2) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _beyond_label(decisions: Sequence[tuple[int, Decision]], cap: int) -> str:
+    """What the open marks at the cap mean."""
+    unreachable = any(
+        is_beyond(made) and (made.optimal_n is None or "price" not in made.figures) for _, made in decisions
+    )
+    return f"not reachable within {cap}" if unreachable else f"worth more than {cap}"

@@ -9,10 +9,7 @@ from langchain_optscale.records.types import StopReason
 if TYPE_CHECKING:
     from langchain_optscale.records.types import Decision
 
-__all__ = ["BEYOND", "bound_in_words", "cap_of", "is_beyond", "reason_in_words"]
-
-BEYOND = "not reachable within the cap with the set confidence, by the scores so far"
-"""What a bound above the cap means."""
+__all__ = ["beyond_in_words", "bound_in_words", "cap_of", "is_beyond", "reason_in_words"]
 
 
 def cap_of(decision: Decision) -> int | None:
@@ -21,8 +18,15 @@ def cap_of(decision: Decision) -> int | None:
     return None if cap is None else int(cap)
 
 
+def beyond_in_words(decision: Decision) -> str:
+    """What a bound above the cap means: where candidates have a price, N* is what would be worth drawing."""
+    if decision.optimal_n is not None and "price" in decision.figures:
+        return "more than the cap would be worth drawing, by the scores so far"
+    return "the target is not reachable within the cap with the set confidence, by the scores so far"
+
+
 def is_beyond(decision: Decision) -> bool:
-    """Whether the target is not reachable within the cap, by the estimate that the decision rests on."""
+    """Whether N* is above the cap, or no number of candidates reaches the target by the estimate."""
     cap = cap_of(decision)
     if decision.optimal_n is None:
         return "target" in decision.figures
@@ -50,7 +54,7 @@ def reason_in_words(decision: Decision) -> str:
 
     Example:
         >>> from langchain_optscale import Decision, StopReason
-        >>> reason_in_words(Decision(True, StopReason.FUTILITY, figures={"chance": 0.002, "target": 0.9}))[-24:]
+        >>> reason_in_words(Decision(True, StopReason.FUTILITY, figures={"chance": 0.002, "target": 0.9}))[-23:]
         ' (chance of 0.9: 0.2 %)'
     """
     if decision.reason is None:

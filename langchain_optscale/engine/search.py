@@ -250,8 +250,13 @@ class Search:
 
     def _tell_twin(self, index: int, first: int) -> None:
         known = self._verdicts.get(first) or self._failures[first]
-        # The first one's verdict has reported the usage.
-        self._tell(index, replace(known, usage=None) if isinstance(known, Verdict) else known)
+        if isinstance(known, Verdict):
+            self._tell(index, replace(known, usage=None))  # the first one's verdict has reported the usage
+        elif known.recurrence == "likely":
+            # It was not tried by itself, so it says nothing of others.
+            self._tell(index, replace(known, recurrence="possible").caused_by(known.cause))
+        else:
+            self._tell(index, known)
 
     def _tell(self, index: int, outcome: Verdict | Failure, unreported: Usage | None = None) -> None:
         reported = None

@@ -260,8 +260,8 @@ class SearchSettings(BaseModel):
             prices_by_role(self.money_price)
         if self.cost_budget is not None and self._objective_price is not None:
             raise SettingsError(
-                "cost_budget needs price=Price(...), the price of the models; a number is the price of a candidate in "
-                "the objective's unit and takes no cost_budget"
+                "cost_budget and price go together: give both, price=Price(...) being that of the models, or neither; "
+                "a number is the price of a candidate for the default rule and takes no cost_budget"
             )
         if self.limits is not None and self._cap() > (most := self.limits.get("max_samples", math.inf)):
             raise SettingsError(f"the rule's cap of {self._cap()} candidates is above limits['max_samples']={most}")

@@ -103,6 +103,13 @@ class Fields:
         number: float = value
         return number
 
+    def seconds(self, name: str | int, default: Any = _MISSING) -> float:
+        """A finite number of at least 0."""
+        value = self.real(name, default)
+        if not 0.0 <= value < math.inf:
+            raise self._wrong(name, "a finite number of at least 0", value)
+        return value
+
     def text(self, name: str | int, default: Any = _MISSING) -> str:
         """A string."""
         value = self.get(name, default)

@@ -162,7 +162,7 @@ class Candidate:
         fields = Fields(data, "a candidate")
         fields.whole("index")
         fields.whole("round")
-        fields.real("latency_s", 0.0)
+        fields.seconds("latency_s", 0.0)
         fields.optional_text("answer")
         fields.optional_text("reasoning")
         usage = Usage.from_dict(fields.get("usage", {}))

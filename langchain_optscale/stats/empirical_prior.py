@@ -22,7 +22,7 @@ import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.files import load_record, write_json
-from langchain_optscale.records.stored import check_plain, reading
+from langchain_optscale.records.stored import Fields, check_plain, reading
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._dirichlet_fit import improved_mixture, starting_mixture
 from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
@@ -213,11 +213,11 @@ class EmpiricalPrior:
         with reading("the empirical prior"):
             # "any_shape" is the key of version 0.1.0.
             mixture = data["dirichlet"] if "dirichlet" in data else data["any_shape"]
-            parts = {name: tuple(map(float, mixture[name])) for name in ("strengths", "shares", "edges")}
-            bases = tuple(tuple(map(float, base)) for base in mixture["bases"])
-            bumps = tuple((float(mu), float(log_sigma), float(weight)) for mu, log_sigma, weight in data["bumps"])
+            parts = {name: tuple(map(_number, mixture[name])) for name in ("strengths", "shares", "edges")}
+            bases = tuple(tuple(map(_number, base)) for base in mixture["bases"])
+            bumps = tuple((_number(mu), _number(log_sigma), _number(weight)) for mu, log_sigma, weight in data["bumps"])
             reach = tuple((float(at), float(a), float(b)) for at, a, b in data.get("reach", ()))
-            prior = cls(bumps, DirichletMixture(weight=float(mixture["weight"]), bases=bases, **parts), reach)
+            prior = cls(bumps, DirichletMixture(weight=_number(mixture["weight"]), bases=bases, **parts), reach)
             _check_stored(prior)
             return prior
 
@@ -238,6 +238,11 @@ class EmpiricalPrior:
             SettingsError: It cannot be read.
         """
         return load_record(path, cls.from_dict)
+
+
+def _number(value: object) -> float:
+    """A number as stored; text that spells one, such as "nan", is none."""
+    return float(Fields({"number": value}, "an empirical prior").real("number"))
 
 
 def _check_stored(prior: EmpiricalPrior) -> None:

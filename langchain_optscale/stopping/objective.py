@@ -129,7 +129,10 @@ class Objective(Rule):
         cap = history.max_samples or history.n + _HORIZON
         left = max(0, cap - history.n - history.failures)
         if not history.scores:
-            return self._go_on(history, {}, self.first_draw(history) or 1)
+            first = self.first_draw(history) or 1
+            # The first round is the session's to size, by `first_draw` where its caller has not.
+            wish = first if history.drawn else None
+            return self._decision(StopReason.ANSWER_SETTLED, {}, stop=False, draw=wish, optimal_n=first)
         if any(answer is not None for answer in history.answers):
             return self._with_answers(history, cap, left)
         return self._with_scores(history, cap, left)
@@ -145,7 +148,6 @@ class Objective(Rule):
             "votes": leader.votes,
             "answers": len(support.answers),
             "leader": history.answers.index(leader.text),
-            "confidence": self.confidence,
         }
         answering = (support.answered + 0.5) / (history.n + 0.5)
         if not left:
@@ -185,18 +187,19 @@ class Objective(Rule):
 
     def _with_scores(self, history: History, cap: int, left: int) -> Decision:
         best, n = history.best, history.n
-        figures = {"best": best, "confidence": self.confidence}
+        figures = {"best": best}
         if self.target is not None:
-            figures["target"] = self.target
+            aimed = {**figures, "target": self.target}
             if best >= self.target and not self.answers:
-                return self._end(StopReason.TARGET_REACHED, history, figures, "target reached", 1.0)
+                return self._end(StopReason.TARGET_REACHED, history, aimed, "target reached", 1.0)
             chance = chance_of_reaching(history, self.target, left, 1.0 - self.confidence)
-            figures["chance"] = chance
+            if chance < 0.995:  # a bound that says no more than that is not worth a figure
+                figures["chance"] = aimed["chance"] = chance
             if left and chance < 1.0 - self.confidence:
-                return self._end(StopReason.FUTILITY, history, figures, "target out of reach", 1.0 - chance)
+                return self._end(StopReason.FUTILITY, history, aimed, "target out of reach", 1.0 - chance)
         gain = record_gain(history.scores)
         price = self._price(cap, 2)
-        figures |= {"gain": gain, "price": price}
+        figures |= {"gain": _shown(gain), "price": _shown(price)}
         if not left or self.answers or gain >= price:
             enough = math.ceil(gain * (n + 1) / price) - n - 1 if price else left
             return self._go_on(history, figures, self._by_record(n, left, max(1, enough)))
@@ -360,6 +363,11 @@ def _has(history: History, answer: str, target: float) -> bool:
     return any(
         given == answer and score >= target for given, score in zip(history.answers, history.scores, strict=True)
     )
+
+
+def _shown(value: float) -> float:
+    """Six digits: figures are read by people, and stored after every candidate."""
+    return float(f"{value:.6g}")
 
 
 def _at_least(count: int, share: float, least: int) -> float:

@@ -22,20 +22,53 @@ def run(*arguments, env=None, timeout=100):
     )
 
 
-def test_demo(local_server):
-    done = run("demo", "--tasks", "2", "--max-samples", "4")
+def test_demo_live(local_server):
+    done = run("demo", "--live", "--tasks", "2", "--max-samples", "4")
     assert done.returncode == 0, done.stderr
-    assert "N*" in done.stdout
-    assert "stop:" in done.stdout
-    assert "OptScale against best-of-4" in done.stdout
+    assert done.stdout.count("■") >= 2
+    assert "Best-of-4 would draw 8 candidates" in done.stdout
 
 
 def test_demo_json(local_server):
-    done = run("demo", "--tasks", "1", "--max-samples", "4", "--json")
-    (row,) = json.loads(done.stdout)
-    assert row["best_of_n"]["samples"] == 4
-    assert 1 <= row["optscale"]["samples"] <= 4
-    assert row["best_of_n"]["score"] >= row["optscale"]["score"] - 1
+    done = run("demo", "--live", "--tasks", "1", "--max-samples", "4", "--json")
+    document = json.loads(done.stdout)
+    (row,) = document["searches"]
+    assert 1 <= row["verified"] <= row["samples"] <= 4
+    assert document["bill"]["best_of_n_samples"] == 4
+
+
+def test_demo_on_your_own_model():
+    def script(number, payload):
+        return Reply(["A cat is on the mountain, where the old winter light is thin."] * payload.get("n", 1))
+
+    with scripted_server(script) as server:
+        done = run("demo", "--policy-url", server.base_url, "--policy-model", "m", "--max-samples", "8")
+    assert done.returncode == 0, done.stderr
+    assert "of 5 tasks met in full" in done.stdout
+
+
+def test_ask_reads_a_pipe():
+    with scripted_server(lambda number, payload: Reply(["one two three"] * payload.get("n", 1))) as server:
+        command = [*COMMAND, "ask", "-", "--policy-url", server.base_url, "--policy-model", "m", "--words", "3"]
+        done = subprocess.run(command, input="Count!\n", capture_output=True, text=True, check=False)  # noqa: S603
+        assert server.requests[0]["messages"][-1]["content"] == "Count!\n"
+    assert done.stdout == "one two three\n"
+
+
+def test_ask_with_the_policy_as_judge():
+    def script(number, payload):
+        text = json.dumps(payload["messages"])
+        code = text.rpartition("The code is ")[2].partition(".")[0]
+        return Reply([f"GRADE-{code}: 10" if "The code is " in text else "Paris"] * (payload.get("n") or 1))
+
+    with scripted_server(script) as server:
+        arguments = ("--policy-url", server.base_url, "--policy-model", "m", "--judge", "policy", "--target", "0.9")
+        done = run("ask", "What is the capital of France?", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["answer"] == "Paris"
+    assert document["score"] == 1.0
+    assert document["drawn"] <= 2
 
 
 def test_ask_the_embedded_model(local_server):
@@ -78,7 +111,6 @@ def test_ask_an_endpoint_with_a_key_of_its_own():
         ),
         (("ask", "q", "--regex", "("), 2, "not a valid regular expression"),
         (("demo", "--max-samples", "0"), 2, "must be at least 1"),
-        (("ask",), 2, "question"),
         (("sing",), 2, "invalid choice"),
     ],
 )

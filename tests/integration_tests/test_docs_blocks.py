@@ -34,6 +34,8 @@ def test_block(page, block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if "rule.npz" in block:
         shutil.copy(next(ROOT.joinpath("tests", "data", "legacy").rglob("*.npz")), tmp_path / "rule.npz")
+    if "pool.jsonl" in block:
+        shutil.copy(ROOT / "tests" / "data" / "pools" / "arithmetic_x64.jsonl", tmp_path / "pool.jsonl")
     policy, verifier = scripted_server(good_policy, pages), scripted_server(classifier(good_score), pages)
     with hosted_models(monkeypatch), policy as policy_server, verifier as verifier_server:
         block = block.replace("http://localhost:8000/v1", policy_server.base_url)

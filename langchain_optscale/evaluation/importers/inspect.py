@@ -103,6 +103,8 @@ def from_inspect(
     for key in sorted(by_epoch, key=lambda key: (order[key[0]], key[1])):
         one = by_epoch[key]
         collected.add(one.question, one.sample, one.values, one.place)
+    if not by_epoch:
+        raise InvalidRecordError(f"{path}: the log has no samples")
     return collected.pool(name_of(path) if name is None else name, "scorer", correct, score)
 
 

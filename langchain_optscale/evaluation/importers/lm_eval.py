@@ -84,7 +84,10 @@ def from_lm_eval(
         seen: dict[str, int] = {}
         for number, line in _lines_of_filter(path, filter):
             place = f"{path}, line {number}"
-            question, values = _harness_question(line, place, check)
+            try:
+                question, values = _harness_question(line, place, check)
+            except InvalidRecordError as error:
+                raise InvalidRecordError(str(error) if place in str(error) else f"{place}: {error}") from error
             if question.id in seen:
                 raise InvalidRecordError(
                     f"{place}: doc_id {question.id} stands on line {seen[question.id]} already; older logs have a "

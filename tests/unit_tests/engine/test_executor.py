@@ -251,7 +251,7 @@ async def test_a_verdict_that_was_reached_counts_even_if_its_task_was_cancelled(
                 await asyncio.sleep(5.0)
 
     policy = ScriptedPolicy(texts=["a", "b"])
-    result = await OptScale(policy=policy, verifier=Late()).ainvoke("q", {"callbacks": [Slow()]})
+    result = await OptScale(policy=policy, verifier=Late(), target=0.9).ainvoke("q", {"callbacks": [Slow()]})
     assert sorted(result.scores) == [0.95, 0.97]
     assert result.score == 0.97
 

@@ -116,6 +116,12 @@ def test_a_budget_is_not_lifted(name):
     assert by_context({name: None}) == 3
 
 
+def test_a_word_lifts_no_number():
+    with pytest.raises(SettingsError, match="max_failures='auto' is above the limit of 5"):
+        by_context({"max_failures": "auto"}, max_failures=5)
+    assert by_context({"max_failures": 4}, max_failures="auto") == 3
+
+
 def test_the_default_cap_is_a_ceiling_too():
     with pytest.raises(SettingsError, match="max_samples=17 is above the limit of 16"):
         OptScale(policy=policy(), verifier=safe).invoke("q", {"configurable": {"max_samples": 17}})

@@ -13,7 +13,7 @@ from tests.unit_tests.fakes import ScriptedPolicy, read_score
 def result():
     texts = ["0.5", "0.62", "<script>alert(1)</script>", "0.7", "0.66", "0.72", "0.69", "0.95", "0.4"]
     policy = ScriptedPolicy(texts=texts)
-    return OptScale(policy=policy, verifier=read_score, round_size=2, max_samples=9).invoke("q")
+    return OptScale(policy=policy, verifier=read_score, target=0.9, round_size=2, max_samples=9).invoke("q")
 
 
 def test_plot(result, tmp_path):

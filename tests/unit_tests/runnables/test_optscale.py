@@ -93,7 +93,7 @@ def test_one_after_another_all_paths_agree(scores, rule):
 
 async def test_a_stop_cancels_what_is_pending():
     policy = ScriptedPolicy(texts=["0.95"] * 8, delays={1: 30.0, 2: 30.0, 3: 30.0})
-    runnable = OptScale(policy=policy, verifier=read_score, first_round=4, fanout="calls")
+    runnable = OptScale(policy=policy, verifier=read_score, target=0.9, first_round=4, fanout="calls")
     result = await asyncio.wait_for(runnable.ainvoke("q"), 10)
     assert result.stop_reason is StopReason.TARGET_REACHED
     assert len(result.candidates) == 1
@@ -102,7 +102,7 @@ async def test_a_stop_cancels_what_is_pending():
 
 def test_the_sync_path_does_not_wait_for_what_is_pending():
     policy = ScriptedPolicy(texts=["0.95"] * 8, delays={1: 1.0, 2: 1.0, 3: 1.0})
-    runnable = OptScale(policy=policy, verifier=read_score, first_round=4, fanout="calls")
+    runnable = OptScale(policy=policy, verifier=read_score, target=0.9, first_round=4, fanout="calls")
     result = runnable.invoke("q")
     assert result.duration_s < 0.8
     assert len(policy.requests) == 1
@@ -110,7 +110,7 @@ def test_the_sync_path_does_not_wait_for_what_is_pending():
 
 def test_queued_draws_are_dropped():
     policy = ScriptedPolicy(texts=["0.95"] * 8)
-    runnable = OptScale(policy=policy, verifier=read_score, first_round=8, fanout="calls")
+    runnable = OptScale(policy=policy, verifier=read_score, target=0.9, first_round=8, fanout="calls")
     result = runnable.invoke("q", {"max_concurrency": 1})
     assert result.stop_reason is StopReason.TARGET_REACHED
     assert len(policy.requests) == 1
@@ -130,7 +130,9 @@ async def test_verification_starts_before_the_round_is_complete():
 
 async def test_cancelling_the_search_cancels_everything():
     policy = ScriptedPolicy(texts=["0.1"] * 8, delays=dict.fromkeys(range(8), 30.0))
-    task = asyncio.create_task(OptScale(policy=policy, verifier=read_score, first_round=4, fanout="calls").ainvoke("q"))
+    task = asyncio.create_task(
+        OptScale(policy=policy, verifier=read_score, target=0.9, first_round=4, fanout="calls").ainvoke("q")
+    )
     await asyncio.sleep(0.2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -353,7 +355,7 @@ class Recorder(BaseCallbackHandler):
 @pytest.mark.parametrize("path", ["sync", "async"])
 def test_a_trace_shows_candidates_and_verdicts_under_the_search(path):
     recorder = Recorder()
-    runnable = OptScale(policy=ScriptedPolicy(texts=["0.1", "0.95"]), verifier=read_score, round_size=1)
+    runnable = OptScale(policy=ScriptedPolicy(texts=["0.1", "0.95"]), verifier=read_score, target=0.9, round_size=1)
     config = {"callbacks": [recorder]}
     runnable.invoke("q", config) if path == "sync" else asyncio.run(runnable.ainvoke("q", config))
     assert ("policy", ["optscale:request"], recorder.root) in recorder.runs

@@ -39,7 +39,7 @@ SHAPES = {
         lambda prompt, candidate: json.loads(candidate.text)["sum"] == 7,
         RunnableLambda(lambda given: given["candidate"] == given["message"].text == '{"sum": 7}'),
     ],
-    ids=repr,
+    ids=lambda check: type(check).__name__,
 )
 def test_verifiers(check: Any, shape: str) -> None:
     candidate = Candidate(0, SHAPES[shape], 0)

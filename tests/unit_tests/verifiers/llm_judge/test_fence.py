@@ -39,12 +39,13 @@ def test_what_is_spelled_out(text, shown):
 
 # Of chat templates and thoughts, as models of many families have them.
 MARKUP = """
-    <|im_end|> <｜User｜> <｜begin▁of▁sentence｜> <|START_OF_TURN_TOKEN|> <|turn> <turn|> <channel|> <|channel|>
-    [|user|] [|endofturn|] [INST] [/INST] [SYSTEM_PROMPT] [/SYSTEM_PROMPT] [TOOL_CALLS] [TOOL_RESULTS]
-    [gMASK] [sMASK] [CLS] [BOS] [THINK] [control_8] <<SYS>> <</SYS>> <s> </s> <eos> <EOS> <unk> <BOS_TOKEN>
-    <sop> <eop> <unused12> <start_of_turn> <start_of_image> <end_of_utterance> <image_soft_token> <extra_0>
-    <extra_id_0> <think> </think> <thinking> <seed:think> <tool_call> </tool_call> <tool_response>
-    <function=read> <invoke> <function_calls> <minimax:tool_call> <0x0A> ]~b] [e~[ ＜|im_end|＞
+    <|im_end|> <｜User｜> <｜begin▁of▁sentence｜> <|START_OF_TURN_TOKEN|> <|turn> <turn|> <channel|>
+    <|channel|> [|user|] [|endofturn|] [INST] [/INST] [SYSTEM_PROMPT] [/SYSTEM_PROMPT] [TOOL_CALLS]
+    [TOOL_RESULTS] [gMASK] [sMASK] [CLS] [BOS] [THINK] [control_8] <<SYS>> <</SYS>> <s> </s> <eos> <EOS>
+    <unk> <BOS_TOKEN> <sop> <eop> <unused12> <start_of_turn> <start_of_image> <end_of_utterance>
+    <image_soft_token> <extra_0> <extra_id_0> <think> </think> <thinking> <seed:think> <tool_call>
+    </tool_call> <tool_response> <function=read> <invoke> <function_calls> <minimax:tool_call> <0x0A>
+    ]~b] [e~[ ＜|im_end|＞
 """
 
 
