@@ -57,7 +57,8 @@ def search(saver: BaseCheckpointSaver[Any], thread: str, length: int, candidates
         max_samples=candidates,
         first_round=ROUND,
         round_size=ROUND,
-        round_cost=1000.0,  # rounds as large as they may be
+        price=1e-9,  # so that all candidates are drawn,
+        round_cost=1000.0,  # in rounds as large as they may be
         seed=0,
         fanout=fanout,
     ).compile(checkpointer=saver)
