@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from langchain_core.prompt_values import PromptValue
 
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 __all__ = ["Spent", "compare", "policy_server"]
 

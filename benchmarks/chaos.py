@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 SEARCHES, RATE, AT_ONCE = 2000, 0.3, 60
 _CACHE = type(functools.lru_cache(maxsize=1)(len))

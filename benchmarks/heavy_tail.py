@@ -21,7 +21,7 @@ from tests.integration_tests.chaos_server import served_apart
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 QUESTIONS, AT_ONCE, MEDIAN_S, TAIL = 120, 4, 0.2, 10.0
 TARGET, CAP, ROUND = 0.9, 32, 8

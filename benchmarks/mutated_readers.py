@@ -22,8 +22,9 @@ from langchain_optscale.evaluation.importers import from_inspect, from_lm_eval
 from langchain_optscale.evaluation.pools import Question, Sample, read_pool, write_pool
 from langchain_optscale.evaluation.recording import read_questions, record_pool
 from langchain_optscale.graph.conversation import fingerprint
+from langchain_optscale.records.candidates import Failure
 from langchain_optscale.records.failures import AllCandidatesFailed
-from langchain_optscale.records.types import Failure, Usage
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.stats import Calibration, EmpiricalPrior, IsotonicCalibration, LogisticCalibration
 from langchain_optscale.stats.priors import prior_from_dict
 from langchain_optscale.stopping import (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 CANDIDATES, AT_ONCE, TURNS = 1000, 100, 7
 

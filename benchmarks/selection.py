@@ -19,7 +19,7 @@ from langchain_optscale.evaluation.methods import Outcome
 from langchain_optscale.evaluation.pools import read_pool
 from langchain_optscale.evaluation.replay import replay
 from langchain_optscale.evaluation.selection import place_of
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

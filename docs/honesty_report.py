@@ -113,9 +113,9 @@ the certified answers are wrong. Simulated tasks, 300 sets of 300 labelled quest
 
 {certificates}
 
-Where nothing tells right from wrong - a blind verifier, a misconception that most candidates share - nothing is
-certified, and that is the right answer. Recorded pools, one search a question, certificates fitted to one half and
-counted on the other; "with the whole cap" draws all candidates before it answers:
+Where hardly anything tells right from wrong - a blind verifier, a misconception that most candidates share - next to
+nothing is certified, and that is the right answer. Recorded pools, one search a question, certificates fitted to one
+half and counted on the other; "with the whole cap" draws all candidates before it answers:
 
 {recorded}
 

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.errors import OptScaleError, SettingsError
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
+    from langchain_optscale.records.candidates import Candidate, Failure, Verdict
+    from langchain_optscale.records.decisions import Decision, Estimate, StopReason
     from langchain_optscale.records.failures import AllCandidatesFailed
     from langchain_optscale.records.savings import Saved
-    from langchain_optscale.records.types import Candidate, Decision, Estimate, Failure, StopReason, Usage, Verdict
+    from langchain_optscale.records.usage import Usage
     from langchain_optscale.runnables.chat_model import ChatOptScale
     from langchain_optscale.runnables.optscale import OptScale
     from langchain_optscale.stats.priors import FixedPrior
@@ -43,7 +45,9 @@ _HOMES = {
     "graph": ("create_optscale_graph", "create_optscale_node"),
     "records.failures": ("AllCandidatesFailed",),
     "records.savings": ("Saved",),
-    "records.types": ("Candidate", "Decision", "Estimate", "Failure", "StopReason", "Usage", "Verdict"),
+    "records.candidates": ("Candidate", "Failure", "Verdict"),
+    "records.decisions": ("Decision", "Estimate", "StopReason"),
+    "records.usage": ("Usage",),
     "runnables.chat_model": ("ChatOptScale",),
     "runnables.optscale": ("OptScale",),
     "stats.priors": ("FixedPrior",),

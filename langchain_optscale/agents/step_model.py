@@ -16,8 +16,8 @@ from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.engine.settings import Scope, SearchSettings, changeable
 from langchain_optscale.models.policy import policy_name
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.records.failures import AllCandidatesFailed
-from langchain_optscale.records.types import Candidate, Usage, Verdict
 from langchain_optscale.runnables.chat_model import ChatOptScale
 from langchain_optscale.verifiers import Verifier
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.sampler import Sampler
+    from langchain_optscale.records.usage import Usage
     from langchain_optscale.stopping import Rule
 
 __all__ = ["StepModel", "StepSettings"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping import History, Rule
 from langchain_optscale.verifiers.coercion import is_finite
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-    from langchain_optscale.records.types import Decision
+    from langchain_optscale.records.decisions import Decision
 
 __all__ = ["FirstIsGood", "Gate", "When", "WhenLike"]
 

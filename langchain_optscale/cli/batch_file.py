@@ -19,10 +19,11 @@ from langchain_optscale.errors import InvalidRecordError, InvalidScoreError, Set
 from langchain_optscale.evaluation._recording import id_of
 from langchain_optscale.evaluation.samples import json_lines
 from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.files import append, lines_of, open_to_append, whole_file
 from langchain_optscale.records.stored import Fields
-from langchain_optscale.records.types import Usage, Verdict
+from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_demo"]
 
-_SMALL, _LARGE = 48, 1024
+_SMALL, _LARGE = 64, 1024
 
 
 def add_demo(commands: Any) -> None:

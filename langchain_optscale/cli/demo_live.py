@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_optscale.cli.screen import in_short
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.verifiers import EnsembleVerifier, LengthCheck, RequiredWords, Verifier
 

@@ -12,7 +12,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.catalogue import METHODS
 from langchain_optscale.evaluation.pools import read_pool
 from langchain_optscale.evaluation.replay import drawing_orders
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_optscale.engine.result_words import bound_in_words, is_beyond, reason_in_words
 from langchain_optscale.errors import MissingExtraError, printable
-from langchain_optscale.records.types import Decision
+from langchain_optscale.records.decisions import Decision
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

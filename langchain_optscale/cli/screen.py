@@ -13,7 +13,7 @@ from langchain_optscale.errors import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_optscale.records.types import StopReason
+    from langchain_optscale.records.decisions import StopReason
 
 __all__ = ["Screen", "in_short", "terminal_width"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_optscale.models.clients import models_in
 from langchain_optscale.records.savings import Saved
-from langchain_optscale.records.types import Usage
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping import Price, prices_by_role
 from langchain_optscale.verifiers import LLMJudge, RunnableVerifier
 

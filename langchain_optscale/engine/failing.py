@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.records.candidates import Candidate, Failure, Recurrence
+    from langchain_optscale.records.decisions import StopReason
     from langchain_optscale.records.failures import Raised
-    from langchain_optscale.records.types import Candidate, Failure, Recurrence, StopReason, Usage
+    from langchain_optscale.records.usage import Usage
 
 __all__ = ["failure_in", "has_worked", "nothing_scored", "record_work"]
 

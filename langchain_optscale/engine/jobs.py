@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
+    from langchain_optscale.records.candidates import Candidate, Failure
     from langchain_optscale.records.reasoning import ReasoningTag
-    from langchain_optscale.records.types import Candidate, Failure, Usage
+    from langchain_optscale.records.usage import Usage
 
 __all__ = ["Cancelled", "Choice", "Done", "Draw", "Event", "Job", "Verify"]
 

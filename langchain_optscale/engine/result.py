@@ -11,21 +11,14 @@ from langchain_optscale.answers import choose
 from langchain_optscale.engine.bill import cost_of, saved_by
 from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.records.candidates import Candidate, Failure, Verdict
+from langchain_optscale.records.decisions import Decision, Estimate, Round, StopReason
 from langchain_optscale.records.endings import EndReason
 from langchain_optscale.records.identical import copies, fingerprint
 from langchain_optscale.records.notes import identical_note, truncation_note
 from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
-from langchain_optscale.records.types import (
-    Candidate,
-    Decision,
-    Estimate,
-    Failure,
-    Round,
-    StopReason,
-    Usage,
-    Verdict,
-)
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.certificate import Certification
 from langchain_optscale.stopping.claims import claim_about

@@ -17,8 +17,8 @@ from langchain_optscale.errors import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_optscale.records.decisions import Round
     from langchain_optscale.records.search_record import SearchRecord
-    from langchain_optscale.records.types import Round
 
 __all__ = ["html_card"]
 

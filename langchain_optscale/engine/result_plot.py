@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from langchain_optscale.records.decisions import Decision, Observation
     from langchain_optscale.records.search_record import SearchRecord
-    from langchain_optscale.records.types import Decision, Observation
 
 __all__ = ["plot_search"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 
 if TYPE_CHECKING:
-    from langchain_optscale.records.types import Decision
+    from langchain_optscale.records.decisions import Decision
 
 __all__ = ["beyond_in_words", "bound_in_words", "cap_of", "is_beyond", "reason_in_words"]
 

@@ -16,9 +16,10 @@ from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Ve
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
+from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.identical import fingerprint
-from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
+from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -30,7 +30,7 @@ from langchain_core.utils.uuid import uuid7
 
 from langchain_optscale.models.private_names import STREAMING_HANDLERS, USER_STREAM_HANDLER
 from langchain_optscale.models.token_usage import choice_usages
-from langchain_optscale.records.types import Usage
+from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

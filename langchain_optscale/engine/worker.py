@@ -16,11 +16,12 @@ from langchain_optscale.engine.jobs import Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.encodable import encodable_message, encodable_prompt
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.identical import content_key, fingerprint
 from langchain_optscale.records.shortcomings import shortcoming_of
 from langchain_optscale.records.tool_calls import call_key
-from langchain_optscale.records.types import Candidate, Usage, Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.coercion import to_verdict
 from langchain_optscale.verifiers.offered_tools import with_tools
 from langchain_optscale.verifiers.usage import UsageCounter

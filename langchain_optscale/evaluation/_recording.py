@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_optscale.answers.base import ExtractorLike
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.models.policy import Fanout
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
     from langchain_optscale.verifiers.base import Verifier
 
 __all__ = ["IncompletePool", "Progress", "RecordOptions", "Recording", "id_of"]

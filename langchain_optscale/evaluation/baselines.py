@@ -18,7 +18,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.criteria import beta_probability, dirichlet_probability
 from langchain_optscale.evaluation.methods import Outcome, SessionMethod, same_answer
 from langchain_optscale.evaluation.selection import place_of
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
 from langchain_optscale.stopping import MinSamples, OptimalN
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from langchain_optscale.answers import BestScore, MostProbable
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.selection import place_of, replayable
-from langchain_optscale.records.types import StopReason, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping import AnswerConfidence, Rule
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.stopping.claims import claim_about
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.answers.selection import SelectionLike
     from langchain_optscale.evaluation.samples import Question, Sample
-    from langchain_optscale.records.types import Decision
+    from langchain_optscale.records.decisions import Decision
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
 
 __all__ = ["Method", "Outcome", "Prior", "SessionMethod", "best_score", "same_answer"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.methods import Outcome, best_score
 from langchain_optscale.evaluation.selection import place_of
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping import OptimalN
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from langchain_optscale.evaluation.metrics import Report
-    from langchain_optscale.records.types import Estimate
+    from langchain_optscale.records.decisions import Estimate
 
 __all__ = [
     "check_picture",

@@ -17,7 +17,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.baselines import _Baseline, _FixedNumber
 from langchain_optscale.evaluation.methods import Outcome, same_answer
 from langchain_optscale.evaluation.selection import place_of
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stats._scipy import special
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_optscale.records.types import Failure
+    from langchain_optscale.records.candidates import Failure
 
 __all__ = ["Causes"]
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, message_to_dict
 
-from langchain_optscale.records.types import Usage, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.records.types import Candidate, Decision, Estimate, Failure, Verdict
+    from langchain_optscale.records.candidates import Candidate, Failure, Verdict
+    from langchain_optscale.records.decisions import Decision, Estimate
 
 __all__ = [
     "AnswerEvent",

@@ -19,7 +19,7 @@ from langchain_optscale.graph.review import missed_target, request_review
 from langchain_optscale.graph.state import candidates_in, merge_record, new_record, record_in
 from langchain_optscale.graph.tasks import send
 from langchain_optscale.models.policy import policy_name
-from langchain_optscale.records.types import Decision
+from langchain_optscale.records.decisions import Decision
 from langchain_optscale.runnables.messages import answer_message
 
 if TYPE_CHECKING:

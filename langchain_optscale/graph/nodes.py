@@ -27,8 +27,8 @@ from langchain_optscale.graph.state import candidates_in, record_in
 from langchain_optscale.graph.tasks import Task, failures_update, read_state, runtime_of, send
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
+from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.failures import Raised, failure_of
-from langchain_optscale.records.types import Candidate, Failure, Verdict
 
 if TYPE_CHECKING:
     from langgraph.errors import NodeError

@@ -17,10 +17,11 @@ from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
+from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.stored import Fields, read_pairs, reading
-from langchain_optscale.records.types import Candidate, Failure, Usage, Verdict
+from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,8 @@ from langgraph.types import interrupt
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.state import candidates_in, verdicts_in
-from langchain_optscale.records.types import Candidate, StopReason
+from langchain_optscale.records.candidates import Candidate
+from langchain_optscale.records.decisions import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,8 +15,8 @@ from typing_extensions import TypedDict
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.compact import full_candidate, full_round, full_verdict
 from langchain_optscale.graph.conversation import Conversation
+from langchain_optscale.records.candidates import Failure, Verdict
 from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, read_pairs, reading
-from langchain_optscale.records.types import Failure, Verdict
 
 __all__ = [
     "OptScaleInput",

@@ -17,8 +17,8 @@ from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.state import candidates_in, failures_in, record_in
 from langchain_optscale.models.private_names import READ_KEY, RUNTIME_KEY
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.records.identical import fingerprint
-from langchain_optscale.records.types import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.jobs import Choice
     from langchain_optscale.graph.context import RunSettings, SettingsCache
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.records.types import Failure
+    from langchain_optscale.records.candidates import Failure
 
 __all__ = ["Task", "failures_update", "read_state", "runtime_of", "send"]
 

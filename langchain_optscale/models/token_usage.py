@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_optscale.models.reported_usage import TYPICAL_DENSITY, Reported, text_length
-from langchain_optscale.records.types import Usage
+from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,5 +1,5 @@
 """The records of a search: candidates, verdicts, failures, estimates, decisions, usage, tool calls.
 
-`types` has the frozen dataclasses, `usage` what was consumed, `tool_calls` how a call is written and compared,
-`failures` how an error becomes part of the record.
+`candidates` and `decisions` have the frozen dataclasses, `usage` what was consumed, `tool_calls` how a call is written
+and compared, `failures` how an error becomes part of the record.
 """

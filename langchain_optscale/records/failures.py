@@ -9,15 +9,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_optscale.errors import OptScaleError, SettingsError, printable
+from langchain_optscale.records.candidates import Failure, without_numbers
 from langchain_optscale.records.causes import cause_of
 from langchain_optscale.records.endings import EndReason
 from langchain_optscale.records.notes import truncation_note
-from langchain_optscale.records.types import Failure, Usage, without_numbers
+from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_optscale.records.types import Candidate, StopReason
+    from langchain_optscale.records.candidates import Candidate
+    from langchain_optscale.records.decisions import StopReason
 
 __all__ = ["AllCandidatesFailed", "Raised", "chain_causes", "failure_of"]
 

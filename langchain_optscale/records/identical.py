@@ -23,7 +23,7 @@ from langchain_optscale.records.content import content_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 __all__ = ["content_key", "copies", "fingerprint", "text_fingerprint"]
 

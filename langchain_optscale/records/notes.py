@@ -9,7 +9,7 @@ from langchain_optscale.records.endings import EndReason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 __all__ = ["identical_note", "truncation_note"]
 

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from langchain_optscale.records.candidates import Candidate, Failure, Verdict
+    from langchain_optscale.records.decisions import Decision, Estimate, Round, StopReason
     from langchain_optscale.records.savings import Saved
-    from langchain_optscale.records.types import (
-        Candidate,
-        Decision,
-        Estimate,
-        Failure,
-        Round,
-        StopReason,
-        Usage,
-        Verdict,
-    )
+    from langchain_optscale.records.usage import Usage
 
 __all__ = ["SearchRecord"]
 

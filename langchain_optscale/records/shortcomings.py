@@ -15,7 +15,7 @@ from langchain_optscale.errors import (
 from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
 
 if TYPE_CHECKING:
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 __all__ = ["CHOICE_ERROR", "RefusedCandidateError", "shortcoming_of"]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.records.types import Candidate, Verdict
+    from langchain_optscale.records.candidates import Candidate, Verdict
 
 __all__ = ["InvalidStructureError", "ParsedVerifier", "structured_search"]
 

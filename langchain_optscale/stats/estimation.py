@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
-from langchain_optscale.records.types import Estimate
+from langchain_optscale.records.decisions import Estimate
 from langchain_optscale.stats._box import Box, Peaks
 from langchain_optscale.stats._maximisation import maximise
 

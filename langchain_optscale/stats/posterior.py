@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import Estimate
+from langchain_optscale.records.decisions import Estimate
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._evidence import Evidence, steps_of
 from langchain_optscale.stats._predictive import Predictive

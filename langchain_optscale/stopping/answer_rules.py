@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers.model import DEFAULT, AnswerModel
 from langchain_optscale.answers.selection import MostProbable, as_selection
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
     from langchain_optscale.answers.posterior import AnswerPosterior
     from langchain_optscale.answers.selection import SelectionLike
-    from langchain_optscale.records.types import Decision
+    from langchain_optscale.records.decisions import Decision
     from langchain_optscale.stopping.base import History
 
 __all__ = ["AnswerConfidence", "answer_model", "default_selection", "selection_for"]

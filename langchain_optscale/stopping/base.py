@@ -21,14 +21,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.decisions import Decision
 from langchain_optscale.records.identical import copies
 from langchain_optscale.records.stored import Fields, check_plain, reading
-from langchain_optscale.records.types import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from langchain_optscale.records.types import Estimate, StopReason, Usage
+    from langchain_optscale.records.decisions import Estimate, StopReason
+    from langchain_optscale.records.usage import Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
 __all__ = ["Both", "Either", "History", "Rule"]

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
-    from langchain_optscale.records.types import Decision, Usage
+    from langchain_optscale.records.decisions import Decision
+    from langchain_optscale.records.usage import Usage
     from langchain_optscale.stopping.base import History
 
 __all__ = [

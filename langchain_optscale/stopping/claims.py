@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_optscale.records.types import Decision
+    from langchain_optscale.records.decisions import Decision
 
 __all__ = ["CLAIMS", "claim_about"]
 
@@ -30,7 +30,7 @@ def claim_about(
         place: The place of the returned candidate among them.
 
     Example:
-        >>> from langchain_optscale.records.types import Decision
+        >>> from langchain_optscale.records.decisions import Decision
         >>> stable = Decision(True, figures={"leader": 0}, claim="stable", probability=0.97)
         >>> claim_about(stable, ["4", "5"], [0.6, 0.9], 0), claim_about(stable, ["4", "5"], [0.6, 0.9], 1)
         (('stable', 0.97), ('not sure', None))

@@ -17,7 +17,7 @@ import json
 import warnings
 from abc import ABC, abstractmethod
 
-from langchain_optscale.records.types import Decision, StopReason
+from langchain_optscale.records.decisions import Decision, StopReason
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples
 

@@ -28,14 +28,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.record_values import SECOND_MODE, chance_bound, mean_excess, success_chance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_optscale.records.types import Decision
+    from langchain_optscale.records.decisions import Decision
     from langchain_optscale.stopping.base import History
 
 __all__ = ["Futility", "chance_of_reaching"]

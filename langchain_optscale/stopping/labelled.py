@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.selection import Selection, as_selection
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import Verdict
+from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.stopping.presets import optscale
 from langchain_optscale.stopping.session import Session

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from langchain_optscale.answers.support import Support
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import Decision, StopReason
+from langchain_optscale.records.decisions import Decision, StopReason
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.futility import chance_of_reaching
 from langchain_optscale.stopping.overtaking import Race

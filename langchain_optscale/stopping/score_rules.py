@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping.base import Rule
 
 if TYPE_CHECKING:
-    from langchain_optscale.records.types import Decision
+    from langchain_optscale.records.decisions import Decision
     from langchain_optscale.stats.posterior import PosteriorEstimate
     from langchain_optscale.stopping.base import History
 

@@ -5,7 +5,7 @@ and concurrency: it asks how many candidates to draw, and tells what came of eac
 
     >>> from langchain_optscale.records.stored import reading
 from langchain_optscale.records.stored import reading
-from langchain_optscale.records.types import Verdict
+from langchain_optscale.records.candidates import Verdict
     >>> from langchain_optscale.stopping import TargetReached
     >>> session = Session(TargetReached(0.9), max_samples=8)
     >>> session.ask()
@@ -24,8 +24,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.candidates import Failure, Verdict
+from langchain_optscale.records.decisions import Decision, Estimate, Observation, Round, StopReason
 from langchain_optscale.records.stored import reading
-from langchain_optscale.records.types import Decision, Estimate, Failure, Observation, Round, StopReason, Usage, Verdict
 from langchain_optscale.stats.estimators import default_estimator, no_scores
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples
@@ -34,6 +35,7 @@ from langchain_optscale.stopping.session_json import read_form, session_form
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from langchain_optscale.records.usage import Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
 
 __all__ = ["Session"]

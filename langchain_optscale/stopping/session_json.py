@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.records.candidates import Failure, Verdict
 from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, check_plain, reading
-from langchain_optscale.records.types import Failure, Usage, Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.stats.estimators import estimator_fields, known_estimators
 from langchain_optscale.stats.priors import prior_from_dict, prior_to_dict
 from langchain_optscale.stopping.base import Rule

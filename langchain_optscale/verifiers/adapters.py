@@ -17,7 +17,7 @@ from langchain_optscale.models.clients import without_client_retries_in
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.named import is_configurable_model, named_model
-from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
 from langchain_optscale.verifiers.usage import UsageCounter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.records.types import Candidate, Verdict
+    from langchain_optscale.records.candidates import Candidate, Verdict
 
 __all__ = ["CallableVerifier", "RunnableVerifier", "VerifierLike", "as_verifier", "is_chat_model"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
 

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 from langchain_core.messages import BaseMessage
 
 from langchain_optscale.errors import InvalidScoreError
-from langchain_optscale.records.types import Verdict
+from langchain_optscale.records.candidates import Verdict
 
 __all__ = ["is_finite", "kind", "to_verdict"]
 

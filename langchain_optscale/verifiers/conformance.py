@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, HumanMessage, message_to_dict
 from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

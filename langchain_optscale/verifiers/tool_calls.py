@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import AnswerBook, Extractor, Found, ToolCallAnswer
 from langchain_optscale.answers.equivalence import ExactText
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.agreement import AgreementVerifier
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.checks.json_check import _json_schema_faults, _json_schema_validator

@@ -11,7 +11,7 @@ from langchain_core.runnables.config import ensure_config
 
 from langchain_optscale.models.reported_usage import Estimation
 from langchain_optscale.models.token_usage import choice_usages
-from langchain_optscale.records.types import Usage
+from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
     from uuid import UUID

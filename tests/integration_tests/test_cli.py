@@ -26,7 +26,7 @@ def test_demo_live(local_server):
     done = run("demo", "--live", "--tasks", "2", "--max-samples", "4")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("■") >= 2
-    assert "Best-of-4 would draw 8 candidates" in done.stdout
+    assert "Best-of-4 would draw 8 candidates" in " ".join(done.stdout.split())
 
 
 def test_demo_json(local_server):
@@ -72,7 +72,7 @@ def test_ask_with_the_policy_as_judge():
 
 
 def test_ask_the_embedded_model(local_server):
-    done = run("ask", "Name three rivers.", "--contains", "river", "--max-samples", "3", "--max-tokens", "24")
+    done = run("ask", "Name three rivers.", "--contains", "river", "--max-samples", "3", "--max-tokens", "128")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert "candidates scored" in done.stderr

@@ -20,7 +20,7 @@ from langchain_optscale import CachedVerifier, OptScale
 from langchain_optscale.answers.equivalence import same_answer
 from langchain_optscale.models.http_clients import chat_model
 from langchain_optscale.models.limits import SharedLimit
-from langchain_optscale.records.types import Candidate
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.verifiers import EnsembleVerifier, LLMJudge, RewardModelVerifier
 from tests.integration_tests.scripted_server import Reply, scripted_server
 from tests.integration_tests.verifier_server import verifier_server

@@ -12,7 +12,8 @@ from langchain_core.runnables import RunnableLambda
 from langchain_optscale import ChatOptScale, OptScale
 from langchain_optscale.errors import InvalidReplyError, InvalidScoreError
 from langchain_optscale.models.retry import is_transient
-from langchain_optscale.records.types import Candidate, Usage
+from langchain_optscale.records.candidates import Candidate
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers import ConfidenceVerifier, LLMJudge, as_verifier
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from tests.integration_tests.verifier_server import Fault, completion, verifier_server

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from langchain_optscale import AllCandidatesFailed, OptScale
 from langchain_optscale.errors import ErrorReplyError, InvalidReplyError
 from langchain_optscale.models.retry import is_transient
-from langchain_optscale.records.types import Usage
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers import Logistic, RewardModelVerifier
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from tests.integration_tests.test_search import until

@@ -277,7 +277,7 @@ def test_a_former_module_name_is_found(text):
     [
         "from langchain_optscale import local, vllm",
         "from langchain_optscale.stopping.session import Session",
-        "from langchain_optscale.records.types import Candidate",
+        "from langchain_optscale.records.candidates import Candidate",
         "import langchain_optscale.endpoints.vllm",
         "langchain_optscale/verifiers/reward_model/reply.py",
         "tests/unit_tests/models/test_policy.py",

@@ -12,7 +12,7 @@ from langchain_optscale.endpoints.doctor.report import Examination, Finding, Tas
 from langchain_optscale.endpoints.vllm.discovery import VERIFIER_KEY, find_task
 from langchain_optscale.endpoints.vllm.verifier import vllm_verifier
 from langchain_optscale.errors import InvalidReplyError
-from langchain_optscale.records.types import Candidate
+from langchain_optscale.records.candidates import Candidate
 
 if TYPE_CHECKING:
     from langchain_optscale.endpoints.vllm.verifier import Kind

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_optscale.answers.evidence import EvidenceVote
 from langchain_optscale.answers.selection import SELECTIONS
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.decisions import Decision, StopReason
 from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, reading
-from langchain_optscale.records.types import Decision, StopReason
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.learned.costs import CandidatePrice
 from langchain_optscale.stopping.learned.prefix import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import MissingExtraError, SettingsError
-from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.checks.json_patterns import with_timed_patterns
 from langchain_optscale.verifiers.checks.text import text_of

@@ -15,7 +15,7 @@ from langchain_optscale.answers.numerals import last_numeral
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 __all__ = [
     "count_characters",

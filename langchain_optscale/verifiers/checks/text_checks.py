@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from langchain_optscale.answers.patterns import timed_pattern
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.checks.text import (
     count_characters,

@@ -13,9 +13,9 @@ from uuid import uuid4
 from langchain_core.caches import BaseCache
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.records.content import NoContentError, digest
 from langchain_optscale.records.forks import after_fork
-from langchain_optscale.records.types import Verdict
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.composite.members import Wrapper
 from langchain_optscale.verifiers.composite.store import SQLiteStore, VerdictStore
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.answers import AnswerBook
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
     from langchain_optscale.verifiers.adapters import VerifierLike
     from langchain_optscale.verifiers.base import Verifier
 

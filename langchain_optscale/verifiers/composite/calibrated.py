@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_optscale.answers import AnswerBook
-    from langchain_optscale.records.types import Candidate, Verdict
+    from langchain_optscale.records.candidates import Candidate, Verdict
     from langchain_optscale.stats.calibration import Calibration
     from langchain_optscale.verifiers.adapters import VerifierLike
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.daemon_threads import as_finished
-from langchain_optscale.records.types import Candidate, Usage, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers._concurrent import arun_together
 from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.composite.members import Composite, config_for, members_of, numbered_names

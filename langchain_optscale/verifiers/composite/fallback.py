@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.records.types import Candidate, Verdict
+    from langchain_optscale.records.candidates import Candidate, Verdict
     from langchain_optscale.verifiers.adapters import VerifierLike
 
 __all__ = ["FallbackVerifier"]

@@ -13,10 +13,10 @@ from langchain_core.outputs import Generation
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError, printable
 from langchain_optscale.models.daemon_threads import run_in_thread
+from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.records.files import create_private
 from langchain_optscale.records.forks import after_fork, keep_open
 from langchain_optscale.records.stored import Fields, reading
-from langchain_optscale.records.types import Verdict
 
 if TYPE_CHECKING:
     import os

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.named import named_model
-from langchain_optscale.records.types import Candidate, Usage, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers._concurrent import arun_together, run_together
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.base import Verifier

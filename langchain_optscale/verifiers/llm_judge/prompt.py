@@ -21,7 +21,7 @@ from langchain_optscale.verifiers.llm_judge.fence import fenced, new_code
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
 
-    from langchain_optscale.records.types import Candidate
+    from langchain_optscale.records.candidates import Candidate
     from langchain_optscale.verifiers.llm_judge.scale import Scale
     from langchain_optscale.verifiers.llm_judge.template import Template
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_optscale.errors import InvalidReplyError
-from langchain_optscale.records.types import Usage
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.coercion import is_finite
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.models.keys import bearer_key
-from langchain_optscale.records.types import Candidate, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
 from langchain_optscale.verifiers.llm_judge.prompt import answer_text

@@ -9,7 +9,7 @@ from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale.endpoints.doctor.verifier import LESSONS
 from langchain_optscale.endpoints.vllm import Served, discover, vllm_verifier
-from langchain_optscale.records.types import Candidate
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from langchain_optscale.verifiers.reward_model.logistic import Logistic
 from tests.integration_tests.vllm.servers import CONTEXT

@@ -11,7 +11,7 @@ from langchain_optscale.answers import RegexAnswer
 from langchain_optscale.answers.patterns import timed_pattern
 from langchain_optscale.errors import PatternTimeoutError, SettingsError
 from langchain_optscale.models.retry import is_transient
-from langchain_optscale.records.types import Candidate
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.verifiers import JSONCheck, RegexCheck
 
 # Doubles with every letter, in `re` and in `regex`.

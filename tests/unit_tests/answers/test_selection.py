@@ -13,7 +13,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.pools import Sample
 from langchain_optscale.evaluation.selection import place_of, replayable
-from langchain_optscale.records.types import Candidate
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.stopping import MaxSamples
 from tests.unit_tests.evaluation.replayed import question
 

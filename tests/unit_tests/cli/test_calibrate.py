@@ -86,7 +86,7 @@ def test_on_a_terminal_the_halves_are_counted(monkeypatch, directory, tmp_path):
 def test_a_rule_that_leaves_it_to_the_default_is_told(capsys, directory, tmp_path, monkeypatch):
     file = tmp_path / "rule.npz"
     arguments = ("voted.jsonl", "--price", "0.01", "--splits", "1", "-o", str(file))
-    said = "leaves its decisions to the default"
+    said = "the saved rule uses the default"
     for defers in (True, False):
         monkeypatch.setattr("langchain_optscale.stopping.learned.untrained._LEAST_BETTER", 99.0 if defers else -99.0)
         monkeypatch.setattr("langchain_optscale.stopping.learned.untrained._AS_MANY", 99.0)

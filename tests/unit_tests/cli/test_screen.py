@@ -5,7 +5,7 @@ import io
 import pytest
 
 from langchain_optscale.cli.screen import Screen, in_short, terminal_width
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 
 
 class Terminal(io.StringIO):

@@ -9,7 +9,8 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_optscale import OptScale
-from langchain_optscale.records.types import StopReason, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping import AnswerConfidence, MaxSamples
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import RegexCheck, Verifier

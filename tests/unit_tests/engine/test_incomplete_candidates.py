@@ -21,8 +21,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from langchain_optscale import AllCandidatesFailed, ChatOptScale, OptScale
 from langchain_optscale.engine.result import OptScaleResult
+from langchain_optscale.records.candidates import Failure
 from langchain_optscale.records.endings import EndReason
-from langchain_optscale.records.types import Failure
 from langchain_optscale.stopping import MaxSamples
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from langchain_optscale.evaluation.baselines import (
     optscale_t,
 )
 from langchain_optscale.evaluation.methods import SessionMethod
-from langchain_optscale.records.types import Estimate, StopReason
+from langchain_optscale.records.decisions import Estimate, StopReason
 from langchain_optscale.stopping import paper
 from tests.unit_tests.evaluation.replayed import question
 from tests.unit_tests.shared_data import shared_data

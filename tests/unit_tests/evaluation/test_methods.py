@@ -11,7 +11,7 @@ from langchain_optscale import FixedPrior, Session, Verdict
 from langchain_optscale.answers import WeightedVote
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.methods import SessionMethod
-from langchain_optscale.records.types import Decision, StopReason
+from langchain_optscale.records.decisions import Decision, StopReason
 from langchain_optscale.stats.estimation import MaximumAPosteriori
 from langchain_optscale.stopping import MaxSamples, MinSamples, OptimalN, Rule, TargetReached, optscale, paper
 from tests.unit_tests.evaluation.replayed import question

@@ -4,7 +4,7 @@ import pytest
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.oracles import CorrectnessOracle, TailOracle
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from tests.unit_tests.evaluation.replayed import question
 
 

@@ -13,7 +13,7 @@ from langchain_optscale.evaluation.plots import (
 )
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.evaluation.replay import replay
-from langchain_optscale.records.types import Estimate
+from langchain_optscale.records.decisions import Estimate
 
 
 def row(method, samples, accuracy):

@@ -17,7 +17,7 @@ from langchain_optscale.evaluation.methods import Outcome, SessionMethod
 from langchain_optscale.evaluation.oracles import CorrectnessOracle, TailOracle
 from langchain_optscale.evaluation.pools import Pool, read_pool
 from langchain_optscale.evaluation.replay import drawing_orders, fits, replay
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping import TargetReached, optscale
 from tests.unit_tests.evaluation.replayed import question, random_pool
 from tests.unit_tests.shared_data import shared_data

@@ -16,16 +16,9 @@ from langchain_optscale.graph.compact import (
     short_verdict,
 )
 from langchain_optscale.graph.state import merge_record, new_record
-from langchain_optscale.records.types import (
-    Candidate,
-    Decision,
-    Estimate,
-    Observation,
-    Round,
-    StopReason,
-    Usage,
-    Verdict,
-)
+from langchain_optscale.records.candidates import Candidate, Verdict
+from langchain_optscale.records.decisions import Decision, Estimate, Observation, Round, StopReason
+from langchain_optscale.records.usage import Usage
 
 TOKENS = st.integers(0, 10**6)
 DETAILS = st.dictionaries(st.sampled_from(["cache_read", "reasoning"]), TOKENS, max_size=2)

@@ -9,7 +9,7 @@ from langchain_optscale.graph.compact import short_candidate
 from langchain_optscale.graph.context import SettingsCache
 from langchain_optscale.graph.replay import SessionCache, missing_in
 from langchain_optscale.graph.state import merge_record, new_record
-from langchain_optscale.records.types import Candidate
+from langchain_optscale.records.candidates import Candidate
 from tests.unit_tests.fakes import PlainPolicy, read_score
 
 

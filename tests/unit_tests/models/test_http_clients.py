@@ -20,8 +20,8 @@ from langchain_optscale.models.http_clients import (
     sync_http_client,
 )
 from langchain_optscale.models.retry import is_transient
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.records.causes import chain_of
-from langchain_optscale.records.types import Candidate
 from langchain_optscale.verifiers import RewardModelVerifier
 
 SECRETS = ("LEAK", "org-of-the-environment", "project-of-the-environment")

@@ -3,7 +3,7 @@
 from langchain_core.messages import AIMessage
 
 from langchain_optscale.models.token_usage import choice_usages
-from langchain_optscale.records.types import Usage
+from langchain_optscale.records.usage import Usage
 
 SENTENCE = "The sea was calm and grey this morning."  # about nine tokens
 

@@ -14,8 +14,10 @@ from benchmarks.mutated_readers import readers
 from benchmarks.mutations import mutated_bytes, mutated_document, try_reader
 from langchain_optscale import OptScale, OptScaleResult, Session, Verdict, optscale
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.candidates import Failure
+from langchain_optscale.records.decisions import Decision
 from langchain_optscale.records.stored import Fields, check_plain
-from langchain_optscale.records.types import Decision, Failure, Usage
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.stats.priors import prior_from_dict
 from langchain_optscale.stopping import FittedStopping, MaxSamples, Rule
 from langchain_optscale.verifiers.composite.store import SQLiteStore

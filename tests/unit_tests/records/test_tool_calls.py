@@ -12,8 +12,8 @@ from langchain_core.runnables import RunnableBinding
 from pydantic import PrivateAttr
 
 from langchain_optscale import ChatOptScale, OptScale
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.records.tool_calls import call_key, render_calls
-from langchain_optscale.records.types import Candidate
 from langchain_optscale.stopping import MaxSamples
 from langchain_optscale.verifiers import JSONCheck, RequiredWords
 
@@ -118,7 +118,8 @@ async def test_equal_calls_are_scored_once(path, at_once):
 
 
 def test_a_verdict_that_is_shared_is_paid_once():
-    from langchain_optscale.records.types import Usage, Verdict
+    from langchain_optscale.records.candidates import Verdict
+    from langchain_optscale.records.usage import Usage
     from langchain_optscale.verifiers import Verifier
 
     class Paid(Verifier):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
-from langchain_optscale.records.types import Estimate
+from langchain_optscale.records.decisions import Estimate
 from langchain_optscale.stats import ScoreSums, optimal_n, probability_of_reaching, truncnorm
 from langchain_optscale.stats.posterior import Posterior
 from langchain_optscale.stats.priors import FixedPrior

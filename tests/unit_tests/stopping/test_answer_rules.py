@@ -6,7 +6,8 @@ import pytest
 
 from langchain_optscale.answers import AnswerModel, AnswerPosterior
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.types import StopReason, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stats import IsotonicCalibration
 from langchain_optscale.stopping import AnswerConfidence, History, MaxSamples, Rule, TargetReached
 from langchain_optscale.stopping.answer_rules import answer_model

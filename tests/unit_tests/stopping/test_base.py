@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_optscale.errors import InvalidRecordError
-from langchain_optscale.records.types import Decision, StopReason
+from langchain_optscale.records.decisions import Decision, StopReason
 from langchain_optscale.stopping import (
     Deadline,
     History,

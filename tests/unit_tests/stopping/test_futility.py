@@ -5,7 +5,7 @@ import pytest
 
 from langchain_optscale import FixedPrior
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stats import EmpiricalPrior
 from langchain_optscale.stopping import Futility, History, Rule
 from langchain_optscale.stopping.conformance import RuleConformance

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_optscale import FixedPrior, Session, optscale, paper
-from langchain_optscale.records.types import Failure, Verdict
+from langchain_optscale.records.candidates import Failure, Verdict
 from langchain_optscale.stats import MaximumAPosteriori, MaximumLikelihood, Posterior
 from langchain_optscale.stats.priors import EmpiricalPrior
 from langchain_optscale.stopping import Futility, MarginalGain, OptimalN, TargetReached

@@ -10,7 +10,7 @@ from langchain_optscale import Session, Verdict, optscale
 from langchain_optscale.answers.support import Support
 from langchain_optscale.answers.untrained import select_untrained
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping import History, Objective, Rule
 from langchain_optscale.stopping.conformance import RuleConformance
 from langchain_optscale.stopping.objective import EFFORTS, cheapest_round, stability

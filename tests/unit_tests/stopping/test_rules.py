@@ -5,7 +5,7 @@ import math
 import pytest
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stats import Posterior, ScoreSums
 from langchain_optscale.stopping import (
     Deadline,
@@ -43,7 +43,7 @@ class Known:
     """An estimator that knows the truth: scores uniform on [0, 1], up to a negligible curvature."""
 
     def __call__(self, scores, prior=None):
-        from langchain_optscale.records.types import Estimate
+        from langchain_optscale.records.decisions import Estimate
 
         return Estimate(0.5, 1e4, "known", len(getattr(scores, "scores", ())))
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from langchain_optscale import FixedPrior, Session
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.types import Estimate, Failure, StopReason, Verdict
+from langchain_optscale.records.candidates import Failure, Verdict
+from langchain_optscale.records.decisions import Estimate, StopReason
 from langchain_optscale.stats import MaximumAPosteriori, MaximumLikelihood, Posterior
 from langchain_optscale.stopping import (
     Deadline,

@@ -18,7 +18,8 @@ from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
-from langchain_optscale.records.types import Usage, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers import CallableVerifier, LLMJudge, RunnableVerifier, Verifier, as_verifier, to_verdict
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 

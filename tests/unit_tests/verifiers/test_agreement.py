@@ -17,7 +17,7 @@ from langchain_optscale import (
     SettingsError,
 )
 from langchain_optscale.answers import AnswerBook, as_extractor
-from langchain_optscale.records.types import StopReason
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stats import IsotonicCalibration
 from langchain_optscale.stopping import MaxSamples, TargetReached
 from langchain_optscale.verifiers import CalibratedVerifier

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from langchain_optscale.records.types import Verdict
+from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.verifiers import Verifier
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 

@@ -11,7 +11,7 @@ from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from langchain_core.runnables import RunnableLambda
 
 from langchain_optscale.answers import EXTRACTORS
-from langchain_optscale.records.types import Candidate
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.verifiers import JSONCheck, LengthCheck, NumberCheck, RegexCheck, RequiredWords, as_verifier
 from langchain_optscale.verifiers.llm_judge.prompt import answer_text, material
 from langchain_optscale.verifiers.reward_model.prompt import conversation, question

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from langchain_optscale import CachedVerifier, EnsembleVerifier, OptScale, SettingsError
 from langchain_optscale.answers import ToolCallAnswer
-from langchain_optscale.records.types import Candidate
+from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.stopping import MaxSamples, TargetReached
 from langchain_optscale.verifiers import AgreementVerifier, ToolCallAgreement, ToolCallCheck, ToolCallJudge
 from langchain_optscale.verifiers.conformance import VerifierConformance

@@ -10,7 +10,8 @@ import pytest
 from langchain_optscale.answers.selection import as_selection
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
-from langchain_optscale.records.types import StopReason, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping import History, MaxSamples, Rule, TargetReached
 from langchain_optscale.stopping.conformance import RuleConformance
 from langchain_optscale.stopping.learned.fitted import CandidatePrice, FittedStopping

@@ -14,7 +14,8 @@ from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from pydantic import create_model
 
 from langchain_optscale import CachedVerifier, OptScale, SettingsError
-from langchain_optscale.records.types import Candidate, Usage, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers import (
     EnsembleVerifier,
     JSONCheck,

@@ -2,7 +2,8 @@ import pytest
 from langchain_core.prompt_values import StringPromptValue
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.types import Usage, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.stats import IsotonicCalibration, LogisticCalibration
 from langchain_optscale.verifiers import CalibratedVerifier, ConfidenceVerifier, LengthCheck
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate

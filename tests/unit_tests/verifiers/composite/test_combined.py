@@ -10,7 +10,8 @@ from langchain_core.prompt_values import StringPromptValue
 from langchain_core.runnables import RunnableLambda
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
-from langchain_optscale.records.types import Usage, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers import (
     ConfidenceVerifier,
     EnsembleVerifier,

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.prompt_values import StringPromptValue
 
 from langchain_optscale import EnsembleVerifier, SettingsError
-from langchain_optscale.records.types import Verdict
+from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 
 PROMPT = StringPromptValue(text="q")

@@ -7,7 +7,8 @@ from langchain_core.prompt_values import StringPromptValue
 
 from langchain_optscale import AllCandidatesFailed, FallbackVerifier, OptScale, SettingsError
 from langchain_optscale.errors import InvalidScoreError
-from langchain_optscale.records.types import Usage, Verdict
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers import ConfidenceVerifier, LengthCheck, RequiredWords
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from tests.unit_tests.fakes import ScriptedPolicy

@@ -14,7 +14,8 @@ from langchain_core.runnables import RunnableLambda
 
 from langchain_optscale import AllCandidatesFailed, OptScale
 from langchain_optscale.errors import CandidateTooLongError, InvalidReplyError, SettingsError
-from langchain_optscale.records.types import Candidate, Usage
+from langchain_optscale.records.candidates import Candidate
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers import Criterion, JudgeExample, LLMJudge
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from tests.unit_tests.fakes import ScriptedPolicy

@@ -9,7 +9,8 @@ from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from scipy import special
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
-from langchain_optscale.records.types import Candidate, Usage
+from langchain_optscale.records.candidates import Candidate
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers import Logistic, RewardModelVerifier
 from langchain_optscale.verifiers.conformance import make_candidate
 from langchain_optscale.verifiers.reward_model.reply import aggregated, only_row, read_row, read_steps, read_usage

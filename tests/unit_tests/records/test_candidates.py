@@ -11,7 +11,9 @@ from langchain_core.messages import AIMessage
 
 from langchain_optscale import OptScale, OptScaleResult
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
-from langchain_optscale.records.types import Candidate, Decision, StopReason, Usage, Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
+from langchain_optscale.records.decisions import Decision, StopReason
+from langchain_optscale.records.usage import Usage
 from tests.unit_tests.fakes import ScriptedPolicy, read_score
 
 
