@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from langchain_core.runnables.config import merge_configs
 
-from langchain_optscale.errors import InvalidRecordError, OptScaleError, SettingsError
+from langchain_optscale.errors import FileError, InvalidRecordError, OptScaleError, SettingsError
 from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.evaluation.samples import name_of, question_from_dict, question_to_json
 from langchain_optscale.models.policy import policy_name
@@ -232,7 +232,10 @@ class Recording:
             raise SettingsError(f"{path}: a recording cannot append to a .gz file; choose another name")
         recorded: dict[str, Question] = {}
         whole, ended = 0, True
-        self._file = open_to_append(path)
+        try:
+            self._file = open_to_append(path)
+        except FileError as error:
+            raise FileError.of(f"{path} cannot be continued", error) from error
         try:
             with path.open("rb") as file:
                 for number, line in lines_of(file, path):

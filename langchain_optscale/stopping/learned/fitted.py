@@ -248,7 +248,7 @@ class FittedStopping(Rule):
         fields.whole("questions")
         if fields.text("labels") not in {"gold", "none"}:
             raise InvalidRecordError("the labels of a fitted rule must be gold or none")
-        with reading("the fitted rule"):
+        with reading("the fitted rule is damaged: it"):
             given["points"] = fields.wholes("points", most=MOST_CANDIDATES)
             if max(given["points"]) > MOST_CANDIDATES:
                 raise InvalidRecordError(f"a fitted rule must end at {MOST_CANDIDATES:,} candidates at the latest")
