@@ -24,7 +24,7 @@ def test_rows_stand_in_order(assessment):
     rows = assessment.to_dict()["rows"]
     names = [row["method"] for row in rows]
     assert names[:3] == ["best-of-n", "optscale", "paper"]
-    assert any(name.startswith("adaptive consistency") for name in names)
+    assert any(name.startswith("adaptive-") for name in names)
     assert names[-2:] == ["fitted", "fitted"]
     assert [row["settings"]["price"] for row in rows[-2:]] == [0.005, 0.01]
     assert all(row["refused"] == 0.0 for row in rows[-2:])

@@ -133,8 +133,8 @@ def test_json_is_json(knowing):
 
 
 def test_the_rule_is_made_of_public_parts():
-    assert SearchChoice(0.9, 0.95, 8).rule() == optscale(0.9, 0.95, 8, 2)
-    assert SearchChoice(0.9, 0.95, 8, 0.01).rule() == optscale(0.9, 0.95, 8, 2) | MarginalGain(0.01)
+    assert SearchChoice(0.9, 0.95, 8).rule() == optscale(0.9, 0.95, 8)
+    assert SearchChoice(0.9, 0.95, 8, 0.01).rule() == optscale(0.9, 0.95, 8) | MarginalGain(0.01)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,11 @@ def test_a_rule_decides_as_its_fit_did():
         (solve(designs, paths, amounts.costs(CandidatePrice(0.01)), ridge) for ridge in (30, 100, 300, 1000, 3000)),
         key=lambda one: abs(folded(designs[0], one[0]) - rule.stages[0].intercept),
     )
-    stops = stopped_at([design.columns for design in designs], solved)
+    # The fit calibrates each question without its own labels, the rule every question by all of them.
+    recording.calibrated = lambda _group, scores: [recording.calibration(score) for score in scores]
+    deployed, _ = recording.paths(rule.points, 3, 4)
+    columns = [design.expanded(deployed.features[:, point]) for point, design in enumerate(designs)]
+    stops = stopped_at(columns, solved)
     generator = np.random.default_rng(4)
     for place, question in enumerate(q for q in pool for _ in range(3)):
         order = generator.permutation(len(question.samples))[:12]
@@ -66,7 +70,7 @@ def test_a_rule_decides_as_its_fit_did():
         known, scores = [s.answer for s in drawn[:n]], [s.score for s in drawn[:n]]
         # And what it valued is what a search with its selection returns.
         chosen = drawn[as_selection(rule.select).position(known, scores)]
-        assert float(chosen.correct) == paths.values[place, stops[place]]
+        assert float(chosen.correct) == deployed.values[place, stops[place]]
 
 
 def folded(design, one):
