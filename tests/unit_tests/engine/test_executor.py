@@ -294,7 +294,8 @@ async def test_one_short_response_does_not_lower_the_limit_of_choices():
         ({"policy_limit": 0}, "a limit must be a whole number of at least 1"),
         ({"verifier_limit": "8"}, "a limit must be a whole number of at least 1"),
         ({"cost_budget": 1.0}, "cost_budget needs prices: give price="),
-        ({"price": 0.5}, "a price must be a Price"),
+        ({"price": "0.5"}, "a price must be a Price"),
+        ({"price": -0.5}, "price"),
         ({"cost_budget": 0, "price": Price(1, 1)}, "cost_budget"),
         ({"cost_budget": 1.0, "price": {"judge": Price(1, 1)}}, "no role 'judge'"),
         ({"overlap": "yes"}, "overlap"),
@@ -422,7 +423,7 @@ async def test_the_usage_of_a_cancelled_verification_is_recorded():
             await asyncio.sleep(30.0)
             return Verdict(0.5)
 
-    result = await OptScale(policy=PlainPolicy(texts=["x"]), verifier=TwoQuestions()).ainvoke("q")
+    result = await OptScale(policy=PlainPolicy(texts=["x"]), verifier=TwoQuestions(), target=0.9).ainvoke("q")
     assert result.usage["verifier"] == Usage(10, 5, 1)
     assert list(result.verdicts) == [0]
 
