@@ -225,6 +225,9 @@ def create_optscale_tool(
     known = {**_efforts(search), **(efforts or {})}
     if unknown := sorted(known.keys() - {"low", "medium", "high"}):
         raise SettingsError(f"unknown effort {unknown[0]!r}; known are low, medium and high")
+    # The efforts are the operator's, so an agent that asks for the highest stays within the ceiling.
+    ceilings = {"max_samples": max(one.max_samples for one in known.values()), **(search.limits or {})}
+    search = OptScale(policy=policy, verifier=verifier, **{**settings, "limits": ceilings})
     tool = OptScaleTool(
         name=name,
         description=description,
@@ -243,11 +246,12 @@ def create_optscale_tool(
 
 def _efforts(search: OptScale) -> dict[Level, Effort]:
     cap = search.session().max_samples or search.max_samples
+    most = int(min((search.limits or {}).get("max_samples", 2 * cap), 2 * cap))
     target, confidence = search.target, search.confidence
     return {
         "low": Effort(None if target is None else 0.9 * target, min(confidence, 0.8), ceil(cap / 4), "low"),
         "medium": Effort(target, confidence, cap, search.effort),
-        "high": Effort(None if target is None else (1 + target) / 2, (1 + confidence) / 2, 2 * cap, "high"),
+        "high": Effort(None if target is None else (1 + target) / 2, (1 + confidence) / 2, most, "high"),
     }
 
 

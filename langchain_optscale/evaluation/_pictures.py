@@ -59,8 +59,8 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def styles() -> Iterator[dict[str, Any]]:
-    """Colour and mark of one series after the other; those after the eighth have open marks."""
-    for fill in cycle(("full", "none")):
+    """Colour and mark of one series after the other; those after the eighth have open marks, then half-full ones."""
+    for fill in cycle(("full", "none", "left")):
         for colour, mark in zip(COLOURS, MARKS, strict=True):
             yield {"color": colour, "marker": mark, "fillstyle": fill}
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.files import load_record, write_json
 from langchain_optscale.records.stored import Fields, reading
-from langchain_optscale.stats.binomial import upper_bound
 from langchain_optscale.stopping.labelled import probability_right, searched
 
 if TYPE_CHECKING:
@@ -181,7 +180,7 @@ class Certificate:
             wrong += rights.count(False)
             if accepted < start:
                 continue
-            if upper_bound(wrong, accepted, eps) > delta:
+            if _upper_bound(wrong, accepted, eps) > delta:
                 break
             below = groups[place + 1][0] if place + 1 < len(groups) else 0.0
             found = (below, accepted, wrong)
@@ -248,7 +247,7 @@ def least_labels(delta: float, eps: float, wrong: int = 0) -> int:
         (22, 45, 52)
     """
     n = max(wrong + 1, math.ceil(math.log(eps) / math.log1p(-delta) - 1e-12))
-    while upper_bound(wrong, n, eps) > delta:
+    while _upper_bound(wrong, n, eps) > delta:
         n += 1
     return n
 
@@ -314,3 +313,10 @@ def _optional(fields: Fields, name: str) -> float | None:
 def _check_open(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1.0:
         raise SettingsError(f"{name} must lie strictly between 0 and 1, got {value!r}")
+
+
+def _upper_bound(wrong: int, n: int, eps: float) -> float:
+    # SciPy is imported when the first certificate is fitted.
+    from langchain_optscale.stats.binomial import upper_bound
+
+    return upper_bound(wrong, n, eps)

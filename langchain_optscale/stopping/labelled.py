@@ -9,7 +9,6 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.stopping.presets import optscale
-from langchain_optscale.stopping.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +73,9 @@ def searched(
 
 
 def _search(question: Any, rule: Rule, cap: int, select: SelectionLike | None) -> tuple[float, bool]:
+    # NumPy stands behind a session: it is imported when the first question is searched.
+    from langchain_optscale.stopping.session import Session
+
     session, samples, asked, n = Session(rule, max_samples=cap), question.samples, 0, 0
     if any(sample.score is None or sample.correct is None for sample in samples[:cap]):
         raise SettingsError(

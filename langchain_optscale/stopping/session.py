@@ -3,9 +3,7 @@
 A session does no input or output, reads no clock and holds no random generator. The caller owns drawing, verifying
 and concurrency: it asks how many candidates to draw, and tells what came of each, in any order, one at a time.
 
-    >>> from langchain_optscale.records.stored import reading
-from langchain_optscale.records.stored import reading
-from langchain_optscale.records.candidates import Verdict
+    >>> from langchain_optscale.records.candidates import Verdict
     >>> from langchain_optscale.stopping import TargetReached
     >>> session = Session(TargetReached(0.9), max_samples=8)
     >>> session.ask()

@@ -73,7 +73,8 @@ def test_settings_follow_the_cap(capsys, pool):
     assert windows["settings"] == {"window": 2}
 
 
-def test_a_mean_score_is_no_percentage(capsys, tmp_path):
+def test_a_mean_score_is_no_percentage(capsys, tmp_path, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)  # a file or a pipe has no width
     _, out, _ = run(capsys, "replay", write(tmp_path / "graded.jsonl", asked(correct=None)), "--methods", "best-of-n")
     assert "mean score [95 %]" in out
     assert "0.800 [0.800, 0.800]" in out

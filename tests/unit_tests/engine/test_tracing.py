@@ -67,7 +67,7 @@ async def test_the_parent_says_what_was_searched_with_and_what_came_of_it(path):
 
 
 async def test_a_runnable_search_says_the_same():
-    search = OptScale(policy=ScriptedPolicy(texts=TEXTS), verifier=read_score, first_round=4)
+    search = OptScale(policy=ScriptedPolicy(texts=TEXTS), verifier=read_score, target=0.9, first_round=4)
     for path in ("sync", "async"):
         about = (await traced(search, path)).extra["metadata"]
         assert (about["optscale_target"], about["optscale_stop_reason"]) == (0.9, "TARGET_REACHED")

@@ -14,10 +14,14 @@ def texts(*scores):
 def graph_of(scores, *, policy=PlainPolicy, verifier=read_score, policy_settings=None, **settings):
     """An uncompiled graph whose candidate i scores `scores[i]`, and its policy."""
     model = policy(texts=texts(*scores), **(policy_settings or {}))
-    if "stopping" not in settings and "settings" not in settings:
-        # A target that ends the search, and rounds that are as large as they may be.
-        settings = {"target": 0.9, "round_cost": 100.0} | settings
-    return create_optscale_graph(policy=model, verifier=verifier, **settings), model
+    return create_optscale_graph(policy=model, verifier=verifier, **complete(settings)), model
+
+
+def complete(settings):
+    """With a target that ends the search, and rounds that are as large as they may be, where the default rule decides."""
+    if "stopping" in settings or "settings" in settings:
+        return settings
+    return {"target": 0.9, "round_cost": 100.0} | settings
 
 
 def result_in(state):

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langchain_optscale import FixedPrior, OptScale, paper
 from langchain_optscale.records.failures import AllCandidatesFailed
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
-from tests.unit_tests.graph.searches import QUESTION, graph_of, looks_of, result_in, texts, thread
+from tests.unit_tests.graph.searches import QUESTION, complete, graph_of, looks_of, result_in, texts, thread
 
 SCORES = st.lists(st.sampled_from([0.0, 0.13, 0.4, 0.55, 0.6, 0.62, 0.7, 0.88, 0.95, 1.0]), min_size=24, max_size=24)
 SETTINGS = st.fixed_dictionaries(
@@ -30,7 +30,7 @@ BROKEN = st.sets(st.integers(0, 23), max_size=4)
 def expected(policy, scores, broken, settings):
     """The search one candidate at a time, which is the order in which the graph records them."""
     model = policy(texts=texts(*scores), errors=errors(broken))
-    search = OptScale(policy=model, verifier=read_score, **settings)
+    search = OptScale(policy=model, verifier=read_score, **complete(settings))
     try:
         return search.invoke("How much?", {"max_concurrency": 1})
     except AllCandidatesFailed as error:

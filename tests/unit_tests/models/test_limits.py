@@ -292,7 +292,7 @@ def test_a_sync_search_that_ends_leaves_the_line():
     limit = SharedLimit(1)
     policy = ScriptedPolicy(texts=["0.95"] * 8, delays={1: 0.3})
     search = OptScale(
-        policy=policy, verifier=read_score, first_round=8, fanout="calls", policy_limit=limit, deadline_s=20
+        policy=policy, verifier=read_score, target=0.9, first_round=8, fanout="calls", policy_limit=limit, deadline_s=20
     )
     assert search.invoke("q").score == 0.95
     ends = time.monotonic() + 5

@@ -63,7 +63,8 @@ def test_every_choice_has_its_own_usage_and_model_name():
 def test_an_answer_that_is_no_message():
     from langchain_core.runnables import RunnableLambda
 
-    with pytest.raises(SettingsError, match="the policy must answer with a message or a string, got dict"):
+    message = "the policy must answer with a message, a string or a pydantic model, got dict"
+    with pytest.raises(SettingsError, match=message):
         Sampler(RunnableLambda(lambda prompt: {"text": "x"})).draw(PROMPT, (0,), {})
 
 

@@ -122,15 +122,16 @@ def test_the_clock_does_not_run_backwards():
     assert session.history.elapsed_s == 6.0
 
 
-def test_looks_tell_what_was_thought_after_each_score():
+def test_observations_have_the_estimate_and_the_decision_after_each_score():
     session = tell_all(
         Session(TargetReached(0.9) | OptimalN(0.9, 0.95), estimator=Posterior(), max_samples=16),
         [0.5, 0.6, 0.7, 0.65, 0.95] + [0.1] * 11,
     )
-    looks = [look for round_ in session.rounds for look in round_.observations]
-    assert [look.score for look in looks] == [0.5, 0.6, 0.7, 0.65, 0.95]
-    assert [look.estimate.n for look in looks] == [1, 2, 3, 4, 5]
-    assert looks[-1].decision is session.decision
+    observations = [observation for round_ in session.rounds for observation in round_.observations]
+    assert [observation.score for observation in observations] == [0.5, 0.6, 0.7, 0.65, 0.95]
+    # Once the target is reached no rule asks for an estimate.
+    assert [observation.estimate and observation.estimate.n for observation in observations] == [1, 2, 3, 4, None]
+    assert observations[-1].decision is session.decision
     assert session.decision.reason is StopReason.TARGET_REACHED
 
 

@@ -189,7 +189,7 @@ def test_runnables_get_the_callbacks_under_their_own_names_and_no_shared_run_id(
         "run_name": "parent",
     }
     EnsembleVerifier([one, two]).verify(PROMPT, CANDIDATE, config)
-    assert [name for _, name in Recorder.runs] == ["one", "two"]
+    assert sorted(name for _, name in Recorder.runs) == ["one", "two"]  # they run at the same time
     assert len({run_id for run_id, _ in Recorder.runs}) == 2
 
 
