@@ -306,7 +306,8 @@ def test_traces_show_what_streams_do_not(service: Service, weather: Any) -> None
 
 
 def test_only_tool_calls(service: Service, weather: Any, executed: list[str]) -> None:
-    agent = create_agent(policy(service), [weather], middleware=[searched(when="tool_calls", first_round=2)])
+    middleware = searched(when="tool_calls", first_round=2, round_cost=100.0)
+    agent = create_agent(policy(service), [weather], middleware=[middleware])
     final = agent.invoke(QUESTION)["messages"][-1]
     assert (executed, final.text) == (["Rome"], "No idea 0.")
     # The first candidate is drawn once and counts: one of the first round's two is asked for, then the rest.

@@ -23,7 +23,9 @@ def pages(tmp_path_factory):
     texts = ["0.52", "0.61", f"0.58 {EVIL}", "broken", "0.66 A city that sleeps by a slow river.", "0.72", "0.69"]
     texts += ["0.63", "0.81 The Danube carries nine capitals' worth of gossip to the sea.", "0.74", "0.94 " + EVIL]
     policy = PlainPolicy(texts=texts)
-    search = OptScale(policy=policy, verifier=lambda p, c: float(c.text.split()[0]), round_size=3, max_samples=11)
+    search = OptScale(
+        policy=policy, verifier=lambda p, c: float(c.text.split()[0]), round_size=3, target=0.9, max_samples=11
+    )
     card = search.invoke("q", {"max_concurrency": 1})._repr_html_()
     folder = tmp_path_factory.mktemp("card")
     for name, colours in {"light": "background:#fff;color:#111", "dark": "background:#111;color:#eee"}.items():

@@ -78,6 +78,7 @@ def test_each_fault_alone(fault, path):
             fanout="calls",
             candidate_timeout_s=1.0,
             max_retries=5,
+            max_failures=None,
             seed=0,
         )
         result = run(search, path)
