@@ -134,7 +134,7 @@ async def test_include_raw_tells_of_errors_instead_of_raising_them(serve, path):
 def test_include_raw_still_raises_where_nothing_was_drawn():
     policy = ChatOpenAI(model="m", base_url="http://127.0.0.1:9/v1", api_key="test", max_retries=0)
     chat = ChatOptScale(policy=policy, verifier=lambda p, c: 1.0, max_samples=2, max_retries=0)
-    with pytest.raises(AllCandidatesFailed, match="draw: "):
+    with pytest.raises(AllCandidatesFailed, match=r"draw \(m at http://127\.0\.0\.1:9/v1\): "):
         chat.with_structured_output(Person, include_raw=True).invoke("q")
 
 
@@ -146,9 +146,7 @@ def test_an_answer_that_was_cut_off_has_not_parsed(serve, method):
     chat = searching(service, 3).with_structured_output(Person, method=method)
     assert chat.invoke("q", {"callbacks": [watch]}) == Person(**GOOD[0])
     assert sorted(watch.errors) == [1, 2]
-    assert "cut off at the token limit" in watch.errors[2]
-    wanted = "no valid one" if method == "function_calling" else "cut off at the token limit"
-    assert wanted in watch.errors[1]
+    assert all("cut off at the token limit" in error for error in watch.errors.values())
 
 
 def test_a_refusal_is_a_failure(serve):
