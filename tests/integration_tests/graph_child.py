@@ -39,6 +39,7 @@ def graph(server, fanout):
         policy=model("policy"),
         verifier=Judge(model("judge")),
         target=0.9,
+        round_cost=100.0,
         max_samples=16,
         round_size=8,
         seed=0,

@@ -103,6 +103,7 @@ def test_a_search_goes_on_while_one_of_two_servers_is_down(first, second):
         policy=PlainPolicy(texts=[f"It is Paris, {index}." for index in range(4)]),
         verifier=FallbackVerifier(reward(first), reward(second)),
         target=1.0,
+        price=1e-9,
         max_samples=4,
         fanout="calls",
         seed=0,

@@ -128,6 +128,7 @@ def test_a_search_retries_the_judge_and_grades_equal_candidates_once(server):
         policy=PlainPolicy(texts=["It is Paris."]),
         verifier=LLMJudge(model(server), method="text"),
         target=1.0,
+        price=1e-9,
         max_samples=4,
         first_round=4,
     )
@@ -214,7 +215,7 @@ def test_confidence_in_a_search_that_streams(server):
 
 def test_a_policy_without_logprobs(server):
     candidate = Candidate(0, model(server, "policy").invoke("q"), 0)
-    with pytest.raises(InvalidScoreError, match="needs a policy that returns them"):
+    with pytest.raises(InvalidScoreError, match=r"has no token log-probabilities.*or a policy that returns them"):
         verify(ConfidenceVerifier(), candidate)
 
 

@@ -34,6 +34,7 @@ def test_the_embedded_model_end_to_end(local_server, path, fanout):
         first_round=4,
         seed=1,
         fanout=fanout,
+        accept_truncated=True,
     )
     result = search.invoke(QUESTION) if path == "sync" else asyncio.run(search.ainvoke(QUESTION))
     assert 1 <= len(result.scores) <= 12
@@ -54,6 +55,7 @@ def test_a_round_is_chunked_to_the_slots(local_server):
         stopping=MaxSamples(11),
         first_round=11,
         seed=3,
+        accept_truncated=True,
     )
     result = search.invoke("Name a city.")
     assert len(result.scores) == 11
@@ -63,7 +65,11 @@ def test_a_round_is_chunked_to_the_slots(local_server):
 
 def test_the_same_seed_gives_the_same_candidates(local_server):
     search = OptScale(
-        policy=local_server.policy(max_tokens=8), verifier=ConfidenceVerifier(), stopping=MaxSamples(4), seed=11
+        policy=local_server.policy(max_tokens=8),
+        verifier=ConfidenceVerifier(),
+        stopping=MaxSamples(4),
+        seed=11,
+        accept_truncated=True,
     )
     first, again = (search.invoke("Name a city.") for _ in range(2))
     assert [c.text for c in first.candidates] == [c.text for c in again.candidates]
@@ -73,7 +79,11 @@ def test_the_same_seed_gives_the_same_candidates(local_server):
 
 async def test_chat_model_on_the_embedded_model(local_server):
     model = ChatOptScale(
-        policy=local_server.policy(max_tokens=16), verifier=LengthCheck(at_most=9), max_samples=4, target=1.0
+        policy=local_server.policy(max_tokens=16),
+        verifier=LengthCheck(at_most=9),
+        max_samples=4,
+        target=1.0,
+        accept_truncated=True,
     )
     message = await model.ainvoke(QUESTION)
     assert message.text
@@ -119,8 +129,9 @@ def test_passing_faults_are_retried_and_lasting_ones_are_not():
         assert len(server.requests) == 5
 
     with scripted_server(lambda number, payload: Reply(status=401, body='{"error": "Unauthorized"}')) as server:
+        search = OptScale(policy=policy(server), verifier=by_length, max_samples=2, fanout="calls", max_failures=None)
         with pytest.raises(AllCandidatesFailed, match="401") as caught:
-            OptScale(policy=policy(server), verifier=by_length, max_samples=2, fanout="calls").invoke("q")
+            search.invoke("q")
         assert len(server.requests) == 2
         assert "sk-secret-key" not in str(caught.value)
 
@@ -155,7 +166,7 @@ async def test_a_stop_closes_the_requests_that_are_under_way():
         return Reply(["0123456789"], delay_s=0.5 if number == 0 else 15.0)  # 0.5 s, so that all are under way
 
     with scripted_server(script) as server:
-        search = OptScale(policy=policy(server), verifier=by_length, first_round=4, fanout="calls")
+        search = OptScale(policy=policy(server), verifier=by_length, target=0.9, first_round=4, fanout="calls")
         began = time.monotonic()
         result = await search.ainvoke("q")
         assert result.stop_reason is StopReason.TARGET_REACHED
