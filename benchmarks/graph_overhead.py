@@ -44,6 +44,8 @@ async def measure(fanout: str) -> dict[str, Any]:
         "max_samples": CANDIDATES,
         "first_round": ROUND,
         "round_size": ROUND,
+        "price": 1e-9,  # so that all candidates are drawn,
+        "round_cost": 1000.0,  # in rounds as large as they may be
         "seed": 0,
         "fanout": fanout,
     }

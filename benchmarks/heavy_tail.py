@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 QUESTIONS, AT_ONCE, MEDIAN_S, TAIL = 120, 4, 0.2, 10.0
 TARGET, CAP, ROUND = 0.9, 32, 8
+# Until the target is reached, in rounds as large as they may be.
+PRICE, ROUND_COST = 1e-9, 1000.0
 
 
 async def score(prompt: object, candidate: Candidate) -> float:
@@ -41,6 +43,8 @@ def pipelined(model: BaseChatModel, *, overlap: bool) -> OptScale:
         max_samples=CAP,
         first_round=ROUND,
         round_size=ROUND,
+        price=PRICE,
+        round_cost=ROUND_COST,
         overlap=overlap,
         fanout="calls",
         seed=0,
@@ -49,7 +53,8 @@ def pipelined(model: BaseChatModel, *, overlap: bool) -> OptScale:
 
 async def by_rounds(model: BaseChatModel, question: str) -> int:
     """The same session, with a round's outcomes recorded when all of them are known; how many candidates it took."""
-    session = Session(optscale(TARGET, 0.95, CAP, ROUND), max_samples=CAP, first_round=ROUND, round_size=ROUND)
+    rule = optscale(TARGET, 0.95, CAP, ROUND, price=PRICE, round_cost=ROUND_COST)
+    session = Session(rule, max_samples=CAP, first_round=ROUND, round_size=ROUND)
     while session.ask():
         indexes = session.pending
         answers = await asyncio.gather(*(model.ainvoke(question, seed=index) for index in indexes))
