@@ -83,7 +83,7 @@ def create_optscale_graph(
         >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
         >>> state = graph.compile().invoke({"messages": [("human", "What is 2 + 2?")]})
         >>> state["messages"][-1].text, state["optscale"]["decision"]["reason"]
-        ('3 + 1 is 4', 'TARGET_REACHED')
+        ('3 + 1 is 4', 'MARGINAL_GAIN')
     """
     checked = SearchSettings(policy=policy, verifier=verifier, **settings)
     retries = Retries(checked, retry_policy, timeout)

@@ -66,7 +66,7 @@ class ChatOptScale(CalledChatModel):
         >>> model = ChatOptScale(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
         >>> message = model.invoke("What is 2 + 2?")
         >>> message.content, message.response_metadata["optscale"]["stop_reason"]
-        ('3 + 1 is 4', 'TARGET_REACHED')
+        ('3 + 1 is 4', 'MARGINAL_GAIN')
     """
 
     # LangChain's own base classes would ignore a misspelt setting.

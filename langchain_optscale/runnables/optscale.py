@@ -39,7 +39,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         >>> search = OptScale(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
         >>> result = search.invoke("What is 2 + 2?")
         >>> result.text, result.score, result.stop_reason.name
-        ('3 + 1 is 4', 1.0, 'TARGET_REACHED')
+        ('3 + 1 is 4', 1.0, 'MARGINAL_GAIN')
     """
 
     # LangChain's own base classes would ignore a misspelt setting.

@@ -277,8 +277,8 @@ def stability(support: Support, further: float) -> float:
 
     Example:
         >>> from langchain_optscale.answers.support import Support
-        >>> round(stability(Support.of(["4"] * 6, [0.5] * 6), 10.0), 3)
-        0.994
+        >>> round(stability(Support.of(["4"] * 4, [0.5] * 4), 10.0), 3)
+        0.985
     """
     if further <= 0.0:
         return 1.0

@@ -106,7 +106,7 @@ def test_fork_by_editing_the_state(node):
 
 def test_the_thread_stores_the_settings_of_the_run():
     rule = TargetReached(0.6) | MaxSamples(9)
-    graph, _ = graph_of(SCORES, round_size=2)
+    graph, _ = graph_of(SCORES, round_size=2, stopping=MaxSamples(9))
     saver = strict_saver()
     broken = graph.compile(checkpointer=saver, interrupt_after=["decide"])
     broken.invoke(QUESTION, thread(), context={"stopping": rule, "seed": 1})

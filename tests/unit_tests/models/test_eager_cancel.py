@@ -31,7 +31,8 @@ def judging():
 
 
 def model(**kwargs):
-    return ChatOptScale(policy=ScriptedPolicy(texts=[LOSER, WINNER]), verifier=judging(), first_round=2, **kwargs)
+    policy = ScriptedPolicy(texts=[LOSER, WINNER])
+    return ChatOptScale(policy=policy, verifier=judging(), **{"target": 0.9, "first_round": 2} | kwargs)
 
 
 def total(chunks):

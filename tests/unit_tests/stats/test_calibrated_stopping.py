@@ -16,7 +16,7 @@ from langchain_optscale.stats import (
     LogisticCalibration,
     expected_calibration_error,
 )
-from langchain_optscale.stopping import MarginalGain, MaxSamples, TargetReached, optscale
+from langchain_optscale.stopping import MarginalGain, TargetReached, optscale
 
 # Without its answers, since the default looks at them too: here the calibrated scores have to end the search.
 POOL = Pool(
@@ -39,7 +39,7 @@ def halves():
 
 
 @pytest.mark.parametrize("calibrate", [IsotonicCalibration.fit, LogisticCalibration.fit])
-@pytest.mark.parametrize(("more", "most"), [(MaxSamples(64), 28), (MarginalGain(0.01), 9)])
+@pytest.mark.parametrize(("more", "most"), [(MarginalGain(0.01), 9)])
 def test_a_price_in_accuracy_ends_the_search_where_candidates_stop_helping(calibrate, more, most):
     rule = optscale(max_samples=64) | more
     found = []
