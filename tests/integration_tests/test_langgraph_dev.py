@@ -97,7 +97,7 @@ def test_langgraph_dev_serves_it(tmp_path):
         json.dumps({"dependencies": ["."], "graphs": {"optscale": f"{ROOT}/examples/optscale_graph.py:graph"}})
     )
     with (
-        scripted_server(lambda number, payload: Reply(answers[: payload.get("n") or 1])) as models,
+        scripted_server(lambda number, payload: Reply([answers[number > 0]] * (payload.get("n") or 1))) as models,
         (tmp_path / "log").open("w") as log,
     ):
         environment = {
