@@ -184,7 +184,16 @@ def test_searches_at_one_endpoint_share_their_limit():
     async def several():
         models = [policy(server) for _ in range(4)]
         searches = [
-            OptScale(policy=model, verifier=says, max_samples=6, first_round=6, fanout="calls", policy_limit=3, seed=0)
+            # No search ends early: the server may still work on a request that a stop has cancelled.
+            OptScale(
+                policy=model,
+                verifier=says,
+                stopping=MaxSamples(6),
+                first_round=6,
+                fanout="calls",
+                policy_limit=3,
+                seed=0,
+            )
             for model in models
         ]
         await asyncio.gather(*(search.ainvoke(f"q{i}") for i, search in enumerate(searches)))
