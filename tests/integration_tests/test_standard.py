@@ -160,7 +160,8 @@ class TestOneRequestACandidate(_Scripted):
 class TestLocalModel(_Suite):
     """The embedded model. What it is too small for is switched off: its chat template knows no tools, and a good third
     of its structured answers run on until they are cut off, while the suite allows the search one request only; see
-    `test_structured_output` for how a search gets there with more.  Its texts are cut off after 24 tokens and scored as they are.
+    `test_structured_output` for how a search gets there with more. Its texts are cut off after 24 tokens and
+    scored as they are.
     """
 
     has_tool_calling = False
