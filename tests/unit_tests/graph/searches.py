@@ -18,7 +18,7 @@ def graph_of(scores, *, policy=PlainPolicy, verifier=read_score, policy_settings
 
 
 def complete(settings):
-    """With a target that ends the search, and rounds that are as large as they may be, where the default rule decides."""
+    """With a target that ends the search, and rounds as large as they may be, where the default rule decides."""
     if "stopping" in settings or "settings" in settings:
         return settings
     return {"target": 0.9, "round_cost": 100.0} | settings
