@@ -170,7 +170,9 @@ def test_a_stop_ends_streams_at_once(path):
         return "0.95" if asked.seed == 0 else " ".join(["word"] * 500)
 
     with chaos_server(answer=answer, token_s=0.02) as server:
-        search = OptScale(policy=policy(server), verifier=says, first_round=4, fanout="calls", cancel="eager", seed=0)
+        search = OptScale(
+            policy=policy(server), verifier=says, target=0.9, first_round=4, fanout="calls", cancel="eager", seed=0
+        )
         result = run(search, path)
         assert result.stop_reason is StopReason.TARGET_REACHED
         ends = time.monotonic() + 5
