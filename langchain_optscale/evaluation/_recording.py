@@ -125,6 +125,8 @@ class Recording:
     ) -> None:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise SettingsError(f"max_concurrency must be a whole number of at least 1, got {max_concurrency!r}")
+        # A recording shows what the policy gives: answers that were cut off are scored, too, unless told otherwise.
+        settings = {"accept_truncated": True} | settings
         self.search = OptScale(
             policy=policy, verifier=verifier, stopping=MaxSamples(n), first_round=n, round_size=n, **settings
         )
