@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Mapping
 from enum import Flag, auto
-from functools import reduce
+from functools import cache, reduce
 from operator import is_not, or_
 from typing import Annotated, Any, Literal
 
@@ -64,6 +64,7 @@ _RUN = Scope.CALL | Scope.CONTEXT
 _ANY = _RUN | Scope.STEP
 
 
+@cache
 def changeable(scope: Scope) -> frozenset[str]:
     """The names of the settings that may be changed in a scope."""
     fields = SearchSettings.model_fields.items()
