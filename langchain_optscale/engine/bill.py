@@ -21,11 +21,12 @@ def known_prices(price: Any, policy: Any, verifier: Any) -> dict[str, Price]:
     A role is left out where nothing is known of it, or where its models have different prices.
 
     Args:
-        price: One `Price`, or prices by role, of which one that is left out costs nothing; None takes the profiles.
+        price: One `Price`, or prices by role, of which one that is left out costs nothing; None, or a number, which is
+            what a candidate must be worth, takes the profiles.
         policy: The policy.
         verifier: The verifier.
     """
-    if price is not None:
+    if price is not None and not isinstance(price, int | float):
         given = prices_by_role(price)
         return {role: given.get(role, Price()) for role in ("policy", "verifier")}
     found = {"policy": _profile_price(policy), "verifier": _profile_price(verifier)}

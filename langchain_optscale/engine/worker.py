@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_optscale.engine.failing import failure_in, record_work
 from langchain_optscale.engine.jobs import Draw
+from langchain_optscale.engine.rule_settings import counts_usage
 from langchain_optscale.engine.tracing import child_config, has_callbacks
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.encodable import encodable_message, encodable_prompt
@@ -69,7 +70,7 @@ class Worker:
         self._prompt_with_tools = with_tools(self._prompt, sampler.tools) if sampler.tools else self._prompt
         self._verifier: Verifier = settings.verifier.for_search(answers)
         self._verifier_name = settings.verifier.name
-        self._has_usage_budget = settings.has_usage_budget
+        self._has_usage_budget = counts_usage(settings)
         # Of the verifications under way, by candidate: the verdict once it is reached, and the usage of all attempts.
         self._verdicts: dict[int, Verdict] = {}
         self._counters: dict[int, UsageCounter] = {}
