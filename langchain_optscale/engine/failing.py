@@ -116,7 +116,7 @@ def nothing_scored(
         for index, failure in failures.items()
         if failure.cause is not None and (text := _advice(failure.cause, failure.stage, settings))
     }
-    cost = cost_of(settings.prices(), usage)
+    cost = cost_of(settings.prepared().prices, usage)
     return chain_causes(AllCandidatesFailed(failures, reason, candidates, usage, cost, roles, advice))
 
 

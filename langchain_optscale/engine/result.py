@@ -19,7 +19,6 @@ from langchain_optscale.records.notes import identical_note, truncation_note
 from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.certificate import Certification
 from langchain_optscale.stopping.claims import claim_about
 
@@ -300,10 +299,10 @@ def build_result(
     }
     if not verdicts:
         raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
-    cost = cost_of(settings.prices(), usage)
+    cost = cost_of(settings.prepared().prices, usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
-    best = choose(selection_for(settings.select, settings.stopping), independent, scores)
+    best = choose(settings.prepared().selection, independent, scores)
     answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
     claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
     certification = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Mapping
 from enum import Flag, auto
 from functools import cache
 from operator import is_not
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from pydantic import (
@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from langchain_optscale.answers import AnswerBook
+from langchain_optscale.answers.selection import SelectionLike
 from langchain_optscale.engine.bill import known_prices
 from langchain_optscale.engine.defaults import with_learned
 from langchain_optscale.engine.fields import (
@@ -42,6 +43,7 @@ from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning import check_tags
 from langchain_optscale.stopping import Price, Rule
+from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier
@@ -75,6 +77,26 @@ _MaxFailures = Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] | None
 
 def _overridable(value: Any) -> tuple[str, ...] | None:
     return as_overridable(value, SearchSettings.model_fields)
+
+
+class Prepared(NamedTuple):
+    """What follows from the settings alone, and is computed once for all searches with them.
+
+    Attributes:
+        session: One that has not begun.
+        sampler: One without arguments of a call.
+        prices: The models' price by role; an unknown one is left out.
+        selection: Chooses the candidate to return.
+        has_usage_budget: Whether a budget of tokens or money ends a search, so that usage must be known.
+        untried: The roles "policy", "verifier" and "extract", without those that have done their work once.
+    """
+
+    session: Session
+    sampler: Sampler
+    prices: Mapping[str, Price]
+    selection: SelectionLike
+    has_usage_budget: bool
+    untried: set[str]
 
 
 class SearchSettings(BaseModel):
@@ -198,7 +220,7 @@ class SearchSettings(BaseModel):
     limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
-    _blank_session: tuple[list[Any], Session] | None = PrivateAttr(default=None)
+    _known: tuple[list[Any], Prepared] | None = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -209,8 +231,7 @@ class SearchSettings(BaseModel):
         except ValidationError as error:
             raise SettingsError(invalid_setting(error, cls)) from error
         check_rule_settings(settings)
-        settings._new_session()  # noqa: SLF001 - our own, typed by pydantic
-        settings.sampler()
+        settings.prepared()
         settings.verifier.for_search(AnswerBook(settings.extract))
         return settings
 
@@ -230,6 +251,8 @@ class SearchSettings(BaseModel):
         Raises:
             SettingsError: A setting may not be changed, or not so far, is out of range or contradicts another.
         """
+        if not changes:
+            return self
         permit(self, changes, reviewed)
         changed = self.for_call(changes)
         if "max_samples" not in reviewed and changed.cap > self.cap:
@@ -253,17 +276,27 @@ class SearchSettings(BaseModel):
         """The stopping rule with the budgets that are set beside it."""
         return build_rule(self)
 
-    def prices(self) -> dict[str, Price]:
-        """The models' price by role: as `price` says, else as their profiles say; an unknown one is left out."""
-        return known_prices(self.price, self.policy, self.verifier)
+    def prepared(self) -> Prepared:
+        """What all searches with these settings share; made anew once one of them has been replaced."""
+        made_of = [*self.__dict__.values(), len(self.model_fields_set)]
+        known = self._known
+        if known is None or len(known[0]) != len(made_of) or any(map(is_not, known[0], made_of)):
+            self._known = known = (made_of, self._prepare())
+        return known[1]
+
+    def _prepare(self) -> Prepared:
+        return Prepared(
+            session=self._new_session(),
+            sampler=self._new_sampler({}),
+            prices=known_prices(self.price, self.policy, self.verifier),
+            selection=selection_for(self.select, self.stopping),
+            has_usage_budget=counts_usage(self),
+            untried={"policy", "verifier", "extract"},
+        )
 
     def session(self) -> Session:
         """A new session for one question."""
-        made_of = [*self.__dict__.values(), len(self.model_fields_set)]
-        blank = self._blank_session
-        if blank is None or len(blank[0]) != len(made_of) or any(map(is_not, blank[0], made_of)):
-            self._blank_session = blank = (made_of, self._new_session())
-        return blank[1].restarted()
+        return self.prepared().session.restarted()
 
     def _new_session(self) -> Session:
         cap = self.cap
@@ -278,6 +311,9 @@ class SearchSettings(BaseModel):
 
     def sampler(self, call_kwargs: Mapping[str, Any] | None = None) -> Sampler:
         """What draws the candidates of one search; `call_kwargs` go to the policy."""
+        return self._new_sampler(call_kwargs) if call_kwargs else self.prepared().sampler.for_search()
+
+    def _new_sampler(self, call_kwargs: Mapping[str, Any]) -> Sampler:
         verifier: Verifier = self.verifier
         made_of = (id(self.policy), self.cancel, self.candidate_timeout_s)
         if self._ready is None or self._ready[0] != made_of:

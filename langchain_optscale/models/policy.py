@@ -66,24 +66,28 @@ class ChoiceLimit:
 
     Args:
         limit: The initial limit.
+
+    Attributes:
+        limit: The limit.
+        shortfalls: How many responses in a row were short.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._strikes = 0
+        self.shortfalls = 0
         self._short = 0
 
     def record_shortfall(self, to: int) -> None:
         """Record that a search got fewer choices than it asked for."""
-        self._strikes += 1
+        self.shortfalls += 1
         self._short = max(to, self._short)
-        if self._strikes >= _STRIKES:
-            self.limit, self._strikes, self._short = min(self.limit, self._short), 0, 0
+        if self.shortfalls >= _STRIKES:
+            self.limit, self.shortfalls, self._short = min(self.limit, self._short), 0, 0
 
     def record_success(self, asked: int) -> None:
         """Record that a request got all the choices it asked for."""
         if asked > max(1, self._short):
-            self._strikes = self._short = 0
+            self.shortfalls = self._short = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
