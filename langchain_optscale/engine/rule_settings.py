@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, Protocol
 
-from langchain_optscale.engine.bill import known_prices
+from langchain_optscale.engine.prices import known_prices
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping import (
     CostBudget,

@@ -26,8 +26,7 @@ from langchain_optscale.models.eager_cancel import astreamed_message, streamed_m
 from langchain_optscale.models.isolation import generates_in_thread, streams_in_thread
 from langchain_optscale.models.named import is_configurable_model
 from langchain_optscale.models.policy import Policy, policy_name
-from langchain_optscale.models.reported_usage import Estimation
-from langchain_optscale.models.token_usage import choice_usages
+from langchain_optscale.models.token_usage import Estimation, choice_usages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from enum import Flag, auto
 from functools import cache
 from operator import is_not
 from typing import Annotated, Any, Literal, NamedTuple
@@ -22,7 +21,6 @@ from pydantic import (
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.answers.selection import SelectionLike
-from langchain_optscale.engine.bill import known_prices
 from langchain_optscale.engine.defaults import with_learned
 from langchain_optscale.engine.fields import (
     read_certificate,
@@ -33,7 +31,8 @@ from langchain_optscale.engine.fields import (
     read_verifier,
 )
 from langchain_optscale.engine.keywords import invalid_setting, split_call
-from langchain_optscale.engine.permissions import as_limits, as_overridable, permit, within_limits
+from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
+from langchain_optscale.engine.prices import known_prices
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
@@ -48,15 +47,7 @@ from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier
 
-__all__ = ["Scope", "SearchSettings", "changeable", "settings_in", "settings_metadata", "split_keywords"]
-
-
-class Scope(Flag):
-    """Where a setting may be changed: for one call, in a graph's context, or for an agent's step."""
-
-    CALL = auto()
-    CONTEXT = auto()
-    STEP = auto()
+__all__ = ["SearchSettings", "changeable", "settings_in", "split_keywords"]
 
 
 _RUN = Scope.CALL | Scope.CONTEXT
@@ -227,7 +218,9 @@ class SearchSettings(BaseModel):
     def _one_sentence(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """Checks what needs more than one setting, and says what is wrong in a sentence of ours."""
         try:
-            settings = handler(_limited(with_learned(data), cls) if isinstance(data, Mapping) else data)
+            settings = handler(
+                within_limits(with_learned(data), cls.model_fields) if isinstance(data, Mapping) else data
+            )
         except ValidationError as error:
             raise SettingsError(invalid_setting(error, cls)) from error
         check_rule_settings(settings)
@@ -335,13 +328,6 @@ class SearchSettings(BaseModel):
         return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
 
 
-def _limited(data: Mapping[str, Any], settings: type[SearchSettings]) -> Mapping[str, Any]:
-    limits = as_limits(data.get("limits"))
-    if not limits:
-        return data
-    return within_limits(data, limits, {name: field.default for name, field in settings.model_fields.items()})
-
-
 def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
     return limit_at(endpoint_of(thing), limit) if isinstance(limit, int) else limit
 
@@ -362,19 +348,3 @@ def split_keywords(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     """
     free = changeable(Scope.CALL) - {"seed"}
     return split_call(kwargs, free, SearchSettings.model_fields.keys() - free - {"seed"}) if kwargs else ({}, {})
-
-
-def settings_metadata(settings: SearchSettings) -> dict[str, Any]:
-    """What a trace says about a search when it begins; flat, since that is what LangSmith filters by."""
-    metadata = {
-        "optscale_target": None if settings.stopping is not None else settings.target,
-        "optscale_confidence": None if settings.stopping is not None else settings.confidence,
-        "optscale_effort": None if settings.stopping is not None else settings.effort,
-        "optscale_max_samples": settings.session().max_samples,
-        "optscale_stopping": repr(settings.rule()),
-        "optscale_verifier": settings.verifier.name,
-        "optscale_token_budget": settings.token_budget,
-        "optscale_deadline_s": settings.deadline_s,
-        "optscale_seed": settings.seed,
-    }
-    return {key: value for key, value in metadata.items() if value is not None}
