@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.engine.result import build_result
+from langchain_optscale.engine.completion import build_result
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
