@@ -33,6 +33,7 @@ from langchain_optscale.engine.fields import (
 from langchain_optscale.engine.keywords import invalid_setting, split_call
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.prices import known_prices
+from langchain_optscale.engine.priors import read_prior, stand_in
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
@@ -41,6 +42,7 @@ from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning import check_tags
+from langchain_optscale.stats.estimation import ScorePrior
 from langchain_optscale.stopping import Price, Rule
 from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.objective import Effort
@@ -107,7 +109,10 @@ class SearchSettings(BaseModel):
         stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, effort=effort)`.
         estimator: How the score distribution is estimated; None takes `Posterior` for a rule that looks ahead, as the
             default does, else maximum likelihood, or maximum a posteriori with a `prior`.
-        prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
+        prior: What is believed about the scores beforehand: a prior for all questions, such as a `FixedPrior`; a
+            function that gives the prior of a question from its text, such as a `QuestionPrior`, which is called once
+            a search; or the file of a learned one, as `optscale train-prior` writes it. Under the paper's rule and a
+            function this is OptScale^t.
         extract: Finds the answer in a candidate: an extractor such as `BoxedAnswer()`, a name of
             `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or
             `(text, message)` that answers with a string or None. Equal answers become the same string, see
@@ -182,7 +187,7 @@ class SearchSettings(BaseModel):
     max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
     stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
     estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
-    prior: Annotated[Any, BeforeValidator(from_spec), _ANY] = None
+    prior: Annotated[Any, BeforeValidator(read_prior), _ANY] = None
     extract: Annotated[Any, BeforeValidator(read_extractor), _ANY] = None
     select: Annotated[Any, BeforeValidator(read_selection), _ANY] = "best"
     first_round: Annotated[int, _ANY] = Field(default=2, ge=1, strict=True)
@@ -287,16 +292,16 @@ class SearchSettings(BaseModel):
             untried={"policy", "verifier", "extract"},
         )
 
-    def session(self) -> Session:
-        """A new session for one question."""
-        return self.prepared().session.restarted()
+    def session(self, prior: ScorePrior | None = None) -> Session:
+        """A new session for one question; `prior` is that question's, None where all have the same."""
+        return self.prepared().session.restarted(prior)
 
     def _new_session(self) -> Session:
         cap = self.cap
         return Session(
             self.rule(),
             estimator=self.estimator,
-            prior=self.prior,
+            prior=stand_in(self),
             max_samples=cap,
             first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,

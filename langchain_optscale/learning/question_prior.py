@@ -18,8 +18,7 @@ text says nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ from langchain_optscale.stats.question_law import QuestionLaw
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from typing import Self
 
     from langchain_core.embeddings import Embeddings
@@ -57,7 +57,7 @@ _MOST_KEPT = 5000
 _CLEARLY = 2.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class QuestionPrior:
     """A predictor of the law of a question's scores from its text; make it by `fit`, or read it by `load`.
 
@@ -79,10 +79,10 @@ class QuestionPrior:
 
     text: TextModel
     intercept: tuple[float, float]
-    known: FloatArray = field(repr=False)
-    centres: tuple[float, ...] = field(repr=False)
-    beliefs: tuple[EmpiricalPrior, ...] = field(repr=False)
-    population: EmpiricalPrior = field(repr=False)
+    known: FloatArray
+    centres: tuple[float, ...]
+    beliefs: tuple[EmpiricalPrior, ...]
+    population: EmpiricalPrior
     is_useful: bool
     report: dict[str, Any]
 
@@ -219,6 +219,9 @@ class QuestionPrior:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, QuestionPrior) and self.fingerprint == other.fingerprint
+
+    def __repr__(self) -> str:
+        return f"QuestionPrior({self.report['questions']} questions, {self.fingerprint})"
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)

@@ -70,7 +70,12 @@ def _prior_in(data: Fields, arrays: Mapping[str, NDArray[Any]], embeddings: Embe
     known = _real(arrays["known"], (None, 4))
     intercept, centres = (tuple(map(float, data.items(name))) for name in ("intercept", "centres"))
     beliefs = tuple(EmpiricalPrior.from_dict(belief) for belief in data.items("beliefs"))
-    if len(intercept) != 2 or not beliefs or len(beliefs) != len(centres) or not np.isfinite([*intercept, *centres]).all():
+    if (
+        len(intercept) != 2
+        or not beliefs
+        or len(beliefs) != len(centres)
+        or not np.isfinite([*intercept, *centres]).all()
+    ):
         raise InvalidRecordError("it has numbers that do not fit together")
     text = _hashed(arrays) if embeddings is None else _embedded(arrays, embeddings)
     return QuestionPrior(

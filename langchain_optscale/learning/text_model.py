@@ -6,7 +6,6 @@ Both make rows for a ridge regression, keep its coefficients, and know a questio
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.learning.features import DIMENSIONS, WORDS, hashed_features
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langchain_core.embeddings import Embeddings
     from numpy.typing import NDArray
 
@@ -75,9 +76,9 @@ class HashedText(TextModel):
         rarity = (rarest - np.log1p(counts)).astype(np.float32)
         model = cls(places.astype(np.uint32), rarity, np.zeros((len(places), _TARGETS)), rarest, 0.0)
         # Of a question itself everything is known, so what occurs once says nothing.
-        shares = model._rows(features, alone=counts < 2)[1]  # noqa: SLF001 - of this class
+        shares = model._rows(features, alone=counts < 2)[1]
         least = float(np.quantile(shares, _UNLIKE)) * _BEYOND if len(shares) else 0.0
-        return replace(model, least_known=least), model._rows(features)[0]  # noqa: SLF001
+        return replace(model, least_known=least), model._rows(features)[0]
 
     def with_coefficients(self, coefficients: FloatArray) -> HashedText:
         """This one with coefficients, rounded as they are stored: to 11 bits."""
@@ -191,12 +192,13 @@ def as_features(prompt: str | QuestionFeatures) -> QuestionFeatures:
     """
     if isinstance(prompt, str):
         return hashed_features(prompt)
+    wrong = f"a question must be a text or what hashed_features gave, got {type(prompt).__name__}"
     try:
         places, values = np.asarray(prompt[0], dtype=np.uint32), np.asarray(prompt[1], dtype=np.float32)
-        if places.shape != values.shape or places.ndim != 1 or (len(places) and places.max() >= DIMENSIONS):
-            raise ValueError("places and values do not fit")
     except (TypeError, ValueError, IndexError) as error:
-        raise SettingsError(f"a question must be a text or what hashed_features gave, got {type(prompt)}") from error
+        raise SettingsError(wrong) from error
+    if places.shape != values.shape or places.ndim != 1 or (len(places) and places.max() >= DIMENSIONS):
+        raise SettingsError(wrong)
     return places, values
 
 

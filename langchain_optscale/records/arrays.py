@@ -72,12 +72,16 @@ def read_arrays(
     try:
         with reading("its content"):
             arrays = _arrays(content)
-            header: dict[str, Any] = json.loads(arrays.pop(_HEADER).tobytes())
-            if header.get("format") != expected:
-                raise InvalidRecordError(f"it is not of the format {expected!r}")
-            return header, arrays
+            return _header(arrays.pop(_HEADER), expected), arrays
     except (InvalidRecordError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidRecordError(f"{path} cannot be read as {what}: {error}") from error
+
+
+def _header(array: NDArray[Any], expected: str) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads(array.tobytes())
+    if header.get("format") != expected:
+        raise InvalidRecordError(f"it is not of the format {expected!r}")
+    return header
 
 
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:

@@ -9,7 +9,6 @@ the prediction as the past allows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +17,8 @@ from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
     from langchain_optscale.stats._masses import FloatArray
 

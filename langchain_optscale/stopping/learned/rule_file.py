@@ -1,4 +1,4 @@
-"""A learned rule as a file: an npz of plain arrays, one for each field of its stages, and the rest as JSON text in it."""
+"""A learned rule as a file: an npz with an array for each field of its stages, and the rest as JSON text in it."""
 
 from __future__ import annotations
 
