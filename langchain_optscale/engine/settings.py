@@ -40,7 +40,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
-from langchain_optscale.records.reasoning import check_tags
+from langchain_optscale.records.reasoning_marks import check_tags
 from langchain_optscale.stopping import Price, Rule
 from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.objective import Effort

@@ -23,7 +23,8 @@ from langchain_optscale.errors import (
     TruncatedCandidateError,
 )
 from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
-from langchain_optscale.records.reasoning import MAY_HAVE_MARKS, ReasoningTag, split_message, without_reasoning
+from langchain_optscale.records.reasoning import split_message, without_reasoning
+from langchain_optscale.records.reasoning_marks import MAY_HAVE_MARKS, ReasoningTag
 from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.records.tool_calls import render_calls
 from langchain_optscale.records.usage import Usage
