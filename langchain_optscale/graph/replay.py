@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.graph.spending import spent_by
 from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
@@ -117,7 +118,8 @@ class SessionCache:
         with self._lock:
             kept = self._kept.pop(name, None)
         if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
-            kept = ReplayedSession(run, run.settings.session(), AnswerBook(run.settings.extract), [])
+            answers = AnswerBook(run.settings.extract, spent_by(name))
+            kept = ReplayedSession(run, run.settings.session(), answers, [])
         session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):
