@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_optscale.verifiers.llm_judge.scale import Scale
     from langchain_optscale.verifiers.llm_judge.template import Template
 
-__all__ = ["Material", "Method", "Sheet", "answer_text", "material"]
+__all__ = ["Material", "Method", "Sheet", "material", "said_and_called"]
 
 Method = Literal["logprobs", "structured", "text"]
 """How a judge reports its grade."""
@@ -185,10 +185,10 @@ def material(prompt: PromptValue, candidate: Candidate, reference: str | None, *
     return Material(tuple(request), tuple(said), reference, tuple(images), tuple(calls))
 
 
-def answer_text(candidate: Candidate) -> str:
-    """A candidate's text, then its tool calls as JSON, one on each line."""
-    said, calls = _parts("ANSWER", candidate.answer_message, [], attach_images=False)
-    return "\n".join(text for _, text in (*said, *calls) if text.strip())
+def said_and_called(message: BaseMessage) -> tuple[str, list[str]]:
+    """What a message says, and each of its tool calls as JSON."""
+    said, calls = _parts("ANSWER", message, [], attach_images=False)
+    return "\n".join(text for _, text in said if text.strip()), [text for _, text in calls]
 
 
 def _speaker(message: BaseMessage) -> str:
