@@ -68,7 +68,7 @@ def _batch(arguments: argparse.Namespace) -> None:
 
     for name in ("max_concurrency", "give_up_after"):
         if getattr(arguments, name) < 1:
-            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}")
     if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
         raise SettingsError("-o names the file of the questions; give the answers another file")
     questions = Questions(arguments.questions)

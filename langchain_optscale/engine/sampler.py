@@ -97,7 +97,7 @@ class Sampler:
         if fanout == "n" and self._offered == 1:
             raise SettingsError(
                 f"fanout='n' needs a chat model that takes `n`; {policy_name(self._policy)} does not, or not together "
-                "with what is bound to it"
+                "with what is bound to it: leave fanout out"
             )
         if ready.model is not None:
             self._kwargs.pop(self._options.choices_argument, None)

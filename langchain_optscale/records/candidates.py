@@ -240,8 +240,10 @@ class Failure(_Caused):
         fields.text("error")
         fields.whole("attempts", 1)
         fields.optional_text("kind")
-        if fields.text("recurrence", "possible") not in get_args(Recurrence):
-            raise InvalidRecordError(f"recurrence of a failure must be one of {', '.join(get_args(Recurrence))}")
+        recurrence = fields.text("recurrence", "possible")
+        if recurrence not in get_args(Recurrence):
+            known = ", ".join(get_args(Recurrence))
+            raise InvalidRecordError(f"recurrence of a failure must be one of {known}, got {recurrence[:100]!r}")
         with reading("a failure"):
             return cls(**data)
 
