@@ -30,7 +30,9 @@ def _train_prior(arguments: argparse.Namespace) -> None:
         for question in read_pool(path):
             scores = [sample.score for sample in question.samples if sample.score is not None]
             if len(scores) < len(question.samples):
-                raise InvalidRecordError(f"{path}: question {question.id!r} has samples without a score")
+                raise InvalidRecordError(
+                    f"{path}: question {question.id!r} has samples without a score: score them first"
+                )
             score_lists.append(scores)
     prior = EmpiricalPrior.fit(score_lists)
     prior.save(arguments.output)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.completion import build_result
 from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.graph.spending import spent_by
 from langchain_optscale.graph.state import Reader, candidates_in, failures_in, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
@@ -138,7 +139,8 @@ class SessionCache:
         outcomes = _outcomes(record, reader)
         sizes = [len(entry["indexes"]) for entry in record["rounds"]]
         if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
-            kept = ReplayedSession(run, run.settings.session(), AnswerBook(run.settings.extract), [], reader=reader)
+            answers = AnswerBook(run.settings.extract, spent_by(record["search"]["id"]))
+            kept = ReplayedSession(run, run.settings.session(), answers, [], reader=reader)
         session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):
