@@ -17,6 +17,7 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor, in_thread
 from langchain_optscale.engine.jobs import Draw, Verify
+from langchain_optscale.engine.recording import Recording
 from langchain_optscale.engine.search import Search
 from langchain_optscale.engine.tracing import has_callbacks
 from langchain_optscale.engine.worker import Worker
@@ -201,7 +202,13 @@ def _begin(
     """
     sampler = settings.sampler(call_kwargs)
     worker = Worker(settings, prompt, sampler, AnswerBook(settings.extract), config)
-    search = Search(settings, sampler, equality_key=worker.equality_key, emit_events=has_callbacks(config))
+    search = Search(
+        settings,
+        sampler,
+        equality_key=worker.equality_key,
+        emit_events=has_callbacks(config),
+        recording=Recording.of(settings, prompt, call_kwargs=call_kwargs),
+    )
     room = max_concurrency(config) or 2 * max(search.session.round_size, search.session.first_round)
     return search, worker, room
 
