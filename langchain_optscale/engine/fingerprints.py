@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.learning.rows import Fingerprint
 from langchain_optscale.models.clients import models_in
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.settings import SearchSettings
 
-__all__ = ["RecordedFacts", "policy_fingerprint", "recorded_facts", "verifier_fingerprint"]
+__all__ = ["policy_fingerprint", "recorded_facts", "verifier_fingerprint"]
 
 # What a model's answers depend on and no secret stands in, under the names that LangChain's models use.
 _DRAWN_BY = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "reasoning_effort")
@@ -23,16 +23,10 @@ _DIGITS = 16
 _LONGEST = 300
 
 
-class RecordedFacts(NamedTuple):
-    """What is recorded of the settings of a search."""
-
-    policy: Fingerprint
-    verifier: Fingerprint
-    settings: dict[str, Any]
-
-
-def recorded_facts(settings: SearchSettings, call_kwargs: Mapping[str, Any] | None = None) -> RecordedFacts:
-    """What is recorded of the settings of a search, computed once for all with the same arguments.
+def recorded_facts(
+    settings: SearchSettings, call_kwargs: Mapping[str, Any] | None = None
+) -> tuple[Fingerprint, Fingerprint, dict[str, Any]]:
+    """Policy, verifier, and the settings of the decision; computed once for all searches with the same arguments.
 
     Args:
         settings: What is searched with.
@@ -42,7 +36,7 @@ def recorded_facts(settings: SearchSettings, call_kwargs: Mapping[str, Any] | No
     known, key = settings.prepared().facts, tuple(map(repr, sorted(arguments.items())))
     if key not in known:
         verifier = verifier_fingerprint(settings.verifier, settings.extract)
-        known[key] = RecordedFacts(policy_fingerprint(settings.policy, arguments), verifier, _of_decision(settings))
+        known[key] = policy_fingerprint(settings.policy, arguments), verifier, _of_decision(settings)
     return known[key]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
 from langchain_optscale.engine.fingerprints import recorded_facts
+from langchain_optscale.learning.features import question_text
 from langchain_optscale.learning.rows import SearchRow, answer_classes
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.claims import claim_about
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records.failures import AllCandidatesFailed
     from langchain_optscale.stopping.session import Session
 
-__all__ = ["Recording", "explores", "question_text"]
+__all__ = ["Recording", "explores"]
 
 _BITS = 64
 
@@ -40,12 +41,6 @@ def explores(search_id: str, share: float) -> bool:
     """
     place = int.from_bytes(hashlib.sha256(search_id.encode()).digest()[: _BITS // 8], "big")
     return place < math.ldexp(share, _BITS)
-
-
-def question_text(prompt: PromptValue) -> str:
-    """What a conversation asks: of one message its text, of several all of them with their roles."""
-    messages = prompt.to_messages()
-    return str(messages[0].text) if len(messages) == 1 else prompt.to_string()
 
 
 class Recording:

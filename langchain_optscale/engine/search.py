@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.sampler import Sampler
     from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.stats.estimation import ScorePrior
 
 __all__ = ["Search", "candidate_of"]
 
@@ -43,6 +44,8 @@ class Search:
             its place, verifies each.
         emit_events: Whether `events` reports anything.
         recording: What the search leaves in a store; None without one.
+        prior: The question's prior, None where all questions have the same.
+        spent_s: Seconds that the search has taken already.
         clock: Seconds from any origin; elapsed time is measured by it.
 
     Attributes:
@@ -58,9 +61,11 @@ class Search:
         equality_key: Callable[[Candidate], str | None] | None = None,
         emit_events: bool = False,
         recording: Recording | None = None,
+        prior: ScorePrior | None = None,
+        spent_s: float = 0.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.session = settings.session(explore=recording is not None and recording.explores)
+        self.session = settings.session(prior, explore=recording is not None and recording.explores)
         self._recording = recording
         self._settings = settings
         self._sampler = sampler
@@ -81,7 +86,7 @@ class Search:
         self._events: list[Event] = []
         self._draws: deque[Draw] = deque()
         self._verifications: deque[Verify] = deque()
-        self._began = clock()
+        self._began = clock() - spent_s
 
     @property
     def over(self) -> bool:

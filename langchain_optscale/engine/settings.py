@@ -31,18 +31,20 @@ from langchain_optscale.engine.fields import (
     read_store,
     read_verifier,
 )
-from langchain_optscale.engine.fingerprints import RecordedFacts
 from langchain_optscale.engine.keywords import invalid_setting, split_call
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.prices import known_prices
+from langchain_optscale.engine.priors import read_prior, stand_in
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.rows import Fingerprint
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning import check_tags
+from langchain_optscale.stats.estimation import ScorePrior
 from langchain_optscale.stopping import MaxSamples, Price, Rule
 from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.exploration import Exploration
@@ -91,7 +93,7 @@ class Prepared(NamedTuple):
     prices: Mapping[str, Price]
     selection: SelectionLike
     has_usage_budget: bool
-    facts: dict[tuple[Any, ...], RecordedFacts]
+    facts: dict[tuple[Any, ...], tuple[Fingerprint, Fingerprint, dict[str, Any]]]
     untried: set[str]
 
 
@@ -112,7 +114,10 @@ class SearchSettings(BaseModel):
         stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, effort=effort)`.
         estimator: How the score distribution is estimated; None takes `Posterior` for a rule that looks ahead, as the
             default does, else maximum likelihood, or maximum a posteriori with a `prior`.
-        prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
+        prior: What is believed about the scores beforehand: a prior for all questions, such as a `FixedPrior`; a
+            function that gives the prior of a question from its text, such as a `QuestionPrior`, which is called once
+            a search; or the file of a learned one, as `optscale train-prior` writes it. Under the paper's rule and a
+            function this is OptScale^t.
         extract: Finds the answer in a candidate: an extractor such as `BoxedAnswer()`, a name of
             `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or
             `(text, message)` that answers with a string or None. Equal answers become the same string, see
@@ -191,7 +196,7 @@ class SearchSettings(BaseModel):
     max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
     stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
     estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
-    prior: Annotated[Any, BeforeValidator(from_spec), _ANY] = None
+    prior: Annotated[Any, BeforeValidator(read_prior), _ANY] = None
     extract: Annotated[Any, BeforeValidator(read_extractor), _ANY] = None
     select: Annotated[Any, BeforeValidator(read_selection), _ANY] = "best"
     first_round: Annotated[int, _ANY] = Field(default=2, ge=1, strict=True)
@@ -299,18 +304,23 @@ class SearchSettings(BaseModel):
             untried={"policy", "verifier", "extract"},
         )
 
-    def session(self, *, explore: bool = False) -> Session:
-        """A new session for one question, which goes on to the cap where it explores."""
+    def session(self, prior: ScorePrior | None = None, *, explore: bool = False) -> Session:
+        """A new session for one question.
+
+        Args:
+            prior: That question's; None where all have the same.
+            explore: Whether it goes on to the cap.
+        """
         if explore:
-            return self._new_session(Exploration(self.rule() | MaxSamples(self.cap)))
-        return self.prepared().session.restarted()
+            return self._new_session(Exploration(self.rule() | MaxSamples(self.cap))).restarted(prior)
+        return self.prepared().session.restarted(prior)
 
     def _new_session(self, rule: Rule) -> Session:
         cap = self.cap
         return Session(
             rule,
             estimator=self.estimator,
-            prior=self.prior,
+            prior=stand_in(self),
             max_samples=cap,
             first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.completion import build_result
+from langchain_optscale.engine.priors import depends_on_question
 from langchain_optscale.engine.recording import explores
 from langchain_optscale.errors import InvalidRecordError
-from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
+from langchain_optscale.graph.state import candidates_in, failures_in, stored_prior, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.graph.causes import Causes
     from langchain_optscale.graph.context import RunSettings
     from langchain_optscale.stopping.session import Session
@@ -119,7 +119,7 @@ class SessionCache:
         with self._lock:
             kept = self._kept.pop(name, None)
         if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
-            kept = ReplayedSession(run, _session_of(run.settings, name), AnswerBook(run.settings.extract), [])
+            kept = ReplayedSession(run, _new_session(run, record), AnswerBook(run.settings.extract), [])
         session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):
@@ -135,6 +135,13 @@ class SessionCache:
                 while len(self._kept) > _CACHE_SIZE:
                     self._kept.popitem(last=False)
         return kept
+
+
+def _new_session(run: RunSettings, record: Mapping[str, Any]) -> Session:
+    """The session of a search; whether it explores follows from its id, so that a resumed one goes on as it began."""
+    settings = run.settings
+    explore = settings.store is not None and explores(record["search"]["id"], settings.explore)
+    return settings.session(stored_prior(record) if depends_on_question(settings) else None, explore=explore)
 
 
 def missing_in(record: Mapping[str, Any]) -> list[int]:
@@ -183,11 +190,6 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes
     settings, name = replay.run.settings, record["search"]["id"]
     search_id = None if settings.store is None else name
     return build_result(settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded, search_id=search_id)
-
-
-def _session_of(settings: SearchSettings, name: str) -> Session:
-    """The session of a search, which explores or not by its id, so that a resumed one goes on as it began."""
-    return settings.session(explore=settings.store is not None and explores(name, settings.explore))
 
 
 def _outcomes(record: Mapping[str, Any]) -> list[_Outcome]:

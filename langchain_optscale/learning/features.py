@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DIMENSIONS", "WORDS", "hashed_features"]
+    QuestionFeatures: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.float32]]
+
+__all__ = ["DIMENSIONS", "WORDS", "hashed_features", "question_text"]
 
 DIMENSIONS = 1 << 18
 """Places of hashed n-grams."""
@@ -55,6 +57,23 @@ def hashed_features(text: str) -> tuple[NDArray[np.uint32], NDArray[np.float32]]
     places = np.concatenate([_words(plain), *_characters(plain)])
     found, counts = np.unique(places, return_counts=True)
     return found, 1.0 + np.log(counts, dtype=np.float32)
+
+
+def question_text(prompt: Any) -> str:
+    """The text by which a question is known: that of every message but the system's, one after the other.
+
+    Args:
+        prompt: A string, a LangChain prompt value, or a list of messages.
+
+    Example:
+        >>> from langchain_core.messages import HumanMessage, SystemMessage
+        >>> question_text([SystemMessage("Be brief."), HumanMessage("What is 2 + 2?")])
+        'What is 2 + 2?'
+    """
+    if isinstance(prompt, str):
+        return prompt
+    messages = prompt.to_messages() if hasattr(prompt, "to_messages") else prompt
+    return "\n".join(str(message.text) for message in messages if message.type != "system")
 
 
 def _words(text: str) -> NDArray[np.uint32]:

@@ -4,12 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import HumanMessage, SystemMessage
-from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 
 from langchain_optscale import AllCandidatesFailed, ChatOptScale, OptScale, SearchSettings, SettingsError, Verdict
 from langchain_optscale.engine.fingerprints import policy_fingerprint, verifier_fingerprint
-from langchain_optscale.engine.recording import explores, question_text
+from langchain_optscale.engine.recording import explores
 from langchain_optscale.engine.result import OptScaleResult
 from langchain_optscale.engine.serialisation import NoJSONForm, to_spec
 from langchain_optscale.learning.store import ScoreStore
@@ -271,10 +269,3 @@ def test_a_rubric_is_part_of_the_fingerprint():
         for criteria in ("Is it right?", "Is it right?", "Is it kind?")
     }
     assert len(marks) == 2
-
-
-def test_the_text_of_a_question():
-    assert question_text(StringPromptValue(text="a?")) == "a?"
-    assert question_text(ChatPromptValue(messages=[HumanMessage("a?")])) == "a?"
-    several = ChatPromptValue(messages=[SystemMessage("be brief"), HumanMessage("a?")])
-    assert question_text(several) == "System: be brief\nHuman: a?"
