@@ -44,14 +44,18 @@ h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:32px 0 6px}p{margin:4p
 table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{padding:4px 12px 4px 0;text-align:right;vertical-align:top;border-top:1px solid var(--line)}
 th{color:var(--soft);font-weight:600;border-top:0}
-th:first-child,td:first-child{text-align:left;overflow-wrap:anywhere;min-width:9em}
-td.bad{color:var(--orange);font-weight:600}
+td{white-space:nowrap}
+th:first-child,td:first-child{text-align:left;overflow-wrap:anywhere;white-space:normal;min-width:8em}
+.bad{color:var(--orange);font-weight:600}
 .bar{display:inline-block;height:10px;background:var(--blue);border-radius:2px;min-width:1px}
 .chart{display:grid;grid-template-columns:minmax(0,1fr);margin:10px 0 18px}
 svg{width:100%;height:90px;display:block;overflow:visible}
 .axis{display:flex;justify-content:space-between;color:var(--soft);font-size:12px}
 code{font-size:12px;overflow-wrap:anywhere}
-@media (max-width:560px){th,td{padding-right:8px;font-size:13px}.card b{font-size:22px}}
+@media (max-width:560px){th,td{padding-right:8px;font-size:12px}.card b{font-size:22px}
+.stacked tr{display:grid;grid-template-columns:repeat(var(--numbers),1fr);border-top:1px solid var(--line)}
+.stacked th,.stacked td{border:0;white-space:normal}
+.stacked th:first-child,.stacked td:first-child{grid-column:1/-1;font-size:13px}}
 """
 
 
@@ -71,12 +75,13 @@ def html_report(report: Report, title: str = "OptScale report") -> str:
         _section("Slowest searches", _outliers(report.slowest)),
         _section("Learned, and alarms", _events(report)),
     ]
+    body = (_cards(report) + "".join(sections)).replace(" %", "&nbsp;%")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{_shown(title)}</title><style>{_STYLE}</style></head><body><main>"
-        f'<h1>{_shown(title)}</h1><p class="soft">{_shown(headline(report))}.</p>{_cards(report)}{"".join(sections)}'
+        f'<h1>{_shown(title)}</h1><p class="soft">{_shown(headline(report))}.</p>{body}'
         "</main></body></html>\n"
     )
 
@@ -85,6 +90,9 @@ _PROMISED = (
     "Only searches that explored, or have a label, tell. A promise is called into question where the whole 95 % "
     "interval lies below it."
 )
+
+
+_IN_QUESTION = "in question"
 
 
 def _section(heading: str, body: str, note: str = "") -> str:
@@ -115,10 +123,10 @@ def _promises(report: Report) -> str:
     for promise in report.promises:
         promised = "" if promise.promised is None else share(promise.promised)
         interval = f"{share(promise.low)} to {share(promise.high)}"
-        judged = "" if promise.promised is None else "kept" if promise.holds else "in question"
+        claim = promise.claim if promise.holds else f"{promise.claim} ({_IN_QUESTION})"
         counts = f"{promise.kept:,} of {promise.searches:,} {promise.evidence}"
-        rows.append((promise.claim, promised, share(promise.share), interval, counts, judged))
-    table = _table(("promise", "promised", "realised", "95 %", "searches", ""), rows)
+        rows.append((claim, promised, share(promise.share), interval, counts))
+    table = _table(("promise", "promised", "realised", "95 % interval", "searches"), rows)
     words = foregone_words(report.foregone)
     return table + (f"<p>{_shown(words[0].upper() + words[1:])}.</p>" if words else "")
 
@@ -219,11 +227,13 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return ""
     head = "".join(f"<th>{_shown(name)}</th>" for name in names)
     body = "".join("<tr>" + "".join(f"<td{_mark(cell)}>{_shown(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    # On a narrow screen the first column stands above the others, which share the width.
+    numbers = f'style="--numbers:{len(names) - 1}"'
+    return f'<div class="wide"><table class="stacked" {numbers}><tr>{head}</tr>{body}</table></div>'
 
 
 def _mark(cell: str) -> str:
-    return ' class="bad"' if cell == "in question" else ""
+    return ' class="bad"' if cell.endswith(f"({_IN_QUESTION})") else ""
 
 
 def _shown(value: object) -> str:
