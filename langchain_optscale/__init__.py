@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.errors import OptScaleError, SettingsError
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
+    from langchain_optscale.learning.store import ScoreStore
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
     from langchain_optscale.records.decisions import Decision, Estimate, StopReason
     from langchain_optscale.records.failures import AllCandidatesFailed
@@ -43,6 +44,7 @@ _HOMES = {
     "engine.settings": ("SearchSettings",),
     "errors": ("OptScaleError", "SettingsError"),
     "graph": ("create_optscale_graph", "create_optscale_node"),
+    "learning.store": ("ScoreStore",),
     "records.failures": ("AllCandidatesFailed",),
     "records.savings": ("Saved",),
     "records.candidates": ("Candidate", "Failure", "Verdict"),
@@ -90,6 +92,7 @@ __all__ = [
     "Price",
     "RewardModelVerifier",
     "Saved",
+    "ScoreStore",
     "SearchSettings",
     "Session",
     "SettingsError",

@@ -104,7 +104,7 @@ class Connection:
         """Write rows in one transaction; a row of a known id takes the place of the former one."""
         parts = {part.digest: part for entry in entries for part in (entry.row.policy, entry.row.verifier)}
         texts = [
-            (row.id, row.prompt, None if row.texts is None else json.dumps(row.texts))
+            (row.id, _storable(row.prompt), None if row.texts is None else json.dumps(row.texts))
             for row, _ in entries
             if row.prompt is not None or row.texts is not None
         ]
@@ -318,3 +318,8 @@ class Opened:
 
     def _explained(self, error: Exception) -> Exception:
         return SettingsError(f"{self._database}: {error}") if self._database.is_own(error) else error
+
+
+def _storable(text: str | None) -> str | None:
+    """A text as every database takes it: a lone surrogate, and the character of number 0, stand as escapes."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -29,6 +29,7 @@ def test_public_names():
         "Price",
         "RewardModelVerifier",
         "Saved",
+        "ScoreStore",
         "SearchSettings",
         "Session",
         "SettingsError",
