@@ -5,9 +5,9 @@
 
 Searches are real ones with a policy and a verifier that answer at once, so that recording is a larger share of their
 time than it ever is. `writers`: 8 processes with 2,000 searches each into one store. `killed`: processes that end by
-`kill -9` in mid-traffic. `cost`: what a search takes more, in its own thread and in processor time of the whole process,
-the writer's thread included, in turns with searches that record nothing. `full_disk`, `locked_file`: searches while
-nothing can be written. `privacy`: what of all texts is found in the bytes of the files.
+`kill -9` in mid-traffic. `cost`: what a search takes more, in its own thread and in processor time of the whole
+process, the writer's thread included, in turns with searches that record nothing. `full_disk`, `locked_file`: searches
+while nothing can be written. `privacy`: what of all texts is found in the bytes of the files.
 """
 
 from __future__ import annotations

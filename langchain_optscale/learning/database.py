@@ -313,11 +313,17 @@ class Opened:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._connection.close()
-        if isinstance(error, Exception) and self._database.is_own(error):
-            raise self._explained(error) from error
+        if isinstance(error, Exception) and (explained := self._explained(error)) is not error:
+            raise explained from error
 
     def _explained(self, error: Exception) -> Exception:
-        return SettingsError(f"{self._database}: {error}") if self._database.is_own(error) else error
+        """The error as a sentence that names the store; other people's errors stay as they are."""
+        sentence = f"{self._database}: {error}"
+        if self._database.is_own(error):
+            return SettingsError(sentence)
+        if isinstance(error, InvalidRecordError) and self._database.address not in str(error):
+            return InvalidRecordError(sentence)
+        return error
 
 
 def _storable(text: str | None) -> str | None:
