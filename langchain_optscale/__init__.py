@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
     from langchain_optscale.learning.learned_prior import LearnedPrior
     from langchain_optscale.learning.question_prior import QuestionPrior
+    from langchain_optscale.learning.store import ScoreStore
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
     from langchain_optscale.records.decisions import Decision, Estimate, StopReason
     from langchain_optscale.records.failures import AllCandidatesFailed
@@ -47,6 +48,7 @@ _HOMES = {
     "graph": ("create_optscale_graph", "create_optscale_node"),
     "learning.learned_prior": ("LearnedPrior",),
     "learning.question_prior": ("QuestionPrior",),
+    "learning.store": ("ScoreStore",),
     "records.failures": ("AllCandidatesFailed",),
     "records.savings": ("Saved",),
     "records.candidates": ("Candidate", "Failure", "Verdict"),
@@ -96,6 +98,7 @@ __all__ = [
     "QuestionPrior",
     "RewardModelVerifier",
     "Saved",
+    "ScoreStore",
     "SearchSettings",
     "Session",
     "SettingsError",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
 
     from langchain_optscale.stats.estimation import ScorePrior
-    from langchain_optscale.stopping import Rule
+    from langchain_optscale.stopping.base import Rule
 
 __all__ = ["afind_prior", "depends_on_question", "find_prior", "is_slow", "prior_form", "read_prior", "stand_in"]
 
@@ -36,6 +36,14 @@ class PriorSettings(Protocol):
 
 # Settings are checked with it where the prior is a function of the question: the start of the paper's estimates.
 _START = FixedPrior(0.8, 0.2)
+
+
+class PriorSettings(Protocol):
+    """The settings that say which prior a question has, as `SearchSettings` describes them."""
+
+    stopping: Rule | None
+    prior: Any
+    deadline_s: float | None
 
 
 def read_prior(value: Any) -> Any:

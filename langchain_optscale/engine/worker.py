@@ -68,8 +68,9 @@ class Worker:
         self._prompt_with_tools = with_tools(self._prompt, sampler.tools) if sampler.tools else self._prompt
         self._verifier: Verifier = settings.verifier.for_search(answers)
         self._verifier_name = settings.verifier.name
-        self._has_usage_budget = settings.prepared().has_usage_budget
-        self._untried = settings.prepared().untried
+        prepared = settings.prepared()
+        self._has_usage_budget = prepared.has_usage_budget
+        self._untried = prepared.untried
         # Of the verifications under way, by candidate: the verdict once it is reached, and the usage of all attempts.
         self._verdicts: dict[int, Verdict] = {}
         self._counters: dict[int, UsageCounter] = {}
@@ -156,7 +157,8 @@ class Worker:
             plain = drawn.answer_message
             kept = {"reasoning_tags": drawn.reasoning_tags} if settings.keep_reasoning else {"message": plain}
             choice = replace(choice, reasoning=drawn.reasoning, **kept)
-        error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
+        needs_whole = settings.verifier.needs_whole_answers
+        error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated, needs_whole=needs_whole)
         if error is not None:
             return replace(choice, failure=failure_in(settings, "draw", Raised(error, 1)))
         if self._answers.extract is None:
