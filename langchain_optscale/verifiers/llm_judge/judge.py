@@ -22,6 +22,7 @@ from langchain_optscale.verifiers.llm_judge.criteria import OVERALL, Criterion, 
 from langchain_optscale.verifiers.llm_judge.prompt import Material, Sheet, material
 from langchain_optscale.verifiers.llm_judge.scale import Scale
 from langchain_optscale.verifiers.llm_judge.template import Template
+from langchain_optscale.verifiers.references import find_reference
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class LLMJudge(Verifier):
         criteria: Criteria, descriptions, or descriptions with weights, each judged by itself; the score is their
             weighted mean. By default whether the answer does what the request asks for.
         rubric: Describes the grades.
-        reference: A correct answer, or a function of the prompt that returns it.
+        reference: A correct answer, or a function of the prompt that returns it. A call passes the one of its question
+            by `config={"configurable": {"reference": ...}}`.
         examples: Gradings as few-shot examples.
         votes: How often each criterion is judged, at least 1; the score is the mean.
         max_chars: The longest answer in characters that is shown in full, at least 100; of a longer one the head and
@@ -179,7 +181,7 @@ class LLMJudge(Verifier):
             InvalidReplyError: The reply has no valid grade.
             Exception: An error of the model.
         """
-        shown = self._material(prompt, candidate)
+        shown = self._material(prompt, candidate, config)
         calls = [partial(self._grade, shown, number, vote, config) for number, vote in self._gradings()]
         return self._verdict(run_together(calls, config))
 
@@ -187,16 +189,17 @@ class LLMJudge(Verifier):
         """As `verify`, without blocking the event loop; where one grading fails, the others are cancelled."""
         # A function that finds the reference may take long.
         shown = (
-            await run_in_thread(self._material, prompt, candidate)
+            await run_in_thread(self._material, prompt, candidate, config)
             if callable(self._reference)
-            else self._material(prompt, candidate)
+            else self._material(prompt, candidate, config)
         )
         calls = [partial(self._agrade, shown, number, vote, config) for number, vote in self._gradings()]
         return self._verdict(await arun_together(calls, config))
 
-    def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:
-        reference = self._reference(prompt) if callable(self._reference) else self._reference
-        return material(prompt, candidate, reference, attach_images=self._attach_images)
+    def _material(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None) -> Material:
+        reference = find_reference(self._reference, prompt, config)
+        text = None if reference is None else str(reference)
+        return material(prompt, candidate, text, attach_images=self._attach_images)
 
     def _gradings(self) -> list[tuple[int, int]]:
         return [(number, vote) for vote in range(self.votes) for number in range(len(self.criteria))]
