@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -18,6 +17,7 @@ from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.encodable import encodable_message, encodable_prompt
 from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.records.failures import Raised
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.identical import content_key, fingerprint
 from langchain_optscale.records.shortcomings import shortcoming_of
 from langchain_optscale.records.tool_calls import call_key

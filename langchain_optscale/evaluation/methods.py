@@ -7,7 +7,6 @@ A method reads a question whose samples are in drawing order. `SessionMethod` ru
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from langchain_optscale.answers import BestScore, MostProbable
@@ -15,6 +14,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.records.decisions import StopReason
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.stopping import AnswerConfidence, Rule
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.stopping.claims import claim_about

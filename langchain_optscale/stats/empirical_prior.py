@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.stored import Fields, check_plain, reading
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._dirichlet_fit import improved_mixture, starting_mixture
