@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
+from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.evaluators.case import Adapter, Case
-from langchain_optscale.verifiers.evaluators.results import Metric
-from langchain_optscale.verifiers.evaluators.signatures import function_name, is_async, parameters_of
+from langchain_optscale.verifiers.evaluators.results import Metric, Told
+from langchain_optscale.verifiers.evaluators.signatures import accepted, function_name, is_async, parameters_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -31,10 +32,13 @@ def inspect_scorer(scorer: Any) -> Adapter | None:
     if names == ["state", "target"] and is_async(scorer):
         name = str(getattr(info, "name", None) or function_name(scorer)).rpartition("/")[2]
 
-        async def acall(case: Case) -> Any:
-            return await scorer(_state(case), _target(case))
+        async def acall(case: Case) -> Told:
+            limit = import_module("inspect_ai.util").token_limit
+            with limit(None) as total, limit(None, **accepted(limit, type="output")) as written:
+                score = await scorer(_state(case), _target(case))
+            return Told(inspect_score(score, name), _usage(int(total.usage), int(written.usage)))
 
-        return Adapter(name, acall, acall, lambda score: inspect_score(score, name))
+        return Adapter(name, acall, acall)
     if getattr(info, "type", None) == "scorer":
         name = function_name(scorer)
         raise SettingsError(f"{name} makes a scorer: call it, as in verifier={name}()")
@@ -58,9 +62,14 @@ def inspect_score(score: Any, name: str) -> list[Metric]:
 def _number(value: Any, name: str, why: str | None) -> float:
     number = _VALUES.get(value, _VALUES.get(value.lower())) if isinstance(value, str) else value
     if not isinstance(number, int | float) or math.isnan(number):
-        what = "nothing" if isinstance(number, float) else f"{value!r}"
-        raise InvalidScoreError(f"the scorer {name} scored {what}, which is no number: {why or 'it gave no reason'}")
+        what = "no score" if isinstance(number, float) else f"{value!r}, which is no number"
+        raise InvalidScoreError(f"the scorer {name} gave {what}: {why or 'it gave no reason'}")
     return float(number)
+
+
+def _usage(total: int, written: int) -> Usage | None:
+    """What a grader's models consumed; their requests are not counted, so they stand as one."""
+    return Usage(total - written, written, 1) if total else None
 
 
 def _state(case: Case) -> Any:

@@ -14,7 +14,7 @@ from langchain_optscale.errors import InvalidScoreError, SettingsError
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.evaluators.case import Adapter, Case
 from langchain_optscale.verifiers.evaluators.results import Metric, Told
-from langchain_optscale.verifiers.evaluators.signatures import accepted, derives
+from langchain_optscale.verifiers.evaluators.signatures import accepted, derives, package_of
 
 __all__ = ["autoevals_scorer", "deepeval_metric", "pydantic_evaluator"]
 
@@ -36,7 +36,16 @@ def autoevals_scorer(scorer: Any) -> Adapter | None:
 
     defined = next(base for base in type(scorer).__mro__ if "_run_eval_async" in vars(base))
     is_native = defined.__name__ != "Scorer"
-    return Adapter(type(scorer).__name__, lambda case: scorer.eval(**arguments(case)), acall if is_native else None)
+    # A scorer works with methods of the kind of its client alone.
+    client = getattr(scorer, "client", None)
+    client = getattr(client, "openai", client)
+    calls_async = client is not None and package_of(client) == "openai" and type(client).__name__.startswith("Async")
+    if client is not None:
+        is_native = calls_async
+    name = type(scorer).__name__
+    return Adapter(
+        name, acall if calls_async else lambda case: scorer.eval(**arguments(case)), acall if is_native else None
+    )
 
 
 def _comparable(case: Case) -> Any:

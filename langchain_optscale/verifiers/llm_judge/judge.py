@@ -57,8 +57,11 @@ class LLMJudge(Verifier):
     - "structured": an explanation and a grade through `with_structured_output`.
     - "text": an explanation and a line with the grade; works with every model.
 
-    "auto" takes the first of these that the model supports, detected by its first reply. Falling back is logged as a
-    warning; `method_in_use` and each verdict's `raw` name the method.
+    - "labels": the expected grade under the probabilities of the grades as labels, from one prefill that generates no
+        text; needs a vLLM server (`/v1/systemone` or `/generative_scoring`) behind a `ChatOpenAI`.
+
+    "auto" takes the first of the first three that the model supports, detected by its first reply. Falling back is
+    logged as a warning; `method_in_use` and each verdict's `raw` name the method.
 
     A candidate's text is data: it is fenced by a new random code for each grading, and only a grade that carries the
     code is read. A reply without it raises `InvalidReplyError` and becomes a failure in a search, never a score. The
@@ -68,7 +71,7 @@ class LLMJudge(Verifier):
     and a retried verification repeats only what failed. The verdict's usage is that of its own requests, None where all
     gradings were cached. Its `raw` has "method", "scale", "votes" (the score of each), "spread" (their standard
     deviation, None for one vote), and "criteria": by name the weight, the score and each vote's grade; with "logprobs"
-    also the valid grades' "mass" and "probabilities".
+    and "labels" also the valid grades' "mass" and "probabilities".
 
     Args:
         model: A chat model, also bound, its name such as "openai:gpt-5-mini", or another Runnable from messages to a
@@ -77,7 +80,7 @@ class LLMJudge(Verifier):
             for the conversation, `{outputs}` (or `{answer}`, `{candidate}`) for the candidate, `{reference_outputs}`
             (or `{reference}`) for the reference, each fenced as ever; what the text does not mention follows after it.
             Other braces are kept. The grade's form and scale, and the criteria if there are any, are added.
-        method: "auto", "logprobs", "structured" or "text".
+        method: "auto", "logprobs", "structured", "text" or "labels".
         scale: "yes/no", or whole numbers such as "0-10" or "1-5".
         criteria: Criteria, descriptions, or descriptions with weights, each judged by itself; the score is their
             weighted mean. By default whether the answer does what the request asks for.
@@ -89,7 +92,7 @@ class LLMJudge(Verifier):
         max_chars: The longest answer in characters that is shown in full, at least 100; of a longer one the head and
             the tail are shown.
         images: "mention" names images in the text, "attach" sends them to a multimodal judge.
-        min_mass: With "logprobs", the least probability of all valid grades together, in [0, 1].
+        min_mass: With "logprobs" and "labels", the least probability of all valid grades together, in [0, 1].
         top_logprobs: With "logprobs", how many tokens to list, 2 to 20.
         cache_size: The largest number of cached gradings, at least 0.
 
@@ -127,6 +130,8 @@ class LLMJudge(Verifier):
         _check_whole("votes", votes, 1)
         _check_whole("max_chars", max_chars, 100)
         _check_whole("cache_size", cache_size, 0)
+        if method == "labels" and images == "attach":
+            raise SettingsError("method='labels' sends no images: set images='mention' or another method")
         if images not in get_args(Images):
             raise SettingsError(f"images must be 'mention' or 'attach', got {images!r}")
         if not (reference is None or isinstance(reference, str) or callable(reference)):
@@ -223,7 +228,8 @@ class LLMJudge(Verifier):
             return self._cache(key, grading, counter)
 
     def _cache(self, key: tuple[str, int, int], grading: Grading, counter: UsageCounter) -> _Cached:
-        cached = _Cached(grading, [counter.usage] if counter.usage else [])
+        usage = grading.usage or counter.usage
+        cached = _Cached(grading, [usage] if usage else [])
         self._memory.put(key, cached)
         return cached
 
