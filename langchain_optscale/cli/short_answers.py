@@ -11,7 +11,7 @@ from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale.answers import Extractor, LastNumber, NormalForm
 from langchain_optscale.answers.base import Found
-from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.models.prompts import to_prompt
 
 if TYPE_CHECKING:
     import argparse

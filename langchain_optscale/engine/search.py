@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.failing import failure_in
 from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Verify
-from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict

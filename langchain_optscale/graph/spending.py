@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from langchain_optscale.answers.book import Spent
+from langchain_optscale.answers._math_turns import Spent
 from langchain_optscale.records.forks import after_fork
 
 __all__ = ["spent_by"]

@@ -128,7 +128,7 @@ class EmpiricalPrior:
         lists = [np.array(scores, dtype=np.float64) for scores in known]
         mixture = starting_mixture(lists, steps, _DIRICHLET_WEIGHT)
         counts = np.array([mixture.counts(scores) for scores in lists], dtype=np.float64)
-        level = grids.level_for(max(each.n for each in evidence))
+        level = max(each.level() for each in evidence)
         centres, log_bumps, weak = _bumps(level)
         logs = np.empty((len(known), len(centres)))
         for row, each in enumerate(evidence):
