@@ -41,7 +41,6 @@ from langchain_optscale.errors import (
     SettingsError,
     printable,
 )
-from langchain_optscale.records.failures import AllCandidatesFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _advice(error: OptScaleError) -> str:
     """What an option of the command does about an error; empty where its own message says enough."""
+    from langchain_optscale.records.failures import AllCandidatesFailed
+
     if isinstance(error, AllCandidatesFailed) and any(
         isinstance(failure.cause, MissingLogprobsError) for failure in error.failures.values()
     ):
