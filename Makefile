@@ -25,6 +25,7 @@ PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-ch
 	bench_mutations \
 	bench_peers \
 	bench_preset \
+	bench_prior \
 	bench_selection \
 	bench_store \
 	bench_vllm \
@@ -62,6 +63,7 @@ help:
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
+	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
 	@echo "make situations        docs/situations.md: what the default does and claims where the truth is known"
@@ -158,6 +160,9 @@ bench_store: $(VENV)/test.stamp
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
 	@$(BIN)/python -m benchmarks.calibration
+
+bench_prior: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.question_prior
 
 bench_decisions: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decisions_held_out --write
