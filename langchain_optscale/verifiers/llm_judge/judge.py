@@ -56,8 +56,10 @@ class LLMJudge(Verifier):
     - "structured": an explanation and a grade through `with_structured_output`.
     - "text": an explanation and a line with the grade; works with every model.
 
-    "auto" takes the first of these that the model supports, detected by its first reply. Falling back is logged as a
-    warning; `method_in_use` and each verdict's `raw` name the method.
+    "auto" takes the first of these that the model supports, detected by its first reply, once for each endpoint and
+    model. A reply that lacks what was asked for but has the grade in its text counts, and "text" is the method from
+    then on: no reply is paid for twice. Falling back is logged as a warning; `method_in_use` and each verdict's `raw`
+    name the method.
 
     A candidate's text is data: it is fenced by a new random code for each grading, and only a grade that carries the
     code is read. A reply without it raises `InvalidReplyError` and becomes a failure in a search, never a score. The
