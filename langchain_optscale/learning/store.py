@@ -145,7 +145,8 @@ class ScoreStore:
             row: The search; its `prompt`, `texts` and `features` are written as `keep_text` and `keep_features` say.
             question: The question's text, of which the features are made.
         """
-        self._writer.put(partial(self._entry, row, question))
+        kept = (question, *(row.texts or ()))
+        self._writer.put(partial(self._entry, row, question), sum(len(text) for text in kept if text))
 
     def _entry(self, row: SearchRow, question: str | None, salt: bytes) -> Entry:
         """What is written of a row; in the writer's thread."""
