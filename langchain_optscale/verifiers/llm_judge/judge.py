@@ -50,18 +50,19 @@ class _Cached:
 class LLMJudge(Verifier):
     """Asks a chat model how good a candidate is.
 
-    The judge grades on a scale, which is mapped linearly to [0, 1]. It can report its grade by three methods:
+    The judge grades on a scale, which is mapped linearly to [0, 1]. It can report its grade by four methods:
 
     - "logprobs": the expected grade under the probabilities of the tokens where it gives its grade, a continuous score
       from one short reply. Needs a model that returns `top_logprobs`.
     - "structured": an explanation and a grade through `with_structured_output`.
     - "text": an explanation and a line with the grade; works with every model.
-
     - "labels": the expected grade under the probabilities of the grades as labels, from one prefill that generates no
-        text; needs a vLLM server (`/v1/systemone` or `/generative_scoring`) behind a `ChatOpenAI`.
+      text; needs a vLLM server (`/v1/systemone` or `/generative_scoring`) behind a `ChatOpenAI`.
 
-    "auto" takes the first of the first three that the model supports, detected by its first reply. Falling back is
-    logged as a warning; `method_in_use` and each verdict's `raw` name the method.
+    "auto" takes the first of the first three that the model supports, detected by its first reply, once for each
+    endpoint and model. A reply that lacks what was asked for but has the grade in its text counts, and "text" is the
+    method from then on: no reply is paid for twice. Falling back is logged as a warning; `method_in_use` and each
+    verdict's `raw` name the method.
 
     A candidate's text is data: it is fenced by a new random code for each grading, and only a grade that carries the
     code is read. A reply without it raises `InvalidReplyError` and becomes a failure in a search, never a score. The

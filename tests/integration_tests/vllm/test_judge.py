@@ -81,7 +81,9 @@ def test_one_server_is_policy_and_judge(server):
     )
     assert isinstance(judge, LLMJudge)
     policy = vllm_policy(server.base_url, max_tokens=12)
-    result = OptScale(policy=policy, verifier=judge, max_samples=4, target=1.0).invoke("What is the capital of France?")
+    result = OptScale(policy=policy, verifier=judge, max_samples=4, target=1.0, accept_truncated=True).invoke(
+        "What is the capital of France?"
+    )
     assert result.scores
 
 
