@@ -38,14 +38,6 @@ class PriorSettings(Protocol):
 _START = FixedPrior(0.8, 0.2)
 
 
-class PriorSettings(Protocol):
-    """The settings that say which prior a question has, as `SearchSettings` describes them."""
-
-    stopping: Rule | None
-    prior: Any
-    deadline_s: float | None
-
-
 def read_prior(value: Any) -> Any:
     """A prior as it is given: a prior, a function of the question, or the file of a learned one.
 
