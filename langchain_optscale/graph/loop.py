@@ -78,7 +78,7 @@ class Loop:
 
     def may_begin_slowly(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
         """Whether the first step may take seconds: it compares answers, or asks a function for the question's prior."""
-        changes = changes_now(config, runtime)
+        changes = self._settings.changes_of({}, config, runtime, new=True)
         return self.is_slow(state, config, runtime) or is_slow(self._settings.get(changes).settings)
 
     def _run(self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> RunSettings:
