@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from langchain_classic.evaluation import load_evaluator
 from langchain_core.language_models import FakeListChatModel
-from langsmith import evaluate, tracing_context
+from langsmith import Client, evaluate, tracing_context
 from langsmith.evaluation import EvaluationResult, RunEvaluator, run_evaluator
 from langsmith.evaluation.evaluator import DynamicComparisonRunEvaluator
 from langsmith.evaluation.string_evaluator import StringEvaluator
@@ -126,7 +126,8 @@ def test_a_search_under_langsmith_evaluate(asked_hosts):
             result = search.invoke(inputs["question"], {"configurable": {"reference": answer}})
         return {"city": result.text, "drawn": len(result.candidates)}
 
-    results = list(evaluate(target, data=[example], evaluators=[by_name], upload_results=False))
+    offline = Client(auto_batch_tracing=False)
+    results = list(evaluate(target, data=[example], evaluators=[by_name], upload_results=False, client=offline))
     assert results[0]["run"].outputs["city"] == "Paris"
     assert results[0]["evaluation_results"]["results"][0].score is True
     time.sleep(1)  # LangSmith uploads in the background
