@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import openai
-
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.coercion import is_finite
@@ -25,6 +23,7 @@ from langchain_optscale.verifiers.reward_model.client import json_object
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    import openai
     from langchain_core.messages import BaseMessage
 
     from langchain_optscale.verifiers.llm_judge.scale import Scale
@@ -76,6 +75,8 @@ class LabelReader:
     """
 
     def __init__(self, model: Any, scale: Scale, min_mass: float) -> None:
+        import openai
+
         self._clients = getattr(model, "root_client", None), getattr(model, "root_async_client", None)
         if not (isinstance(self._clients[0], openai.OpenAI) and isinstance(self._clients[1], openai.AsyncOpenAI)):
             raise SettingsError(
@@ -97,6 +98,8 @@ class LabelReader:
             InvalidReplyError: The reply holds no probabilities, or the grades have too little of it.
             openai.APIError: Whatever the server answers, or that it does not.
         """
+        import openai
+
         steps = self._steps(messages)
         reply: Any = None
         while True:
@@ -111,6 +114,8 @@ class LabelReader:
 
     async def aread(self, messages: Sequence[BaseMessage]) -> LabelReading:
         """As `read`, without blocking the event loop."""
+        import openai
+
         steps = self._steps(messages)
         reply: Any = None
         while True:
