@@ -16,9 +16,45 @@ PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-ch
 LOWEST ?= .venv-lowest
 LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
-	bench_fitted bench_honesty bench_preset bench_decisions situations bench_selection bench_store bench_peers bench_vllm benchmarks docs study record_demo hooks dist lock_lowest \
-	bench_labels bench_mutations integration_test_evaluators test_lowest security audit sbom lock help clean
+.PHONY: \
+	audit \
+	bench \
+	bench_against \
+	bench_agents \
+	bench_answers \
+	bench_chaos \
+	bench_decisions \
+	bench_fitted \
+	bench_honesty \
+	bench_labels \
+	bench_mutations \
+	bench_peers \
+	bench_preset \
+	bench_prior \
+	bench_selection \
+	bench_store \
+	bench_vllm \
+	benchmarks \
+	clean \
+	demo \
+	dist \
+	docs \
+	format \
+	help \
+	hooks \
+	integration_test \
+	integration_test_evaluators \
+	integration_test_vllm \
+	lint \
+	lock \
+	lock_lowest \
+	record_demo \
+	sbom \
+	security \
+	situations \
+	study \
+	test \
+	test_lowest
 
 help:
 	@echo "make demo              searches on recorded candidates, and on a real local model"
@@ -32,11 +68,13 @@ help:
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
+	@echo "make bench_against THEN=COMMIT [NOW=COMMIT]  CPU time of two commits, in turns in the same run; minutes"
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
+	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
 	@echo "make situations        docs/situations.md: what the default does and claims where the truth is known"
@@ -139,6 +177,9 @@ bench: $(VENV)/test.stamp
 record_demo: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.record_demo
 
+bench_against: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.against $(THEN) $(NOW)
+
 bench_chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.chaos
 
@@ -151,6 +192,9 @@ bench_store: $(VENV)/test.stamp
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
 	@$(BIN)/python -m benchmarks.calibration
+
+bench_prior: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.question_prior
 
 bench_decisions: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decisions_held_out --write
