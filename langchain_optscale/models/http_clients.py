@@ -12,14 +12,15 @@ import asyncio
 import threading
 import weakref
 import zlib
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
 
 from langchain_optscale.errors import MissingExtraError, ResponseTooLargeError
-from langchain_optscale.models.keys import bearer_key
+from langchain_optscale.models.keys import NO_KEY, bearer_key
+from langchain_optscale.models.travel import SentKey, made_by
 from langchain_optscale.records.forks import after_fork, keep_open
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ __all__ = [
 MAX_RESPONSE_BYTES = 64 << 20
 """The most bytes of a response, after decompression."""
 
-_NO_KEY = "not-needed"
 _USER_AGENT = "langchain-optscale"
 _GZIP = 31  # zlib's window, with gzip's header
 
@@ -71,7 +71,8 @@ def sync_http_client(
         max_bytes: The most bytes of a response, after decompression.
     """
     inner = transport or ReopenedTransport(lambda: httpx.HTTPTransport(**connections(keep_alive=keep_alive)))
-    return openai.DefaultHttpxClient(transport=_Limited(inner, max_bytes), follow_redirects=False, trust_env=False)
+    client = openai.DefaultHttpxClient(transport=_Limited(inner, max_bytes), follow_redirects=False, trust_env=False)
+    return made_by(client, partial(sync_http_client, keep_alive=keep_alive, max_bytes=max_bytes), transport)
 
 
 def async_http_client(
@@ -80,7 +81,8 @@ def async_http_client(
     """As `sync_http_client`, for any number of event loops."""
     inner = transport or PerLoopTransport(lambda: httpx.AsyncHTTPTransport(**connections()))
     limited = _AsyncLimited(inner, max_bytes)
-    return openai.DefaultAsyncHttpxClient(transport=limited, follow_redirects=False, trust_env=False)
+    client = openai.DefaultAsyncHttpxClient(transport=limited, follow_redirects=False, trust_env=False)
+    return made_by(client, partial(async_http_client, max_bytes=max_bytes), transport)
 
 
 def given_client(
@@ -105,7 +107,7 @@ def given_client(
     key = bearer_key(api_key)
     return _given_kind(kind, dict(headers or {}))(
         base_url=base_url,
-        api_key=key.get_secret_value() if key else _NO_KEY,
+        api_key=key.get_secret_value() if key else NO_KEY,
         http_client=http_client,
         **{"max_retries": 0, **settings},
     )
@@ -122,10 +124,11 @@ def _given_kind(kind: type[_Client], headers: dict[str, str]) -> type[_Client]:
     return type(f"Given{kind.__name__}", (kind,), {"default_headers": property(default_headers)})
 
 
-def chat_model(**settings: Any) -> ChatOpenAI:
+def chat_model(*, key_variable: str | None = None, **settings: Any) -> ChatOpenAI:
     """A `ChatOpenAI` whose clients send what is given, and nothing of the environment.
 
     Args:
+        key_variable: The environment variable with the key in a process to which the model is sent by pickle.
         **settings: Arguments of `ChatOpenAI`; `base_url` and `api_key` are needed. Without `http_client` and
             `http_async_client` it gets clients of this module.
 
@@ -139,6 +142,7 @@ def chat_model(**settings: Any) -> ChatOpenAI:
         raise MissingExtraError("An OpenAI-compatible server", 'pip install "langchain-optscale[openai]"') from error
     named = settings.get("organization") or settings.get("openai_organization")
     key = settings.get("api_key")
+    given = settings
     settings = {
         "max_retries": 0,
         "use_responses_api": False,
@@ -146,7 +150,7 @@ def chat_model(**settings: Any) -> ChatOpenAI:
         "http_socket_options": (),
         "openai_proxy": "",
         **settings,
-        "api_key": key if callable(key) else bearer_key(key) or _NO_KEY,
+        "api_key": key if callable(key) else bearer_key(key) or NO_KEY,
     }
     settings["http_client"] = settings.get("http_client") or sync_http_client()
     settings["http_async_client"] = settings.get("http_async_client") or async_http_client()
@@ -157,7 +161,7 @@ def chat_model(**settings: Any) -> ChatOpenAI:
         made = _given_kind(kind, headers)
         return made(
             base_url=str(old.base_url),
-            api_key=old.api_key or _NO_KEY if not callable(key) else key,
+            api_key=old.api_key or NO_KEY if not callable(key) else key,
             timeout=old.timeout,
             max_retries=old.max_retries,
             default_query=model.default_query,
@@ -166,6 +170,9 @@ def chat_model(**settings: Any) -> ChatOpenAI:
 
     sync_client = remade(openai.OpenAI, model.root_client, settings["http_client"])
     async_client = remade(openai.AsyncOpenAI, model.root_async_client, settings["http_async_client"])
+    if not callable(key):
+        sent = {**given, "api_key": SentKey(bearer_key(key), key_variable, str(sync_client.base_url))}
+        made_by(sync_client, _chat_model_of, sent, key_variable)
     return model.model_copy(
         update={
             "root_client": sync_client,
@@ -175,6 +182,10 @@ def chat_model(**settings: Any) -> ChatOpenAI:
             "openai_organization": named,
         }
     )
+
+
+def _chat_model_of(settings: dict[str, Any], key_variable: str | None) -> ChatOpenAI:
+    return chat_model(key_variable=key_variable, **settings)
 
 
 class ReopenedTransport(httpx.BaseTransport):

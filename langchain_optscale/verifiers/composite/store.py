@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
@@ -43,37 +44,50 @@ class SQLiteStore(BaseCache):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
         self._open()
         after_fork(self)
 
     def _after_fork(self) -> None:
         """A connection must not be carried over a fork; closing it here would disturb the parent's."""
-        keep_open(self._connection)
-        self._open()
-
-    def _open(self) -> None:
+        if self._connection is not None:
+            self._closing.detach()
+            keep_open(self._connection)
         self._lock = threading.Lock()
+        self._connection = None
+
+    def __reduce__(self) -> Any:
+        """In another process it opens the file of this path."""
+        return SQLiteStore, (self.path,)
+
+    def _open(self) -> sqlite3.Connection:
         path = self.path
         try:
             if str(path) != ":memory:":
                 create_private(path)
-            self._connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+            connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
         except (sqlite3.Error, SettingsError) as error:
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
         try:
-            self._prepare()
+            self._prepare(connection)
         except (sqlite3.Error, ValueError) as error:
-            self._connection.close()
+            connection.close()
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
+        self._connection = connection
+        # A store that nobody closes closes its connection when it is collected.
+        self._closing = weakref.finalize(self, connection.close)
+        return connection
 
-    def _prepare(self) -> None:
+    @staticmethod
+    def _prepare(connection: sqlite3.Connection) -> None:
         """Create the table, unless the file has one; refuse a file whose schema could act by itself."""
-        self._connection.execute("PRAGMA trusted_schema=OFF")
-        if self._connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
+        connection.execute("PRAGMA trusted_schema=OFF")
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
             raise ValueError("it has a view or a trigger, which no store of verdicts has")
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        with self._connection:
-            self._connection.execute(
+        connection.execute("PRAGMA journal_mode=WAL")
+        with connection:
+            connection.execute(
                 "CREATE TABLE IF NOT EXISTS verdicts (key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"
             )
 
@@ -88,10 +102,14 @@ class SQLiteStore(BaseCache):
         """
         with self._lock:
             try:
-                row = self._connection.execute(
-                    "SELECT substr(value, 1, ?) FROM verdicts WHERE key = ? AND verifier = ?",
-                    (_MOST_VALUE + 1, prompt, llm_string),
-                ).fetchone()
+                row = (
+                    (self._connection or self._open())
+                    .execute(
+                        "SELECT substr(value, 1, ?) FROM verdicts WHERE key = ? AND verifier = ?",
+                        (_MOST_VALUE + 1, prompt, llm_string),
+                    )
+                    .fetchone()
+                )
             except sqlite3.DatabaseError as error:
                 if getattr(error, "sqlite_errorname", "SQLITE_CORRUPT").startswith(_DAMAGED):
                     raise InvalidRecordError(f"{self.path} is damaged: {error}") from error
@@ -104,20 +122,22 @@ class SQLiteStore(BaseCache):
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Store the first generation's text."""
-        with self._lock, self._connection:
-            self._connection.execute(
+        with self._lock, self._connection or self._open() as connection:
+            connection.execute(
                 "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?)", (prompt, llm_string, return_val[0].text)
             )
 
     def clear(self, **kwargs: Any) -> None:
         """Delete all verdicts."""
-        with self._lock, self._connection:
-            self._connection.execute("DELETE FROM verdicts")
+        with self._lock, self._connection or self._open() as connection:
+            connection.execute("DELETE FROM verdicts")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; a later call opens it again."""
         with self._lock:
-            self._connection.close()
+            if self._connection is not None:
+                self._connection = None
+                self._closing()
 
 
 class VerdictStore:

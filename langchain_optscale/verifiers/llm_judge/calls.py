@@ -31,6 +31,7 @@ from langchain_optscale.models.error_status import status_of
 from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.retry import is_transient
+from langchain_optscale.models.travel import Parcel, content_of
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
 from langchain_optscale.verifiers.llm_judge.prompt import Method
@@ -153,6 +154,10 @@ class Asker:
             except UnsupportedMethodError as error:
                 raise SettingsError(str(error)) from error
 
+    def __reduce__(self) -> Any:
+        settings = (self.method, self._sheet, self._min_mass, self._top_logprobs)
+        return _asker, (Parcel(self.given), *settings, self.method_in_use)
+
     @property
     def method_in_use(self) -> Method | None:
         """The method that is set or was found to work, also by another judge with this model; None before the first."""
@@ -210,6 +215,10 @@ class Asker:
                     else:
                         return self._adopt(method, grading)
         return await self._aask_by(self._known(), shown, criterion, config)
+
+    def assume(self, method: Method) -> None:
+        """Take a method as found to work, as it was in the process that sent this."""
+        self._methods[self._variant] = method
 
     def _known(self) -> Method:
         assert self.method_in_use is not None  # noqa: S101 - the last method is adopted or raises
@@ -307,6 +316,15 @@ class Asker:
         expected = expected_grade(without_end_token(entries, str(reply.text)), scale, code, self._min_mass)
         details = {"mass": expected.mass, "probabilities": expected.probabilities}
         return Grading(expected.value, f"expected grade {expected.value:.2f} on the scale {scale}", method, details)
+
+
+def _asker(
+    model: Any, method: JudgeMethod, sheet: Sheet, min_mass: float, top_logprobs: int, found: Method | None
+) -> Asker:
+    asker = Asker(content_of(model), method, sheet, min_mass=min_mass, top_logprobs=top_logprobs)
+    if found is not None:
+        asker.assume(found)
+    return asker
 
 
 def _methods_of(model: Runnable[Any, Any]) -> dict[str, Method]:
