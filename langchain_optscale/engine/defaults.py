@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.stopping import FittedStopping, Rule, optscale
 from langchain_optscale.stopping.answer_rules import default_selection
+from langchain_optscale.verifiers.comparison.selection import tournament_base
 
 if TYPE_CHECKING:
     import os
@@ -47,6 +48,9 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
             given.setdefault("select", default_selection(rule or optscale()))
         return given
     select = given.setdefault("select", learned.select)
+    # A tournament compares what its base ranks, by default the selection that the rule was fitted for.
+    if tournament := tournament_base(select):
+        select = tournament[0] or learned.select
     if select != learned.select:
         raise SettingsError(
             f"the learned rule was fitted for select={learned.select!r}, so select={select!r} would return another "

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
 from langchain_optscale.engine.bill import cost_of, saved_by
+from langchain_optscale.engine.choosing import independent, pointwise_selection
 from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
+from langchain_optscale.records.comparisons import Ranking
 from langchain_optscale.records.decisions import Decision, Estimate, Round, StopReason
 from langchain_optscale.records.endings import EndReason
-from langchain_optscale.records.identical import copies, fingerprint
 from langchain_optscale.records.notes import identical_note, truncation_note
 from langchain_optscale.records.savings import Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.certificate import Certification
 from langchain_optscale.stopping.claims import claim_about
 
@@ -68,6 +68,7 @@ class OptScaleResult:
             about its being right, except with `certify=`: "right" where the answer is certified.
         probability: Of what could be claimed, also where it is below the confidence and nothing is; None where unknown.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
+        ranking: The comparisons of a tournament and what came of them; None where there was nothing to compare.
     """
 
     best: Candidate
@@ -84,6 +85,7 @@ class OptScaleResult:
     claim: str = "not sure"
     probability: float | None = None
     certification: Certification | None = None
+    ranking: Ranking | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -166,7 +168,8 @@ class OptScaleResult:
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
             `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
-            or are identical; with `certify=` also `certified` and `promise`.
+            or are identical; with `certify=` also `certified` and `promise`; after a tournament `ranking` (`indexes`,
+            `strengths`, `probabilities`, `place_bias`, `pointwise`, and how many `comparisons` and `failures`).
         """
         return {
             "n": len(self.verdicts),
@@ -191,6 +194,7 @@ class OptScaleResult:
             "truncated": self.truncated,
             "notes": list(self.notes),
             **({} if self.certification is None else {"certified": self.certified, "promise": self.promise}),
+            **({} if self.ranking is None else {"ranking": _brief(self.ranking)}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -209,6 +213,7 @@ class OptScaleResult:
             "duration_s": self.duration_s,
             **({} if self.saved is None else {"cost": self.cost, "saved": self.saved.to_dict()}),
             **({} if self.certification is None else {"certification": asdict(self.certification)}),
+            **({} if self.ranking is None else {"ranking": self.ranking.to_dict()}),
             "claim": self.claim,
             "probability": self.probability,
         }
@@ -245,6 +250,7 @@ class OptScaleResult:
                 claim=fields.text("claim", "not sure"),
                 probability=None if fields.data.get("probability") is None else fields.real("probability"),
                 certification=None if certified is None else Certification.from_dict(certified),
+                ranking=None if fields.data.get("ranking") is None else Ranking.from_dict(fields.get("ranking")),
             )
 
     def plot(self, *, dark: bool = False) -> Figure:
@@ -276,6 +282,7 @@ def build_result(
     unreported_usage: Usage | None = None,
     *,
     seeded: bool = False,
+    ranking: Ranking | None = None,
 ) -> OptScaleResult:
     """Choose the candidate to return and build the record of a finished search.
 
@@ -288,6 +295,7 @@ def build_result(
         duration_s: Seconds that the search took.
         unreported_usage: What verifications consumed beyond what their verdicts report.
         seeded: Whether each candidate was drawn with a seed of its own.
+        ranking: What a tournament found, where it chooses.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -300,10 +308,12 @@ def build_result(
     }
     if not verdicts:
         raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
+    if ranking is not None:
+        usage["verifier"] += ranking.usage
     cost = cost_of(settings.prices(), usage)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
-    independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
-    best = choose(selection_for(settings.select, settings.stopping), independent, scores)
+    scored = independent([candidates[index] for index in verdicts], scores, seeded=seeded)
+    best = choose(pointwise_selection(settings), scored, scores) if ranking is None else ranking.best
     answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
     claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
     certification = None
@@ -326,20 +336,14 @@ def build_result(
         claim=claim,
         probability=probability,
         certification=certification,
+        ranking=ranking,
     )
 
 
-def _independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded: bool) -> list[Candidate]:
-    """The candidates without copies, which would vote for one answer several times; of equals the best-scored."""
-    if all(candidate.answer is None for candidate in scored):
-        return scored
-    marks = [fingerprint(candidate, seeded=seeded) for candidate in scored]
-    copied = {mark for mark, is_copy in zip(marks, copies(marks), strict=True) if is_copy}
-    best: dict[str | None, Candidate] = {}
-    for candidate, mark in zip(scored, marks, strict=True):
-        if mark in copied and (mark not in best or scores[candidate.index] > scores[best[mark].index]):
-            best[mark] = candidate
-    return [one for one, mark in zip(scored, marks, strict=True) if mark not in copied or best[mark] is one]
+def _brief(ranking: Ranking) -> dict[str, Any]:
+    full = ranking.to_dict()
+    short = {name: full[name] for name in ("indexes", "strengths", "probabilities", "place_bias", "pointwise")}
+    return {**short, "comparisons": len(ranking.comparisons), "failures": len(ranking.failures)}
 
 
 def result_metadata(result: OptScaleResult) -> dict[str, Any]:

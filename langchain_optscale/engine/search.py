@@ -11,8 +11,9 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.choosing import Comparing, tournament_of
 from langchain_optscale.engine.failing import failure_in
-from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Verify
+from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw, Event, Job, Verify
 from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
@@ -77,15 +78,42 @@ class Search:
         self._events: list[Event] = []
         self._draws: deque[Draw] = deque()
         self._verifications: deque[Verify] = deque()
+        self._comparing: tuple[Comparing | None] | None = None
         self._began = clock()
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to do or to wait for.
+        """Whether nothing is left to do or to wait for: the search has stopped, and its choice is made."""
+        if not self._stopped:
+            return False
+        comparing = self.comparing
+        return comparing is None or comparing.over
+
+    @property
+    def comparing(self) -> Comparing | None:
+        """The comparisons among the leading candidates; None before the search has stopped, and where there are none.
+
+        Once it is there, nothing else is waited for.
+        """
+        if not self._stopped:
+            return None
+        if self._comparing is None:
+            tournament = tournament_of(self._settings, self._candidates, self._verdicts, seeded=self._sampler.seeded)
+            made = tournament and Comparing(
+                self._settings, self.session.history, self.session.deadlines, tournament, self._candidates
+            )
+            self._comparing = (made,)
+        return self._comparing[0]
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether no verdict is waited for.
 
         True once the session has decided to stop. Only where a token or cost budget ended it are the candidates that
         have been drawn verified first, as long as verifying costs nothing.
         """
+        if self._comparing is not None:
+            return True
         decision = self.session.decision
         if not decision.stop:
             return False
@@ -96,7 +124,9 @@ class Search:
 
     def wants(self, job: Job) -> bool:
         """Whether the outcome of a job under way still matters; if not, the job is to be cancelled."""
-        return not self.session.decision.stop or (isinstance(job, Verify) and not self.over)
+        if isinstance(job, Compare):
+            return not self.over
+        return not self.session.decision.stop or (isinstance(job, Verify) and not self._stopped)
 
     @property
     def elapsed_s(self) -> float:
@@ -115,6 +145,8 @@ class Search:
         """Let a deadline that has passed end the search."""
         if self.session.deadlines:
             self.session.tick(self.elapsed_s)
+            if self._comparing is not None and self._comparing[0] is not None:
+                self._comparing[0].tick(self.elapsed_s)
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
@@ -128,6 +160,8 @@ class Search:
         """
         if self.over:
             return []
+        if self.comparing is not None:
+            return list(self.comparing.take(room))
         if self._ask():
             indexes = self.session.asked
             self._event("round", number=self.session.round_of(indexes[0]), indexes=list(indexes))
@@ -164,6 +198,9 @@ class Search:
         if isinstance(job, Draw):
             self._record_draw(job.indexes, outcome)
             return
+        if isinstance(job, Compare):
+            self._record_comparison(job, outcome)
+            return
         self._verifying -= 1
         index, unreported = job.candidate.index, outcome.unreported_usage
         if isinstance(outcome, Cancelled):
@@ -175,6 +212,13 @@ class Search:
         self._tell(index, result, unreported)
         for twin in self._twins.pop(index, []):
             self._tell_twin(twin, index)
+
+    def _record_comparison(self, job: Compare, outcome: Done | Raised | Cancelled) -> None:
+        if self.comparing is None:
+            return
+        made = self.comparing.record(job, outcome, self.elapsed_s)
+        if made is not None:
+            self._event("comparison", number=job.number, **made)
 
     def result(self) -> OptScaleResult:
         """The record of the search.
@@ -191,6 +235,7 @@ class Search:
             self.elapsed_s,
             unreported_usage=self._unreported_usage,
             seeded=self._sampler.seeded,
+            ranking=self.comparing and self.comparing.ranking,
         )
         if self.emit_events:
             self._event("answer", **result.summary())

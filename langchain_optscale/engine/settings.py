@@ -47,7 +47,8 @@ from langchain_optscale.stopping import (
 from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
-from langchain_optscale.verifiers import Verifier, as_verifier
+from langchain_optscale.verifiers import TournamentSelection, Verifier, as_verifier
+from langchain_optscale.verifiers.comparison.selection import TOURNAMENT, tournament_in
 
 __all__ = ["Scope", "SearchSettings", "changeable", "settings_in", "settings_metadata", "split_keywords"]
 
@@ -75,7 +76,8 @@ def changeable(scope: Scope) -> frozenset[str]:
 
 def _selection(value: Any) -> Any:
     chosen = from_spec(value)
-    as_selection(chosen)
+    if chosen != TOURNAMENT:
+        as_selection(chosen)
     return chosen
 
 
@@ -138,8 +140,10 @@ class SearchSettings(BaseModel):
             default does, "posterior", with a learned rule what it was fitted for. "best" takes the highest score,
             "vote" the most frequent answer, "weighted_vote" the answer with the largest sum of scores, "posterior" the
             most probable answer; of an answer's candidates the one with the best score, and the best score of all
-            where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
-            the scored candidates and their scores by index and returns the index of the one to take.
+            where there are no answers. "tournament" compares the leading candidates by the verifier's own judge where
+            their scores cannot tell them apart; `TournamentSelection(judge)` by another. Or a `Selection` such
+            as `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their scores by index and
+            returns the index of the one to take.
         first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
@@ -268,6 +272,7 @@ class SearchSettings(BaseModel):
             raise SettingsError(f"the rule's cap of {self._cap()} candidates is above limits['max_samples']={most}")
         self._new_session()
         self.sampler()
+        self.tournament()
         self.verifier.for_search(AnswerBook(self.extract))
 
     def _cap(self) -> int:
@@ -397,9 +402,19 @@ class SearchSettings(BaseModel):
             isinstance(part, TokenBudget | CostBudget) for part in self.stopping.parts()
         )
 
-    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
-        """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
-        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+    def tournament(self) -> TournamentSelection | None:
+        """The tournament that chooses among the leading candidates; None where scores and answers alone do.
+
+        Raises:
+            SettingsError: It has no judge, and neither has the verifier.
+        """
+        return tournament_in(self.select, self.verifier)
+
+    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None, SharedLimit | None]:
+        """How many requests may be under way at once to policy, verifier and comparing judge; None for no limit."""
+        tournament = self.tournament()
+        judge = None if tournament is None else _at(tournament.judge, self.verifier_limit)
+        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit), judge
 
 
 def _limited(data: Mapping[str, Any], settings: type[SearchSettings]) -> Mapping[str, Any]:

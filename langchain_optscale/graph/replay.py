@@ -157,20 +157,28 @@ def corrected(record: Mapping[str, Any], replay: ReplayedSession) -> list[dict[s
     ]
 
 
-def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes) -> OptScaleResult:
+def drawn_in(record: Mapping[str, Any], replay: ReplayedSession) -> dict[int, Candidate]:
+    """The candidates by index, equal answers as the same string."""
+    entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
+    return {index: Candidate.from_dict(entry) for index, entry in entries.items()}
+
+
+def result_of(
+    record: Mapping[str, Any], replay: ReplayedSession, causes: Causes, ranking: Ranking | None = None
+) -> OptScaleResult:
     """The result of a finished search.
 
     Args:
         record: The search.
         replay: Its session.
         causes: The exceptions behind its failures, for the error of a search without a score.
+        ranking: What a tournament found, where it chooses.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
         SettingsError: `select` returned something that is not a scored candidate.
     """
-    entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
-    drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
+    drawn = drawn_in(record, replay)
     failures = causes.of(record["search"]["id"], failures_in(record))
     verdicts, session = verdicts_in(record), replay.session
     if unknown := sorted(verdicts.keys() - drawn.keys()):
@@ -178,7 +186,8 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes
             f"the search in this thread has a verdict for candidate {unknown[0]}, but no candidate"
         )
     elapsed_s, seeded = session.history.elapsed_s, replay.run.seeded
-    return build_result(replay.run.settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded)
+    made_of = (replay.run.settings, session, drawn, verdicts, failures, elapsed_s)
+    return build_result(*made_of, seeded=seeded, ranking=ranking)
 
 
 def _outcomes(record: Mapping[str, Any]) -> list[_Outcome]:

@@ -2,8 +2,8 @@
 
 Models hold clients, locks and keys, which no pickle can or should carry. `Parcel` writes whatever it holds with a
 pickler of its own: a chat model, wherever it is nested, becomes its class and its settings, and is made anew on
-arrival, with clients of that process. Secrets are left out, and come from the environment there, unless they are asked for by
-`secrets_included`. As with every pickle, only data from a trusted source may be read.
+arrival, with clients of that process. Secrets are left out, and come from the environment there, unless they are asked
+for by `secrets_included`. As with every pickle, only data from a trusted source may be read.
 """
 
 from __future__ import annotations

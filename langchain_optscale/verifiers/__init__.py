@@ -3,7 +3,8 @@
 `base` has the interface and `adapters` convert functions and Runnables. `checks` score constraints that a program can
 decide, `llm_judge` uses a chat model, `reward_model` a reward model on a server, `confidence` the policy's token
 probabilities, `agreement` the answers of the other candidates; `tool_calls` verify an agent's next step. `composite`
-has the verifiers made of others. `conformance`, imported by its own path, is a test class for your own verifiers.
+has the verifiers made of others, `comparison` the judges that compare candidates. `conformance`, imported by its own
+path, is a test class for your own verifiers.
 """
 
 from langchain_optscale.verifiers.adapters import CallableVerifier, RunnableVerifier, as_verifier
@@ -12,6 +13,10 @@ from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.checks.json_check import JSONCheck
 from langchain_optscale.verifiers.checks.text_checks import LengthCheck, NumberCheck, RegexCheck, RequiredWords
 from langchain_optscale.verifiers.coercion import to_verdict
+from langchain_optscale.verifiers.comparison.adapters import CallableComparison
+from langchain_optscale.verifiers.comparison.base import ComparisonJudge
+from langchain_optscale.verifiers.comparison.judge import GroupwiseJudge, PairwiseJudge
+from langchain_optscale.verifiers.comparison.selection import TournamentSelection
 from langchain_optscale.verifiers.composite.cached import CachedVerifier
 from langchain_optscale.verifiers.composite.calibrated import CalibratedVerifier
 from langchain_optscale.verifiers.composite.combined import EnsembleVerifier
@@ -27,17 +32,21 @@ __all__ = [
     "AgreementVerifier",
     "CachedVerifier",
     "CalibratedVerifier",
+    "CallableComparison",
     "CallableVerifier",
+    "ComparisonJudge",
     "ConfidenceVerifier",
     "Criterion",
     "EnsembleVerifier",
     "FallbackVerifier",
+    "GroupwiseJudge",
     "JSONCheck",
     "JudgeExample",
     "LLMJudge",
     "LengthCheck",
     "Logistic",
     "NumberCheck",
+    "PairwiseJudge",
     "RegexCheck",
     "RequiredWords",
     "RewardModelVerifier",
@@ -45,6 +54,7 @@ __all__ = [
     "ToolCallAgreement",
     "ToolCallCheck",
     "ToolCallJudge",
+    "TournamentSelection",
     "Verifier",
     "as_verifier",
     "to_verdict",
