@@ -98,12 +98,15 @@ class Search:
         if not self._stopped:
             return None
         if self._comparing is None:
-            tournament = tournament_of(self._settings, self._candidates, self._verdicts, seeded=self._sampler.seeded)
-            made = tournament and Comparing(
-                self._settings, self.session.history, self.session.deadlines, tournament, self._candidates
-            )
-            self._comparing = (made,)
+            self._comparing = (self._begin_comparing(),)
         return self._comparing[0]
+
+    def _begin_comparing(self) -> Comparing | None:
+        tournament = tournament_of(self._settings, self._candidates, self._verdicts, seeded=self._sampler.seeded)
+        if tournament is None:
+            return None
+        history, deadlines = self.session.history, self.session.deadlines
+        return Comparing(self._settings, history, deadlines, tournament, self._candidates)
 
     @property
     def _stopped(self) -> bool:
@@ -235,7 +238,7 @@ class Search:
             self.elapsed_s,
             unreported_usage=self._unreported_usage,
             seeded=self._sampler.seeded,
-            ranking=self.comparing and self.comparing.ranking,
+            ranking=None if self.comparing is None else self.comparing.ranking,
         )
         if self.emit_events:
             self._event("answer", **result.summary())

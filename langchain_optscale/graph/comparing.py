@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langgraph.errors import NodeTimeoutError
 from langgraph.types import Command
 
 from langchain_optscale.engine.choosing import Comparing, failed_comparison, tournament_of
@@ -76,7 +77,7 @@ def record_comparison_timeout(
     arguments: Mapping[str, Any], error: NodeError, config: RunnableConfig, runtime: Runtime[Any]
 ) -> Command[Any]:
     """Record a comparison as failed whose attempts all exceeded `timeout`."""
-    if not isinstance(error.error, TimeoutError):
+    if not isinstance(error.error, NodeTimeoutError):
         raise error.error
     failed = failed_comparison(arguments["order"], error.error)
     return Command(update=_update(Events(runtime.stream_writer), arguments["number"], failed), goto="choose")

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.graph.causes import Causes
     from langchain_optscale.graph.context import RunSettings
+    from langchain_optscale.records.comparisons import Ranking
     from langchain_optscale.stopping.session import Session
 
-__all__ = ["ReplayedSession", "SessionCache", "corrected", "missing_in", "result_of"]
+__all__ = ["ReplayedSession", "SessionCache", "corrected", "drawn_in", "missing_in", "result_of"]
 
 _CACHE_SIZE = 256
 

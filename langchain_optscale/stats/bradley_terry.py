@@ -158,7 +158,7 @@ def fit_strengths(
             scale /= 2.0
         at, value = at + scale * step, reached
     _, information = _derivatives(at, design, shares, shown, centre, precision)
-    covariance = np.linalg.inv(information)
+    covariance: FloatArray = np.linalg.inv(information).astype(np.float64)
     return Strengths(at[:count], covariance[:count, :count], at[count:], covariance[count:, count:])
 
 

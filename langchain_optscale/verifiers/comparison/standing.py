@@ -1,7 +1,7 @@
 """Where candidates stand before they are compared, in the units of a comparison.
 
 Scores are noisy: score_i = q_i + e_i with e_i ~ N(0, s^2). A judge of the same noise that compares i and j prefers i
-with probability Phi((q_i - q_j) / (s sqrt 2)), which is close to 1 / (1 + exp(-(theta_i - theta_j))) for theta = c q / s,
+with probability Phi((q_i - q_j) / (s sqrt 2)), close to 1 / (1 + exp(-(theta_i - theta_j))) for theta = c q / s and
 c = 1.702 / sqrt 2 (the logistic approximation of the normal, error below 0.01). Among candidates whose true qualities
 vary by t, q_i has the mean m + B (score_i - m) and the deviation s sqrt B, B = t^2 / (t^2 + s^2): the best of noisy
 scores is not as good as it looks. Where candidates have answers, what is believed of answer a is its posterior
@@ -134,11 +134,11 @@ def _reported(raw: Any) -> float | None:
         votes = raw["votes"]
         rounding = 1.0 / ((scale.high - scale.low) * math.sqrt(12.0 * len(votes)))
         if len(votes) > 1:
-            return max(rounding, statistics.stdev(votes) / math.sqrt(len(votes)))
+            return float(max(rounding, statistics.stdev(votes) / math.sqrt(len(votes))))
         spreads = [_spread(one["judged"][0]["probabilities"], scale) for one in raw["criteria"].values()]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, SettingsError):
         return None  # a single grade in words says nothing of its noise
-    return max(rounding, math.sqrt(statistics.fmean(spread**2 for spread in spreads)))
+    return float(max(rounding, math.sqrt(statistics.fmean(spread**2 for spread in spreads))))
 
 
 def _spread(probabilities: Mapping[str, float], scale: Scale) -> float:

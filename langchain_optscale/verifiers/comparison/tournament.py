@@ -1,8 +1,8 @@
 """Which comparisons to ask for, and when the best is known: a state machine without input or output.
 
 The caller asks for comparisons, makes them in any order, and tells what came of each. Every group of candidates is
-asked for in an order and its reverse, so that a judge's preference for a place is measured and cancels. What is asked next
-depends on what was told alone: a tournament that is told the same comparisons goes on in the same way.
+asked for in an order and its reverse, so that a judge's preference for a place is measured and cancels. What is asked
+next depends on what was told alone: a tournament that is told the same comparisons goes on in the same way.
 """
 
 from __future__ import annotations
