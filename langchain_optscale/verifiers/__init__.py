@@ -21,6 +21,7 @@ from langchain_optscale.verifiers.composite.cached import CachedVerifier
 from langchain_optscale.verifiers.composite.calibrated import CalibratedVerifier
 from langchain_optscale.verifiers.composite.combined import EnsembleVerifier
 from langchain_optscale.verifiers.composite.fallback import FallbackVerifier
+from langchain_optscale.verifiers.composite.stacked import StackedVerifier
 from langchain_optscale.verifiers.confidence import ConfidenceVerifier
 from langchain_optscale.verifiers.llm_judge.criteria import Criterion, JudgeExample
 from langchain_optscale.verifiers.llm_judge.judge import LLMJudge
@@ -51,6 +52,7 @@ __all__ = [
     "RequiredWords",
     "RewardModelVerifier",
     "RunnableVerifier",
+    "StackedVerifier",
     "ToolCallAgreement",
     "ToolCallCheck",
     "ToolCallJudge",
