@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.engine.defaults import with_learned
 from langchain_optscale.engine.jobs import Compare, Done
 from langchain_optscale.errors import printable
 from langchain_optscale.records.comparisons import FailedComparison
@@ -14,13 +13,10 @@ from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.identical import copies, fingerprint
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping import CostBudget, TokenBudget
-from langchain_optscale.stopping.answer_rules import selection_for
-from langchain_optscale.verifiers.comparison.selection import tournament_base
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_optscale.answers import SelectionLike
     from langchain_optscale.engine.jobs import Cancelled
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.records.candidates import Candidate, Verdict
@@ -28,18 +24,9 @@ if TYPE_CHECKING:
     from langchain_optscale.stopping import History
     from langchain_optscale.verifiers.comparison.tournament import Tournament
 
-__all__ = ["Comparing", "failed_comparison", "independent", "pointwise_selection", "tournament_of"]
+__all__ = ["Comparing", "failed_comparison", "independent", "tournament_of"]
 
 _LONGEST_ERROR = 300
-
-
-def pointwise_selection(settings: SearchSettings) -> SelectionLike:
-    """The selection by scores and answers alone; of a tournament its base."""
-    select = settings.select
-    if tournament := tournament_base(select):
-        default = {"stopping": settings.stopping, "extract": settings.extract}
-        select = tournament[0] or with_learned(default).get("select", "best")
-    return selection_for(select, settings.stopping)
 
 
 def tournament_of(
@@ -55,7 +42,7 @@ def tournament_of(
         return None
     scores = {index: verdict.score for index, verdict in verdicts.items()}
     scored = independent([candidates[index] for index in verdicts], scores, seeded=seeded)
-    return chooses.tournament(scored, verdicts, pointwise_selection(settings))
+    return chooses.tournament(scored, verdicts, settings.prepared().selection)
 
 
 class Comparing:

@@ -7,30 +7,23 @@ from dataclasses import asdict, dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.answers import choose
-from langchain_optscale.engine.bill import cost_of, saved_by
-from langchain_optscale.engine.choosing import independent, pointwise_selection
-from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.comparisons import Ranking
 from langchain_optscale.records.decisions import Decision, Estimate, Round, StopReason
 from langchain_optscale.records.endings import EndReason
 from langchain_optscale.records.notes import identical_note, truncation_note
-from langchain_optscale.records.savings import Saved
+from langchain_optscale.records.savings import Explored, Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.certificate import Certification
-from langchain_optscale.stopping.claims import claim_about
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from matplotlib.figure import Figure
 
-    from langchain_optscale.engine.settings import SearchSettings
-    from langchain_optscale.stopping.session import Session
 
-__all__ = ["OptScaleResult", "build_result", "result_metadata"]
+__all__ = ["OptScaleResult"]
 
 _FORMAT = "langchain-optscale/result"
 _VERSION = 1
@@ -67,6 +60,8 @@ class OptScaleResult:
             would return the same answer; "target reached"; "target out of reach"; or "not sure". Nothing is promised
             about its being right, except with `certify=`: "right" where the answer is certified.
         probability: Of what could be claimed, also where it is below the confidence and nothing is; None where unknown.
+        search_id: The search's id in the store of `store=`, for `ScoreStore.label`; None without one.
+        explored: What was spent for later searches to learn from, see `explore=`; None where nothing was.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
         ranking: The comparisons of a tournament and what came of them; None where there was nothing to compare.
     """
@@ -85,6 +80,8 @@ class OptScaleResult:
     claim: str = "not sure"
     probability: float | None = None
     certification: Certification | None = None
+    search_id: str | None = None
+    explored: Explored | None = None
     ranking: Ranking | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
@@ -113,7 +110,7 @@ class OptScaleResult:
     def stop_reason(self) -> StopReason:
         """Why the search ended."""
         if self.decision.reason is None:
-            raise InvalidRecordError("the rule that ended this search gave no reason")
+            raise InvalidRecordError("the stopping rule ended this search without a reason: give its Decision one")
         return self.decision.reason
 
     @property
@@ -133,8 +130,9 @@ class OptScaleResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know about the candidates: how many were cut off, and how many are identical."""
-        found = (truncation_note(self.candidates), identical_note(self.candidates))
+        """What a reader should know: how many candidates were cut off or are identical, and what was explored."""
+        explored = None if self.explored is None else str(self.explored)
+        found = (truncation_note(self.candidates), identical_note(self.candidates), explored)
         return tuple(note for note in found if note is not None)
 
     @property
@@ -168,8 +166,10 @@ class OptScaleResult:
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
             `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
-            or are identical; with `certify=` also `certified` and `promise`; after a tournament `ranking` (`indexes`,
-            `strengths`, `probabilities`, `place_bias`, `pointwise`, and how many `comparisons` and `failures`).
+            or are identical; with `certify=` also `certified` and `promise`, with `store=` also `search_id`, and of a
+            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`); after a tournament `ranking`
+            (`indexes`, `strengths`, `probabilities`, `place_bias`, `pointwise`, and how many `comparisons` and
+            `failures`).
         """
         return {
             "n": len(self.verdicts),
@@ -194,7 +194,15 @@ class OptScaleResult:
             "truncated": self.truncated,
             "notes": list(self.notes),
             **({} if self.certification is None else {"certified": self.certified, "promise": self.promise}),
-            **({} if self.ranking is None else {"ranking": _brief(self.ranking)}),
+            **self._recorded(),
+            **({} if self.ranking is None else {"ranking": self.ranking.summary()}),
+        }
+
+    def _recorded(self) -> dict[str, Any]:
+        """What a store adds."""
+        return {
+            **({} if self.search_id is None else {"search_id": self.search_id}),
+            **({} if self.explored is None else {"explored": self.explored.to_dict()}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -216,6 +224,7 @@ class OptScaleResult:
             **({} if self.ranking is None else {"ranking": self.ranking.to_dict()}),
             "claim": self.claim,
             "probability": self.probability,
+            **self._recorded(),
         }
 
     @classmethod
@@ -251,6 +260,8 @@ class OptScaleResult:
                 probability=None if fields.data.get("probability") is None else fields.real("probability"),
                 certification=None if certified is None else Certification.from_dict(certified),
                 ranking=None if fields.data.get("ranking") is None else Ranking.from_dict(fields.get("ranking")),
+                search_id=fields.optional_text("search_id"),
+                explored=None if fields.data.get("explored") is None else Explored.from_dict(fields.get("explored")),
             )
 
     def plot(self, *, dark: bool = False) -> Figure:
@@ -270,98 +281,3 @@ class OptScaleResult:
         from langchain_optscale.engine.result_html import html_card
 
         return html_card(self)
-
-
-def build_result(
-    settings: SearchSettings,
-    session: Session,
-    candidates: Mapping[int, Candidate],
-    verdicts: Mapping[int, Verdict],
-    failures: Mapping[int, Failure],
-    duration_s: float,
-    unreported_usage: Usage | None = None,
-    *,
-    seeded: bool = False,
-    ranking: Ranking | None = None,
-) -> OptScaleResult:
-    """Choose the candidate to return and build the record of a finished search.
-
-    Args:
-        settings: What was searched with; `select` chooses.
-        session: What decided.
-        candidates: Everything that was drawn, by index.
-        verdicts: Those that are scored.
-        failures: Those that failed.
-        duration_s: Seconds that the search took.
-        unreported_usage: What verifications consumed beyond what their verdicts report.
-        seeded: Whether each candidate was drawn with a seed of its own.
-        ranking: What a tournament found, where it chooses.
-
-    Raises:
-        AllCandidatesFailed: No candidate has a score.
-        SettingsError: `select` returned something that is not a scored candidate.
-    """
-    drawn = tuple(candidates[index] for index in sorted(candidates))
-    usage = {
-        "policy": Usage.total([candidate.usage for candidate in drawn]),
-        "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
-    }
-    if not verdicts:
-        raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
-    if ranking is not None:
-        usage["verifier"] += ranking.usage
-    cost = cost_of(settings.prices(), usage)
-    scores = {index: verdict.score for index, verdict in verdicts.items()}
-    scored = independent([candidates[index] for index in verdicts], scores, seeded=seeded)
-    best = choose(pointwise_selection(settings), scored, scores) if ranking is None else ranking.best
-    answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
-    claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
-    certification = None
-    if settings.certify is not None:
-        certification = settings.certify.certify(answers, list(scores.values()), place)
-        if certification.certified:
-            claim, probability = "right", 1.0 - certification.delta
-    return OptScaleResult(
-        best=candidates[best],
-        candidates=drawn,
-        verdicts=verdicts,
-        failures=failures,
-        rounds=session.rounds,
-        decision=session.decision,
-        estimate=session.estimate,
-        usage=usage,
-        duration_s=duration_s,
-        cost=cost,
-        saved=saved_by(session.max_samples, len(drawn), usage, cost),
-        claim=claim,
-        probability=probability,
-        certification=certification,
-        ranking=ranking,
-    )
-
-
-def _brief(ranking: Ranking) -> dict[str, Any]:
-    full = ranking.to_dict()
-    short = {name: full[name] for name in ("indexes", "strengths", "probabilities", "place_bias", "pointwise")}
-    return {**short, "comparisons": len(ranking.comparisons), "failures": len(ranking.failures)}
-
-
-def result_metadata(result: OptScaleResult) -> dict[str, Any]:
-    """What a trace says about a search when it has ended."""
-    metadata = {
-        "optscale_n": len(result.verdicts),
-        "optscale_drawn": len(result.candidates),
-        "optscale_failed": len(result.failures),
-        "optscale_score": result.score,
-        "optscale_best": result.best.index,
-        "optscale_optimal_n": result.optimal_n,
-        "optscale_claim": result.claim,
-        "optscale_probability": result.probability,
-        "optscale_mu": result.estimate.mu,
-        "optscale_sigma": result.estimate.sigma,
-        "optscale_stop_reason": result.stop_reason.name,
-        "optscale_cost": result.cost,
-    }
-    if result.certified is not None:
-        metadata["optscale_certified"] = result.certified
-    return metadata

@@ -152,6 +152,12 @@ class Ranking:
             "usage": self.usage.to_dict(),
         }
 
+    def summary(self) -> dict[str, Any]:
+        """The ranking in a few JSON-ready figures, with the numbers of comparisons in place of them."""
+        full = self.to_dict()
+        short = {name: full[name] for name in ("indexes", "strengths", "probabilities", "place_bias", "pointwise")}
+        return {**short, "comparisons": len(self.comparisons), "failures": len(self.failures)}
+
     @classmethod
     def from_dict(cls, data: object) -> Ranking:
         """Read what `to_dict` wrote.

@@ -16,6 +16,7 @@ from langchain_optscale.verifiers.comparison.letters import MOST_ANSWERS, letter
 from langchain_optscale.verifiers.comparison.prompt import Lineup, lineup, sheet_for
 from langchain_optscale.verifiers.llm_judge.calls import Asker, Grading, JudgeMethod
 from langchain_optscale.verifiers.llm_judge.criteria import GENERAL
+from langchain_optscale.verifiers.references import find_reference
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ class _Cached:
 class GroupwiseJudge(ComparisonJudge):
     """Asks a chat model which of several answers is best.
 
-    The judge names a letter, or a tie, by the methods of `LLMJudge`: "logprobs" takes the probabilities of the letters
-    as shares of the win, "structured" and "text" the letter that it chose. Answers are data: each is fenced by a new
-    random code, and only a reply that carries the code is read. The order in which they are shown matters to models; a
-    tournament asks in rotated orders and their reverses, measures the preference for a place and takes it out.
+    The judge names a letter, or a tie, by the methods of `LLMJudge`: "logprobs" and "labels" take the probabilities of
+    the letters as shares of the win, "structured" and "text" the letter that it chose. Answers are data: each is fenced
+    by a new random code, and only a reply that carries the code is read. The order in which they are shown matters to
+    models; a tournament asks in rotated orders and their reverses, measures the preference for a place and takes it
+    out.
 
     Comparisons are cached by the request, the answers in their order, and the reference; concurrent equal ones share
     one request. A cached one has no usage.
@@ -53,10 +55,11 @@ class GroupwiseJudge(ComparisonJudge):
         model: A chat model, also bound, its name such as "openai:gpt-5-mini", or another Runnable from messages to a
             message. Its `max_retries` is ignored: the search retries.
         group_size: The most answers in one comparison, 2 to 8.
-        method: "auto", "logprobs", "structured" or "text".
+        method: "auto", "logprobs", "structured", "text" or "labels".
         criterion: What the best answer does best, completing "that": "the answer is right and short".
         rubric: Describes what makes an answer better.
-        reference: A correct answer, or a function of the prompt that returns it.
+        reference: A correct answer, or a function of the prompt that returns it. A call passes the one of its question
+            by `config={"configurable": {"reference": ...}}`.
         max_chars: The longest answer in characters that is shown in full, at least 100; of a longer one the head and
             the tail are shown.
         min_mass: With "logprobs", the least probability of all letters together, in [0, 1].
@@ -161,7 +164,7 @@ class GroupwiseJudge(ComparisonJudge):
             SettingsError: There are fewer than two candidates, or more than `group_size`.
             Exception: An error of the model.
         """
-        asker, shown = self._asker_for(candidates), self._lineup(prompt, candidates)
+        asker, shown = self._asker_for(candidates), self._lineup(prompt, candidates, config)
         with self._memory.turn(shown.key):
             if (cached := self._memory.get(shown.key)) is None:
                 counter = UsageCounter()
@@ -175,9 +178,9 @@ class GroupwiseJudge(ComparisonJudge):
         asker = self._asker_for(candidates)
         # A function that finds the reference may take long.
         shown = (
-            await run_in_thread(self._lineup, prompt, candidates)
+            await run_in_thread(self._lineup, prompt, candidates, config)
             if callable(self._reference)
-            else self._lineup(prompt, candidates)
+            else self._lineup(prompt, candidates, config)
         )
         async with self._memory.aturn(shown.key):
             if (cached := self._memory.get(shown.key)) is None:
@@ -190,12 +193,13 @@ class GroupwiseJudge(ComparisonJudge):
             raise SettingsError(f"{self.name} compares 2 to {self._group_size} candidates, got {len(candidates)}")
         return self._askers[len(candidates)]
 
-    def _lineup(self, prompt: PromptValue, candidates: Sequence[Candidate]) -> Lineup:
-        reference = self._reference(prompt) if callable(self._reference) else self._reference
-        return lineup(prompt, candidates, reference)
+    def _lineup(self, prompt: PromptValue, candidates: Sequence[Candidate], config: RunnableConfig | None) -> Lineup:
+        reference = find_reference(self._reference, prompt, config)
+        return lineup(prompt, candidates, None if reference is None else str(reference))
 
     def _cache(self, shown: Lineup, grading: Grading, counter: UsageCounter) -> _Cached:
-        cached = _Cached(grading, [counter.usage] if counter.usage else [])
+        usage = grading.usage or counter.usage
+        cached = _Cached(grading, [usage] if usage else [])
         self._memory.put(shown.key, cached)
         return cached
 
@@ -228,7 +232,7 @@ def _comparison(candidates: Sequence[Candidate], cached: _Cached) -> Comparison:
     except IndexError:
         usage = None
     shares = letters.shares(grading.value, grading.details.get("probabilities"))
-    if grading.method == "logprobs":
+    if grading.method in ("logprobs", "labels"):
         said = ", ".join(f"{name} {share:.2f}" for name, share in zip(letters.names, shares, strict=True))
     else:
         said = grading.explanation

@@ -10,7 +10,16 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_optscale.records.content import digest
 from langchain_optscale.verifiers.comparison.letters import letters_for
 from langchain_optscale.verifiers.llm_judge.fence import fenced, new_code
-from langchain_optscale.verifiers.llm_judge.prompt import DATA, HOW, Material, Method, Sheet, exact_parts, material
+from langchain_optscale.verifiers.llm_judge.prompt import (
+    DATA,
+    HOW,
+    WITHOUT_FORM,
+    Material,
+    Method,
+    Sheet,
+    exact_parts,
+    material,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +52,9 @@ class Lineup(Material):
 class ComparisonSheet(Sheet):
     """The parts of the prompt that all comparisons of one number of answers share; the scale has their letters."""
 
-    def messages(self, criterion: str, method: Method, shown: Material, code: str) -> list[BaseMessage]:
+    def messages(
+        self, criterion: str, method: Method, shown: Material, code: str, *, is_trial: bool = False
+    ) -> list[BaseMessage]:
         """The conversation that asks for one comparison."""
         letters = cast("Letters", self.scale)
         count = len(letters.names)
@@ -55,6 +66,7 @@ class ComparisonSheet(Sheet):
             f"The grade is {letters.spoken}.",
             DATA,
             HOW[method],
+            *([WITHOUT_FORM] if is_trial and method == "structured" else []),
         ]
         question = self._question(cast("Lineup", shown), method, code)
         return [SystemMessage("\n\n".join(instructions)), HumanMessage(question)]
@@ -73,6 +85,8 @@ class ComparisonSheet(Sheet):
             named = _named(answer, name)
             parts += [fenced(label, text, code, self.max_chars) for label, text in named.answer]
             parts += exact_parts(named, code, self.max_chars, f"Answer {name}")
+        if method == "labels":
+            return "\n\n".join([*parts, "Compare the answers now."])
         ask = f"The code is {code}. Compare the answers now"
         parts.append(f"{ask}." if method == "structured" else f"{ask}; the line with the grade begins GRADE-{code}:")
         return "\n\n".join(parts)

@@ -5,7 +5,7 @@ with probability Phi((q_i - q_j) / (s sqrt 2)), close to 1 / (1 + exp(-(theta_i 
 c = 1.702 / sqrt 2 (the logistic approximation of the normal, error below 0.01). Among candidates whose true qualities
 vary by t, q_i has the mean m + B (score_i - m) and the deviation s sqrt B, B = t^2 / (t^2 + s^2): the best of noisy
 scores is not as good as it looks. Where candidates have answers, what is believed of answer a is its posterior
-probability: theta_a = log P(a), as uncertain as one score.
+probability: theta_a = log P(a), with a deviation by which answers are compared whose odds are at most five to one.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _UNKNOWN_NOISE = 0.1
 # Compared are those that may be the best with a probability of at least one in twenty.
 _FAR = 1.645 * math.sqrt(2.0)
 _LEAST_P = 1e-12
+_ANSWER_STD = math.log(5.0) / _FAR
 
 
 class Standing(NamedTuple):
@@ -81,7 +82,7 @@ def standing_of(
             for index in champions
             if (answer := answers[index]) is not None
         }
-        std = _SLOPE
+        std = _ANSWER_STD
     top = max(believed.values(), default=0.0)
     believed[leader] = top  # whatever ranks the candidates, its choice leads
     near = [index for index in believed if index != leader and top - believed[index] <= _FAR * std]

@@ -15,8 +15,8 @@ from langchain_core.outputs import Generation
 from langchain_optscale.errors import InvalidRecordError, SettingsError, printable
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.records.candidates import Verdict
-from langchain_optscale.records.files import create_private
 from langchain_optscale.records.forks import after_fork, keep_open
+from langchain_optscale.records.sqlite_files import connect_sqlite
 from langchain_optscale.records.stored import Fields, reading
 
 if TYPE_CHECKING:
@@ -64,14 +64,12 @@ class SQLiteStore(BaseCache):
     def _open(self) -> sqlite3.Connection:
         path = self.path
         try:
-            if str(path) != ":memory:":
-                create_private(path)
-            connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
-        except (sqlite3.Error, SettingsError) as error:
+            connection = connect_sqlite(path, timeout_s=_BUSY_TIMEOUT_S)
+        except (sqlite3.Error, SettingsError, ValueError) as error:
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
         try:
-            self._prepare(connection)
-        except (sqlite3.Error, ValueError) as error:
+            self._create_table(connection)
+        except sqlite3.Error as error:
             connection.close()
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
         self._connection = connection
@@ -80,12 +78,7 @@ class SQLiteStore(BaseCache):
         return connection
 
     @staticmethod
-    def _prepare(connection: sqlite3.Connection) -> None:
-        """Create the table, unless the file has one; refuse a file whose schema could act by itself."""
-        connection.execute("PRAGMA trusted_schema=OFF")
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
-            raise ValueError("it has a view or a trigger, which no store of verdicts has")
-        connection.execute("PRAGMA journal_mode=WAL")
+    def _create_table(connection: sqlite3.Connection) -> None:
         with connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS verdicts (key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"

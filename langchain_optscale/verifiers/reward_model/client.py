@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
     from pydantic import SecretStr
 
-__all__ = ["PoolingClient"]
+__all__ = ["PoolingClient", "json_object"]
 
 _UNAUTHORIZED = 401
 # Also where the caller's own client follows them: the conversation is for this server alone.
@@ -103,7 +103,7 @@ class PoolingClient:
                 self._sync = given_client(openai.OpenAI, **self._settings(), http_client=http_client)
             client = self._sync
         try:
-            return _mapping(route, client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
+            return json_object(route, client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
         except (openai.NotFoundError, openai.AuthenticationError) as error:
             raise _explained(error, route) from error
 
@@ -123,7 +123,7 @@ class PoolingClient:
                     openai.AsyncOpenAI, **self._settings(), headers={"Connection": "close"}, http_client=http_client
                 )
         try:
-            return _mapping(route, await client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
+            return json_object(route, await client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
         except (openai.NotFoundError, openai.AuthenticationError) as error:
             raise _explained(error, route) from error
 
@@ -150,7 +150,13 @@ def _pooling_client(root: str, key: Any, timeout_s: float, *clients: Any) -> Poo
     return PoolingClient(root, content_of(key), timeout_s, *map(content_of, clients))
 
 
-def _mapping(route: str, text: str) -> Mapping[str, Any]:
+def json_object(route: str, text: str) -> Mapping[str, Any]:
+    """A server's reply, read.
+
+    Raises:
+        InvalidReplyError: It is no JSON object.
+        ErrorReplyError: It is an error.
+    """
     try:
         reply = json.loads(text)
     except (ValueError, RecursionError):

@@ -172,10 +172,8 @@ def test_votes_say_where_answers_stand():
     standing = standing_of(candidates, verdicts, "vote", 4)
     assert [candidates[index].answer for index in standing.indexes][:2] == ["4", "5"]
     assert standing.means[0] > standing.means[1]
-    clear = standing_of(*scored([0.5] * 40, ["4"] * 39 + ["6"]), "posterior", 4)
-    tournament = Tournament(clear.indexes, clear.means, std=clear.std)
-    play(tournament, by({index: index for index in clear.indexes}))
-    assert tournament.ranking().best == clear.indexes[0]  # one pair is not enough against so many votes
+    clear = standing_of(*scored([0.5] * 12, ["4"] * 11 + ["6"]), "posterior", 4)
+    assert len(clear.indexes) == 1  # so large a majority is not put to a judge
 
 
 def test_the_noise_that_verdicts_report():
