@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.engine.defaults import with_learned
+from langchain_optscale.engine.defaults import pointwise_selection, with_learned
 from langchain_optscale.engine.fields import (
     read_certificate,
     read_extractor,
@@ -45,11 +45,11 @@ from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning_marks import check_tags
 from langchain_optscale.stats.estimation import ScorePrior
 from langchain_optscale.stopping import MaxSamples, Rule
-from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.exploration import Exploration
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
-from langchain_optscale.verifiers import Verifier
+from langchain_optscale.verifiers import TournamentSelection, Verifier
+from langchain_optscale.verifiers.comparison.selection import tournament_in
 
 __all__ = ["SearchSettings", "changeable", "settings_in", "split_keywords"]
 
@@ -103,8 +103,10 @@ class SearchSettings(BaseModel):
             default does, "posterior", with a learned rule what it was fitted for. "best" takes the highest score,
             "vote" the most frequent answer, "weighted_vote" the answer with the largest sum of scores, "posterior" the
             most probable answer; of an answer's candidates the one with the best score, and the best score of all
-            where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
-            the scored candidates and their scores by index and returns the index of the one to take.
+            where there are no answers. "tournament" compares the leading candidates by the verifier's own judge where
+            their scores cannot tell them apart; `TournamentSelection(judge)` by another. Or a `Selection` such as
+            `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their scores by index and
+            returns the index of the one to take.
         first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
@@ -275,7 +277,8 @@ class SearchSettings(BaseModel):
             session=self._new_session(self.rule()),
             sampler=self._new_sampler({}),
             prices=known_prices(self.price, self.policy, self.verifier),
-            selection=selection_for(self.select, self.stopping),
+            selection=pointwise_selection(self.select, self.stopping, self.extract),
+            tournament=tournament_in(self.select, self.verifier),
             has_usage_budget=counts_usage(self),
             facts={},
             untried={"policy", "verifier", "extract"},
@@ -324,9 +327,15 @@ class SearchSettings(BaseModel):
             estimates_usage=counts_usage(self),
         )
 
-    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
-        """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
-        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+    def tournament(self) -> TournamentSelection | None:
+        """The tournament that chooses among the leading candidates; None where scores and answers alone do."""
+        return self.prepared().tournament
+
+    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None, SharedLimit | None]:
+        """How many requests may be under way at once to policy, verifier and comparing judge; None for no limit."""
+        tournament = self.tournament()
+        judge = None if tournament is None else _at(tournament.judge, self.verifier_limit)
+        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit), judge
 
 
 def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
