@@ -14,7 +14,8 @@ from pydantic import PrivateAttr
 from langchain_optscale.agents.when import FirstIsGood, Gate
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.jobs import Choice
-from langchain_optscale.engine.settings import Scope, SearchSettings, changeable
+from langchain_optscale.engine.permissions import Scope
+from langchain_optscale.engine.settings import SearchSettings, changeable
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.records.failures import AllCandidatesFailed

@@ -68,7 +68,8 @@ class AnswerBook:
 
     def close(self) -> None:
         """Withdraw the comparisons that are still waited for, since the search has ended."""
-        self._comparisons.withdraw()
+        if self.extract is not None:
+            self._comparisons.withdraw()
 
     def read(
         self, index: int, text: str, message: AIMessage | None = None, fingerprint: str | None = None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError, SettingsError
 from langchain_optscale.evaluation._recording import id_of
 from langchain_optscale.evaluation.samples import json_lines
-from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.files import append, lines_of, open_to_append, whole_file

@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 
 from langchain_core.exceptions import ContextOverflowError, ModelError, ModelRefusalError
 
-from langchain_optscale.engine.bill import cost_of
 from langchain_optscale.errors import EmptyCandidateError, MissingLogprobsError, OptScaleError, SettingsError
 from langchain_optscale.models.clients import address_of, models_in
 from langchain_optscale.models.error_status import status_of
@@ -108,6 +107,7 @@ def nothing_scored(
     candidates: Sequence[Candidate],
     failures: Mapping[int, Failure],
     usage: Mapping[str, Usage],
+    cost: float | None,
 ) -> AllCandidatesFailed:
     """The error of a search that ended without a score: what failed, where, and what to do."""
     roles = {"draw": _named(settings.policy), "verify": settings.verifier.name}
@@ -116,7 +116,6 @@ def nothing_scored(
         for index, failure in failures.items()
         if failure.cause is not None and (text := _advice(failure.cause, failure.stage, settings))
     }
-    cost = cost_of(settings.prices(), usage)
     return chain_causes(AllCandidatesFailed(failures, reason, candidates, usage, cost, roles, advice))
 
 

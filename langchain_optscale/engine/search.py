@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.failing import failure_in
 from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Verify
-from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.sampler import Sampler
     from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.stats.estimation import ScorePrior
 
 __all__ = ["Search", "candidate_of"]
 
@@ -41,6 +42,8 @@ class Search:
         equality_key: Verify one of the candidates with the same key, the others get its verdict; None for a key, or in
             its place, verifies each.
         emit_events: Whether `events` reports anything.
+        prior: The question's prior, None where all questions have the same.
+        spent_s: Seconds that the search has taken already.
         clock: Seconds from any origin; elapsed time is measured by it.
 
     Attributes:
@@ -55,9 +58,11 @@ class Search:
         *,
         equality_key: Callable[[Candidate], str | None] | None = None,
         emit_events: bool = False,
+        prior: ScorePrior | None = None,
+        spent_s: float = 0.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.session = settings.session()
+        self.session = settings.session(prior)
         self._settings = settings
         self._sampler = sampler
         self._equality_key = equality_key
@@ -77,7 +82,7 @@ class Search:
         self._events: list[Event] = []
         self._draws: deque[Draw] = deque()
         self._verifications: deque[Verify] = deque()
-        self._began = clock()
+        self._began = clock() - spent_s
 
     @property
     def over(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Overwrite
 
+from langchain_optscale.engine.priors import depends_on_question, find_prior, is_slow, prior_form
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.compact import short_candidate, short_round
 from langchain_optscale.graph.context import changes_of, storable
@@ -74,6 +75,11 @@ class Loop:
         changes = changes_of({}, config, runtime, new=True)
         return changes.get("extract", self._settings.settings.extract) is not None
 
+    def may_begin_slowly(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
+        """Whether the first step may take seconds: it compares answers, or asks a function for the question's prior."""
+        changes = changes_of({}, config, runtime, new=True)
+        return self.is_slow(state, config, runtime) or is_slow(self._settings.get(changes).settings)
+
     def _run(self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> RunSettings:
         return self._settings.get(changes_of(record, config, runtime), record)
 
@@ -103,6 +109,11 @@ class Loop:
             )
         else:
             update |= _settings_update(record, config, runtime)
+        if depends_on_question(run.settings) and "prior" not in record["search"]:
+            # Asked once a search: a resumed run has the same.
+            prior = prior_form(find_prior(run.settings, run.prompt(messages)))
+            update["search"] = {**update.get("search", {}), "prior": prior}
+            record = merge_record(record, [{"search": {"prior": prior}}])
         session = self._sessions.replay(run, record).session
         if not missing_in(record) and not session.decision.stop:
             self._check_recursion_limit(state, config, run, record)

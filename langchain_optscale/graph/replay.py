@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.engine.result import build_result
+from langchain_optscale.engine.completion import build_result
+from langchain_optscale.engine.priors import depends_on_question
 from langchain_optscale.errors import InvalidRecordError
-from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
+from langchain_optscale.graph.state import candidates_in, failures_in, stored_prior, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
@@ -117,7 +118,7 @@ class SessionCache:
         with self._lock:
             kept = self._kept.pop(name, None)
         if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
-            kept = ReplayedSession(run, run.settings.session(), AnswerBook(run.settings.extract), [])
+            kept = ReplayedSession(run, _new_session(run, record), AnswerBook(run.settings.extract), [])
         session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):
@@ -133,6 +134,10 @@ class SessionCache:
                 while len(self._kept) > _CACHE_SIZE:
                     self._kept.popitem(last=False)
         return kept
+
+
+def _new_session(run: RunSettings, record: Mapping[str, Any]) -> Session:
+    return run.settings.session(stored_prior(record) if depends_on_question(run.settings) else None)
 
 
 def missing_in(record: Mapping[str, Any]) -> list[int]:

@@ -109,6 +109,7 @@ class SearchRow:
         probability: Of what could be claimed, in [0, 1]; None where unknown.
         certified: Whether the answer was certified; None without a certificate.
         explored: Whether the search went on to the cap for the sake of learning.
+        stopped_choice: For an explored search the place in `scores` of the candidate that it would have returned.
         stopped_at: For an explored search the number of outcomes after which it would have ended, at most
             `len(scores)`; None for any other.
         settings: Settings of the decision, JSON-ready: "target", "confidence", "stopping" and so on.
@@ -141,6 +142,7 @@ class SearchRow:
     certified: bool | None = None
     explored: bool = False
     stopped_at: int | None = None
+    stopped_choice: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     figures: Mapping[str, float] = field(default_factory=dict, hash=False)
     features: Features | None = field(default=None, compare=False, repr=False)
@@ -182,7 +184,7 @@ class SearchRow:
     @property
     def target(self) -> float | None:
         """The target that was set, None without one."""
-        target = self.settings.get("target")
+        target: Any = self.settings.get("target")
         return float(target) if is_number(target) else None
 
     def labelled(self, label: Label | None) -> SearchRow:
@@ -243,7 +245,8 @@ class SearchRow:
         for name, length in (("answers", len(self.answers)), ("output_tokens", len(self.output_tokens))):
             if length != len(self.scores) and not (name == "output_tokens" and not length):
                 raise InvalidRecordError(f"{name} of a row must be as many as its scores")
-        for name, most in (("chosen", len(self.scores) - 1), ("stopped_at", len(self.scores))):
+        last = len(self.scores) - 1
+        for name, most in (("chosen", last), ("stopped_choice", last), ("stopped_at", last + 1)):
             if getattr(self, name) is not None:
                 given.whole(name, most=most)
         if self.probability is not None and not 0.0 <= given.real("probability") <= 1.0:

@@ -12,7 +12,7 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 
 from langchain_optscale.engine.drivers import arun_search, run_search
-from langchain_optscale.engine.result import result_metadata
+from langchain_optscale.engine.metadata import result_metadata
 from langchain_optscale.engine.serialisation import admit
 from langchain_optscale.engine.settings import split_keywords
 from langchain_optscale.engine.tracing import add_run_metadata, children_of, hide_usage, streams_to_a_user

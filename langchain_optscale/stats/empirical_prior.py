@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.stored import Fields, check_plain, reading
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._dirichlet_fit import improved_mixture, starting_mixture
@@ -58,6 +58,8 @@ _STEPS = 60
 # Of a stored prior no number is larger; a fit stays far below both.
 _MOST_STORED = 1e4
 _MOST_LOG_SIGMA = 20.0
+# Where no score of many reached a target, b of its law grows with their number.
+_MOST_REACH = 1e9
 _LEAST_STRENGTH = 1e-6
 # Bumps with less weight are left out: they lengthen the JSON and change nothing.
 _LEAST_WEIGHT = 1e-4
@@ -128,7 +130,7 @@ class EmpiricalPrior:
         lists = [np.array(scores, dtype=np.float64) for scores in known]
         mixture = starting_mixture(lists, steps, _DIRICHLET_WEIGHT)
         counts = np.array([mixture.counts(scores) for scores in lists], dtype=np.float64)
-        level = grids.level_for(max(each.n for each in evidence))
+        level = max(each.level() for each in evidence)
         centres, log_bumps, weak = _bumps(level)
         logs = np.empty((len(known), len(centres)))
         for row, each in enumerate(evidence):
@@ -270,7 +272,7 @@ def _check_stored(prior: EmpiricalPrior) -> None:
         and bool((shares >= 0.0).all())
         and bool((bases > 0.0).all())
         and bool(np.isclose(shares.sum(), 1.0))
-        and all(0.0 <= at <= 1.0 and min(a, b) > 0.0 and max(a, b) <= _MOST_STORED for at, a, b in prior.reach)
+        and all(0.0 <= at <= 1.0 and min(a, b) > 0.0 and max(a, b) <= _MOST_REACH for at, a, b in prior.reach)
         and bool(np.isclose(bases.sum(axis=1), 1.0).all())
     )
     if not sound:

@@ -9,8 +9,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables.config import ensure_config
 
-from langchain_optscale.models.reported_usage import Estimation
-from langchain_optscale.models.token_usage import choice_usages
+from langchain_optscale.models.token_usage import Estimation, choice_usages
 from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_optscale.errors import CandidateTooLongError
 from langchain_optscale.records.content import digest
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.reasoning import plain_messages
 from langchain_optscale.verifiers.llm_judge.criteria import GENERAL
 from langchain_optscale.verifiers.llm_judge.fence import fenced, new_code
