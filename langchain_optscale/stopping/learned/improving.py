@@ -1,15 +1,4 @@
-r"""How an `ImprovedStopping` is fitted: past searches as trajectories, and ridge regression towards a population.
-
-A search of the past is a `Walk` of its base rule, the states at which the base went on, and a `Trajectory`: what going
-on until T gained and cost from there. A search that an improved rule has cut short, at its last state, teaches about
-the earlier ones: beyond the last, A and R of that rule stand for what was not observed, as in fitted policy evaluation
-(Bertsekas and Tsitsiklis 1996), so that no kind of search is missing. The worth of an answer is known where the search has a label, and
-is P(right | all its candidates) of `UntrainedPosterior` where it has none:
-
-    w(a) = 1 or 0                              where it is known which answer is right
-         = [a returned]                        where the returned answer is known to be right
-         = P(a) / (1 - P(returned)), 0 for a returned     where it is known to be wrong
-         = P(a)                                without a label
+r"""How an `ImprovedStopping` is fitted: ridge regression towards a population of many tasks.
 
 Every trajectory weighs one, spread evenly over its states. With X the weighted features, a the gains and r the costs of
 n trajectories, and Q = E[x x'], q_a = E[x a], q_r = E[x r] the means over the population, which count as kappa of them,
@@ -30,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_optscale.answers.untrained import UntrainedPosterior
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.stored import Fields, reading
-from langchain_optscale.stopping.base import History
-from langchain_optscale.stopping.learned.improved import FEATURES, ImprovedStopping, State, state_of
+from langchain_optscale.stopping.learned.improved import FEATURES, ImprovedStopping
+from langchain_optscale.stopping.learned.walks import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,156 +30,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_optscale.stopping.base import Rule
+    from langchain_optscale.stopping.learned.walks import PastSearch, Trajectory, Walk
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["KAPPA", "PRICES", "Moments", "PastSearch", "Trajectory", "Walk", "improve", "mean_of", "untrained_population", "walk"]
+__all__ = ["KAPPA", "PRICES", "Moments", "improve", "learn_from", "mean_of", "untrained_population"]
 
 KAPPA = 20.0
 """How many searches the population counts for."""
 
-PRICES = {"low": 0.1, "medium": 0.06, "high": 0.03}
+PRICES = {"low": 0.08, "medium": 0.04, "high": 0.02}
 """The price of the whole cap, by effort."""
 
 _EPSILON = 1e-4
 _FORMAT = "langchain-optscale/stopping-moments"
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class PastSearch:
-    """What is known of a search of the past.
-
-    Attributes:
-        scores: In the order of arrival.
-        answers: As many: equal strings for equal answers, None for none.
-        cap: The most candidates that it might have drawn.
-        right: The right answer, where it is known and not only whether the returned one is right; "" where no candidate
-            has it. None where it is unknown.
-        returned: The answer that was returned.
-        correct: Whether that is right; None where it is unknown.
-    """
-
-    scores: tuple[float, ...]
-    answers: tuple[str | None, ...]
-    cap: int
-    right: str | None = None
-    returned: str | None = None
-    correct: bool | None = None
-
-    @property
-    def labelled(self) -> bool:
-        """Whether anything is known about right and wrong."""
-        return self.right is not None or self.correct is not None
-
-    def worths(self) -> dict[str, float]:
-        """P(right) of each of its answers, by all that is known."""
-        posterior = UntrainedPosterior.of(self.answers, self.scores).probabilities
-        right = self.returned if self.correct else self.right
-        if right is not None:
-            return {answer: float(answer == right) for answer in posterior}
-        if self.correct is None or self.returned not in posterior:
-            return dict(posterior)
-        rest = max(1.0 - posterior[self.returned], 0.05)
-        return {answer: 0.0 if answer == self.returned else min(1.0, p / rest) for answer, p in posterior.items()}
-
-
-@dataclass(frozen=True)
-class Walk:
-    """A search as its base rule goes through it, whatever is known about right and wrong.
-
-    Attributes:
-        states: Where the base goes on and an improved rule has a say, in order.
-        counts: Candidates at these states.
-        picks: The answer that would be returned at each of them.
-        end: T, how many candidates the base takes; fewer where the search was stopped before that.
-        last: The answer returned at the end.
-        cap: N.
-        complete: Whether the base stops at the end; otherwise an improved rule did, at the last state.
-    """
-
-    states: tuple[State, ...]
-    counts: tuple[int, ...]
-    picks: tuple[str | None, ...]
-    end: int
-    last: str | None
-    cap: int
-    complete: bool = True
-
-    def trajectory(self, search: PastSearch, rule: ImprovedStopping | None = None) -> Trajectory | None:
-        """What going on gained and cost at each state, by what is known about the search.
-
-        Args:
-            search: Says what its answers are worth.
-            rule: What the base would have gained after an improved rule stopped the search is taken from this rule.
-
-        Returns:
-            The trajectory; None where the search was stopped early and no rule is given.
-        """
-        worths = search.worths()
-        final, cost, states = _worth(worths, self.last), 0.0, self.states
-        if not self.complete:
-            if rule is None or not states:
-                return None
-            # Nothing was observed beyond the last state, so that it teaches nothing itself.
-            gain, cost = rule.values(states[-1])
-            final += gain
-            states = states[:-1]
-        used = range(len(states))
-        return Trajectory(
-            states,
-            tuple(final - _worth(worths, self.picks[place]) for place in used),
-            tuple((self.end - self.counts[place]) / self.cap + cost for place in used),
-            search.labelled,
-        )
-
-    def stopped_by(self, rule: ImprovedStopping) -> int | None:
-        """At which of the states an improved rule with the same base stops; None where it stops with its base."""
-        for place, state in enumerate(self.states):
-            gain, cost = rule.values(state)
-            if gain < rule.price * cost:
-                return place
-        return None
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """What going on gained and cost at the states of one search.
-
-    Attributes:
-        states: Where the base went on and the improved rule has a say.
-        gains: y_T - y_n at each of them.
-        costs: (T - n) / N at each of them.
-        labelled: Whether the gains rest on a label.
-    """
-
-    states: tuple[State, ...]
-    gains: tuple[float, ...]
-    costs: tuple[float, ...]
-    labelled: bool = False
-
-
-def walk(search: PastSearch, base: Rule) -> Walk:
-    """The search as `base` goes through it, up to where `base` stops or the search ended.
-
-    Args:
-        search: With a score and an answer, or None, for each candidate, and at least one.
-        base: The rule to improve.
-    """
-    states, counts, picks = [], [], []
-    complete, n = False, 0
-    for n in range(1, len(search.scores) + 1):
-        history = History(scores=search.scores[:n], answers=search.answers[:n], max_samples=search.cap)
-        decision = base(history)
-        if complete := decision.stop or n >= search.cap:
-            break
-        if (state := state_of(history, decision)) is not None:
-            states.append(state)
-            counts.append(n)
-            picks.append(search.answers[state.place])
-    place = UntrainedPosterior.of(search.answers[:n], search.scores[:n]).place
-    last = None if place is None else search.answers[place]
-    return Walk(tuple(states), tuple(counts), tuple(picks), n, last, search.cap, complete)
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,5 +175,24 @@ def improve(
     )
 
 
-def _worth(worths: Mapping[str, float], answer: str | None) -> float:
-    return 0.0 if answer is None else worths.get(answer, 0.0)
+def learn_from(
+    past: Sequence[tuple[PastSearch, Walk]],
+    base: Rule,
+    population: Moments | None = None,
+    *,
+    price: float = PRICES["medium"],
+    former: ImprovedStopping | None = None,
+) -> ImprovedStopping:
+    """The rule that improves `base` by these searches of the past.
+
+    Args:
+        past: Each with the walk of `base` through it.
+        base: The rule to improve.
+        population: As in `improve`.
+        price: The same.
+        former: The improved rule that some of the searches were stopped by; without one these are left out.
+    """
+    trust = Trust.fit(search for search, _ in past)
+    found = (way.trajectory(search.worths(trust), former) for search, way in past)
+    own = Moments.of(one for one in found if one is not None)
+    return improve(base, own, population, price=price, labels=sum(s.correct is not None for s, _ in past))
