@@ -116,6 +116,12 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
     )
     search.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
     search.add_argument("--token-budget", type=int, metavar="N", help="stop after N tokens")
+    search.add_argument(
+        "--store", metavar="STORE", help="record every search there: an SQLite file, or a postgresql:// URL"
+    )
+    search.add_argument(
+        "--explore", type=float, default=0.03, metavar="SHARE", help="of recorded searches, to the cap (default 0.03)"
+    )
     search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
     return search
 
@@ -143,6 +149,8 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
         "token_budget": arguments.token_budget,
         "deadline_s": arguments.deadline,
         "seed": arguments.seed,
+        "store": arguments.store,
+        "explore": arguments.explore,
     }
 
 

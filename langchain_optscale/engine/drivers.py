@@ -19,6 +19,7 @@ from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor, in_thread
 from langchain_optscale.engine.jobs import Draw, Verify
 from langchain_optscale.engine.priors import afind_prior, find_prior
+from langchain_optscale.engine.recording import Recording
 from langchain_optscale.engine.search import Search
 from langchain_optscale.engine.tracing import has_callbacks
 from langchain_optscale.engine.worker import Worker
@@ -218,6 +219,7 @@ def _begin(
         sampler,
         equality_key=worker.equality_key,
         emit_events=has_callbacks(config),
+        recording=Recording.of(settings, prompt, call_kwargs=call_kwargs),
         prior=prior,
         spent_s=time.perf_counter() - began,
     )

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import InvalidRecordError, SettingsError
@@ -18,8 +18,8 @@ from langchain_optscale.stopping.trained import NUMBERS, carried_prior, check_pr
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
 
-    from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.stats.estimation import ScorePrior
+    from langchain_optscale.stopping.base import Rule
 
 __all__ = ["afind_prior", "depends_on_question", "find_prior", "is_slow", "prior_form", "read_prior", "stand_in"]
 
@@ -27,6 +27,14 @@ _logger = logging.getLogger(__name__)
 
 # Settings are checked with it where the prior is a function of the question: the start of the paper's estimates.
 _START = FixedPrior(0.8, 0.2)
+
+
+class PriorSettings(Protocol):
+    """The settings that say which prior a question has, as `SearchSettings` describes them."""
+
+    stopping: Rule | None
+    prior: Any
+    deadline_s: float | None
 
 
 def read_prior(value: Any) -> Any:
@@ -51,13 +59,13 @@ def read_prior(value: Any) -> Any:
     return value
 
 
-def stand_in(settings: SearchSettings) -> ScorePrior | None:
+def stand_in(settings: PriorSettings) -> ScorePrior | None:
     """The prior of a session for no question in particular, by which settings are checked."""
     prior = carried_prior(settings.stopping, settings.prior)
     return getattr(prior, "population", _START) if _is_function(prior) else check_prior(prior)
 
 
-def find_prior(settings: SearchSettings, prompt: PromptValue) -> ScorePrior | None:
+def find_prior(settings: PriorSettings, prompt: PromptValue) -> ScorePrior | None:
     """The prior of a question where it differs from that of all, None where it does not.
 
     Raises:
@@ -68,7 +76,7 @@ def find_prior(settings: SearchSettings, prompt: PromptValue) -> ScorePrior | No
     return prior_for(prior, question_text(prompt)) if _is_function(prior) else None
 
 
-async def afind_prior(settings: SearchSettings, prompt: PromptValue) -> ScorePrior | None:
+async def afind_prior(settings: PriorSettings, prompt: PromptValue) -> ScorePrior | None:
     """As `find_prior`, off the event loop where the function may be slow, and no longer than the search's deadline.
 
     Raises:
@@ -89,13 +97,13 @@ async def afind_prior(settings: SearchSettings, prompt: PromptValue) -> ScorePri
         return check_prior(population)
 
 
-def is_slow(settings: SearchSettings) -> bool:
+def is_slow(settings: PriorSettings) -> bool:
     """Whether the prior is a function that may take long; one that says it does not has `is_slow` False."""
     prior = carried_prior(settings.stopping, settings.prior)
     return _is_function(prior) and bool(getattr(prior, "is_slow", True))
 
 
-def depends_on_question(settings: SearchSettings) -> bool:
+def depends_on_question(settings: PriorSettings) -> bool:
     """Whether each question has a prior of its own."""
     return _is_function(carried_prior(settings.stopping, settings.prior))
 

@@ -17,6 +17,7 @@ from langchain_core.load.serializable import Serializable
 
 from langchain_optscale import answers, verifiers
 from langchain_optscale.errors import InvalidRecordError, OptScaleError
+from langchain_optscale.learning.store import ScoreStore
 from langchain_optscale.models.private_names import make_loadable
 from langchain_optscale.stats.estimators import estimator_fields
 from langchain_optscale.stats.priors import FixedPrior
@@ -43,6 +44,8 @@ def to_spec(value: Any) -> Any:
         return value
     if isinstance(value, Rule):
         return value.to_dict()
+    if isinstance(value, ScoreStore) and value.redact is None:
+        return {_KIND: "ScoreStore", **value.to_dict()}
     if isinstance(value, RunnableVerifier):
         return to_spec(value.runnable)
     if isinstance(value, Serializable):

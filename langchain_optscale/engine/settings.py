@@ -28,6 +28,7 @@ from langchain_optscale.engine.fields import (
     read_limit,
     read_policy,
     read_selection,
+    read_store,
     read_verifier,
 )
 from langchain_optscale.engine.keywords import invalid_setting, split_call
@@ -38,13 +39,15 @@ from langchain_optscale.engine.rule_settings import build_rule, check_rule_setti
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.rows import Fingerprint
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning import check_tags
 from langchain_optscale.stats.estimation import ScorePrior
-from langchain_optscale.stopping import Price, Rule
+from langchain_optscale.stopping import MaxSamples, Price, Rule
 from langchain_optscale.stopping.answer_rules import selection_for
+from langchain_optscale.stopping.exploration import Exploration
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier
@@ -81,6 +84,7 @@ class Prepared(NamedTuple):
         prices: The models' price by role; an unknown one is left out.
         selection: Chooses the candidate to return.
         has_usage_budget: Whether a budget of tokens or money ends a search, so that usage must be known.
+        facts: What a store records of them, by the arguments of a call; filled when it is first needed.
         untried: The roles "policy", "verifier" and "extract", without those that have done their work once.
     """
 
@@ -89,6 +93,7 @@ class Prepared(NamedTuple):
     prices: Mapping[str, Price]
     selection: SelectionLike
     has_usage_budget: bool
+    facts: dict[tuple[Any, ...], tuple[Fingerprint, Fingerprint, dict[str, Any]]]
     untried: set[str]
 
 
@@ -164,6 +169,10 @@ class SearchSettings(BaseModel):
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.
+        store: Where every search leaves a row in figures, for `optscale report` and for later searches to learn from:
+            the path of an SQLite file, the URL of a PostgreSQL database, or a `ScoreStore`. No run may change it.
+        explore: With a store, the share of searches that go on to the cap and say so, since what would have come beyond
+            a stop is known by no other way; their result is the best of all, and tells what that cost.
         overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
             in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
             builds nothing from plain data.
@@ -212,6 +221,8 @@ class SearchSettings(BaseModel):
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
     certify: Annotated[Any, BeforeValidator(read_certificate)] = None
+    store: Annotated[Any, BeforeValidator(read_store)] = None
+    explore: float = Field(default=0.03, ge=0, le=1, allow_inf_nan=False)
     overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
     limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 
@@ -284,22 +295,30 @@ class SearchSettings(BaseModel):
 
     def _prepare(self) -> Prepared:
         return Prepared(
-            session=self._new_session(),
+            session=self._new_session(self.rule()),
             sampler=self._new_sampler({}),
             prices=known_prices(self.price, self.policy, self.verifier),
             selection=selection_for(self.select, self.stopping),
             has_usage_budget=counts_usage(self),
+            facts={},
             untried={"policy", "verifier", "extract"},
         )
 
-    def session(self, prior: ScorePrior | None = None) -> Session:
-        """A new session for one question; `prior` is that question's, None where all have the same."""
+    def session(self, prior: ScorePrior | None = None, *, explore: bool = False) -> Session:
+        """A new session for one question.
+
+        Args:
+            prior: That question's; None where all have the same.
+            explore: Whether it goes on to the cap.
+        """
+        if explore:
+            return self._new_session(Exploration(self.rule() | MaxSamples(self.cap))).restarted(prior)
         return self.prepared().session.restarted(prior)
 
-    def _new_session(self) -> Session:
+    def _new_session(self, rule: Rule) -> Session:
         cap = self.cap
         return Session(
-            self.rule(),
+            rule,
             estimator=self.estimator,
             prior=stand_in(self),
             max_samples=cap,

@@ -10,6 +10,7 @@ from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Overwrite
 
 from langchain_optscale.engine.priors import depends_on_question, find_prior, is_slow, prior_form
+from langchain_optscale.engine.recording import Recording
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.compact import short_candidate, short_round
 from langchain_optscale.graph.context import changes_of, storable
@@ -21,6 +22,7 @@ from langchain_optscale.graph.state import candidates_in, merge_record, new_reco
 from langchain_optscale.graph.tasks import send
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.decisions import Decision
+from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.runnables.messages import answer_message
 
 if TYPE_CHECKING:
@@ -217,7 +219,16 @@ class Loop:
         """Choose, append the chosen message to the conversation, and complete the record."""
         record = record_in(state)
         run = self._run(record, config, runtime)
-        result = result_of(record, self._sessions.replay(run, record, keep=False), self._settings.causes)
+        replay = self._sessions.replay(run, record, keep=False)
+        recording = Recording.of(run.settings, run.prompt(state["messages"]), record["search"]["id"])
+        try:
+            result = result_of(record, replay, self._settings.causes)
+        except AllCandidatesFailed as error:
+            if recording is not None:
+                recording.failed(replay.session, error)
+            raise
+        if recording is not None:
+            recording.finished(replay.session, result)
         Events(runtime.stream_writer).answer(result)
         # The record has the candidates, their outcomes and the decision already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()

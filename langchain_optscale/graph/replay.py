@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.priors import depends_on_question
+from langchain_optscale.engine.recording import explores
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.state import candidates_in, failures_in, stored_prior, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
@@ -137,7 +138,10 @@ class SessionCache:
 
 
 def _new_session(run: RunSettings, record: Mapping[str, Any]) -> Session:
-    return run.settings.session(stored_prior(record) if depends_on_question(run.settings) else None)
+    """The session of a search; whether it explores follows from its id, so that a resumed one goes on as it began."""
+    settings = run.settings
+    explore = settings.store is not None and explores(record["search"]["id"], settings.explore)
+    return settings.session(stored_prior(record) if depends_on_question(settings) else None, explore=explore)
 
 
 def missing_in(record: Mapping[str, Any]) -> list[int]:
@@ -183,7 +187,9 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes
             f"the search in this thread has a verdict for candidate {unknown[0]}, but no candidate"
         )
     elapsed_s, seeded = session.history.elapsed_s, replay.run.seeded
-    return build_result(replay.run.settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded)
+    settings, name = replay.run.settings, record["search"]["id"]
+    search_id = None if settings.store is None else name
+    return build_result(settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded, search_id=search_id)
 
 
 def _outcomes(record: Mapping[str, Any]) -> list[_Outcome]:

@@ -7,77 +7,26 @@ import logging
 import secrets
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.learning import schema
+from langchain_optscale.learning.entries import Event
 from langchain_optscale.learning.schema import COLUMNS, READ_COLUMNS, row_of, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from langchain_optscale.learning.entries import Entry, Selection
     from langchain_optscale.learning.rows import Label, SearchRow
 
-__all__ = ["Connection", "Database", "Entry", "Event", "Selection"]
+__all__ = ["Connection", "Database", "Opened"]
 
 _logger = logging.getLogger(__name__)
 _PAGE = 500
 _SALT_BYTES = 16
-
-
-class Entry(NamedTuple):
-    """A row to write, and the keyed digest of its question; None where the question is not known."""
-
-    row: SearchRow
-    question: bytes | None
-
-
-class Event(NamedTuple):
-    """Something that happened to a store, such as that a prior was learned from it.
-
-    Attributes:
-        time: In seconds since 1970 UTC.
-        kind: Such as "learned" or "drift".
-        data: JSON-ready.
-    """
-
-    time: float
-    kind: str
-    data: dict[str, Any]
-
-
-class Selection(NamedTuple):
-    """Which rows to read; None does not narrow.
-
-    Attributes:
-        pair: The digests of policy and verifier.
-        since: Searches that ended at this time or later, in seconds since 1970 UTC.
-        until: Searches that ended before.
-        explored: Whether they were explored.
-        labelled: Whether they have a label.
-        question: The keyed digest of their question.
-        id: Their id.
-    """
-
-    pair: tuple[str, str] | None = None
-    since: float | None = None
-    until: float | None = None
-    explored: bool | None = None
-    labelled: bool | None = None
-    question: bytes | None = None
-    id: str | None = None
-
-    def conditions(self) -> list[tuple[str, Any]]:
-        """Conditions on `searches s` and `labels l`, each with its argument or without one (None)."""
-        policy, verifier = self.pair or (None, None)
-        equal = {"s.policy": policy, "s.verifier": verifier, "s.question": self.question, "s.id": self.id}
-        found: list[tuple[str, Any]] = [(f"{name} = {{}}", value) for name, value in equal.items() if value is not None]
-        found += [(f"s.time {sign} {{}}", value) for sign, value in ((">=", self.since), ("<", self.until)) if value]
-        if self.explored is not None:
-            found.append(("s.explored = {}", int(self.explored)))
-        if self.labelled is not None:
-            found.append((f"l.time IS {'NOT ' * self.labelled}NULL", None))
-        return found
+# What a reader may do without; it is most of a row.
+_LEFT_OUT = {"s.features": "NULL"}
 
 
 class Connection:
@@ -195,18 +144,20 @@ class Connection:
 
     # --- reading ---
 
-    def rows(self, selection: Selection, limit: int | None = None) -> Iterator[SearchRow]:
+    def rows(self, selection: Selection, limit: int | None = None, *, features: bool = True) -> Iterator[SearchRow]:
         """Rows in the order of time, read a page at a time; the newest ones where there is a limit."""
+        columns = ", ".join(READ_COLUMNS if features else [_LEFT_OUT.get(name, name) for name in READ_COLUMNS])
         if limit is not None:
-            yield from reversed(self._page(selection.conditions(), newest=True, most=limit))
+            yield from reversed(self._page(columns, selection.conditions(), newest=True, most=limit))
             return
         conditions = selection.conditions()
         page: list[SearchRow] = []
-        while page := self._page(conditions, after=page[-1] if page else None):
+        while page := self._page(columns, conditions, after=page[-1] if page else None):
             yield from page
 
     def _page(
         self,
+        columns: str,
         conditions: list[tuple[str, Any]],
         *,
         after: SearchRow | None = None,
@@ -220,7 +171,7 @@ class Connection:
             arguments += [after.time, after.time, after.id]
         order = "DESC" if newest else "ASC"
         lines = self._execute(
-            f"SELECT {', '.join(READ_COLUMNS)} FROM optscale_searches s"  # noqa: S608 - our own names
+            f"SELECT {columns} FROM optscale_searches s"  # noqa: S608 - our own names
             " JOIN optscale_parts p ON p.digest = s.policy JOIN optscale_parts v ON v.digest = s.verifier"
             " LEFT JOIN optscale_texts t ON t.id = s.id LEFT JOIN optscale_labels l ON l.id = s.id"
             f" WHERE {' AND '.join(where) or '1 = 1'} ORDER BY s.time {order}, s.id {order} LIMIT {{}}",
@@ -345,3 +296,25 @@ class Database(ABC):
     @abstractmethod
     def erase(self, raw: Any) -> None:
         """See to it that what was deleted is nowhere in the files any more, as far as the database can."""
+
+
+class Opened:
+    """A connection for one block, whose errors are sentences."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> Connection:
+        try:
+            self._connection = self._database.open()
+        except Exception as error:
+            raise self._explained(error) from error
+        return self._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._connection.close()
+        if isinstance(error, Exception) and self._database.is_own(error):
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> Exception:
+        return SettingsError(f"{self._database}: {error}") if self._database.is_own(error) else error

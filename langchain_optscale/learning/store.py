@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -13,25 +12,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.learning.database import Connection, Database, Entry, Event, Selection
+from langchain_optscale.learning.database import Opened
+from langchain_optscale.learning.entries import Entry, Event, Selection
 from langchain_optscale.learning.features import hashed_features
 from langchain_optscale.learning.postgres import PostgresDatabase, is_postgres
+from langchain_optscale.learning.retention import Retention, shared_writer
 from langchain_optscale.learning.rows import Label
 from langchain_optscale.learning.sqlite import SQLiteDatabase
-from langchain_optscale.learning.writer import Writer
-from langchain_optscale.records.forks import after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
+    from langchain_optscale.learning.database import Database
     from langchain_optscale.learning.rows import SearchRow
     from langchain_optscale.learning.writer import WriterCounts
 
 __all__ = ["ScoreStore", "as_store"]
-
-# Rows after which old ones are looked for again.
-_PRUNE_EVERY = 200
 
 
 class ScoreStore:
@@ -94,7 +91,7 @@ class ScoreStore:
         self.max_rows = max_rows
         self.max_age_s = age_s
         self._database = _database(address)
-        self._writer = _writer_of(self._database, self)
+        self._writer = shared_writer(self._database, Retention(max_rows, age_s))
 
     @property
     def address(self) -> str:
@@ -168,15 +165,6 @@ class ScoreStore:
     def _redacted(self, text: str | None) -> str | None:
         return text if text is None or self.redact is None else self.redact(text)
 
-    def _prune(self, connection: Connection) -> int:
-        """Delete what is too old or too much; the number of rows."""
-        deleted = 0
-        if self.max_age_s is not None:
-            deleted += connection.delete(Selection(until=time.time() - self.max_age_s))
-        if self.max_rows is not None:
-            deleted += connection.keep_newest(self.max_rows)
-        return deleted
-
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until all rows of this process are written or given up; False where that takes longer.
 
@@ -235,6 +223,7 @@ class ScoreStore:
         explored: bool | None = None,
         labelled: bool | None = None,
         limit: int | None = None,
+        features: bool = True,
     ) -> Iterator[SearchRow]:
         """The rows in the order of time, read as they are needed.
 
@@ -245,13 +234,14 @@ class ScoreStore:
             explored: Those that were explored, or those that were not.
             labelled: Those with a label, or those without.
             limit: The newest ones alone, at most so many.
+            features: Whether to read the features too, which are most of a row.
 
         Raises:
             InvalidRecordError: A row is damaged.
         """
         selection = Selection(pair, since, until, explored, labelled)
         with self._open() as connection:
-            yield from connection.rows(selection, limit)
+            yield from connection.rows(selection, limit, features=features)
 
     def get(self, search_id: str) -> SearchRow | None:
         """The row of a search; None where there is none."""
@@ -305,41 +295,19 @@ class ScoreStore:
     def prune(self) -> int:
         """Delete what `max_rows` and `max_age` do not keep, now; the number of rows. The writer does so by itself."""
         with self._open() as connection:
-            return self._prune(connection)
+            return Retention(self.max_rows, self.max_age_s).apply(connection)
 
     def vacuum(self) -> None:
         """Give the space of deleted rows back to the disk."""
         with self._open() as connection:
             connection.vacuum()
 
-    def _open(self) -> _Opened:
+    def _open(self) -> Opened:
         self.flush()
-        return _Opened(self._database)
+        return Opened(self._database)
 
 
 _DEFAULTS = {"keep_text": False, "keep_features": True}
-
-
-class _Opened:
-    """A connection for one block, whose errors are sentences."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __enter__(self) -> Connection:
-        try:
-            self._connection = self._database.open()
-        except Exception as error:
-            raise self._explained(error) from error
-        return self._connection
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._connection.close()
-        if isinstance(error, Exception) and self._database.is_own(error):
-            raise self._explained(error) from error
-
-    def _explained(self, error: Exception) -> Exception:
-        return SettingsError(f"{self._database}: {error}") if self._database.is_own(error) else error
 
 
 def as_store(value: Any) -> ScoreStore | None:
@@ -369,56 +337,3 @@ def _database(address: str | os.PathLike[str]) -> Database:
 def _digest(text: str, salt: bytes) -> bytes:
     """What tells equal questions: keyed, so that the stores of two owners cannot be joined."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=salt).digest()
-
-
-class _Writers:
-    """One writer for each address in this process, for all stores of that address."""
-
-    def __init__(self) -> None:
-        self._begin()
-        after_fork(self, "_begin_lock")
-
-    def _begin(self) -> None:
-        self._known: dict[str, tuple[Writer, _Retention]] = {}
-        self._begin_lock()
-
-    def _begin_lock(self) -> None:
-        self._lock = threading.Lock()
-
-    def get(self, database: Database, store: ScoreStore) -> Writer:
-        """The writer for a database, which also keeps to the retention of this store."""
-        with self._lock:
-            if database.address not in self._known:
-                retention = _Retention()
-                self._known[database.address] = (Writer(database, retention), retention)
-            writer, retention = self._known[database.address]
-            retention.add(store)
-            return writer
-
-
-class _Retention:
-    """Deletes old rows now and then, as the stores of one address ask for."""
-
-    def __init__(self) -> None:
-        self._stores: dict[tuple[int | None, float | None], ScoreStore] = {}
-        self._written = 0
-
-    def add(self, store: ScoreStore) -> None:
-        """Also keep to what this store asks for."""
-        if store.max_rows is not None or store.max_age_s is not None:
-            self._stores = {**self._stores, (store.max_rows, store.max_age_s): store}
-
-    def __call__(self, connection: Connection, written: int) -> None:
-        """Count rows that were written, and look for old ones at the first and after every 200."""
-        before, self._written = self._written, self._written + written
-        if before // _PRUNE_EVERY == self._written // _PRUNE_EVERY and before:
-            return
-        for store in self._stores.values():
-            store._prune(connection)  # noqa: SLF001 - of this module
-
-
-_writers = _Writers()
-
-
-def _writer_of(database: Database, store: ScoreStore) -> Writer:
-    return _writers.get(database, store)

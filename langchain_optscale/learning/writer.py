@@ -23,7 +23,8 @@ from langchain_optscale.records.forks import after_fork, keep_open
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_optscale.learning.database import Connection, Database, Entry
+    from langchain_optscale.learning.database import Connection, Database
+    from langchain_optscale.learning.entries import Entry
 
 __all__ = ["Writer", "WriterCounts"]
 
