@@ -75,6 +75,7 @@ class QuestionPrior:
         is_useful: Whether predicting from the text is clearly better than not, for questions left out; if not, every
             question gets the population's prior.
         report: Held-out figures and what it was fitted on, JSON-ready; see `fit`.
+        path: The file that it was read from, None for none; settings that hold it serialise by it.
     """
 
     text: TextModel
@@ -85,6 +86,7 @@ class QuestionPrior:
     population: EmpiricalPrior
     is_useful: bool
     report: dict[str, Any]
+    path: str | None = None
 
     @classmethod
     def fit(

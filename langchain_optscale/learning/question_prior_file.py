@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +16,6 @@ from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
     from langchain_core.embeddings import Embeddings
@@ -60,7 +61,9 @@ def read_question_prior(path: str | os.PathLike[str], embeddings: Embeddings | N
         raise SettingsError(f"{path} was fitted on hashed n-grams: leave the embedding model out")
     try:
         with reading("its content"):
-            return _prior_in(Fields(data, _WHAT), arrays, embeddings)
+            prior = _prior_in(Fields(data, _WHAT), arrays, embeddings)
+            # Settings cannot name an embedding model beside the file.
+            return replace(prior, path=os.fspath(path)) if embeddings is None else prior
     except InvalidRecordError as error:
         raise InvalidRecordError(f"{path} cannot be read as {_WHAT}: {error}") from error
 
