@@ -68,8 +68,9 @@ class Worker:
         self._prompt_with_tools = with_tools(self._prompt, sampler.tools) if sampler.tools else self._prompt
         self._verifier: Verifier = settings.verifier.for_search(answers)
         self._verifier_name = settings.verifier.name
-        self._has_usage_budget = settings.prepared().has_usage_budget
-        self._untried = settings.prepared().untried
+        prepared = settings.prepared()
+        self._has_usage_budget = prepared.has_usage_budget
+        self._untried = prepared.untried
         # Of the verifications under way, by candidate: the verdict once it is reached, and the usage of all attempts.
         self._verdicts: dict[int, Verdict] = {}
         self._counters: dict[int, UsageCounter] = {}

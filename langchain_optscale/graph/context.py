@@ -18,6 +18,7 @@ from langchain_optscale.engine.permissions import Scope
 from langchain_optscale.engine.settings import SearchSettings, changeable, settings_in
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.causes import Causes
+from langchain_optscale.graph.state import record_in
 from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.stopping import Rule
@@ -113,7 +114,15 @@ class SettingsCache:
 
     def _begin(self) -> None:
         self._known: OrderedDict[tuple[Any, ...], RunSettings] = OrderedDict()
+        self._checked: tuple[object, dict[str, Any]] | None = None
         self._lock = threading.Lock()
+
+    def record_in(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The record of the search under way, checked once for all tasks that read the same state."""
+        known, stored = self._checked, state.get("optscale")
+        if known is None or known[0] is not stored:
+            self._checked = known = (stored, record_in(state))
+        return known[1]
 
     def get(self, changes: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> RunSettings:
         """The settings with these changes.

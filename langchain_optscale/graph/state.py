@@ -6,7 +6,7 @@ size of a thread grows linearly with the number of candidates. `OptScaleResult.f
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from langgraph.channels.delta import DeltaChannel
 from langgraph.managed import RemainingSteps
@@ -27,7 +27,9 @@ __all__ = [
     "OptScaleInput",
     "OptScaleOutput",
     "OptScaleState",
+    "Reader",
     "SearchRecord",
+    "candidate_in",
     "candidates_in",
     "failures_in",
     "merge_record",
@@ -37,6 +39,8 @@ __all__ = [
     "verdicts_in",
 ]
 
+
+Read = TypeVar("Read")
 
 _WHAT = "the search in this thread"
 
@@ -158,14 +162,39 @@ def candidates_in(record: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
         return {Fields(entry, "a candidate").whole("index"): entry for entry in record.get("candidates", ())}
 
 
-def verdicts_in(record: Mapping[str, Any]) -> dict[int, Verdict]:
+def candidate_in(record: Mapping[str, Any], index: int) -> dict[str, Any] | None:
+    """One candidate, as `Candidate.from_dict` reads it; None where it has not been drawn."""
+    with reading(_WHAT):
+        return next((entry for entry in record.get("candidates", ()) if entry["index"] == index), None)
+
+
+def verdicts_in(record: Mapping[str, Any], read: Callable[[Any], Verdict] = Verdict.from_dict) -> dict[int, Verdict]:
     """The verdicts, by index."""
-    return read_pairs(Fields(record, _WHAT), "verdicts", Verdict.from_dict, ())
+    return read_pairs(Fields(record, _WHAT), "verdicts", read, ())
 
 
-def failures_in(record: Mapping[str, Any]) -> dict[int, Failure]:
+def failures_in(record: Mapping[str, Any], read: Callable[[Any], Failure] = Failure.from_dict) -> dict[int, Failure]:
     """The failures, by index."""
-    return read_pairs(Fields(record, _WHAT), "failures", Failure.from_dict, ())
+    return read_pairs(Fields(record, _WHAT), "failures", read, ())
+
+
+class Reader:
+    """Reads each entry of a record once, where a search comes back to it: merging keeps the entries that stay."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, Any]] = {}
+
+    def once(self, read: Callable[[Any], Read]) -> Callable[[Any], Read]:
+        """The same function for entries, which remembers what it has read; entries are told apart by identity."""
+
+        def remembered(entry: Any) -> Read:
+            known = self._known.get(id(entry))
+            if known is None or known[0] is not entry:
+                known = self._known[id(entry)] = (entry, read(entry))
+            value: Read = known[1]
+            return value
+
+        return remembered
 
 
 def stored_prior(record: Mapping[str, Any]) -> "FixedPrior | EmpiricalPrior | QuestionLaw | None":

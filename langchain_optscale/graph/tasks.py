@@ -15,7 +15,7 @@ from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.state import candidates_in, failures_in, record_in
+from langchain_optscale.graph.state import candidates_in, failures_in
 from langchain_optscale.models.private_names import READ_KEY, RUNTIME_KEY
 from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.records.identical import fingerprint
@@ -43,7 +43,7 @@ class Task:
         self.arguments = arguments
         self.config = config
         state = read_state(config, "messages", "optscale")
-        self.record: Mapping[str, Any] = record_in(state)
+        self.record = settings.record_in(state)
         run: RunSettings = settings.get(changes_of(self.record, config, runtime), self.record)
         self.settings = run.settings
         self._causes = settings.causes

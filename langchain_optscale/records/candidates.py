@@ -157,8 +157,7 @@ class Candidate:
                 raise InvalidRecordError(f"a candidate's message must be an AI message, not {message.type!r}")
             candidate = cls(**{**data, "message": message, "usage": usage, "reasoning_tags": tags})
             # What a verifier reads is made of the message's parts.
-            render_calls(message)
-            str(message.text)
+            str(message.text + candidate.text)
             return candidate
 
 
