@@ -97,10 +97,15 @@ class Arrival:
         """The walk as far as it is known of a search that stopped at a state, or as its base."""
         if place is None:
             return self.walk
-        parts = (part[: place + 1] for part in (self.walk.states, self.walk.counts, self.walk.picks))
-        states, counts, picks = parts
+        way, end = self.walk, place + 1
         return replace(
-            self.walk, states=states, counts=counts, picks=picks, end=counts[-1], last=picks[-1], complete=False
+            way,
+            states=way.states[:end],
+            counts=way.counts[:end],
+            picks=way.picks[:end],
+            end=way.counts[place],
+            last=way.picks[place],
+            complete=False,
         )
 
 
@@ -234,7 +239,7 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
     shares = [math.log(row["share"]) for row in rows]
     differences = [row["difference"] for row in rows]
     worse = [row["pool"] for row in rows if row["difference"] < -row["error"] - 1e-9]
-    return _rounded(
+    summary: dict[str, Any] = _rounded(
         {
             "share": math.exp(np.mean(shares)),
             "difference": float(np.mean(differences)),
@@ -247,6 +252,7 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
             "by_pool": rows,
         }
     )
+    return summary
 
 
 def pools() -> Iterator[Pool]:

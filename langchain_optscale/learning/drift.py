@@ -8,18 +8,22 @@ by; lambda a bet. Under the hypothesis that the mean is still at most m + d, wha
 is a non-negative supermartingale for every lambda in [0, 1 / (m + d)], and so is any mixture of such bets (Waudby-Smith
 and Ramdas 2024, "Estimating means of bounded random variables by betting"). By Ville's inequality it *ever* reaches
 1 / alpha with probability alpha at most, so that it may be looked at after every search. A change that comes after a
-thousand quiet searches would find the product small; so the bets begin anew at every search s, with the weights
-w_s = 1 / (s (s + 1)), which sum to one (Shin, Ramdas and Rinaldo 2022):
+thousand quiet searches would find the product small; so the bets begin anew at every tenth search, the b-th time with
+the weight w_b = 1 / (b (b + 1)); the weights sum to one (Shin, Ramdas and Rinaldo 2022), and with w_t = 0 in between,
 
-    A_t = (A_(t-1) + w_t) (1 + lambda (x_t - m - d)),        M_t = A_t + sum_(s > t) w_s
+    A_t = (A_(t-1) + w_t) (1 + lambda (x_t - m - d)),        M_t = A_t + what was not yet bet
 
-is still such a martingale, and costs a late change no more than a factor of w_s. Both directions and several bets share
-one unit of capital, and all figures of a monitor share alpha.
+is still such a martingale. Both directions and several bets share one unit of capital, and all figures of a monitor
+share alpha.
+
+A score is not bet on itself but its rank among the scores that were learned from, as a share: it is even over [0, 1],
+so that a shift of narrow scores is a large one.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +41,9 @@ ALPHA = 0.01
 """The probability that a monitor ever raises an alarm where nothing has changed."""
 
 _BETS = (0.1, 0.25, 0.5, 0.9)
+_EVERY = 10
 _FEWEST = 20
+_RANKS, _FEW_VALUES = 99, 3
 # Of what is estimated from n searches: the slack in its standard errors, and at least so much.
 _ERRORS, _LEAST_SLACK = 2.0, 0.01
 
@@ -61,24 +67,43 @@ class Expected:
         mean: In [0, 1].
         slack: How far the true mean may be from it without an alarm, at least 0.
         searches: How many it was learned from.
+        values: Evenly spaced quantiles of the values that it was learned from, at most 99, where they take many: then
+            `slack` is that of the mean rank, which is expected to be 1/2. Empty for shares.
     """
 
     mean: float
     slack: float
     searches: int
+    values: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Expected:
         """The mean of values in [0, 1], with two standard errors of slack, and at least 0.01."""
+        if len(set(values)) > _FEW_VALUES:
+            ordered = sorted(values)
+            count = min(len(ordered), _RANKS)
+            kept = [ordered[place * (len(ordered) - 1) // (count - 1)] for place in range(count)]
+            slack = max(_LEAST_SLACK, _ERRORS / math.sqrt(12.0 * len(values)))
+            return cls(math.fsum(values) / len(values), slack, len(values), tuple(kept))
         mean = math.fsum(values) / len(values)
         variance = math.fsum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
         # As if one more search of either kind had been seen: equal values are no proof that all will be equal.
         error = math.sqrt((variance + 0.25 / len(values)) / len(values))
         return cls(mean, max(_LEAST_SLACK, _ERRORS * error), len(values))
 
+    def rank(self, value: float) -> float:
+        """The share of the values that it was learned from below this one, ties counted half; itself for a share."""
+        if not self.values:
+            return value
+        return (bisect_left(self.values, value) + bisect_right(self.values, value)) / (2.0 * len(self.values))
+
+    def test(self, alpha: float) -> MeanTest:
+        """The test of values as `rank` gives them."""
+        return MeanTest(0.5 if self.values else self.mean, self.slack, alpha)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {"mean": self.mean, "slack": self.slack, "searches": self.searches}
+        return {"mean": self.mean, "slack": self.slack, "searches": self.searches, "values": list(self.values)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Expected:
@@ -92,7 +117,8 @@ class Expected:
             mean, slack = fields.real("mean"), fields.seconds("slack")
             if not 0.0 <= mean <= 1.0:
                 raise InvalidRecordError(f"the mean of an expected figure must be in [0, 1], got {mean!r}")
-            return cls(mean, slack, fields.whole("searches"))
+            values = tuple(map(float, fields.items("values", (), most=_RANKS)))
+            return cls(mean, slack, fields.whole("searches"), values)
 
 
 class MeanTest:
@@ -105,7 +131,6 @@ class MeanTest:
 
     Attributes:
         count: Values so far.
-        total: Their sum.
         evidence: M_t: how many times an initial capital the bets against the expected mean have become.
 
     Raises:
@@ -125,7 +150,7 @@ class MeanTest:
         if not 0.0 < alpha < 1.0:
             raise SettingsError(f"alpha must lie strictly between 0 and 1, got {alpha!r}")
         self.mean, self.slack, self.alpha = mean, slack, alpha
-        self.count, self.total, self.evidence = 0, 0.0, 1.0
+        self.count, self.evidence, self._reserve = 0, 1.0, 1.0
         high, low = mean + slack, mean - slack
         # (bet, bound) of each direction; a direction in which no value can lie needs none.
         self._bets = [(bet / high, high) for bet in _BETS if high < 1.0]
@@ -141,14 +166,16 @@ class MeanTest:
         """Take the next value, in [0, 1]; whether the expected mean is rejected, which stays so."""
         if self.rejected or not self._bets:
             return self.rejected
+        begun = 0.0
+        if self.count % _EVERY == 0:
+            block = self.count // _EVERY + 1
+            begun, self._reserve = 1.0 / (block * (block + 1)), 1.0 / (block + 1)
         self.count += 1
-        self.total += value
-        begun = 1.0 / (self.count * (self.count + 1))
         self._active = [
             (active + begun) * (1.0 + bet * (value - bound))
             for active, (bet, bound) in zip(self._active, self._bets, strict=True)
         ]
-        self.evidence = math.fsum(self._active) / len(self._active) + 1.0 / (self.count + 1)
+        self.evidence = math.fsum(self._active) / len(self._active) + self._reserve
         return self.rejected
 
 
@@ -205,10 +232,12 @@ class DriftMonitor:
     alpha: float = ALPHA
     alarm: Alarm | None = None
     _tests: dict[str, MeanTest] = field(default_factory=dict, repr=False)
+    _totals: dict[str, float] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         share = self.alpha / max(1, len(self.expected))
-        self._tests = {name: MeanTest(one.mean, one.slack, share) for name, one in self.expected.items()}
+        self._tests = {name: one.test(share) for name, one in self.expected.items()}
+        self._totals = dict.fromkeys(self._tests, 0.0)
 
     def observe(self, figures: Mapping[str, float]) -> Alarm | None:
         """Take the figures of the next search, each in [0, 1]; those that nothing was expected of are ignored.
@@ -217,9 +246,12 @@ class DriftMonitor:
             The first alarm, also at every later search; None without one.
         """
         for name, value in figures.items():
-            test = self._tests.get(name)
-            if self.alarm is None and test is not None and test.observe(value):
-                self.alarm = Alarm(name, test.mean, test.total / test.count, test.count, self.alpha)
+            if self.alarm is not None or name not in self._tests:
+                continue
+            test, expected = self._tests[name], self.expected[name]
+            self._totals[name] += value
+            if test.observe(expected.rank(value)):
+                self.alarm = Alarm(name, expected.mean, self._totals[name] / test.count, test.count, self.alpha)
         return self.alarm
 
     def to_dict(self) -> dict[str, Any]:
@@ -228,8 +260,8 @@ class DriftMonitor:
             "alarm": self.alarm and self.alarm.to_dict(),
             "figures": {
                 name: {
-                    "expected": test.mean,
-                    "observed": test.total / test.count if test.count else None,
+                    "expected": self.expected[name].mean,
+                    "observed": self._totals[name] / test.count if test.count else None,
                     "searches": test.count,
                     "evidence": test.evidence,
                 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_optscale.learning.rows import SearchRow
     from langchain_optscale.stopping.base import Rule
     from langchain_optscale.stopping.learned.improved import ImprovedStopping
+    from langchain_optscale.stopping.objective import Effort
 
 __all__ = ["FEWEST_SEARCHES", "Judged", "Walked", "judged", "learn_stopping", "past_search", "walked"]
 
@@ -100,7 +101,8 @@ def walked(rows: Sequence[SearchRow]) -> Walked | None:
     kinds = Counter(_decision(row) for row in usable)
     kind, _ = kinds.most_common(1)[0]
     chosen = [row for row in usable if _decision(row) == kind][-_MOST_ROWS:]
-    confidence, effort, round_cost, price, cap = kind
+    confidence, named, round_cost, price, cap = kind
+    effort = cast("Effort", named)
     base = optscale(None, confidence, cap, effort=effort, price=price, round_cost=round_cost, answers=True)
     past = tuple((search, walk(search, base)) for search in map(past_search, chosen))
     return Walked(base, past, len(rows) - len(chosen))
@@ -201,6 +203,6 @@ def _decision(row: SearchRow) -> tuple[float, str, float, float | None, int]:
         float(settings.get("confidence", 0.95)),
         str(settings.get("effort", "medium")),
         float(settings.get("round_cost", 2.0)),
-        float(price) if is_number(price) else None,
+        None if price is None or not is_number(price) else float(price),
         row.cap,
     )

@@ -18,6 +18,7 @@ import numpy as np
 
 from langchain_optscale.answers.model import AnswerModel
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.learning.drift import Expected
 from langchain_optscale.learning.question_prior import QuestionPrior
 from langchain_optscale.records.arrays import read_arrays, write_arrays
 from langchain_optscale.records.files import read_file, whole_file
@@ -26,6 +27,7 @@ from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.certificate import Certificate
 from langchain_optscale.stopping.learned.improved import ImprovedStopping
+from langchain_optscale.stopping.learned.walks import Trust
 
 if TYPE_CHECKING:
     import os
@@ -62,6 +64,8 @@ class LearnedPair:
         answers: How answers agree and how far scores can be trusted; None where too little is known.
         certificate: Which answers are right at a promised rate; None without enough labels.
         report: What was found on searches that were left out of the fit, JSON-ready.
+        expected: What the figures of its searches are like, by which drift is noticed.
+        trust: How far the untrained P(right) can be trusted, by its labels.
     """
 
     policy: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +79,8 @@ class LearnedPair:
     answers: AnswerModel | None = None
     certificate: Certificate | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    trust: Trust = field(default_factory=Trust)
 
     @property
     def best_prior(self) -> ScorePrior | QuestionPrior | None:
@@ -93,6 +99,8 @@ class LearnedPair:
             **{name: part and part.to_dict() for name, part in parts.items()},
             "certificate": self.certificate and self.certificate.to_dict(),
             "report": dict(self.report),
+            "expected": {name: one.to_dict() for name, one in self.expected.items()},
+            "trust": list(self.trust),
         }
 
     @classmethod
@@ -118,6 +126,8 @@ class LearnedPair:
             _part(data, "answers", AnswerModel.from_dict),
             _part(data, "certificate", Certificate.from_dict),
             fields.mapping("report"),
+            {name: Expected.from_dict(one) for name, one in fields.mapping("expected").items()},
+            Trust(*map(float, fields.items("trust", most=2))),
         )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.drift import Expected, expectations, figures_of
 from langchain_optscale.learning.learn_stopping import Walked, learn_stopping, past_search, walked
 from langchain_optscale.learning.learned_file import LearnedPair, LearnedSettings
 from langchain_optscale.learning.question_prior import FEWEST_QUESTIONS, QuestionPrior
@@ -110,6 +111,7 @@ def _learn_pair(rows: Sequence[SearchRow], known: _Known) -> LearnedPair:
         stopping, about_stopping = learn_stopping(known.walked, known.population, before, price=known.price)
     question_prior, about_questions = _learn_question_prior(rows)
     answers, about_answers = _learn_answers(rows)
+    trust = Trust() if known.walked is None else Trust.fit(search for search, _ in known.walked.past)
     unchanged = stopping == (None if former is None else former.stopping)
     certificate, about_certificate = _certificate(rows, known.delta, known.eps, unchanged=unchanged)
     return LearnedPair(
@@ -123,6 +125,8 @@ def _learn_pair(rows: Sequence[SearchRow], known: _Known) -> LearnedPair:
         stopping=stopping,
         answers=answers,
         certificate=certificate,
+        expected=_expected(rows, trust),
+        trust=trust,
         report={
             "prior": about_prior,
             "question_prior": about_questions,
@@ -131,6 +135,12 @@ def _learn_pair(rows: Sequence[SearchRow], known: _Known) -> LearnedPair:
             "certificate": about_certificate,
         },
     )
+
+
+def _expected(rows: Sequence[SearchRow], trust: Trust) -> dict[str, Expected]:
+    """What to expect of further searches like these."""
+    figures = (figures_of(row, trust(past_search(row).returned_probability)) for row in rows[-_MOST_FOR_PRIOR:])
+    return expectations(figures, float(rows[-1].settings.get("confidence", 0.95)))
 
 
 def _moments(known: Walked | None, former: LearnedSettings | None, pair: tuple[str, str]) -> Moments:
@@ -253,7 +263,7 @@ def _learn_answers(rows: Sequence[SearchRow]) -> tuple[AnswerModel | None, dict[
         if len(one.scores) > 1
     ]
     try:
-        model = fit_unlabelled(questions)  # type: ignore[arg-type]
+        model = fit_unlabelled(questions)
     except SettingsError as error:
         return None, {"reason": str(error)}
     silent = float(np.mean([answer is None for one in searches for answer in one.answers]))

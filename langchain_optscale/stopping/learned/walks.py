@@ -110,7 +110,7 @@ class PastSearch:
     def worths(self, trust: Trust = Trust()) -> dict[str, float]:  # noqa: B008 - it is a constant
         """P(right) of each of its answers, as far as `trust` goes."""
         known = self.probabilities
-        if trust == (0.0, 1.0) or self.returned not in known:
+        if trust == (0.0, 1.0) or self.returned is None or self.returned not in known:
             return dict(known)
         before = known[self.returned]
         after = trust(before)
