@@ -90,12 +90,17 @@ def past_search(row: SearchRow) -> PastSearch:
     return PastSearch(row.scored, answers, max(1, row.cap - failed), name, correct if name is not None else None)
 
 
-def walked(rows: Sequence[SearchRow]) -> Walked | None:
+def walked(rows: Sequence[SearchRow], *, improved: bool = False) -> Walked | None:
     """The newest rows as searches of the default; None where no row is one.
 
     Searches with a target keep its promise, and searches with a rule of their own follow it: neither is changed.
+
+    Args:
+        rows: In the order of time.
+        improved: Whether the rule is known that stopped some of them before the default. Without it these are left out,
+            and with them those that it let go on, which are no fair sample.
     """
-    usable = [row for row in rows if _by_default(row)]
+    usable = [row for row in rows if _by_default(row) and (improved or row.learned is None or row.explored)]
     if not usable:
         return None
     kinds = Counter(_decision(row) for row in usable)

@@ -81,7 +81,8 @@ def learn(
     ways: dict[tuple[str, str], Walked | None] = {}
     for pair, own in by_pair.items():
         own.sort(key=lambda row: (row.time, row.id))
-        ways[pair] = walked(own)
+        before = None if former is None else former.pairs.get(pair)
+        ways[pair] = walked(own, improved=before is not None and before.stopping is not None)
     moments = {pair: _moments(known, former, pair) for pair, known in ways.items()}
     pairs = {}
     for pair, own in by_pair.items():

@@ -29,7 +29,10 @@ __all__ = ["EVERY", "Watch", "open_settings", "watch_of"]
 _logger = logging.getLogger(__name__)
 
 EVERY = 50
-"""With `learn="auto"`: after so many recorded searches of this process it is learned anew."""
+"""With `learn="auto"`: after so many recorded searches of this process it is learned, and anew whenever their number
+has grown by a third and at least as many."""
+
+_GROWTH = 4 / 3
 
 
 class Watch:
@@ -59,7 +62,7 @@ class Watch:
         self._monitors: dict[tuple[str, str], DriftMonitor] = {}
         self._since: dict[tuple[str, str], float] = {}
         self._new: set[tuple[str, str]] = set()
-        self._count = 0
+        self._count, self._next = 0, every
         self._lock = threading.Lock()
         self._learning: threading.Thread | None = None
         after_fork(self)
@@ -96,7 +99,9 @@ class Watch:
         pair, learned = row.pair, self.learned
         with self._lock:
             self._count += 1
-            due = self._store is not None and self._count % self._every == 0
+            due = self._store is not None and self._count >= self._next
+            if due:
+                self._next = max(self._count + self._every, int(_GROWTH * self._count))
             if learned is not None and pair in learned.pairs and pair not in self.alarms:
                 monitor = self._monitors.setdefault(pair, DriftMonitor(learned.pairs[pair].expected))
                 if (alarm := monitor.observe(figures_of(row))) is not None:
