@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from langchain_optscale.learning.learned_file import LearnedSettings
     from langchain_optscale.learning.learned_prior import LearnedPrior
     from langchain_optscale.learning.question_prior import QuestionPrior
+    from langchain_optscale.learning.store import ScoreStore
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
     from langchain_optscale.records.decisions import Decision, Estimate, StopReason
     from langchain_optscale.records.failures import AllCandidatesFailed
@@ -49,6 +50,7 @@ _HOMES = {
     "learning.learned_prior": ("LearnedPrior",),
     "learning.learned_file": ("LearnedSettings",),
     "learning.question_prior": ("QuestionPrior",),
+    "learning.store": ("ScoreStore",),
     "records.failures": ("AllCandidatesFailed",),
     "records.savings": ("Saved",),
     "records.candidates": ("Candidate", "Failure", "Verdict"),
@@ -99,6 +101,7 @@ __all__ = [
     "QuestionPrior",
     "RewardModelVerifier",
     "Saved",
+    "ScoreStore",
     "SearchSettings",
     "Session",
     "SettingsError",

@@ -23,8 +23,10 @@ from langchain_optscale.cli.learn import add_learn
 from langchain_optscale.cli.options import (
     add_checks,
     add_command,
+    add_instruction,
     add_policy,
     add_search,
+    is_checked,
     open_policy,
     print_json,
     search_settings,
@@ -108,6 +110,7 @@ def _add_ask(commands: Any) -> None:
     example = 'optscale ask "Name three rivers, separated by commas." --items 3 --max-words 6'
     parser = add_command(commands, "ask", _ask, about, example)
     parser.add_argument("question", nargs="?", help='"-", or none in a pipe, reads it from standard input')
+    add_instruction(parser)
     add_policy(parser)
     add_checks(parser)
     add_search(parser)
@@ -115,6 +118,7 @@ def _add_ask(commands: Any) -> None:
 
 def _ask(arguments: argparse.Namespace) -> None:
     from langchain_optscale.cli.progress import one_line
+    from langchain_optscale.cli.short_answers import instructed
     from langchain_optscale.runnables.optscale import OptScale
 
     arguments.question = _question(arguments.question)
@@ -122,7 +126,8 @@ def _ask(arguments: argparse.Namespace) -> None:
         search = OptScale(policy=policy, **search_settings(arguments, policy))
         with _table(arguments) as callbacks:
             # Async, so that an interrupt cancels the open requests.
-            result = asyncio.run(search.ainvoke(arguments.question, {"callbacks": callbacks}))
+            prompt = instructed(arguments, arguments.question, is_checked=is_checked(arguments))
+            result = asyncio.run(search.ainvoke(prompt, {"callbacks": callbacks}))
     if arguments.json:
         print_json({"answer": result.text, **result.summary(), "record": result.to_dict()})
     else:

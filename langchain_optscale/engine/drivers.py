@@ -58,8 +58,12 @@ class BatchControl(Protocol):
     def cancelled(self) -> threading.Event:
         """Set when the rest of the batch is cancelled."""
 
+    @property
+    def recurrent(self) -> Exception | None:
+        """The error with which every search of the batch would fail, once it is known."""
+
     def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
-        """Within the block, `callback` is called when that happens."""
+        """Within the block, `callback` is called when either happens."""
 
 
 def run_search(
@@ -87,6 +91,7 @@ def run_search(
         AllCandidatesFailed: No candidate could be scored.
         SettingsError: The settings do not fit the policy.
         InterruptedError: The batch was cancelled.
+        Exception: The batch's recurrent error, where it has one and this search no score.
     """
     settings.verifier.check_sync()
     began = time.perf_counter()
@@ -116,8 +121,8 @@ def run_search(
         if batch is not None:
             leaving.enter_context(batch.on_cancel(lambda: finished.put(None)))
         while not search.over:
-            if batch is not None and batch.cancelled.is_set():
-                raise InterruptedError("the batch was cancelled")
+            if batch is not None:
+                _check_batch(batch, search)
             if session.decision.stop:
                 # Only verifications are waited for now: the draws that are under way take up no room.
                 executor.cancel(cancelled[Draw])
@@ -158,15 +163,16 @@ async def arun_search(
     search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
     executor = Executor(worker, batch.limit if batch else None)
     running: dict[asyncio.Task[Done | Raised | Cancelled], Job] = {}
-    finished: asyncio.Queue[asyncio.Task[Done | Raised | Cancelled]] = asyncio.Queue()
+    # None only wakes the driver.
+    finished: asyncio.Queue[asyncio.Task[Done | Raised | Cancelled] | None] = asyncio.Queue()
 
     def start(job: Job) -> None:
         task = asyncio.create_task(executor.arun(job))
         running[task] = job
         task.add_done_callback(finished.put_nowait)
 
-    def record(task: asyncio.Task[Done | Raised | Cancelled], cancelled: Raised | None) -> None:
-        if task in running:
+    def record(task: asyncio.Task[Done | Raised | Cancelled] | None, cancelled: Raised | None) -> None:
+        if task is not None and task in running:
             job = running.pop(task)
             search.record_outcome(job, executor.outcome_of(job, cancelled) if task.cancelled() else task.result())
 
@@ -177,8 +183,13 @@ async def arun_search(
         for task in tasks:
             record(task, None)
 
+    leaving = contextlib.ExitStack()
     try:
+        if batch is not None:
+            leaving.enter_context(batch.on_cancel(lambda: finished.put_nowait(None)))
         while not search.over:
+            if batch is not None:
+                _check_batch(batch, search)
             for job in search.take(room - len(running)):
                 start(job)
             await _aemit(search, config)
@@ -196,8 +207,17 @@ async def arun_search(
         await _aemit(search, config)
         return result
     finally:
+        leaving.close()
         worker.close()
         await _cancel(running)
+
+
+def _check_batch(batch: BatchControl, search: Search) -> None:
+    """Raise where the rest of the batch has ended, or nothing that this search has paid for is of use."""
+    if batch.cancelled.is_set():
+        raise InterruptedError("the batch was cancelled")
+    if batch.recurrent is not None and not search.session.history.n:
+        raise batch.recurrent
 
 
 def _begin(

@@ -107,7 +107,7 @@ class OptScaleResult:
     def stop_reason(self) -> StopReason:
         """Why the search ended."""
         if self.decision.reason is None:
-            raise InvalidRecordError("the rule that ended this search gave no reason")
+            raise InvalidRecordError("the stopping rule ended this search without a reason: give its Decision one")
         return self.decision.reason
 
     @property

@@ -122,7 +122,7 @@ class Sampler:
         if self._fanout == "n" and self._offered == 1:
             raise SettingsError(
                 f"fanout='n' needs a chat model that takes `n`; {self._name} does not, or not together with what is "
-                "bound to it"
+                "bound to it: leave fanout out"
             )
 
     def for_search(self) -> Sampler:

@@ -44,7 +44,7 @@ from langchain_optscale.learning.rows import Fingerprint
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
-from langchain_optscale.records.reasoning import check_tags
+from langchain_optscale.records.reasoning_marks import check_tags
 from langchain_optscale.stats.estimation import ScorePrior
 from langchain_optscale.stopping import MaxSamples, Price, Rule
 from langchain_optscale.stopping.answer_rules import selection_for

@@ -157,7 +157,8 @@ class Worker:
             plain = drawn.answer_message
             kept = {"reasoning_tags": drawn.reasoning_tags} if settings.keep_reasoning else {"message": plain}
             choice = replace(choice, reasoning=drawn.reasoning, **kept)
-        error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
+        needs_whole = settings.verifier.needs_whole_answers
+        error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated, needs_whole=needs_whole)
         if error is not None:
             return replace(choice, failure=failure_in(settings, "draw", Raised(error, 1)))
         if self._answers.extract is None:

@@ -295,7 +295,9 @@ def _distinct(questions: Iterable[Question | str]) -> list[Question]:
     listed = [Question(id_of(one), one) if isinstance(one, str) else one for one in questions]
     counts = Counter(question.id for question in listed)
     if twice := [id_ for id_, count in counts.items() if count > 1]:
-        raise SettingsError(f"{len(twice)} questions occur several times, the first is {twice[0]!r}")
+        raise SettingsError(
+            f"{len(twice)} questions occur several times, the first is {twice[0]!r}: remove the repeats"
+        )
     if not listed:
         raise SettingsError("there is no question to ask")
     return listed

@@ -11,6 +11,7 @@ from langchain_optscale.graph.context import OptScaleContext, SettingsCache
 from langchain_optscale.graph.loop import Loop, supersteps
 from langchain_optscale.graph.nodes import JobNode, Step, candidate, draw, record_timeout
 from langchain_optscale.graph.retries import Retries
+from langchain_optscale.graph.review import REVIEWABLE
 from langchain_optscale.graph.state import OptScaleInput, OptScaleOutput, OptScaleState
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def create_optscale_graph(
     """
     checked = SearchSettings(policy=policy, verifier=verifier, **settings)
     retries = Retries(checked, retry_policy, timeout)
-    cache = SettingsCache(checked, retries.max_attempts)
+    cache = SettingsCache(checked, retries.max_attempts, REVIEWABLE if review else ())
     loop = Loop(cache, retries, review=review)
     graph = OptScaleGraph(
         OptScaleState, context_schema=OptScaleContext, input_schema=OptScaleInput, output_schema=OptScaleOutput

@@ -13,7 +13,7 @@ from langchain_optscale.engine.priors import depends_on_question, find_prior, is
 from langchain_optscale.engine.recording import Recording
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.compact import short_candidate, short_round
-from langchain_optscale.graph.context import changes_of, storable
+from langchain_optscale.graph.context import changes_now, storable
 from langchain_optscale.graph.conversation import fingerprint
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.replay import SessionCache, corrected, missing_in, result_of
@@ -74,16 +74,15 @@ class Loop:
 
     def is_slow(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
         """Whether a step may compare answers, which may take seconds."""
-        changes = changes_of({}, config, runtime, new=True)
-        return changes.get("extract", self._settings.settings.extract) is not None
+        return changes_now(config, runtime).get("extract", self._settings.settings.extract) is not None
 
     def may_begin_slowly(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
         """Whether the first step may take seconds: it compares answers, or asks a function for the question's prior."""
-        changes = changes_of({}, config, runtime, new=True)
+        changes = self._settings.changes_of({}, config, runtime, new=True)
         return self.is_slow(state, config, runtime) or is_slow(self._settings.get(changes).settings)
 
     def _run(self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> RunSettings:
-        return self._settings.get(changes_of(record, config, runtime), record)
+        return self._settings.get(self._settings.changes_of(record, config, runtime), record)
 
     def ask(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
@@ -96,7 +95,7 @@ class Loop:
             raise SettingsError("timeout= needs the async path; run this graph by ainvoke or astream")
         record: dict[str, Any] = record_in(state) if state.get("optscale") else {}
         new = not record or "best" in record or record["search"]["question"] != fingerprint(messages)
-        changes = changes_of(record, config, runtime, new=new)
+        changes = self._settings.changes_of(record, config, runtime, new=new)
         run = self._settings.get(changes, None if new else record)
         if self._review and (info := runtime.execution_info) is not None and info.thread_id is None:
             raise SettingsError("review=True needs a checkpointer; compile the graph with one and pass a thread_id")
@@ -189,7 +188,7 @@ class Loop:
     ) -> Command[Any]:
         """Request a review, unless the target was reached, and continue with the changed settings."""
         record = record_in(state)
-        changes = changes_of(record, config, runtime)
+        changes = self._settings.changes_of(record, config, runtime)
         replay = self._sessions.replay(self._settings.get(changes, record), record)
         if not missed_target(replay.run.settings, replay.session):
             return Command(goto="answer")
@@ -255,7 +254,7 @@ class Loop:
 
 def _settings_update(record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> dict[str, Any]:
     """The update with this run's changed settings; empty where the thread has them already."""
-    plain, given = storable(changes_of({}, config, runtime, new=True))
+    plain, given = storable(changes_now(config, runtime))
     search = record["search"]
     settings = {**search.get("settings", {}), **plain}
     names = sorted({*search.get("given", ()), *given})

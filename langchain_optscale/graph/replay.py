@@ -19,6 +19,7 @@ from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.priors import depends_on_question
 from langchain_optscale.engine.recording import explores
 from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.graph.spending import spent_by
 from langchain_optscale.graph.state import Reader, candidates_in, failures_in, stored_prior, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
@@ -140,8 +141,8 @@ class SessionCache:
         outcomes = _outcomes(record, reader)
         sizes = [len(entry["indexes"]) for entry in record["rounds"]]
         if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
-            session = _new_session(run, record)
-            kept = ReplayedSession(run, session, AnswerBook(run.settings.extract), [], reader=reader)
+            answers = AnswerBook(run.settings.extract, spent_by(record["search"]["id"]))
+            kept = ReplayedSession(run, _new_session(run, record), answers, [], reader=reader)
         session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):

@@ -104,7 +104,7 @@ class Connection:
         """Write rows in one transaction; a row of a known id takes the place of the former one."""
         parts = {part.digest: part for entry in entries for part in (entry.row.policy, entry.row.verifier)}
         texts = [
-            (row.id, row.prompt, None if row.texts is None else json.dumps(row.texts))
+            (row.id, _storable(row.prompt), None if row.texts is None else json.dumps(row.texts))
             for row, _ in entries
             if row.prompt is not None or row.texts is not None
         ]
@@ -313,8 +313,19 @@ class Opened:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._connection.close()
-        if isinstance(error, Exception) and self._database.is_own(error):
-            raise self._explained(error) from error
+        if isinstance(error, Exception) and (explained := self._explained(error)) is not error:
+            raise explained from error
 
     def _explained(self, error: Exception) -> Exception:
-        return SettingsError(f"{self._database}: {error}") if self._database.is_own(error) else error
+        """The error as a sentence that names the store; other people's errors stay as they are."""
+        sentence = f"{self._database}: {error}"
+        if self._database.is_own(error):
+            return SettingsError(sentence)
+        if isinstance(error, InvalidRecordError) and self._database.address not in str(error):
+            return InvalidRecordError(sentence)
+        return error
+
+
+def _storable(text: str | None) -> str | None:
+    """A text as every database takes it: a lone surrogate, and the character of number 0, stand as escapes."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

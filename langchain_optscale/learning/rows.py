@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Fingerprint", "Label", "SearchRow", "answer_classes"]
 
 _DIGITS = 16
+_LARGEST = 1e38
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,15 @@ class SearchRow:
 
     def _check(self, given: Fields) -> None:
         """Refuse a stored row that contradicts itself."""
-        given.text("id")
+        for name in ("id", "reason", "claim"):
+            given.text(name, "")
+        for name in ("prompt", "learned"):
+            given.optional_text(name)
+        given.flag("explored", default=False)
+        if self.certified is not None:
+            given.flag("certified")
+        if self.cost is not None:
+            given.real("cost")
         for name in ("time", "seconds"):
             given.real(name, 0.0)
         given.whole("drawn", least=len(self.scores))
@@ -286,7 +295,7 @@ def _text(value: object) -> str | None:
 def _features(value: Any) -> Features | None:
     if value is None:
         return None
-    indices, values = np.asarray(value[0], np.uint32), np.asarray(value[1], np.float32)
-    if indices.shape != values.shape or indices.ndim != 1:
-        raise InvalidRecordError("the features of a row must be as many indices as values")
-    return indices, values
+    indices, exact = np.asarray(value[0], np.uint32), np.asarray(value[1], np.float64)
+    if indices.shape != exact.shape or indices.ndim != 1 or not (abs(exact) < _LARGEST).all():
+        raise InvalidRecordError("the features of a row must be as many indices as finite values")
+    return indices, exact.astype(np.float32)

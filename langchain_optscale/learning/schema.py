@@ -8,13 +8,13 @@ what was learned and when. `about` holds the version of the tables.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError
-from langchain_optscale.learning.rows import Fingerprint, Label, SearchRow
+from langchain_optscale.learning.rows import SearchRow
 from langchain_optscale.records.stored import reading
 
 if TYPE_CHECKING:
@@ -76,26 +76,19 @@ def row_of(line: Sequence[Any]) -> SearchRow:
     Raises:
         InvalidRecordError: The line is damaged.
     """
-    values = dict(zip(_OWN, line, strict=False))
+    values: dict[str, Any] = dict(zip(_OWN, line, strict=False))
     policy, verifier, prompt, texts, correct, score, time = line[len(_OWN) :]
     with reading(f"search {values['id']!r} in the store"):
         values |= {name: json.loads(values[name]) for name in _JSON}
         values |= {name: None if values[name] is None else bool(values[name]) for name in _FLAGS}
-        label = None if time is None else Label(None if correct is None else bool(correct), score, time)
-        return SearchRow(
-            **{
-                **values,
-                "scores": tuple(values["scores"]),
-                "answers": tuple(values["answers"]),
-                "output_tokens": tuple(values["output_tokens"]),
-                "features": _unpacked(values["features"]),
-                "policy": Fingerprint(json.loads(policy)),
-                "verifier": Fingerprint(json.loads(verifier)),
-                "prompt": prompt,
-                "texts": None if texts is None else tuple(json.loads(texts)),
-                "label": label,
-            }
-        )
+        values |= {"policy": json.loads(policy), "verifier": json.loads(verifier)}
+        values |= {"prompt": prompt, "texts": None if texts is None else json.loads(texts)}
+        if time is not None:
+            correct = None if correct is None else bool(correct)
+            values["label"] = {"correct": correct, "score": score, "time": time}
+        features = _unpacked(values.pop("features"))
+        row = SearchRow.from_dict(values)
+        return row if features is None else replace(row, features=features)
 
 
 def _plain(value: Mapping[str, Any] | tuple[Any, ...]) -> Any:
@@ -109,11 +102,11 @@ def _packed(features: Features | None) -> bytes | None:
     return features[0].astype("<u4").tobytes() + features[1].astype("<f4").tobytes()
 
 
-def _unpacked(packed: bytes | None) -> Features | None:
+def _unpacked(packed: object) -> Features | None:
     if packed is None:
         return None
-    if len(packed) % 8:
-        raise InvalidRecordError("the features have a wrong length")
+    if not isinstance(packed, bytes) or len(packed) % 8:
+        raise InvalidRecordError("the features are no pairs of 4 bytes")
     half = len(packed) // 2
     indices = np.frombuffer(packed[:half], "<u4").astype(np.uint32)
     return indices, np.frombuffer(packed[half:], "<f4").astype(np.float32)

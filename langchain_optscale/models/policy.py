@@ -105,7 +105,8 @@ class Policy:
         if model is None:
             if eager:
                 raise SettingsError(
-                    f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none"
+                    f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none: "
+                    "leave cancel out"
                 )
             return cls(isolated(without_client_retries_in(policy)), None, {}, (), ChoiceLimit(1))
         # The driver acquires the rate limiter, so that waiting for it does not count towards the request's timeout.
@@ -115,7 +116,9 @@ class Policy:
         if eager:
             streaming = by_streaming(copy)
             if streaming is None and not streams(model):
-                raise SettingsError(f"cancel='eager' draws by streaming, which {policy_name(policy)} cannot")
+                raise SettingsError(
+                    f"cancel='eager' draws by streaming, which {policy_name(policy)} cannot: leave cancel out"
+                )
             copy, streamed = (single, True) if streaming is None else (streaming, False)
         offered = 1 if streamed else call_options(model, kwargs).choices
         copy = read_by_choice(copy)

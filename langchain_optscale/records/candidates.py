@@ -23,7 +23,8 @@ from langchain_optscale.errors import (
     TruncatedCandidateError,
 )
 from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
-from langchain_optscale.records.reasoning import MAY_HAVE_MARKS, ReasoningTag, split_message, without_reasoning
+from langchain_optscale.records.reasoning import split_message, without_reasoning
+from langchain_optscale.records.reasoning_marks import MAY_HAVE_MARKS, ReasoningTag
 from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.records.tool_calls import render_calls
 from langchain_optscale.records.usage import Usage
@@ -263,8 +264,10 @@ class Failure(_Caused):
         fields.text("error")
         fields.whole("attempts", 1)
         fields.optional_text("kind")
-        if fields.text("recurrence", "possible") not in get_args(Recurrence):
-            raise InvalidRecordError(f"recurrence of a failure must be one of {', '.join(get_args(Recurrence))}")
+        recurrence = fields.text("recurrence", "possible")
+        if recurrence not in get_args(Recurrence):
+            known = ", ".join(get_args(Recurrence))
+            raise InvalidRecordError(f"recurrence of a failure must be one of {known}, got {recurrence[:100]!r}")
         with reading("a failure"):
             return cls(**data)
 
@@ -287,34 +290,35 @@ class RefusedCandidateError(OptScaleError, ModelRefusalError):
     """The policy refused to answer, or a content filter stopped its answer; an error of langchain-core's kind too."""
 
 
-def shortcoming_of(candidate: Candidate, *, accept_truncated: bool = False) -> Exception | None:
+def shortcoming_of(
+    candidate: Candidate, *, accept_truncated: bool = False, needs_whole: bool = False
+) -> Exception | None:
     """Why a candidate is not to be verified; None for one that is complete.
 
     Args:
         candidate: What was drawn.
         accept_truncated: Whether one that was cut off or blocked, and has some text, is to be verified all the same.
+        needs_whole: Whether the verifier reads whole answers alone, whatever is accepted.
     """
     message = candidate.message
     if (lost := message.response_metadata.get(CHOICE_ERROR)) is not None:
         return FailedCandidateError(f"this choice of the response cannot be read: {lost}")
     ended = end_reason_of(message)
     written = bool(candidate.answer_text.strip() or message.tool_calls)
-    if ended is None or ended.complete or (accept_truncated and written and ended in _CUT):
+    if ended is None or ended.complete or (accept_truncated and not needs_whole and written and ended in _CUT):
         return None if written else _empty(candidate)
-    return _incomplete(candidate, ended)
+    return _incomplete(candidate, ended, needs_whole=needs_whole)
 
 
-def _incomplete(candidate: Candidate, ended: EndReason) -> Exception:
+def _incomplete(candidate: Candidate, ended: EndReason, *, needs_whole: bool) -> Exception:
     if ended is EndReason.REFUSAL:
         reason = refusal_of(candidate.message) or "it gave no reason"
         return RefusedCandidateError(f"the policy refused: {reason}", raw_message=candidate.message)
     name = end_spelling(candidate.message)
     if ended is EndReason.LENGTH:
         what = "its reasoning" if candidate.reasoning and not candidate.text.strip() else "the policy's answer"
-        return TruncatedCandidateError(
-            f"{what} was cut off at the token limit ({name}): raise max_tokens, or set accept_truncated=True to have "
-            "such answers scored"
-        )
+        otherwise = "" if needs_whole else ", or set accept_truncated=True to have such answers scored"
+        return TruncatedCandidateError(f"{what} was cut off at the token limit ({name}): raise max_tokens{otherwise}")
     if ended is EndReason.CONTENT_FILTER:
         return RefusedCandidateError(
             f"a content filter stopped the policy's answer ({name})", raw_message=candidate.message

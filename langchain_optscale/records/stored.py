@@ -91,7 +91,7 @@ class Fields:
 
     def whole(self, name: str | int, default: Any = _MISSING, *, least: int = 0, most: int = _MOST_WHOLE) -> int:
         """A whole number from `least` to `most`."""
-        value = self.get(name, default)
+        value: int = self.get(name, default)
         if not _is_whole(value, least, most):
             raise self._wrong(name, f"a whole number from {least} to {most}", value)
         return value

@@ -31,6 +31,7 @@ def test_public_names():
         "QuestionPrior",
         "RewardModelVerifier",
         "Saved",
+        "ScoreStore",
         "SearchSettings",
         "Session",
         "SettingsError",

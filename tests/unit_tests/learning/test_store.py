@@ -156,6 +156,13 @@ def test_texts_are_kept_where_asked_and_redacted(tmp_path):
     assert b"mango" not in every_byte(tmp_path)
 
 
+def test_every_text_can_be_kept(tmp_path):
+    with ScoreStore(tmp_path / "s.db", keep_text=True) as store:
+        store.record(make_row(texts=("a\x00b", None, "\ud800")), "Who?\x00\ud800")
+        assert store.get("a").texts == ("a\x00b", None, "\ud800")
+        assert store.get("a").prompt == r"Who?\0\ud800"
+
+
 def test_deleted_texts_are_overwritten(tmp_path):
     store = ScoreStore(tmp_path / "s.db", keep_text=True)
     for place in range(20):
