@@ -35,7 +35,18 @@ if TYPE_CHECKING:
 
     from langchain_optscale.learning.rows import SearchRow
 
-__all__ = ["ALPHA", "Alarm", "DriftMonitor", "Expected", "MeanTest", "expectations", "figures_of"]
+__all__ = [
+    "ALPHA",
+    "NAMES",
+    "Alarm",
+    "DriftMonitor",
+    "Expected",
+    "MeanTest",
+    "bets_against",
+    "expectations",
+    "figures_of",
+    "stake",
+]
 
 ALPHA = 0.01
 """The probability that a monitor ever raises an alarm where nothing has changed."""
@@ -121,6 +132,24 @@ class Expected:
             return cls(mean, slack, fields.whole("searches"), values)
 
 
+def bets_against(mean: float, slack: float) -> list[tuple[float, float]]:
+    """The bets lambda of both directions, each with the bound m + d or m - d that it bets against.
+
+    A direction in which no value can lie has none.
+    """
+    high, low = mean + slack, mean - slack
+    above = [(bet / high, high) for bet in _BETS if high < 1.0]
+    return above + [(-bet / (1.0 - low), low) for bet in _BETS if low > 0.0]
+
+
+def stake(count: int) -> float:
+    """The share of the capital that begins to bet after so many values: w_b at every tenth, else 0."""
+    if count % _EVERY:
+        return 0.0
+    block = count // _EVERY + 1
+    return 1.0 / (block * (block + 1))
+
+
 class MeanTest:
     """A test of whether values in [0, 1] still have the expected mean, which may be looked at after every value.
 
@@ -151,10 +180,7 @@ class MeanTest:
             raise SettingsError(f"alpha must lie strictly between 0 and 1, got {alpha!r}")
         self.mean, self.slack, self.alpha = mean, slack, alpha
         self.count, self.evidence, self._reserve = 0, 1.0, 1.0
-        high, low = mean + slack, mean - slack
-        # (bet, bound) of each direction; a direction in which no value can lie needs none.
-        self._bets = [(bet / high, high) for bet in _BETS if high < 1.0]
-        self._bets += [(-bet / (1.0 - low), low) for bet in _BETS if low > 0.0]
+        self._bets = bets_against(mean, slack)
         self._active = [0.0] * len(self._bets)
 
     @property
@@ -166,10 +192,8 @@ class MeanTest:
         """Take the next value, in [0, 1]; whether the expected mean is rejected, which stays so."""
         if self.rejected or not self._bets:
             return self.rejected
-        begun = 0.0
-        if self.count % _EVERY == 0:
-            block = self.count // _EVERY + 1
-            begun, self._reserve = 1.0 / (block * (block + 1)), 1.0 / (block + 1)
+        begun = stake(self.count)
+        self._reserve -= begun
         self.count += 1
         self._active = [
             (active + begun) * (1.0 + bet * (value - bound))
