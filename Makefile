@@ -12,9 +12,40 @@ AUDIT_PIP := $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-ch
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test integration_test_vllm lint format bench bench_against bench_agents bench_answers bench_chaos \
-	bench_fitted bench_honesty bench_preset bench_decisions situations bench_selection bench_peers bench_vllm benchmarks docs study record_demo hooks dist \
-	bench_mutations security audit sbom lock help clean
+.PHONY: \
+	audit \
+	bench \
+	bench_against \
+	bench_agents \
+	bench_answers \
+	bench_chaos \
+	bench_decisions \
+	bench_fitted \
+	bench_honesty \
+	bench_mutations \
+	bench_peers \
+	bench_preset \
+	bench_selection \
+	bench_store \
+	bench_vllm \
+	benchmarks \
+	clean \
+	demo \
+	dist \
+	docs \
+	format \
+	help \
+	hooks \
+	integration_test \
+	integration_test_vllm \
+	lint \
+	lock \
+	record_demo \
+	sbom \
+	security \
+	situations \
+	study \
+	test
 
 help:
 	@echo "make demo              searches on recorded candidates, and on a real local model"
@@ -29,6 +60,7 @@ help:
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
+	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
@@ -119,6 +151,9 @@ bench_chaos: $(VENV)/test.stamp
 
 bench_fitted: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.fitted --write
+
+bench_store: $(VENV)/test.stamp
+	@.ci/with-postgres $(BIN)/python -m benchmarks.score_store
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive

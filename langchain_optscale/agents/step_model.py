@@ -223,7 +223,8 @@ class StepModel(ChatOptScale):
         # As it came: where nothing is searched it is the agent's answer, as without this middleware.
         as_it_came: dict[str, Any] = {"accept_truncated": True, "keep_reasoning": True}
         verifier = _Unscored(settings.verifier.policy_kwargs)
-        return SearchSettings(**drawing, **as_it_came, verifier=verifier, max_samples=1)
+        # What is not scored teaches nothing.
+        return SearchSettings(**{**drawing, "store": None}, **as_it_came, verifier=verifier, max_samples=1)
 
     def _step_settings(self, settings: SearchSettings, first: OptScaleResult | None) -> SearchSettings:
         choice = None if first is None else Choice(first.message, first.best.usage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import sys
 import time
@@ -80,6 +81,7 @@ def _batch(arguments: argparse.Namespace) -> None:
             **{name: settings[name] for name in ("target", "confidence", "max_samples", "seed")},
             **({} if settings["effort"] == "medium" else {"effort": settings["effort"]}),
             **({} if arguments.system is None else {"system": arguments.system}),
+            **({} if settings["prior"] is None else {"prior": _digest(search.prior)}),
             "policy": policy_name(policy),
             "verifier": search.verifier.name,
         }
@@ -154,6 +156,11 @@ async def _answer(
                 await keep(id_, outcome)
     for failed in failed_in_a_row:
         await keep(*failed)
+
+
+def _digest(prior: Any) -> str:
+    """What tells whether a file of answers was made with the same prior."""
+    return hashlib.sha256(repr(prior).encode()).hexdigest()[:16]
 
 
 def _sentence(figures: dict[str, Any]) -> str:

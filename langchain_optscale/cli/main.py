@@ -33,6 +33,8 @@ from langchain_optscale.cli.options import (
 )
 from langchain_optscale.cli.pools import add_record, add_replay
 from langchain_optscale.cli.priors import add_train_prior
+from langchain_optscale.cli.report import add_report
+from langchain_optscale.cli.store import add_store
 from langchain_optscale.errors import (
     InvalidRecordError,
     MissingExtraError,
@@ -113,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     add_replay(commands)
     add_calibrate(commands)
     add_train_prior(commands)
+    add_store(commands)
+    add_report(commands)
     add_doctor(commands)
     return parser
 

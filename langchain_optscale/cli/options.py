@@ -126,7 +126,14 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
         "--round-cost", type=float, default=2.0, metavar="N", help="candidates a round costs (default 2)"
     )
     search.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
+    search.add_argument("--prior", metavar="FILE", help="what scores to expect, as optscale train-prior wrote it")
     search.add_argument("--token-budget", type=int, metavar="N", help="stop after N tokens")
+    search.add_argument(
+        "--store", metavar="STORE", help="record every search there: an SQLite file, or a postgresql:// URL"
+    )
+    search.add_argument(
+        "--explore", type=float, default=0.03, metavar="SHARE", help="of recorded searches, to the cap (default 0.03)"
+    )
     search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
     return search
 
@@ -152,10 +159,13 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
         "effort": arguments.effort,
         "price": arguments.price,
         "round_cost": arguments.round_cost,
+        "prior": arguments.prior,
         "max_samples": most if arguments.max_samples is None else arguments.max_samples,
         "token_budget": arguments.token_budget,
         "deadline_s": arguments.deadline,
         "seed": arguments.seed,
+        "store": arguments.store,
+        "explore": arguments.explore,
     }
 
 

@@ -9,12 +9,13 @@ from langchain_optscale.answers import choose
 from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.engine.result import OptScaleResult
 from langchain_optscale.records.identical import copies, fingerprint
-from langchain_optscale.records.savings import Saved
+from langchain_optscale.records.savings import Explored, Saved
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.claims import claim_about
+from langchain_optscale.stopping.exploration import Exploration, explored_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
@@ -34,6 +35,7 @@ def build_result(
     unreported_usage: Usage | None = None,
     *,
     seeded: bool = False,
+    search_id: str | None = None,
 ) -> OptScaleResult:
     """Choose the candidate to return and build the record of a finished search.
 
@@ -46,6 +48,7 @@ def build_result(
         duration_s: Seconds that the search took.
         unreported_usage: What verifications consumed beyond what their verdicts report.
         seeded: Whether each candidate was drawn with a seed of its own.
+        search_id: The search's id in its store.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -84,7 +87,25 @@ def build_result(
         claim=claim,
         probability=probability,
         certification=certification,
+        search_id=search_id,
+        explored=_explored(settings, session, drawn, verdicts),
     )
+
+
+def _explored(
+    settings: SearchSettings, session: Session, drawn: Sequence[Candidate], verdicts: Mapping[int, Verdict]
+) -> Explored | None:
+    """What the candidates beyond those consumed after whose outcome the search would have ended."""
+    rounds = session.rounds
+    if not isinstance(session.stopping, Exploration) or (stop := explored_stop(rounds)) is None:
+        return None
+    observed = [observation.index for one in rounds for observation in one.observations]
+    within = set(observed[: stop[0]])
+    beyond = [candidate for candidate in drawn if candidate.index not in within]
+    checks = [verdicts[one.index].usage or Usage() for one in beyond if one.index in verdicts]
+    usage = {"policy": Usage.total(one.usage for one in beyond), "verifier": Usage.total(checks)}
+    tokens = Usage.total(usage.values()).total_tokens
+    return Explored(stop[0], len(beyond), tokens, _cost_of(settings.prepared().prices, usage))
 
 
 def _independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded: bool) -> list[Candidate]:

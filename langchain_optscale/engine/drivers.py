@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
@@ -17,6 +18,8 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor, in_thread
 from langchain_optscale.engine.jobs import Draw, Verify
+from langchain_optscale.engine.priors import afind_prior, find_prior
+from langchain_optscale.engine.recording import Recording
 from langchain_optscale.engine.search import Search
 from langchain_optscale.engine.tracing import has_callbacks
 from langchain_optscale.engine.worker import Worker
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.models.limits import SharedLimit
+    from langchain_optscale.stats.estimation import ScorePrior
 
 __all__ = ["BatchControl", "arun_search", "max_concurrency", "run_search"]
 
@@ -90,7 +94,9 @@ def run_search(
         Exception: The batch's recurrent error, where it has one and this search no score.
     """
     settings.verifier.check_sync()
-    search, worker, room = _begin(settings, prompt, config, call_kwargs)
+    began = time.perf_counter()
+    prior = find_prior(settings, prompt)
+    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
     executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session
     cancelled = {Draw: threading.Event(), Verify: threading.Event()}
@@ -152,7 +158,9 @@ async def arun_search(
 
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
-    search, worker, room = _begin(settings, prompt, config, call_kwargs)
+    began = time.perf_counter()
+    prior = await afind_prior(settings, prompt)
+    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
     executor = Executor(worker, batch.limit if batch else None)
     running: dict[asyncio.Task[Done | Raised | Cancelled], Job] = {}
     # None only wakes the driver.
@@ -213,7 +221,12 @@ def _check_batch(batch: BatchControl, search: Search) -> None:
 
 
 def _begin(
-    settings: SearchSettings, prompt: PromptValue, config: RunnableConfig, call_kwargs: Mapping[str, Any] | None
+    settings: SearchSettings,
+    prompt: PromptValue,
+    config: RunnableConfig,
+    call_kwargs: Mapping[str, Any] | None,
+    prior: ScorePrior | None,
+    began: float,
 ) -> tuple[Search, Worker, int]:
     """The search, its worker, and how many jobs may be under way at once.
 
@@ -221,7 +234,15 @@ def _begin(
     """
     sampler = settings.sampler(call_kwargs)
     worker = Worker(settings, prompt, sampler, AnswerBook(settings.extract), config)
-    search = Search(settings, sampler, equality_key=worker.equality_key, emit_events=has_callbacks(config))
+    search = Search(
+        settings,
+        sampler,
+        equality_key=worker.equality_key,
+        emit_events=has_callbacks(config),
+        recording=Recording.of(settings, prompt, call_kwargs=call_kwargs),
+        prior=prior,
+        spent_s=time.perf_counter() - began,
+    )
     room = max_concurrency(config) or 2 * max(search.session.round_size, search.session.first_round)
     return search, worker, room
 

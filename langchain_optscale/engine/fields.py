@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable
@@ -9,6 +10,7 @@ from langchain_core.runnables import Runnable
 from langchain_optscale.answers import as_extractor, as_selection
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.store import ScoreStore, as_store
 from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.models.named import named_model
 from langchain_optscale.models.policy import refuse_graph
@@ -18,7 +20,15 @@ from langchain_optscale.verifiers import as_verifier
 if TYPE_CHECKING:
     from langchain_optscale.verifiers import Verifier
 
-__all__ = ["read_certificate", "read_extractor", "read_limit", "read_policy", "read_selection", "read_verifier"]
+__all__ = [
+    "read_certificate",
+    "read_extractor",
+    "read_limit",
+    "read_policy",
+    "read_selection",
+    "read_store",
+    "read_verifier",
+]
 
 
 def read_policy(value: object) -> object:
@@ -61,3 +71,18 @@ def read_limit(value: object) -> object:
 def read_certificate(value: Any) -> Certificate | None:
     """A certificate, the path of its file, or its dictionary."""
     return as_certificate(value if isinstance(value, str) else from_spec(value))
+
+
+def read_store(value: Any) -> ScoreStore | None:
+    """A store, its address, or what `to_spec` wrote of it; no other setting makes a store of plain data.
+
+    Raises:
+        SettingsError: It is none of these, or cannot be used.
+    """
+    if isinstance(value, Mapping) and value.get("optscale") == ScoreStore.__name__:
+        fields = {name: given for name, given in value.items() if name != "optscale"}
+        try:
+            return ScoreStore(**fields)
+        except TypeError as error:
+            raise SettingsError(f"store cannot be read: {error}") from error
+    return as_store(value)

@@ -56,7 +56,7 @@ _PLAIN = frozenset(
     }
 )
 # Who may change what is the operator's alone.
-_NEVER = frozenset({"overridable", "limits"})
+_NEVER = frozenset({"overridable", "limits", "store", "explore"})
 
 
 class Scope(Flag):

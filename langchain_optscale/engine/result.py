@@ -12,7 +12,7 @@ from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.decisions import Decision, Estimate, Round, StopReason
 from langchain_optscale.records.endings import EndReason
 from langchain_optscale.records.notes import identical_note, truncation_note
-from langchain_optscale.records.savings import Saved
+from langchain_optscale.records.savings import Explored, Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.certificate import Certification
@@ -59,6 +59,8 @@ class OptScaleResult:
             would return the same answer; "target reached"; "target out of reach"; or "not sure". Nothing is promised
             about its being right, except with `certify=`: "right" where the answer is certified.
         probability: Of what could be claimed, also where it is below the confidence and nothing is; None where unknown.
+        search_id: The search's id in the store of `store=`, for `ScoreStore.label`; None without one.
+        explored: What was spent for later searches to learn from, see `explore=`; None where nothing was.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
     """
 
@@ -76,6 +78,8 @@ class OptScaleResult:
     claim: str = "not sure"
     probability: float | None = None
     certification: Certification | None = None
+    search_id: str | None = None
+    explored: Explored | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -123,8 +127,9 @@ class OptScaleResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know about the candidates: how many were cut off, and how many are identical."""
-        found = (truncation_note(self.candidates), identical_note(self.candidates))
+        """What a reader should know: how many candidates were cut off or are identical, and what was explored."""
+        explored = None if self.explored is None else str(self.explored)
+        found = (truncation_note(self.candidates), identical_note(self.candidates), explored)
         return tuple(note for note in found if note is not None)
 
     @property
@@ -158,7 +163,8 @@ class OptScaleResult:
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
             `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
-            or are identical; with `certify=` also `certified` and `promise`.
+            or are identical; with `certify=` also `certified` and `promise`, with `store=` also `search_id`, and of a
+            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`).
         """
         return {
             "n": len(self.verdicts),
@@ -183,6 +189,14 @@ class OptScaleResult:
             "truncated": self.truncated,
             "notes": list(self.notes),
             **({} if self.certification is None else {"certified": self.certified, "promise": self.promise}),
+            **self._recorded(),
+        }
+
+    def _recorded(self) -> dict[str, Any]:
+        """What a store adds."""
+        return {
+            **({} if self.search_id is None else {"search_id": self.search_id}),
+            **({} if self.explored is None else {"explored": self.explored.to_dict()}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -203,6 +217,7 @@ class OptScaleResult:
             **({} if self.certification is None else {"certification": asdict(self.certification)}),
             "claim": self.claim,
             "probability": self.probability,
+            **self._recorded(),
         }
 
     @classmethod
@@ -237,6 +252,8 @@ class OptScaleResult:
                 claim=fields.text("claim", "not sure"),
                 probability=None if fields.data.get("probability") is None else fields.real("probability"),
                 certification=None if certified is None else Certification.from_dict(certified),
+                search_id=fields.optional_text("search_id"),
+                explored=None if fields.data.get("explored") is None else Explored.from_dict(fields.get("explored")),
             )
 
     def plot(self, *, dark: bool = False) -> Figure:

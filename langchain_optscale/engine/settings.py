@@ -28,21 +28,26 @@ from langchain_optscale.engine.fields import (
     read_limit,
     read_policy,
     read_selection,
+    read_store,
     read_verifier,
 )
 from langchain_optscale.engine.keywords import invalid_setting, split_call
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.prices import known_prices
+from langchain_optscale.engine.priors import read_prior, stand_in
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.rows import Fingerprint
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning_marks import check_tags
-from langchain_optscale.stopping import Price, Rule
+from langchain_optscale.stats.estimation import ScorePrior
+from langchain_optscale.stopping import MaxSamples, Price, Rule
 from langchain_optscale.stopping.answer_rules import selection_for
+from langchain_optscale.stopping.exploration import Exploration
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier
@@ -79,6 +84,7 @@ class Prepared(NamedTuple):
         prices: The models' price by role; an unknown one is left out.
         selection: Chooses the candidate to return.
         has_usage_budget: Whether a budget of tokens or money ends a search, so that usage must be known.
+        facts: What a store records of them, by the arguments of a call; filled when it is first needed.
         untried: The roles "policy", "verifier" and "extract", without those that have done their work once.
     """
 
@@ -87,6 +93,7 @@ class Prepared(NamedTuple):
     prices: Mapping[str, Price]
     selection: SelectionLike
     has_usage_budget: bool
+    facts: dict[tuple[Any, ...], tuple[Fingerprint, Fingerprint, dict[str, Any]]]
     untried: set[str]
 
 
@@ -107,7 +114,10 @@ class SearchSettings(BaseModel):
         stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, effort=effort)`.
         estimator: How the score distribution is estimated; None takes `Posterior` for a rule that looks ahead, as the
             default does, else maximum likelihood, or maximum a posteriori with a `prior`.
-        prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
+        prior: What is believed about the scores beforehand: a prior for all questions, such as a `FixedPrior`; a
+            function that gives the prior of a question from its text, such as a `QuestionPrior`, which is called once
+            a search; or the file of a learned one, as `optscale train-prior` writes it. Under the paper's rule and a
+            function this is OptScale^t.
         extract: Finds the answer in a candidate: an extractor such as `BoxedAnswer()`, a name of
             `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or
             `(text, message)` that answers with a string or None. Equal answers become the same string, see
@@ -159,6 +169,10 @@ class SearchSettings(BaseModel):
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.
+        store: Where every search leaves a row in figures, for `optscale report` and for later searches to learn from:
+            the path of an SQLite file, the URL of a PostgreSQL database, or a `ScoreStore`. No run may change it.
+        explore: With a store, the share of searches that go on to the cap and say so, since what would have come beyond
+            a stop is known by no other way; their result is the best of all, and tells what that cost.
         overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
             in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
             builds nothing from plain data.
@@ -182,7 +196,7 @@ class SearchSettings(BaseModel):
     max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
     stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
     estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
-    prior: Annotated[Any, BeforeValidator(from_spec), _ANY] = None
+    prior: Annotated[Any, BeforeValidator(read_prior), _ANY] = None
     extract: Annotated[Any, BeforeValidator(read_extractor), _ANY] = None
     select: Annotated[Any, BeforeValidator(read_selection), _ANY] = "best"
     first_round: Annotated[int, _ANY] = Field(default=2, ge=1, strict=True)
@@ -207,6 +221,8 @@ class SearchSettings(BaseModel):
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
     certify: Annotated[Any, BeforeValidator(read_certificate)] = None
+    store: Annotated[Any, BeforeValidator(read_store)] = None
+    explore: float = Field(default=0.03, ge=0, le=1, allow_inf_nan=False)
     overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
     limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 
@@ -279,24 +295,32 @@ class SearchSettings(BaseModel):
 
     def _prepare(self) -> Prepared:
         return Prepared(
-            session=self._new_session(),
+            session=self._new_session(self.rule()),
             sampler=self._new_sampler({}),
             prices=known_prices(self.price, self.policy, self.verifier),
             selection=selection_for(self.select, self.stopping),
             has_usage_budget=counts_usage(self),
+            facts={},
             untried={"policy", "verifier", "extract"},
         )
 
-    def session(self) -> Session:
-        """A new session for one question."""
-        return self.prepared().session.restarted()
+    def session(self, prior: ScorePrior | None = None, *, explore: bool = False) -> Session:
+        """A new session for one question.
 
-    def _new_session(self) -> Session:
+        Args:
+            prior: That question's; None where all have the same.
+            explore: Whether it goes on to the cap.
+        """
+        if explore:
+            return self._new_session(Exploration(self.rule() | MaxSamples(self.cap))).restarted(prior)
+        return self.prepared().session.restarted(prior)
+
+    def _new_session(self, rule: Rule) -> Session:
         cap = self.cap
         return Session(
-            self.rule(),
+            rule,
             estimator=self.estimator,
-            prior=self.prior,
+            prior=stand_in(self),
             max_samples=cap,
             first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,

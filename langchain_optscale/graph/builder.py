@@ -97,7 +97,7 @@ def create_optscale_graph(
     tasks: dict[str, Any] = {"retry_policy": retries.policy}
     if retries.timeout is not None:
         tasks |= {"timeout": retries.timeout, "error_handler": record_timeout}
-    graph.add_node("ask", Step(loop.ask, loop.is_slow))
+    graph.add_node("ask", Step(loop.ask, loop.may_begin_slowly))
     graph.add_node("draw", JobNode(draw, cache, retries), destinations=("draw", "candidate"), **tasks)
     graph.add_node("candidate", JobNode(candidate, cache, retries), destinations=("candidate",), **tasks)
     graph.add_node("decide", Step(loop.decide, loop.is_slow))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Overwrite
 
+from langchain_optscale.engine.priors import depends_on_question, find_prior, is_slow, prior_form
+from langchain_optscale.engine.recording import Recording
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.compact import short_candidate, short_round
 from langchain_optscale.graph.context import changes_now, storable
@@ -20,6 +22,7 @@ from langchain_optscale.graph.state import candidates_in, merge_record, new_reco
 from langchain_optscale.graph.tasks import send
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.decisions import Decision
+from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.runnables.messages import answer_message
 
 if TYPE_CHECKING:
@@ -73,6 +76,11 @@ class Loop:
         """Whether a step may compare answers, which may take seconds."""
         return changes_now(config, runtime).get("extract", self._settings.settings.extract) is not None
 
+    def may_begin_slowly(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
+        """Whether the first step may take seconds: it compares answers, or asks a function for the question's prior."""
+        changes = self._settings.changes_of({}, config, runtime, new=True)
+        return self.is_slow(state, config, runtime) or is_slow(self._settings.get(changes).settings)
+
     def _run(self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> RunSettings:
         return self._settings.get(self._settings.changes_of(record, config, runtime), record)
 
@@ -102,6 +110,11 @@ class Loop:
             )
         else:
             update |= _settings_update(record, config, runtime)
+        if depends_on_question(run.settings) and "prior" not in record["search"]:
+            # Asked once a search: a resumed run has the same.
+            prior = prior_form(find_prior(run.settings, run.prompt(messages)))
+            update["search"] = {**update.get("search", {}), "prior": prior}
+            record = merge_record(record, [{"search": {"prior": prior}}])
         session = self._sessions.replay(run, record).session
         if not missing_in(record) and not session.decision.stop:
             self._check_recursion_limit(state, config, run, record)
@@ -205,7 +218,16 @@ class Loop:
         """Choose, append the chosen message to the conversation, and complete the record."""
         record = record_in(state)
         run = self._run(record, config, runtime)
-        result = result_of(record, self._sessions.replay(run, record, keep=False), self._settings.causes)
+        replay = self._sessions.replay(run, record, keep=False)
+        recording = Recording.of(run.settings, run.prompt(state["messages"]), record["search"]["id"])
+        try:
+            result = result_of(record, replay, self._settings.causes)
+        except AllCandidatesFailed as error:
+            if recording is not None:
+                recording.failed(replay.session, error)
+            raise
+        if recording is not None:
+            recording.finished(replay.session, result)
         Events(runtime.stream_writer).answer(result)
         # The record has the candidates, their outcomes and the decision already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()

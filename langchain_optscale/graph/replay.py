@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.completion import build_result
+from langchain_optscale.engine.priors import depends_on_question
+from langchain_optscale.engine.recording import explores
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.spending import spent_by
-from langchain_optscale.graph.state import Reader, candidates_in, failures_in, verdicts_in
+from langchain_optscale.graph.state import Reader, candidates_in, failures_in, stored_prior, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
@@ -140,7 +142,7 @@ class SessionCache:
         sizes = [len(entry["indexes"]) for entry in record["rounds"]]
         if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
             answers = AnswerBook(run.settings.extract, spent_by(record["search"]["id"]))
-            kept = ReplayedSession(run, run.settings.session(), answers, [], reader=reader)
+            kept = ReplayedSession(run, _new_session(run, record), answers, [], reader=reader)
         session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):
@@ -151,6 +153,13 @@ class SessionCache:
                 recorded += 1
         kept.outcomes = outcomes
         return kept
+
+
+def _new_session(run: RunSettings, record: Mapping[str, Any]) -> Session:
+    """The session of a search; whether it explores follows from its id, so that a resumed one goes on as it began."""
+    settings = run.settings
+    explore = settings.store is not None and explores(record["search"]["id"], settings.explore)
+    return settings.session(stored_prior(record) if depends_on_question(settings) else None, explore=explore)
 
 
 def missing_in(record: Mapping[str, Any]) -> list[int]:
@@ -197,7 +206,9 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes
             f"the search in this thread has a verdict for candidate {unknown[0]}, but no candidate"
         )
     elapsed_s, seeded = session.history.elapsed_s, replay.run.seeded
-    return build_result(replay.run.settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded)
+    settings, name = replay.run.settings, record["search"]["id"]
+    search_id = None if settings.store is None else name
+    return build_result(settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded, search_id=search_id)
 
 
 def _outcomes(record: Mapping[str, Any], reader: Reader) -> list[_Outcome]:

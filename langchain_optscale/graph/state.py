@@ -6,7 +6,7 @@ size of a thread grows linearly with the number of candidates. `OptScaleResult.f
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from langgraph.channels.delta import DeltaChannel
 from langgraph.managed import RemainingSteps
@@ -17,6 +17,11 @@ from langchain_optscale.graph.compact import full_candidate, full_round, full_ve
 from langchain_optscale.graph.conversation import Conversation
 from langchain_optscale.records.candidates import Failure, Verdict
 from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, read_pairs, reading
+from langchain_optscale.stats.priors import FixedPrior, prior_from_dict
+
+if TYPE_CHECKING:
+    from langchain_optscale.stats.empirical_prior import EmpiricalPrior
+    from langchain_optscale.stats.question_law import QuestionLaw
 
 __all__ = [
     "OptScaleInput",
@@ -30,6 +35,7 @@ __all__ = [
     "merge_record",
     "new_record",
     "record_in",
+    "stored_prior",
     "verdicts_in",
 ]
 
@@ -45,7 +51,8 @@ class SearchRecord(TypedDict, total=False):
     Attributes:
         search: The search's `id`, the `question` (a fingerprint of the conversation), the `settings` that runs
             changed, those that were changed in `review`, the names of settings that are objects and must be `given`
-            again on resuming, and the most `choices` a request, where the policy's server accepts fewer than asked for.
+            again on resuming, the most `choices` a request, where the policy's server accepts fewer than asked for,
+            and the question's `prior`, where it is a function of the question.
         rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `looks`.
         candidates: `Candidate.to_dict` of everything that was drawn, by index.
         verdicts: Pairs of an index and its verdict.
@@ -188,6 +195,16 @@ class Reader:
             return value
 
         return remembered
+
+
+def stored_prior(record: Mapping[str, Any]) -> "FixedPrior | EmpiricalPrior | QuestionLaw | None":
+    """The prior of the question that the search began with; None where all questions have the same.
+
+    Raises:
+        InvalidRecordError: It is damaged.
+    """
+    prior = record["search"].get("prior")
+    return None if prior is None else prior_from_dict(prior)
 
 
 def record_in(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,8 @@ _STEPS = 60
 # Of a stored prior no number is larger; a fit stays far below both.
 _MOST_STORED = 1e4
 _MOST_LOG_SIGMA = 20.0
+# Where no score of many reached a target, b of its law grows with their number.
+_MOST_REACH = 1e9
 _LEAST_STRENGTH = 1e-6
 # Bumps with less weight are left out: they lengthen the JSON and change nothing.
 _LEAST_WEIGHT = 1e-4
@@ -270,7 +272,7 @@ def _check_stored(prior: EmpiricalPrior) -> None:
         and bool((shares >= 0.0).all())
         and bool((bases > 0.0).all())
         and bool(np.isclose(shares.sum(), 1.0))
-        and all(0.0 <= at <= 1.0 and min(a, b) > 0.0 and max(a, b) <= _MOST_STORED for at, a, b in prior.reach)
+        and all(0.0 <= at <= 1.0 and min(a, b) > 0.0 and max(a, b) <= _MOST_REACH for at, a, b in prior.reach)
         and bool(np.isclose(bases.sum(axis=1), 1.0).all())
     )
     if not sound:
