@@ -59,11 +59,11 @@ class ScoreStore:
         >>> folder = tempfile.TemporaryDirectory()
         >>> store = ScoreStore(f"{folder.name}/optscale.db")
         >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4"])
-        >>> search = OptScale(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text, store=store)
-        >>> result = search.invoke("What is 2 + 2?")
+        >>> settings = {"verifier": lambda prompt, candidate: "4" in candidate.text, "explore": 0}
+        >>> result = OptScale(policy=policy, store=store, **settings).invoke("What is 2 + 2?")
         >>> store.label(result.search_id, correct=True)
-        >>> [(row.scored, row.prompt, row.label.correct) for row in store.rows()]
-        [((0.0, 1.0), None, True)]
+        >>> [(sorted(row.scored), row.prompt, row.label.correct) for row in store.rows()]
+        [([0.0, 1.0], None, True)]
         >>> store.close(), folder.cleanup()
         (True, None)
     """
@@ -145,7 +145,8 @@ class ScoreStore:
             row: The search; its `prompt`, `texts` and `features` are written as `keep_text` and `keep_features` say.
             question: The question's text, of which the features are made.
         """
-        self._writer.put(partial(self._entry, row, question))
+        kept = (question, *(row.texts or ()))
+        self._writer.put(partial(self._entry, row, question), sum(len(text) for text in kept if text))
 
     def _entry(self, row: SearchRow, question: str | None, salt: bytes) -> Entry:
         """What is written of a row; in the writer's thread."""

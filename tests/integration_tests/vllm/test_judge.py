@@ -103,19 +103,24 @@ def first_token(server, judge, words):
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize("kind_of_server", ["smollm2", "decider"])
 @pytest.mark.parametrize(("scale", "kinds"), [("yes/no", 2), ("0-9", 10), ("0-10", 11), ("1-5", 5)])
-def test_by_labels(server, scale, kinds, path):
+def test_by_labels(server, servers, kind_of_server, scale, kinds, path):
+    if kind_of_server == "decider":
+        (server,) = servers.start("decider")
+        route, requests = "/v1/systemone", 1
+    else:
+        route, requests = "/generative_scoring", kinds
     judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale=scale, min_mass=0.0)
     verdict = graded(judge, path)
     details = verdict.raw["criteria"]["overall"]["judged"][0]
     assert verdict.raw["method"] == "labels"
-    assert details["route"] == "/v1/systemone"
+    assert details["route"] == route
     assert len(details["probabilities"]) == kinds
     assert sum(details["probabilities"].values()) == pytest.approx(1)
     assert 0 < verdict.score < 1
-    # One prefill, of which the server needs a token to answer.
-    assert verdict.usage.requests == 1
-    assert verdict.usage.output_tokens == 1
+    # A prefill each, of which the server generates one token.
+    assert verdict.usage.requests == verdict.usage.output_tokens == requests
 
 
 def test_labels_by_the_older_route_are_the_first_token_of_a_reply(server, monkeypatch):
