@@ -219,7 +219,9 @@ class Loop:
         record = record_in(state)
         run = self._run(record, config, runtime)
         replay = self._sessions.replay(run, record, keep=False)
-        recording = Recording.of(run.settings, run.prompt(state["messages"]), record["search"]["id"])
+        recording = None
+        if run.settings.store is not None:
+            recording = Recording(run.settings, run.prompt(state["messages"]), record["search"]["id"])
         try:
             result = result_of(record, replay, self._settings.causes)
         except AllCandidatesFailed as error:

@@ -321,7 +321,10 @@ def as_store(value: Any) -> ScoreStore | None:
         return value
     if isinstance(value, str | os.PathLike):
         return ScoreStore(value)
-    raise SettingsError(f"store must be a path, the URL of a PostgreSQL database or a ScoreStore, got {value!r}")
+    wanted = "store must be a path, the URL of a PostgreSQL database or a ScoreStore"
+    if any(kind.__module__.partition(".")[0] == "langgraph" for kind in type(value).__mro__):
+        raise SettingsError(f"{wanted}; a store of LangGraph's belongs into graph.compile(store=...)")
+    raise SettingsError(f"{wanted}, got {value!r}")
 
 
 def _database(address: str | os.PathLike[str]) -> Database:
