@@ -243,7 +243,7 @@ def _begin(
         sampler,
         equality_key=worker.equality_key,
         emit_events=has_callbacks(config),
-        recording=Recording.of(settings, prompt, call_kwargs=call_kwargs),
+        recording=None if settings.store is None else Recording(settings, prompt, call_kwargs=call_kwargs),
         prior=prior,
         spent_s=time.perf_counter() - began,
     )

@@ -70,17 +70,6 @@ class Recording:
         self._prompt = prompt
         self._call_kwargs = call_kwargs
 
-    @classmethod
-    def of(
-        cls,
-        settings: SearchSettings,
-        prompt: PromptValue,
-        search_id: str | None = None,
-        call_kwargs: Mapping[str, Any] | None = None,
-    ) -> Recording | None:
-        """The recording of a search; None where its settings have no store."""
-        return None if settings.store is None else cls(settings, prompt, search_id, call_kwargs)
-
     def finished(self, session: Session, result: OptScaleResult) -> None:
         """Record a search that returned an answer."""
         order = [observation.index for one in session.rounds for observation in one.observations]

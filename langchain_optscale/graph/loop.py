@@ -242,7 +242,9 @@ class Loop:
         record = record_in(state)
         run = self._run(record, config, runtime)
         replay = self._sessions.replay(run, record, keep=False)
-        recording = Recording.of(run.settings, run.prompt(state["messages"]), record["search"]["id"])
+        recording = None
+        if run.settings.store is not None:
+            recording = Recording(run.settings, run.prompt(state["messages"]), record["search"]["id"])
         try:
             comparing = comparing_in(record, replay)
             result = result_of(record, replay, self._settings.causes, comparing and comparing[0].ranking)

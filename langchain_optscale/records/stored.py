@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from langchain_optscale.errors import InvalidRecordError, OptScaleError
 
@@ -189,7 +189,7 @@ def read_pairs(fields: Fields, name: str, read: Callable[[Any], Record], default
     return pairs
 
 
-def _is_whole(value: object, least: int = 0, most: int = _MOST_WHOLE) -> bool:
+def _is_whole(value: object, least: int = 0, most: int = _MOST_WHOLE) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 

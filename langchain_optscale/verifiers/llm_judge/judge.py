@@ -57,7 +57,7 @@ class LLMJudge(Verifier):
     - "structured": an explanation and a grade through `with_structured_output`.
     - "text": an explanation and a line with the grade; works with every model.
     - "labels": the expected grade under the probabilities of the grades as labels, from one prefill that generates no
-      text; needs a vLLM server (`/v1/systemone` or `/generative_scoring`) behind a `ChatOpenAI`.
+      text; needs a vLLM server behind a `ChatOpenAI`.
 
     "auto" takes the first of the first three that the model supports, detected by its first reply, once for each
     endpoint and model. A reply that lacks what was asked for but has the grade in its text counts, and "text" is the
