@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.errors import OptScaleError, SettingsError
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
+    from langchain_optscale.learning.learned_file import LearnedSettings
     from langchain_optscale.learning.learned_prior import LearnedPrior
     from langchain_optscale.learning.question_prior import QuestionPrior
     from langchain_optscale.learning.store import ScoreStore
@@ -52,6 +53,7 @@ _HOMES = {
     "errors": ("OptScaleError", "SettingsError"),
     "graph": ("create_optscale_graph", "create_optscale_node"),
     "learning.learned_prior": ("LearnedPrior",),
+    "learning.learned_file": ("LearnedSettings",),
     "learning.question_prior": ("QuestionPrior",),
     "learning.store": ("ScoreStore",),
     "records.failures": ("AllCandidatesFailed",),
@@ -101,6 +103,7 @@ __all__ = [
     "GroupwiseJudge",
     "LLMJudge",
     "LearnedPrior",
+    "LearnedSettings",
     "OptScale",
     "OptScaleError",
     "OptScaleMiddleware",

@@ -73,8 +73,9 @@ def build_result(
     answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
     claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
     certification = None
-    if settings.certify is not None:
-        certification = settings.certify.certify(answers, list(scores.values()), place)
+    certificate = settings.certificate
+    if certificate is not None:
+        certification = certificate.certify(answers, list(scores.values()), place)
         if certification.certified:
             claim, probability = "right", 1.0 - certification.delta
     return OptScaleResult(

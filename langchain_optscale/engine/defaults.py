@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping import FittedStopping, Rule, optscale
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.verifiers.comparison.selection import tournament_base
@@ -21,7 +21,8 @@ __all__ = ["pointwise_selection", "with_learned"]
 def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with what a learned rule among them asks for.
 
-    `settings` names a file that `optscale calibrate POOL -o rule.npz` wrote: its rule becomes `stopping`. A learned
+    `settings` names a file that `optscale calibrate POOL -o rule.npz` wrote: its rule becomes `stopping`; or one that
+    `optscale learn STORE -o learned.npz` wrote, which stays as it is, see `engine.learned_part`. A learned
     rule, whether from a file or given as `stopping`, also brings its selection, its first round and the size of its
     rounds, where they are not given. With answers, and a rule that judges them as the default does, the most probable
     answer is selected.
@@ -36,12 +37,15 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(data)
     path: str | os.PathLike[str] | None = given.pop("settings", None)
     if path is not None:
-        if given.get("stopping") is not None:
-            raise SettingsError("settings= brings a stopping rule of its own: leave stopping= out")
-        try:
-            given["stopping"] = FittedStopping.load(path)
-        except InvalidRecordError as error:
-            raise SettingsError(f"settings: {error}") from error
+        # Imports SciPy, which only learned settings need.
+        from langchain_optscale.learning.watch import open_settings
+
+        opened = open_settings(path)
+        if isinstance(opened, FittedStopping):
+            _refuse_rule(given)
+            given["stopping"] = opened
+        else:
+            given["settings"] = path  # which part of it counts is known with policy and verifier
     rule = given.get("stopping")
     parts = rule.parts() if isinstance(rule, Rule) else ()
     learned = next((part for part in parts if isinstance(part, FittedStopping)), None)
@@ -62,6 +66,11 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     given.setdefault("first_round", learned.points[0])
     given.setdefault("round_size", max(steps))
     return given
+
+
+def _refuse_rule(given: Mapping[str, Any]) -> None:
+    if given.get("stopping") is not None:
+        raise SettingsError("settings= brings a stopping rule of its own: leave stopping= out")
 
 
 def pointwise_selection(select: Any, stopping: Rule | None, extract: Any) -> SelectionLike:

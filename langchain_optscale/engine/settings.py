@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from functools import cache
 from operator import is_not
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from pydantic import (
@@ -31,6 +31,7 @@ from langchain_optscale.engine.fields import (
     read_verifier,
 )
 from langchain_optscale.engine.keywords import invalid_setting, split_call
+from langchain_optscale.engine.learned_part import LearnedPart
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.prepared import Prepared
 from langchain_optscale.engine.prices import known_prices
@@ -50,6 +51,10 @@ from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import TournamentSelection, Verifier
 from langchain_optscale.verifiers.comparison.selection import tournament_in
+
+if TYPE_CHECKING:
+    from langchain_optscale.learning.learned_file import LearnedPair
+    from langchain_optscale.stopping.certificate import Certificate
 
 __all__ = ["SearchSettings", "changeable", "settings_in", "split_keywords"]
 
@@ -143,8 +148,12 @@ class SearchSettings(BaseModel):
             "plan" for `<plan>`, or pairs of an opening and a closing mark.
         reverify_equal: Whether equal candidates are verified each. By default a deterministic verifier, such as a check
             or a reward model, is asked once for them; False asks any verifier once, True asks for each.
-        settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
-            brings `select`, `first_round` and `round_size` with it.
+        settings: A file that `optscale learn STORE -o learned.npz` wrote, or `LearnedSettings`: what past searches of
+            this policy with this verifier have taught, see `learning.learn`. Or a file that `optscale calibrate POOL -o
+            rule.npz` wrote: its rule stops the search, and brings `select`, `first_round` and `round_size` with it.
+        learn: "auto" learns from `store` in a background thread while it searches, after every 50 searches of this
+            process, and keeps what it has learned beside an SQLite file. What was learned steps back to the untrained
+            default by itself when the searches no longer look as they did; the log and the report say so.
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.
@@ -199,6 +208,7 @@ class SearchSettings(BaseModel):
     reasoning_tags: Annotated[Any, BeforeValidator(check_tags), _ANY] = ()
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
+    learn: Literal["auto"] | None = None
     certify: Annotated[Any, BeforeValidator(read_certificate)] = None
     store: Annotated[Any, BeforeValidator(read_store)] = None
     explore: float = Field(default=0.03, ge=0, le=1, allow_inf_nan=False)
@@ -207,6 +217,7 @@ class SearchSettings(BaseModel):
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _known: tuple[list[Any], Prepared] | None = PrivateAttr(default=None)
+    _learned: LearnedPart | None = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -219,6 +230,7 @@ class SearchSettings(BaseModel):
         except ValidationError as error:
             raise SettingsError(invalid_setting(error, cls)) from error
         check_rule_settings(settings)
+        settings._learned = LearnedPart.of(settings)  # noqa: SLF001 - of this class
         settings.prepared()
         settings.verifier.for_search(AnswerBook(settings.extract))
         return settings
@@ -262,11 +274,36 @@ class SearchSettings(BaseModel):
 
     def rule(self) -> Rule:
         """The stopping rule with the budgets that are set beside it."""
-        return build_rule(self)
+        part = self.learned_part
+        return build_rule(self, None if part is None else part.stopping)
+
+    @property
+    def learned_part(self) -> LearnedPair | None:
+        """What past searches have taught about searches like these; None for nothing."""
+        return None if self._learned is None else self._learned.current
+
+    @property
+    def learned_prior(self) -> Any:
+        """The learned prior where it counts: in a search for a target without a prior of its own."""
+        part = self.learned_part
+        return None if part is None or self.target is None or self.stopping is not None else part.best_prior
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """`certify`, else what was learned from labels."""
+        part = self.learned_part
+        return self.certify if self.certify is not None or part is None else part.certificate
+
+    @property
+    def learning(self) -> LearnedPart | None:
+        """What is told of each recorded search; None where nothing is learned."""
+        return self._learned
 
     def prepared(self) -> Prepared:
         """What all searches with these settings share; made anew once one of them has been replaced."""
         made_of = [*self.__dict__.values(), len(self.model_fields_set)]
+        if self._learned is not None:
+            made_of += self._learned.state
         known = self._known
         if known is None or len(known[0]) != len(made_of) or any(map(is_not, known[0], made_of)):
             self._known = known = (made_of, self._prepare())
