@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from langchain_optscale.engine.result import OptScaleResult
 from langchain_optscale.errors import OptScaleError, SettingsError
+from langchain_optscale.models.travel import reduced
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.stats.best_of_n import probability_of_reaching
@@ -84,6 +85,10 @@ class OptScaleTool(BaseTool):
     total_token_budget: int | None = None
     _spent: int = PrivateAttr(default=0)
     _counting: Any = PrivateAttr(default_factory=threading.Lock)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """In another process it counts what it spends there."""
+        return reduced(self)
 
     @property
     def spent_tokens(self) -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from langchain_optscale.learning.database import Database
+    from langchain_optscale.learning.learned_file import LearnedSettings
     from langchain_optscale.learning.rows import SearchRow
     from langchain_optscale.learning.writer import WriterCounts
 
@@ -264,6 +265,20 @@ class ScoreStore:
         """What happened to the store, in the order of time; of one kind, or all."""
         with self._open() as connection:
             return connection.events(kind)
+
+    def learn(self, former: LearnedSettings | None = None, **settings: Any) -> LearnedSettings:
+        """What its searches teach, see `learning.learn`; `save` it, and give the file as `settings=`.
+
+        Args:
+            former: What is in use: its parts stay where new ones are worse.
+            **settings: The others of `learning.learn`.
+
+        Raises:
+            SettingsError: There is no search with a score, or a setting is out of range.
+        """
+        from langchain_optscale.learning.refit import learn  # imports SciPy
+
+        return learn(self.rows(), former, **settings)
 
     # --- deleting ---
 

@@ -145,6 +145,7 @@ class LLMJudge(Verifier):
         self._reference = reference
         self._attach_images = images == "attach"
         sheet = Sheet(self.scale, rubric, tuple(as_example(one, self.scale) for one in examples), max_chars, template)
+        self._sheet = sheet
         self._memory: Memory[_Cached] = Memory(cache_size)
         self._asker = Asker(model, method, sheet, min_mass=min_mass, top_logprobs=top_logprobs)
         if votes > 1 and self._asker.temperature == 0:
@@ -176,6 +177,16 @@ class LLMJudge(Verifier):
     def method_in_use(self) -> str | None:
         """How the judge reports its grade; None while "auto" has not detected it."""
         return self._asker.method_in_use
+
+    def comparing(self) -> dict[str, Any]:
+        """The settings with which a judge that compares judges by the same, see `GroupwiseJudge.like`."""
+        return {
+            "method": self._asker.method,
+            "criterion": "; and ".join(criterion.description for criterion in self.criteria),
+            "rubric": self._sheet.rubric,
+            "reference": self._reference,
+            "max_chars": self._sheet.max_chars,
+        }
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Grade one candidate; criteria and votes run in threads, limited by the config's "max_concurrency".
