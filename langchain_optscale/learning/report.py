@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.changes import ChangeFinder
 from langchain_optscale.learning.promises import foregone_scores, kept_promises
 from langchain_optscale.learning.report_figures import Outlier, PairScores, Report, Saving, Window
 
@@ -70,6 +71,7 @@ class _Sums:
         self._slowest: list[Outlier] = []
         self._dearest: list[Outlier] = []
         self.evidence: list[SearchRow] = []
+        self._finder = ChangeFinder()
 
     def add(self, row: SearchRow) -> None:
         """Count one search."""
@@ -87,6 +89,7 @@ class _Sums:
         self._beyond += row.drawn - row.stopped_at if row.stopped_at is not None else 0
         self._reasons[row.reason] += 1
         self._pairs[row.pair].add(row, scored)
+        self._finder.add(row)
         if row.label is not None or row.explored:
             self.evidence.append(row)
         outlier = _outlier(row)
@@ -110,6 +113,7 @@ class _Sums:
             pairs=tuple(pair.scores() for pair in pairs[:_MOST_PAIRS]),
             reasons=tuple(self._reasons.most_common()),
             windows=self._windows(),
+            changes=self._finder.changes(),
             slowest=tuple(self._slowest),
             dearest=tuple(self._dearest),
             events=events,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_optscale.learning.changes import Change
     from langchain_optscale.learning.entries import Event
     from langchain_optscale.learning.promises import Foregone, Promise
 
@@ -124,6 +125,7 @@ class Report:
         pairs: Scores by pair, the most frequent first.
         reasons: Searches by the reason of their end, the most frequent first.
         windows: The course of time.
+        changes: What is not any more as it was in the earlier half of a pair's searches.
         slowest: The slowest searches.
         dearest: Those that consumed the most money or, where no price is known, tokens.
         events: What was learned, and alarms of drift, in the order of time.
@@ -142,6 +144,7 @@ class Report:
     pairs: tuple[PairScores, ...]
     reasons: tuple[tuple[str, int], ...]
     windows: tuple[Window, ...]
+    changes: tuple[Change, ...]
     slowest: tuple[Outlier, ...]
     dearest: tuple[Outlier, ...]
     events: tuple[Event, ...]

@@ -12,6 +12,7 @@ from langchain_optscale.learning.promises import foregone_scores, kept_promises
 from langchain_optscale.learning.report import report_of
 from langchain_optscale.learning.report_html import html_report
 from langchain_optscale.learning.report_words import (
+    change_words,
     event_words,
     headline,
     promise_words,
@@ -125,6 +126,38 @@ def test_a_report_is_json():
     report = report_of(TRAFFIC, [Event(1.0, "learned", {"rows": 3})])
     data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert data["events"] == [{"time": 1.0, "kind": "learned", "data": {"rows": 3}}]
+
+
+# --- changes ---
+
+
+def test_nothing_changes_where_nothing_has_changed():
+    assert report_of(TRAFFIC).changes == ()
+
+
+def test_false_alarms_are_rarer_than_promised():
+    """Oracle: traffic of one law throughout; at alpha = 0.01 hardly any of 60 stores may show a change."""
+    found = sum(bool(report_of(make_traffic(160, seed=seed)).changes) for seed in range(60))
+    # Binomial(60, 0.01) is above 4 with probability 0.0003.
+    assert found <= 4
+
+
+def test_a_change_of_the_scores_shows():
+    later = [
+        replace(row, scores=tuple(score / 2 for score in row.scores)) for row in make_traffic(100, seed=1, begin=1.8e9)
+    ]
+    report = report_of([*TRAFFIC[:100], *later])
+    (change,) = report.changes
+    assert change.figure == "the mean of the first two scores"
+    assert change.after < change.before
+    assert change.searches <= 50
+    assert "Changes" in html_report(report)
+    assert change_words(change).startswith("FakeListChatModel m T=0.7")
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_few_searches_show_nothing():
+    assert report_of(TRAFFIC[:59]).changes == ()
 
 
 # --- promises ---
