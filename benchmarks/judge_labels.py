@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from langchain_openai import ChatOpenAI
 
+    from langchain_optscale import Verdict
+
 # Question, right answer, wrong answer.
 QUESTIONS = (
     ("What is the capital of France?", "Paris", "Lyon"),
@@ -85,6 +87,7 @@ def _graded(judge: LLMJudge) -> dict[str, Any]:
     for number, (question, answer) in enumerate([cases[0], *cases]):
         prompt = ChatPromptValue(messages=[HumanMessage(question)])
         began = time.perf_counter()
+        verdict: Verdict | None
         try:
             verdict = judge.verify(prompt, make_candidate(answer))
         except InvalidReplyError:

@@ -130,9 +130,10 @@ class OptScaleResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know: how many candidates were cut off or are identical, and what was explored."""
+        """What a reader should know: candidates cut off or identical, what was explored, and what comparing changed."""
         explored = None if self.explored is None else str(self.explored)
-        found = (truncation_note(self.candidates), identical_note(self.candidates), explored)
+        compared = None if self.ranking is None or not self.ranking.comparisons else str(self.ranking)
+        found = (truncation_note(self.candidates), identical_note(self.candidates), explored, compared)
         return tuple(note for note in found if note is not None)
 
     @property

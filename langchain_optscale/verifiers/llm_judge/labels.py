@@ -110,7 +110,8 @@ class LabelReader:
             try:
                 reply = json_object(route, self._clients[0].post(self._url(route), cast_to=str, body=body))
             except openai.APIStatusError as error:
-                reply = self._absent(route, error)
+                self._check_absent(route, error)
+                reply = None
 
     async def aread(self, messages: Sequence[BaseMessage]) -> LabelReading:
         """As `read`, without blocking the event loop."""
@@ -126,13 +127,15 @@ class LabelReader:
             try:
                 reply = json_object(route, await self._clients[1].post(self._url(route), cast_to=str, body=body))
             except openai.APIStatusError as error:
-                reply = self._absent(route, error)
+                self._check_absent(route, error)
+                reply = None
 
     def _url(self, route: str) -> str:
         """The address of a route: those of vLLM's own stand at the server's root."""
         return str(self._clients[0].base_url).rstrip("/").removesuffix("/v1") + route
 
-    def _absent(self, route: str, error: openai.APIStatusError) -> None:
+    def _check_absent(self, route: str, error: openai.APIStatusError) -> None:
+        """Raise the error, unless the route is missing and there is another."""
         if error.status_code not in _ABSENT or self._route is not None:
             raise error
         if route != _SYSTEMONE:
@@ -194,7 +197,8 @@ class LabelReader:
     def _scored(self, turns: list[dict[str, str]], ids: Mapping[str, int]) -> Generator[Step, Any, LabelReading]:
         tokens = yield from self._tokens(turns)
         body = {"model": self._model_name, "query": tokens[:-1], "items": [tokens[-1:]], "apply_softmax": False}
-        found, usage = {}, Usage()
+        found: dict[str, float] = {}
+        usage = Usage()
         for grade, number in ids.items():
             reply = yield _SCORING, {**body, "label_token_ids": [number]}
             found[grade] = _item_score(reply)
@@ -323,7 +327,8 @@ def _item_score(reply: Any) -> float:
 def _usage(reply: Any, read: str, written: str) -> Usage:
     usage = reply.get("usage") if isinstance(reply, Mapping) else None
     counts = [usage.get(name) if isinstance(usage, Mapping) else None for name in (read, written)]
-    return Usage(*(count if isinstance(count, int) and count >= 0 else 0 for count in counts), 1)
+    tokens = [count if isinstance(count, int) and count >= 0 else 0 for count in counts]
+    return Usage(tokens[0], tokens[1], 1)
 
 
 def _shown(found: Mapping[str, Any]) -> str:

@@ -89,6 +89,7 @@ def test_the_leaders_are_compared_and_the_strongest_is_returned(path):
     assert result.usage["verifier"] == result.ranking.usage == Usage(120, 18, 6)
     assert OptScaleResult.from_dict(result.to_dict()) == result
     assert result.summary()["ranking"]["comparisons"] == 6
+    assert result.notes == (str(result.ranking),)
 
 
 @both
