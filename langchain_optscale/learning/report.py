@@ -65,6 +65,7 @@ class _Sums:
         self._costs: list[float] = []
         self._score_sums: list[float] = []
         self._scored: list[int] = []
+        self._label_scores: list[float] = []
         self._beyond = self._failed = self._labelled = self._explored = 0
         self._reasons: Counter[str] = Counter()
         self._pairs: dict[tuple[str, str], _PairSums] = defaultdict(_PairSums)
@@ -90,6 +91,8 @@ class _Sums:
         self._reasons[row.reason] += 1
         self._pairs[row.pair].add(row, scored)
         self._finder.add(row)
+        if row.label is not None and row.label.score is not None:
+            self._label_scores.append(row.label.score)
         if row.label is not None or row.explored:
             self.evidence.append(row)
         outlier = _outlier(row)
@@ -105,6 +108,7 @@ class _Sums:
             begin=self.times[0],
             end=self.times[-1],
             labelled=self._labelled,
+            label_score=math.fsum(self._label_scores) / len(self._label_scores) if self._label_scores else None,
             explored=self._explored,
             exploration=self._beyond / max(1, sum(self._drawn)),
             savings=self._savings(),

@@ -117,6 +117,7 @@ class Report:
         begin: When the first ended, in seconds since 1970 UTC.
         end: When the last ended.
         labelled: Those with a label.
+        label_score: Mean score of the labels that have one; None without any.
         explored: Those that went on to the cap.
         exploration: Candidates that they drew beyond where they would have ended, as a share of all drawn.
         savings: In candidates, tokens and money, as far as known.
@@ -136,6 +137,7 @@ class Report:
     begin: float
     end: float
     labelled: int
+    label_score: float | None
     explored: int
     exploration: float
     savings: tuple[Saving, ...]

@@ -54,7 +54,8 @@ def headline(report: Report) -> str:
     """How many searches there are, and of what kinds."""
     noun = "search" if report.searches == 1 else "searches"
     words = f"{report.searches:,} {noun} from {moment(report.begin)} to {moment(report.end)} UTC"
-    words += f"; {report.labelled:,} labelled, {report.explored:,} explored"
+    mean = "" if report.label_score is None else f" (mean score {report.label_score:.3f})"
+    words += f"; {report.labelled:,} labelled{mean}, {report.explored:,} explored"
     if report.explored:
         words += f", which took {share(report.exploration)} of all candidates"
     return words + (f"; {report.failed:,} returned nothing" if report.failed else "")

@@ -201,6 +201,13 @@ def test_labels_say_whether_answers_are_right():
     assert (every.kept, every.searches, every.promised) == (1, 2, None)
 
 
+def test_labels_with_scores_have_a_mean():
+    rows = [make_row(str(score), label=Label(score=score, time=1.0)) for score in (0.5, 1.0)]
+    report = report_of([*rows, make_row("x", label=Label(correct=True, time=1.0))])
+    assert (report.label_score, report.labelled) == (0.75, 3)
+    assert "3 labelled (mean score 0.750), 0 explored" in headline(report)
+
+
 def test_what_stopping_early_gave_up():
     rows = [explored(0, 1), explored(0, 0), explored(1, 1), explored(0, 1)]
     found = foregone_scores(rows)
