@@ -21,7 +21,7 @@ from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.certificate import Certification
-from langchain_optscale.stopping.claims import claim_about
+from langchain_optscale.stopping.claims import claim_about, final_decision
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -57,7 +57,7 @@ class OptScaleResult:
         verdicts: What the verifier thought, by candidate index, in order of arrival.
         failures: What could not be drawn or not be verified, by candidate index.
         rounds: The rounds of the search, with the estimate and the decision after every candidate.
-        decision: The decision that ended the search.
+        decision: The decision that ended the search, with the figures after all candidates that are scored.
         estimate: The estimated distribution of all scores.
         usage: What was consumed, under "policy" and "verifier".
         duration_s: Wall-clock seconds of the search.
@@ -305,7 +305,8 @@ def build_result(
     independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(selection_for(settings.select, settings.stopping), independent, scores)
     answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
-    claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
+    decision = final_decision(session)
+    claim, probability = claim_about(decision, answers, list(scores.values()), place)
     certification = None
     if settings.certify is not None:
         certification = settings.certify.certify(answers, list(scores.values()), place)
@@ -317,7 +318,7 @@ def build_result(
         verdicts=verdicts,
         failures=failures,
         rounds=session.rounds,
-        decision=session.decision,
+        decision=decision,
         estimate=session.estimate,
         usage=usage,
         duration_s=duration_s,

@@ -38,14 +38,15 @@ from langchain_optscale.stopping import (
     CostBudget,
     Deadline,
     MaxFailures,
+    MaxSamples,
     Price,
     Rule,
     TokenBudget,
-    optscale,
     prices_by_role,
 )
 from langchain_optscale.stopping.certificate import Certificate, as_certificate
-from langchain_optscale.stopping.objective import Effort
+from langchain_optscale.stopping.labelled import search_form
+from langchain_optscale.stopping.objective import Effort, Objective
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.verifiers import Verifier, as_verifier
 
@@ -120,8 +121,8 @@ class SearchSettings(BaseModel):
             a prompt with a message, a string or, as `with_structured_output` does, a parsed object.
         verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model or its name as the judge, a Runnable, or a
             callable `(prompt, candidate) -> float`.
-        target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search. None looks
-            for the best that is worth its price.
+        target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search, and the
+            price of further candidates does not before. None looks for the best that is worth its price.
         confidence: The probability in (0, 1) of what the default rule claims when it ends: that the whole cap would
             return the same answer, or that the target is out of reach.
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
@@ -140,7 +141,8 @@ class SearchSettings(BaseModel):
             most probable answer; of an answer's candidates the one with the best score, and the best score of all
             where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
             the scored candidates and their scores by index and returns the index of the one to take.
-        first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2.
+        first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2. The
+            default rule ends no search with fewer scores, unless one of them reaches the target.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
             under way all the time. Faster where answers take very different times; more is under way, and cancelled,
@@ -257,6 +259,13 @@ class SearchSettings(BaseModel):
                 f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
                 "put them into the rule"
             )
+        if self.certify is not None:
+            answered = self.extract is not None
+            self.certify.check(
+                search_form(
+                    self.stopping or self._default_rule(self._cap()), self._cap(), self.select, answered=answered
+                )
+            )
         if self.money_price is not None:
             prices_by_role(self.money_price)
         if self.cost_budget is not None and self._objective_price is not None:
@@ -341,15 +350,16 @@ class SearchSettings(BaseModel):
         return float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None
 
     def _default_rule(self, cap: int) -> Rule:
-        return optscale(
+        rule = Objective(
             self.target,
             self.confidence,
-            cap,
-            effort=self.effort,
-            price=self._objective_price,
-            round_cost=self.round_cost,
+            self.effort,
+            self._objective_price,
+            self.round_cost,
             answers=self.extract is not None,
+            least=min(self.first_round, cap) if "first_round" in self.model_fields_set else 1,
         )
+        return rule | MaxSamples(cap)
 
     def session(self) -> Session:
         """A new session for one question."""
