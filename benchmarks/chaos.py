@@ -51,11 +51,11 @@ async def model_at(base_url: str, **settings: Any) -> AsyncIterator[BaseChatMode
 
 
 class Judge(Verifier):
-    """Asks the server for the score of a candidate, and keeps a list of all that it has given."""
+    """Asks the server for the score of a candidate, and notes in `given` all that it has given."""
 
-    def __init__(self, model: BaseChatModel) -> None:
+    def __init__(self, model: BaseChatModel, given: dict[tuple[str, int], float]) -> None:
         self._model = model
-        self.given: dict[tuple[str, int], float] = {}
+        self._given = given
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Ask, and keep the answer."""
@@ -72,7 +72,7 @@ class Judge(Verifier):
 
     def _read(self, prompt: PromptValue, candidate: Candidate, text: str) -> Verdict:
         verdict = Verdict(float(text))
-        self.given[prompt.to_string(), candidate.index] = verdict.score
+        self._given[prompt.to_string(), candidate.index] = verdict.score
         return verdict
 
 
@@ -100,16 +100,16 @@ def kinds(policy: BaseChatModel, judge: Judge) -> list[OptScale]:
 class Tally:
     """What came of the searches."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self) -> None:
+        self.given: dict[tuple[str, int], float] = {}
         self.ends: Counter[str] = Counter()
         self.wrong: list[str] = []
 
     def add(self, question: str, outcome: OptScaleResult | Exception) -> None:
         """Check one search."""
-        given = {index: score for (asked, index), score in self._judge.given.items() if asked == question}
+        given = {index: score for (asked, index), score in self.given.items() if asked == question}
         for index in given:
-            del self._judge.given[question, index]
+            del self.given[question, index]
         if isinstance(outcome, AllCandidatesFailed):
             self.ends["failed"] += 1
             if given or not (outcome.failures or "time is up" in str(outcome)):
@@ -173,20 +173,24 @@ async def _settled(condition: Any, seconds: float = 5.0) -> bool:
 async def storm(searches: int, server: ChaosServer) -> dict[str, Any]:
     """The searches, in two halves, and what they left behind."""
     memory, objects = [], []
+    tally, tasks, busy = Tally(), 0, 0
     began = time.perf_counter()
-    # The policy's own retries are switched off by the search; a verifier of one's own sees to its client itself.
-    async with model_at(server.base_url, max_retries=2) as policy, model_at(server.base_url, model="judge") as model:
-        judge = Judge(model)
-        tally = Tally(judge)
-        searches_of = kinds(policy, judge)
-        for half in range(2):
-            await search_all((searches + half) // 2, server, tally, searches_of, half)
-            objects.append(_objects())
-            memory.append(_memory_kb())
-        seconds = time.perf_counter() - began
-        tasks = len(asyncio.all_tasks()) - 1
-        busy = 0 if await _settled(lambda: server.busy == 0) else server.busy
-    await _settled(lambda: server.connections == 0)
+    for half in range(2):
+        # Clients of its own: connections that a client keeps for later are no leak; they are closed before the count.
+        # The policy's own retries are switched off by the search; a verifier of one's own sees to its client itself.
+        async with (
+            model_at(server.base_url, max_retries=2) as policy,
+            model_at(server.base_url, model="judge") as model,
+        ):
+            judge = Judge(model, tally.given)
+            await search_all((searches + half) // 2, server, tally, kinds(policy, judge), half)
+            tasks += len(asyncio.all_tasks()) - 1
+            busy += 0 if await _settled(lambda: server.busy == 0) else server.busy
+        del policy, model, judge
+        await _settled(lambda: server.connections == 0)
+        objects.append(_objects())
+        memory.append(_memory_kb())
+    seconds = time.perf_counter() - began
     ended = sum(tally.ends.values())
     half_of_them = max(1, (searches + 1) // 2)
     return {

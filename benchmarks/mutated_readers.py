@@ -6,6 +6,7 @@ import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
@@ -22,11 +23,17 @@ from langchain_optscale.evaluation.importers import from_inspect, from_lm_eval
 from langchain_optscale.evaluation.pools import Question, Sample, read_pool, write_pool
 from langchain_optscale.evaluation.recording import read_questions, record_pool
 from langchain_optscale.graph.conversation import fingerprint
+from langchain_optscale.learning.question_prior import QuestionPrior
+from langchain_optscale.learning.report import report_of
+from langchain_optscale.learning.report_html import html_report
+from langchain_optscale.learning.rows import Fingerprint, Label, SearchRow
+from langchain_optscale.learning.store import ScoreStore
 from langchain_optscale.records.candidates import Failure
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stats import Calibration, EmpiricalPrior, IsotonicCalibration, LogisticCalibration
 from langchain_optscale.stats.priors import prior_from_dict
+from langchain_optscale.stats.question_law import QuestionLaw
 from langchain_optscale.stopping import (
     AnswerConfidence,
     Certificate,
@@ -69,6 +76,7 @@ def readers(directory: Path) -> Iterator[Reader]:
     yield from _log_files(directory)
     yield from _batch_files(directory)
     yield _store(directory)
+    yield _score_store(directory)
     yield _checkpoint()
 
 
@@ -117,12 +125,14 @@ def _documents() -> Iterator[Reader]:
     yield Reader("session", _plain(_session()), _use_session)
     yield Reader("rule", _plain(_every_rule()), _use_rule)
     yield Reader("empirical prior", _plain(_prior()), _use_prior)
+    yield Reader("question's prior", _plain(QuestionLaw(0.8, 0.1, 0.05, 0.03, _prior())), _use_prior)
     yield Reader("fixed prior", {"mu": 0.8, "sigma": 0.1, "mu_std": 0.1, "sigma_std": 0.1}, _use_prior)
     for calibration in (_isotonic(), LogisticCalibration(-2.0, 4.0)):
         yield Reader(type(calibration).__name__, _plain(calibration), _use_calibration)
     yield Reader("answer model", _plain(AnswerModel(calibration=_isotonic())), _use_answer_model)
     certificate = Certificate(threshold=0.8, delta=0.05, eps=0.1, labels=120, accepted=40, wrong=1)
     yield Reader("certificate", _plain(certificate), lambda data: repr(Certificate.from_dict(data)))
+    yield Reader("search row", _row().to_dict(), lambda data: SearchRow.from_dict(data).to_dict())
     parts = [LengthCheck(at_most=3), RegexCheck("a+"), _every_rule()]
     yield Reader("settings", json.loads(json.dumps(to_spec(parts))), from_spec)
 
@@ -221,6 +231,7 @@ def _rule_files(directory: Path) -> Iterator[Reader]:
         "prior.json": (_prior(), EmpiricalPrior.load, lambda prior: _use_prior(prior.to_dict())),
         "calibration.json": (_isotonic(), Calibration.load, lambda calibration: calibration(0.4)),
         "model.json": (AnswerModel(), AnswerModel.load, lambda model: _use_answer_model(model.to_dict())),
+        "prior.npz": (_question_prior(), QuestionPrior.load, lambda prior: prior.predict(["A question?", "Another?"])),
         "rule.npz": (_fitted(), FittedStopping.load, lambda rule: _use_rule(rule.to_dict())),
     }
     for name, (thing, load, use) in things.items():
@@ -231,6 +242,15 @@ def _rule_files(directory: Path) -> Iterator[Reader]:
             return use(load(path))
 
         yield Reader(name, good.read_bytes(), _as_file(directory, name, read))
+
+
+def _question_prior() -> QuestionPrior:
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    prompts = [f"{'easy' if number % 2 else 'hard'} question number {number}" for number in range(60)]
+    scores = [generator.uniform(0.5 + 0.3 * (number % 2), 1.0, 4).tolist() for number in range(60)]
+    return QuestionPrior.fit(prompts, scores=scores)
 
 
 def _fitted() -> FittedStopping:
@@ -367,3 +387,46 @@ def _store(directory: Path) -> Reader:
 
     allowed = (InvalidRecordError, SettingsError)
     return Reader("verdicts.sqlite", path.read_bytes(), _as_file(directory, "verdicts.sqlite", read), allowed)
+
+
+def _row() -> SearchRow:
+    facts = Fingerprint({"class": "FakeListChatModel", "model": "m", "temperature": 0.7})
+    places = np.array([3, 70_000], np.uint32), np.array([1.0, 1.5], np.float32)
+    return SearchRow(
+        id="a",
+        time=1.8e9,
+        policy=facts,
+        verifier=facts,
+        scores=(0.25, None, 0.75),
+        answers=(0, None, 1),
+        chosen=2,
+        drawn=4,
+        cap=16,
+        settings={"target": 0.9},
+        figures={"rise": 0.01},
+        features=places,
+        output_tokens=(3, None, 5),
+        explored=True,
+        stopped_at=2,
+        stopped_choice=0,
+        prompt="How much?",
+        texts=("7", None, "8"),
+        label=Label(correct=True, time=1.8e9),
+    )
+
+
+def _score_store(directory: Path) -> Reader:
+    """A store of searches, whose rows and report are read."""
+    path = directory / "good-searches.sqlite"
+    with ScoreStore(path, keep_text=True) as store:
+        store.record(_row(), "How much?")
+        store.label("a", correct=True)
+        store.add_event("learned", {"rows": 1})
+
+    def read(other: Path) -> object:
+        opened = ScoreStore(other)
+        rows = list(opened.rows())
+        return html_report(report_of(rows, opened.events())) if rows else None
+
+    allowed = (InvalidRecordError, SettingsError)
+    return Reader("searches.sqlite", path.read_bytes(), _as_file(directory, "searches.sqlite", read), allowed)

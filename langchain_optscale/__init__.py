@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.errors import OptScaleError, SettingsError
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
+    from langchain_optscale.learning.learned_prior import LearnedPrior
+    from langchain_optscale.learning.question_prior import QuestionPrior
+    from langchain_optscale.learning.store import ScoreStore
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
     from langchain_optscale.records.decisions import Decision, Estimate, StopReason
     from langchain_optscale.records.failures import AllCandidatesFailed
@@ -43,6 +46,9 @@ _HOMES = {
     "engine.settings": ("SearchSettings",),
     "errors": ("OptScaleError", "SettingsError"),
     "graph": ("create_optscale_graph", "create_optscale_node"),
+    "learning.learned_prior": ("LearnedPrior",),
+    "learning.question_prior": ("QuestionPrior",),
+    "learning.store": ("ScoreStore",),
     "records.failures": ("AllCandidatesFailed",),
     "records.savings": ("Saved",),
     "records.candidates": ("Candidate", "Failure", "Verdict"),
@@ -83,13 +89,16 @@ __all__ = [
     "FallbackVerifier",
     "FixedPrior",
     "LLMJudge",
+    "LearnedPrior",
     "OptScale",
     "OptScaleError",
     "OptScaleMiddleware",
     "OptScaleResult",
     "Price",
+    "QuestionPrior",
     "RewardModelVerifier",
     "Saved",
+    "ScoreStore",
     "SearchSettings",
     "Session",
     "SettingsError",

@@ -14,7 +14,8 @@ from pydantic import PrivateAttr
 from langchain_optscale.agents.when import FirstIsGood, Gate
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.jobs import Choice
-from langchain_optscale.engine.settings import Scope, SearchSettings, changeable
+from langchain_optscale.engine.permissions import Scope
+from langchain_optscale.engine.settings import SearchSettings, changeable
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.records.failures import AllCandidatesFailed
@@ -222,7 +223,8 @@ class StepModel(ChatOptScale):
         # As it came: where nothing is searched it is the agent's answer, as without this middleware.
         as_it_came: dict[str, Any] = {"accept_truncated": True, "keep_reasoning": True}
         verifier = _Unscored(settings.verifier.policy_kwargs)
-        return SearchSettings(**drawing, **as_it_came, verifier=verifier, max_samples=1)
+        # What is not scored teaches nothing.
+        return SearchSettings(**{**drawing, "store": None}, **as_it_came, verifier=verifier, max_samples=1)
 
     def _step_settings(self, settings: SearchSettings, first: OptScaleResult | None) -> SearchSettings:
         choice = None if first is None else Choice(first.message, first.best.usage)

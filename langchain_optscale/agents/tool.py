@@ -140,7 +140,7 @@ class OptScaleTool(BaseTool):
         if self.total_token_budget is not None:
             left = self.total_token_budget - self.spent_tokens
             if left <= 0:
-                raise SettingsError(f"the budget of {self.total_token_budget:,} tokens is spent; answer without it")
+                raise SettingsError(f"this tool has spent its {self.total_token_budget:,} tokens: answer without it")
             changes["token_budget"] = min(left, self.search.token_budget or left)
         # Settings changed for the agent's run apply here too, except those of the effort.
         return merge_configs(config, {"configurable": changes})

@@ -80,7 +80,7 @@ class _MathProcess:
         try:
             began = time.monotonic()
             child = self._running()
-            comparisons.used_s -= time.monotonic() - began  # starting the child is nobody's comparison
+            comparisons.spend(began - time.monotonic())  # starting the child is nobody's comparison
             comparisons.on_withdrawal = child.kill
             limit_s = min(timeout_s, comparisons.left_s)
             question = json.dumps({"form": form, "known": list(known), "timeout_s": limit_s})

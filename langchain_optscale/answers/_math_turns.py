@@ -11,31 +11,50 @@ import contextlib
 import threading
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["BUDGET_S", "Comparisons", "Turns", "comparing"]
+__all__ = ["BUDGET_S", "Comparisons", "Spent", "Turns", "comparing"]
 
 BUDGET_S = 15.0
 """Seconds of comparing that one search may take."""
 
 
 @dataclass(eq=False)
+class Spent:
+    """Seconds of comparing that one search has taken, shared by all of its parts."""
+
+    seconds: float = 0.0
+
+
 class Comparisons:
-    """The comparisons of one search.
+    """The comparisons of one search, or of one part of it, such as a task in a graph.
+
+    Args:
+        used_s: Seconds of comparing so far.
+        spent: The same, where other parts of the search share it.
 
     Attributes:
-        used_s: Seconds of comparing so far.
-        withdrawn: Whether the search has ended, so that no outcome is needed any more.
+        withdrawn: Whether this part has ended, so that no outcome is needed any more.
         on_withdrawal: Called when it ends while a comparison of it is under way.
     """
 
-    used_s: float = 0.0
-    withdrawn: bool = False
-    on_withdrawal: Callable[[], None] | None = field(default=None, repr=False)
+    def __init__(self, used_s: float = 0.0, spent: Spent | None = None) -> None:
+        self._spent = Spent(used_s) if spent is None else spent
+        self.withdrawn = False
+        self.on_withdrawal: Callable[[], None] | None = None
+
+    @property
+    def used_s(self) -> float:
+        """Seconds of comparing that the search has taken so far."""
+        return self._spent.seconds
+
+    def spend(self, seconds: float) -> None:
+        """Count seconds of comparing; negative ones correct the count."""
+        self._spent.seconds += seconds
 
     @property
     def left_s(self) -> float:
@@ -87,7 +106,7 @@ class Turns:
         try:
             yield True
         finally:
-            comparisons.used_s += time.monotonic() - began
+            comparisons.spend(time.monotonic() - began)
             with self._free:
                 self._taken = False
                 self._free.notify_all()

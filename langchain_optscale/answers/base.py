@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_optscale.answers.equivalence import Equivalence, SameMath
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.reasoning import split_text
+from langchain_optscale.records.reasoning_marks import split_text
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_optscale.answers._math_turns import Comparisons, comparing
+from langchain_optscale.answers._math_turns import Comparisons, Spent, comparing
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.identical import copies
 
@@ -40,6 +40,7 @@ class AnswerBook:
 
     Args:
         extract: The extractor; None where the task has no answers.
+        spent: What other books of the same search have spent on comparing, which counts against its budget.
 
     Example:
         >>> from langchain_optscale.answers.extraction import BoxedAnswer
@@ -50,7 +51,7 @@ class AnswerBook:
         Agreement(same=1, others=2)
     """
 
-    def __init__(self, extract: Extractor | None = None) -> None:
+    def __init__(self, extract: Extractor | None = None, spent: Spent | None = None) -> None:
         self.extract = extract
         self._answers: dict[int, str | None] = {}
         self._errors: dict[int, Exception] = {}
@@ -59,7 +60,7 @@ class AnswerBook:
         self._forms: dict[Equivalence, dict[str, str]] = {}
         self._restored: list[str] = []
         self._reading = threading.Lock()
-        self._comparisons = Comparisons()
+        self._comparisons = Comparisons(spent=spent)
 
     @property
     def answers(self) -> Mapping[int, str | None]:
@@ -68,7 +69,8 @@ class AnswerBook:
 
     def close(self) -> None:
         """Withdraw the comparisons that are still waited for, since the search has ended."""
-        self._comparisons.withdraw()
+        if self.extract is not None:
+            self._comparisons.withdraw()
 
     def read(
         self, index: int, text: str, message: AIMessage | None = None, fingerprint: str | None = None

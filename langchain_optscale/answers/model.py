@@ -24,11 +24,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.stored import check_plain, reading
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from langchain_optscale.answers._joint import Histories, Joint
 from langchain_optscale.answers._lookahead import expected_leader, reduce
 from langchain_optscale.answers.model import DEFAULT, AnswerModel
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.forks import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import sys
 import time
@@ -12,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.cli.options import (
     add_checks,
     add_command,
+    add_instruction,
     add_policy,
     add_search,
+    is_checked,
     open_policy,
     print_json,
     search_settings,
     write_text,
 )
 from langchain_optscale.errors import IncompleteBatch, MissingExtraError, SettingsError
-from langchain_optscale.records.failures import AllCandidatesFailed
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.cli.batch_file import Answers, Questions
     from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.records.failures import AllCandidatesFailed
     from langchain_optscale.runnables.optscale import OptScale
 
 __all__ = ["add_batch"]
@@ -52,6 +55,7 @@ def add_batch(commands: Any) -> None:
         metavar="N",
         help="stop when N questions in a row have failed (default 20); they are asked again in the next run",
     )
+    add_instruction(parser)
     add_policy(parser)
     add_checks(parser)
     search = add_search(parser)
@@ -65,7 +69,7 @@ def _batch(arguments: argparse.Namespace) -> None:
 
     for name in ("max_concurrency", "give_up_after"):
         if getattr(arguments, name) < 1:
-            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}")
     if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
         raise SettingsError("-o names the file of the questions; give the answers another file")
     questions = Questions(arguments.questions)
@@ -76,6 +80,8 @@ def _batch(arguments: argparse.Namespace) -> None:
         asked = {
             **{name: settings[name] for name in ("target", "confidence", "max_samples", "seed")},
             **({} if settings["effort"] == "medium" else {"effort": settings["effort"]}),
+            **({} if arguments.system is None else {"system": arguments.system}),
+            **({} if settings["prior"] is None else {"prior": _digest(search.prior)}),
             "policy": policy_name(policy),
             "verifier": search.verifier.name,
         }
@@ -108,6 +114,9 @@ async def _answer(
     advance: Callable[[int, int], None],
 ) -> None:
     """Ask every question without an answer line; each outcome is on disk before the next question starts."""
+    from langchain_optscale.cli.short_answers import instructed
+    from langchain_optscale.records.failures import AllCandidatesFailed
+
     in_progress: dict[int, str] = {}
     failed_in_a_row: list[tuple[str, AllCandidatesFailed]] = []
 
@@ -117,7 +126,7 @@ async def _answer(
             if id_ not in answers:
                 in_progress[number] = id_
                 number += 1
-                yield prompt
+                yield instructed(arguments, prompt, is_checked=is_checked(arguments))
 
     async def keep(id_: str, outcome: OptScaleResult | AllCandidatesFailed) -> None:
         await asyncio.to_thread(answers.keep, id_, outcome, record=arguments.record)
@@ -147,6 +156,11 @@ async def _answer(
                 await keep(id_, outcome)
     for failed in failed_in_a_row:
         await keep(*failed)
+
+
+def _digest(prior: Any) -> str:
+    """What tells whether a file of answers was made with the same prior."""
+    return hashlib.sha256(repr(prior).encode()).hexdigest()[:16]
 
 
 def _sentence(figures: dict[str, Any]) -> str:

@@ -33,10 +33,9 @@ def add_demo(commands: Any) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    if arguments.max_samples < 1 or (arguments.tasks is not None and arguments.tasks < 1):
-        raise SettingsError("--max-samples and --tasks must be at least 1")
-    if arguments.seed < 0:
-        raise SettingsError("--seed must be at least 0")
+    for name, least in (("max_samples", 1), ("tasks", 1), ("seed", 0)):
+        if (given := getattr(arguments, name)) is not None and given < least:
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least {least}, got {given}")
     screen = None if arguments.json else Screen(sys.stdout)
     own = arguments.policy is not None or arguments.policy_url is not None or arguments.policy_model is not None
     document = _live(arguments, screen, own=own) if arguments.live or own else _replay(arguments, screen)

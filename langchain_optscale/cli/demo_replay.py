@@ -96,7 +96,10 @@ def replay_demo(
         questions = recorded_questions(kind, seed=seed, tasks=tasks)
         recorded = min(len(question.samples) for question in questions)
         if max_samples > recorded:
-            raise SettingsError(f"the recording has {recorded} candidates a question: --max-samples is at most that")
+            raise SettingsError(
+                f"--max-samples must be at most the {recorded} candidates that are recorded of each question, "
+                f"got {max_samples}"
+            )
         if screen:
             screen.say()
             screen.say(f"{len(questions)} {kind.about[0].lower()}{kind.about[1:]}", bold=True)

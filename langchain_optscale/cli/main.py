@@ -22,8 +22,10 @@ from langchain_optscale.cli.doctor import add_doctor
 from langchain_optscale.cli.options import (
     add_checks,
     add_command,
+    add_instruction,
     add_policy,
     add_search,
+    is_checked,
     open_policy,
     print_json,
     search_settings,
@@ -31,7 +33,16 @@ from langchain_optscale.cli.options import (
 )
 from langchain_optscale.cli.pools import add_record, add_replay
 from langchain_optscale.cli.priors import add_train_prior
-from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError, printable
+from langchain_optscale.cli.report import add_report
+from langchain_optscale.cli.store import add_store
+from langchain_optscale.errors import (
+    InvalidRecordError,
+    MissingExtraError,
+    MissingLogprobsError,
+    OptScaleError,
+    SettingsError,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SettingsError, InvalidRecordError) as error:
         return _report(error, 2)
     except OptScaleError as error:
-        return _report(error, 1)
+        return _report(f"{error}{_advice(error)}", 1)
     except KeyboardInterrupt:
         return _report("interrupted", 130)
     except BrokenPipeError:
@@ -66,6 +77,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
+
+
+def _advice(error: OptScaleError) -> str:
+    """What an option of the command does about an error; empty where its own message says enough."""
+    from langchain_optscale.records.failures import AllCandidatesFailed
+
+    if isinstance(error, AllCandidatesFailed) and any(
+        isinstance(failure.cause, MissingLogprobsError) for failure in error.failures.values()
+    ):
+        return "; for this command: give a check, such as --max-words 5, or --judge policy"
+    return ""
 
 
 def _report(error: object, status: int) -> int:
@@ -93,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     add_replay(commands)
     add_calibrate(commands)
     add_train_prior(commands)
+    add_store(commands)
+    add_report(commands)
     add_doctor(commands)
     return parser
 
@@ -102,6 +126,7 @@ def _add_ask(commands: Any) -> None:
     example = 'optscale ask "Name three rivers, separated by commas." --items 3 --max-words 6'
     parser = add_command(commands, "ask", _ask, about, example)
     parser.add_argument("question", nargs="?", help='"-", or none in a pipe, reads it from standard input')
+    add_instruction(parser)
     add_policy(parser)
     add_checks(parser)
     add_search(parser)
@@ -109,6 +134,7 @@ def _add_ask(commands: Any) -> None:
 
 def _ask(arguments: argparse.Namespace) -> None:
     from langchain_optscale.cli.progress import one_line
+    from langchain_optscale.cli.short_answers import instructed
     from langchain_optscale.runnables.optscale import OptScale
 
     arguments.question = _question(arguments.question)
@@ -116,7 +142,8 @@ def _ask(arguments: argparse.Namespace) -> None:
         search = OptScale(policy=policy, **search_settings(arguments, policy))
         with _table(arguments) as callbacks:
             # Async, so that an interrupt cancels the open requests.
-            result = asyncio.run(search.ainvoke(arguments.question, {"callbacks": callbacks}))
+            prompt = instructed(arguments, arguments.question, is_checked=is_checked(arguments))
+            result = asyncio.run(search.ainvoke(prompt, {"callbacks": callbacks}))
     if arguments.json:
         print_json({"answer": result.text, **result.summary(), "record": result.to_dict()})
     else:

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
 
-    from langchain_optscale.answers import Extractor
     from langchain_optscale.verifiers import Verifier
 
 __all__ = [
     "add_checks",
     "add_command",
+    "add_instruction",
     "add_policy",
     "add_search",
     "counter",
+    "is_checked",
     "open_policy",
     "print_json",
     "provider_model",
@@ -81,6 +82,16 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     policy.add_argument("--max-tokens", type=int, default=128, metavar="N", help="longest answer (default 128)")
 
 
+def add_instruction(parser: argparse.ArgumentParser) -> None:
+    """The option that says how questions are to be answered."""
+    parser.add_argument(
+        "--system",
+        metavar="TEXT",
+        help='instruction before each question (default: none; the embedded model without a check: a short sentence; ""'
+        " leaves it out)",
+    )
+
+
 def add_checks(parser: argparse.ArgumentParser) -> None:
     """Options that name the verifier."""
     checks = parser.add_argument_group("checks, averaged to a score (without any: the policy's own confidence)")
@@ -115,7 +126,14 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
         "--round-cost", type=float, default=2.0, metavar="N", help="candidates a round costs (default 2)"
     )
     search.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
+    search.add_argument("--prior", metavar="FILE", help="what scores to expect, as optscale train-prior wrote it")
     search.add_argument("--token-budget", type=int, metavar="N", help="stop after N tokens")
+    search.add_argument(
+        "--store", metavar="STORE", help="record every search there: an SQLite file, or a postgresql:// URL"
+    )
+    search.add_argument(
+        "--explore", type=float, default=0.03, metavar="SHARE", help="of recorded searches, to the cap (default 0.03)"
+    )
     search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
     return search
 
@@ -126,7 +144,9 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
     Without a check or judge, a mean token probability is the only score, of which no value is a goal: candidates then
     carry answers, and the search ends once their agreement and the model's confidence settle which one is returned.
     """
-    checked = _is_checked(arguments)
+    from langchain_optscale.cli.short_answers import ShortAnswer
+
+    checked = is_checked(arguments)
     most = _MOST if checked else _MOST_UNCHECKED
     target = arguments.target
     if target is None and checked and arguments.judge is None:
@@ -134,15 +154,18 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
     return {
         "verifier": verifier_of(arguments, policy),
         "target": target,
-        **({} if checked else {"extract": _short_answer(), "round_size": _PAIR}),
+        **({} if checked else {"extract": ShortAnswer(), "round_size": _PAIR}),
         "confidence": arguments.confidence,
         "effort": arguments.effort,
         "price": arguments.price,
         "round_cost": arguments.round_cost,
+        "prior": arguments.prior,
         "max_samples": most if arguments.max_samples is None else arguments.max_samples,
         "token_budget": arguments.token_budget,
         "deadline_s": arguments.deadline,
         "seed": arguments.seed,
+        "store": arguments.store,
+        "explore": arguments.explore,
     }
 
 
@@ -173,7 +196,7 @@ def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
         from langchain_optscale.endpoints import local
 
         with local.serve() as server:
-            agreeing = hasattr(arguments, "target") and not _is_checked(arguments)
+            agreeing = hasattr(arguments, "target") and not is_checked(arguments)
             yield server.policy(**{"temperature": _AGREEING if agreeing else _DIVERSE, **settings})
         return
     if arguments.policy_model is None:
@@ -254,16 +277,10 @@ def verifier_of(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -> Ve
     return checks[0] if len(checks) == 1 else EnsembleVerifier(checks)
 
 
-def _is_checked(arguments: argparse.Namespace) -> bool:
+def is_checked(arguments: argparse.Namespace) -> bool:
+    """Whether the options name a check or a judge."""
     named = ("words", "max_words", "items", "contains", "regex", "number", "judge")
     return any(getattr(arguments, name) is not None for name in named)
-
-
-def _short_answer() -> Extractor:
-    """The last number, else the whole text in normal form."""
-    from langchain_optscale.answers import Compared, LastNumber, NormalForm, WholeText
-
-    return LastNumber() | Compared(WholeText(), NormalForm())
 
 
 @contextlib.contextmanager

@@ -60,6 +60,9 @@ def add_replay(commands: Any) -> None:
         "--target", type=float, help="score that is good enough (default: 0.9 for methods that need one)"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
+    parser.add_argument(
+        "--prior", metavar="FILE", help="adds paper-trained and optscale-prior, with what train-prior wrote"
+    )
     parser.add_argument("--max-samples", type=int, metavar="N", help="the cap; by default the fewest samples recorded")
     parser.add_argument("--permutations", type=int, default=8, metavar="N", help="orders a question (default 8)")
     parser.add_argument("--seed", type=int, default=0, help="of orders and intervals (default 0)")
@@ -116,6 +119,11 @@ def _replay(arguments: argparse.Namespace) -> None:
         from langchain_optscale.evaluation.plots import check_picture, plot_reports, save_picture
 
         check_picture(arguments.plot)
+    prior = None
+    if arguments.prior is not None:
+        from langchain_optscale.learning.learned_prior import LearnedPrior
+
+        prior = LearnedPrior.load(arguments.prior)
     names = None if arguments.methods is None else [name.strip() for name in arguments.methods.split(",")]
     reports = []
     # All are read before the first is replayed, so that a bad line is reported at once.
@@ -126,6 +134,7 @@ def _replay(arguments: argparse.Namespace) -> None:
             confidence=arguments.confidence,
             names=names,
             max_samples=arguments.max_samples,
+            prior=prior,
         )
         with counter(arguments) as show:
             report = replay(

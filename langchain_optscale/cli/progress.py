@@ -165,4 +165,5 @@ def one_line(result: OptScaleResult) -> str:
         f"score {result.score:.3f}, {len(result.verdicts)} candidates scored, {bound}"
         f"{result.total_usage.total_tokens} tokens{cost}, {result.duration_s:.1f} s: {why}{saved}"
     )
-    return "; ".join([line, *result.notes])
+    recorded = [] if result.search_id is None else [f"recorded as {result.search_id}"]
+    return "; ".join([line, *result.notes, *recorded])

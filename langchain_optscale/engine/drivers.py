@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
@@ -17,6 +18,8 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor, in_thread
 from langchain_optscale.engine.jobs import Draw, Verify
+from langchain_optscale.engine.priors import afind_prior, find_prior
+from langchain_optscale.engine.recording import Recording
 from langchain_optscale.engine.search import Search
 from langchain_optscale.engine.tracing import has_callbacks
 from langchain_optscale.engine.worker import Worker
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.models.limits import SharedLimit
+    from langchain_optscale.stats.estimation import ScorePrior
 
 __all__ = ["BatchControl", "arun_search", "max_concurrency", "run_search"]
 
@@ -54,8 +58,12 @@ class BatchControl(Protocol):
     def cancelled(self) -> threading.Event:
         """Set when the rest of the batch is cancelled."""
 
+    @property
+    def recurrent(self) -> Exception | None:
+        """The error with which every search of the batch would fail, once it is known."""
+
     def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
-        """Within the block, `callback` is called when that happens."""
+        """Within the block, `callback` is called when either happens."""
 
 
 def run_search(
@@ -83,9 +91,12 @@ def run_search(
         AllCandidatesFailed: No candidate could be scored.
         SettingsError: The settings do not fit the policy.
         InterruptedError: The batch was cancelled.
+        Exception: The batch's recurrent error, where it has one and this search no score.
     """
     settings.verifier.check_sync()
-    search, worker, room = _begin(settings, prompt, config, call_kwargs)
+    began = time.perf_counter()
+    prior = find_prior(settings, prompt)
+    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
     executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session
     cancelled = {Draw: threading.Event(), Verify: threading.Event()}
@@ -110,8 +121,8 @@ def run_search(
         if batch is not None:
             leaving.enter_context(batch.on_cancel(lambda: finished.put(None)))
         while not search.over:
-            if batch is not None and batch.cancelled.is_set():
-                raise InterruptedError("the batch was cancelled")
+            if batch is not None:
+                _check_batch(batch, search)
             if session.decision.stop:
                 # Only verifications are waited for now: the draws that are under way take up no room.
                 executor.cancel(cancelled[Draw])
@@ -147,18 +158,21 @@ async def arun_search(
 
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
-    search, worker, room = _begin(settings, prompt, config, call_kwargs)
+    began = time.perf_counter()
+    prior = await afind_prior(settings, prompt)
+    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
     executor = Executor(worker, batch.limit if batch else None)
     running: dict[asyncio.Task[Done | Raised | Cancelled], Job] = {}
-    finished: asyncio.Queue[asyncio.Task[Done | Raised | Cancelled]] = asyncio.Queue()
+    # None only wakes the driver.
+    finished: asyncio.Queue[asyncio.Task[Done | Raised | Cancelled] | None] = asyncio.Queue()
 
     def start(job: Job) -> None:
         task = asyncio.create_task(executor.arun(job))
         running[task] = job
         task.add_done_callback(finished.put_nowait)
 
-    def record(task: asyncio.Task[Done | Raised | Cancelled], cancelled: Raised | None) -> None:
-        if task in running:
+    def record(task: asyncio.Task[Done | Raised | Cancelled] | None, cancelled: Raised | None) -> None:
+        if task is not None and task in running:
             job = running.pop(task)
             search.record_outcome(job, executor.outcome_of(job, cancelled) if task.cancelled() else task.result())
 
@@ -169,8 +183,13 @@ async def arun_search(
         for task in tasks:
             record(task, None)
 
+    leaving = contextlib.ExitStack()
     try:
+        if batch is not None:
+            leaving.enter_context(batch.on_cancel(lambda: finished.put_nowait(None)))
         while not search.over:
+            if batch is not None:
+                _check_batch(batch, search)
             for job in search.take(room - len(running)):
                 start(job)
             await _aemit(search, config)
@@ -188,12 +207,26 @@ async def arun_search(
         await _aemit(search, config)
         return result
     finally:
+        leaving.close()
         worker.close()
         await _cancel(running)
 
 
+def _check_batch(batch: BatchControl, search: Search) -> None:
+    """Raise where the rest of the batch has ended, or nothing that this search has paid for is of use."""
+    if batch.cancelled.is_set():
+        raise InterruptedError("the batch was cancelled")
+    if batch.recurrent is not None and not search.session.history.n:
+        raise batch.recurrent
+
+
 def _begin(
-    settings: SearchSettings, prompt: PromptValue, config: RunnableConfig, call_kwargs: Mapping[str, Any] | None
+    settings: SearchSettings,
+    prompt: PromptValue,
+    config: RunnableConfig,
+    call_kwargs: Mapping[str, Any] | None,
+    prior: ScorePrior | None,
+    began: float,
 ) -> tuple[Search, Worker, int]:
     """The search, its worker, and how many jobs may be under way at once.
 
@@ -201,7 +234,15 @@ def _begin(
     """
     sampler = settings.sampler(call_kwargs)
     worker = Worker(settings, prompt, sampler, AnswerBook(settings.extract), config)
-    search = Search(settings, sampler, equality_key=worker.equality_key, emit_events=has_callbacks(config))
+    search = Search(
+        settings,
+        sampler,
+        equality_key=worker.equality_key,
+        emit_events=has_callbacks(config),
+        recording=Recording.of(settings, prompt, call_kwargs=call_kwargs),
+        prior=prior,
+        spent_s=time.perf_counter() - began,
+    )
     room = max_concurrency(config) or 2 * max(search.session.round_size, search.session.first_round)
     return search, worker, room
 

@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 
 from langchain_core.exceptions import ContextOverflowError, ModelError, ModelRefusalError
 
-from langchain_optscale.engine.bill import cost_of
 from langchain_optscale.errors import EmptyCandidateError, MissingLogprobsError, OptScaleError, SettingsError
 from langchain_optscale.models.clients import address_of, models_in
 from langchain_optscale.models.error_status import status_of
@@ -38,6 +37,9 @@ _GENERAL_CLIENTS = frozenset({"aiohttp", "httpx", "httpx2", "requests", "urllib"
 # A candidate may cause these by what it says.
 _OF_CONTENT = (ValueError, LookupError, ArithmeticError, AssertionError, ModelRefusalError)
 
+# What the wrappers of verifiers/ call the thing that the user gave.
+_GIVEN = ("function", "runnable", "evaluator")
+
 _worked: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
@@ -61,7 +63,7 @@ def has_worked(thing: Any) -> bool:
 def _origin(thing: Any) -> Any:
     """What the user gave: a function or a Runnable is wrapped anew for every `OptScale`."""
     parts = getattr(type(thing), "__dictoffset__", 0) and vars(thing)  # a configurable model makes up other attributes
-    return (parts.get("function") or parts.get("runnable") or thing) if parts else thing
+    return next((parts[name] for name in _GIVEN if parts.get(name) is not None), thing) if parts else thing
 
 
 def failure_in(settings: SearchSettings, stage: _Stage, raised: Raised, thing: Any = None) -> Failure:
@@ -108,6 +110,7 @@ def nothing_scored(
     candidates: Sequence[Candidate],
     failures: Mapping[int, Failure],
     usage: Mapping[str, Usage],
+    cost: float | None,
 ) -> AllCandidatesFailed:
     """The error of a search that ended without a score: what failed, where, and what to do."""
     roles = {"draw": _named(settings.policy), "verify": settings.verifier.name}
@@ -116,7 +119,6 @@ def nothing_scored(
         for index, failure in failures.items()
         if failure.cause is not None and (text := _advice(failure.cause, failure.stage, settings))
     }
-    cost = cost_of(settings.prices(), usage)
     return chain_causes(AllCandidatesFailed(failures, reason, candidates, usage, cost, roles, advice))
 
 

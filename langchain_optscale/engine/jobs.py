@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from langchain_optscale.records.candidates import Candidate, Failure
-    from langchain_optscale.records.reasoning import ReasoningTag
+    from langchain_optscale.records.reasoning_marks import ReasoningTag
     from langchain_optscale.records.usage import Usage
 
 __all__ = ["Cancelled", "Choice", "Done", "Draw", "Event", "Job", "Verify"]

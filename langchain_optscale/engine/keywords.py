@@ -1,4 +1,4 @@
-"""Keyword arguments that are misspelt, belong to another setting, or come with a call."""
+"""Keyword arguments that are misspelt, out of range, belong to another setting, or come with a call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["split_call", "unknown_setting"]
+    from pydantic import BaseModel, ValidationError
+
+__all__ = ["invalid_setting", "split_call", "unknown_setting"]
 
 # What users of other packages write.
 _OTHER_NAMES = {
@@ -70,3 +72,27 @@ def split_call(
             raise SettingsError(unknown_setting(name, close))
     changes = {name: value for name, value in kwargs.items() if name in changeable}
     return changes, {name: value for name, value in kwargs.items() if name not in changeable}
+
+
+def invalid_setting(error: ValidationError, settings: type[BaseModel]) -> str:
+    """The first complaint about keyword arguments, as one sentence that names the setting."""
+    # A setting under a wrong name is missing under its own: the wrong name is the mistake.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if first["type"] == "extra_forbidden":
+        return unknown_setting(name, _own_fields(settings))
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    got = repr(first["input"])
+    return f"{name}: {first['msg']}, got {got if len(got) <= 80 else got[:77] + '...'}"
+
+
+def _own_fields(settings: type[BaseModel]) -> list[str]:
+    """Our settings by name, without what LangChain's base classes add."""
+    ours = {
+        name
+        for kind in settings.mro()
+        if kind.__module__.startswith(__name__.partition(".")[0])
+        for name in vars(kind).get("__annotations__", {})
+    }
+    return [name for name in settings.model_fields if name in ours]

@@ -8,6 +8,7 @@ from it. An object of this process, such as a verifier or a rule, may be given a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Flag, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_optscale.errors import SettingsError
@@ -15,7 +16,9 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Container
 
-__all__ = ["CEILINGS", "as_limits", "as_overridable", "permit", "within_limits"]
+    from pydantic.fields import FieldInfo
+
+__all__ = ["CEILINGS", "Scope", "as_limits", "as_overridable", "permit", "within_limits"]
 
 CEILINGS = (
     "max_samples",
@@ -53,7 +56,15 @@ _PLAIN = frozenset(
     }
 )
 # Who may change what is the operator's alone.
-_NEVER = frozenset({"overridable", "limits"})
+_NEVER = frozenset({"overridable", "limits", "store", "explore"})
+
+
+class Scope(Flag):
+    """Where a setting may be changed: for one call, in a graph's context, or for an agent's step."""
+
+    CALL = auto()
+    CONTEXT = auto()
+    STEP = auto()
 
 
 class Chosen(Protocol):
@@ -106,17 +117,21 @@ def as_limits(limits: Any) -> dict[str, float] | None:
     return dict(limits)
 
 
-def within_limits(given: Mapping[str, Any], limits: Mapping[str, float], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, those that are not given no larger than their limits.
+def within_limits(given: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+    """The settings, those that are not given no larger than the `limits` among them.
+
+    Args:
+        given: Those that are given.
+        fields: All settings with their defaults.
 
     Raises:
-        SettingsError: One that is given is beyond its limit.
+        SettingsError: One that is given is beyond its limit, or the limits are none.
     """
     settings = dict(given)
-    for name, most in limits.items():
+    for name, most in (as_limits(given.get("limits")) or {}).items():
         if name in given:
             _check(name, given[name], most)
-        elif name in _BUDGETS or _exceeds(defaults.get(name), most):
+        elif name in _BUDGETS or _exceeds(fields[name].default, most):
             settings[name] = most
     return settings
 

@@ -7,30 +7,22 @@ from dataclasses import asdict, dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.answers import choose
-from langchain_optscale.engine.bill import cost_of, saved_by
-from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.decisions import Decision, Estimate, Round, StopReason
 from langchain_optscale.records.endings import EndReason
-from langchain_optscale.records.identical import copies, fingerprint
 from langchain_optscale.records.notes import identical_note, truncation_note
-from langchain_optscale.records.savings import Saved
+from langchain_optscale.records.savings import Explored, Saved
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.certificate import Certification
-from langchain_optscale.stopping.claims import claim_about, final_decision
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from matplotlib.figure import Figure
 
-    from langchain_optscale.engine.settings import SearchSettings
-    from langchain_optscale.stopping.session import Session
 
-__all__ = ["OptScaleResult", "build_result", "result_metadata"]
+__all__ = ["OptScaleResult"]
 
 _FORMAT = "langchain-optscale/result"
 _VERSION = 1
@@ -67,6 +59,8 @@ class OptScaleResult:
             would return the same answer; "target reached"; "target out of reach"; or "not sure". Nothing is promised
             about its being right, except with `certify=`: "right" where the answer is certified.
         probability: Of what could be claimed, also where it is below the confidence and nothing is; None where unknown.
+        search_id: The search's id in the store of `store=`, for `ScoreStore.label`; None without one.
+        explored: What was spent for later searches to learn from, see `explore=`; None where nothing was.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
     """
 
@@ -84,6 +78,8 @@ class OptScaleResult:
     claim: str = "not sure"
     probability: float | None = None
     certification: Certification | None = None
+    search_id: str | None = None
+    explored: Explored | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -111,7 +107,7 @@ class OptScaleResult:
     def stop_reason(self) -> StopReason:
         """Why the search ended."""
         if self.decision.reason is None:
-            raise InvalidRecordError("the rule that ended this search gave no reason")
+            raise InvalidRecordError("the stopping rule ended this search without a reason: give its Decision one")
         return self.decision.reason
 
     @property
@@ -131,8 +127,9 @@ class OptScaleResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know about the candidates: how many were cut off, and how many are identical."""
-        found = (truncation_note(self.candidates), identical_note(self.candidates))
+        """What a reader should know: how many candidates were cut off or are identical, and what was explored."""
+        explored = None if self.explored is None else str(self.explored)
+        found = (truncation_note(self.candidates), identical_note(self.candidates), explored)
         return tuple(note for note in found if note is not None)
 
     @property
@@ -166,7 +163,8 @@ class OptScaleResult:
             candidates), `score`, `mu`, `sigma`, `optimal_n`, `claim`, `probability`, `stop_reason` (its
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
             `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
-            or are identical; with `certify=` also `certified` and `promise`.
+            or are identical; with `certify=` also `certified` and `promise`, with `store=` also `search_id`, and of a
+            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`).
         """
         return {
             "n": len(self.verdicts),
@@ -191,6 +189,14 @@ class OptScaleResult:
             "truncated": self.truncated,
             "notes": list(self.notes),
             **({} if self.certification is None else {"certified": self.certified, "promise": self.promise}),
+            **self._recorded(),
+        }
+
+    def _recorded(self) -> dict[str, Any]:
+        """What a store adds."""
+        return {
+            **({} if self.search_id is None else {"search_id": self.search_id}),
+            **({} if self.explored is None else {"explored": self.explored.to_dict()}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,6 +217,7 @@ class OptScaleResult:
             **({} if self.certification is None else {"certification": asdict(self.certification)}),
             "claim": self.claim,
             "probability": self.probability,
+            **self._recorded(),
         }
 
     @classmethod
@@ -245,6 +252,8 @@ class OptScaleResult:
                 claim=fields.text("claim", "not sure"),
                 probability=None if fields.data.get("probability") is None else fields.real("probability"),
                 certification=None if certified is None else Certification.from_dict(certified),
+                search_id=fields.optional_text("search_id"),
+                explored=None if fields.data.get("explored") is None else Explored.from_dict(fields.get("explored")),
             )
 
     def plot(self, *, dark: bool = False) -> Figure:
@@ -264,101 +273,3 @@ class OptScaleResult:
         from langchain_optscale.engine.result_html import html_card
 
         return html_card(self)
-
-
-def build_result(
-    settings: SearchSettings,
-    session: Session,
-    candidates: Mapping[int, Candidate],
-    verdicts: Mapping[int, Verdict],
-    failures: Mapping[int, Failure],
-    duration_s: float,
-    unreported_usage: Usage | None = None,
-    *,
-    seeded: bool = False,
-) -> OptScaleResult:
-    """Choose the candidate to return and build the record of a finished search.
-
-    Args:
-        settings: What was searched with; `select` chooses.
-        session: What decided.
-        candidates: Everything that was drawn, by index.
-        verdicts: Those that are scored.
-        failures: Those that failed.
-        duration_s: Seconds that the search took.
-        unreported_usage: What verifications consumed beyond what their verdicts report.
-        seeded: Whether each candidate was drawn with a seed of its own.
-
-    Raises:
-        AllCandidatesFailed: No candidate has a score.
-        SettingsError: `select` returned something that is not a scored candidate.
-    """
-    drawn = tuple(candidates[index] for index in sorted(candidates))
-    usage = {
-        "policy": Usage.total([candidate.usage for candidate in drawn]),
-        "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
-    }
-    if not verdicts:
-        raise nothing_scored(settings, session.decision.reason, drawn, failures, usage)
-    cost = cost_of(settings.prices(), usage)
-    scores = {index: verdict.score for index, verdict in verdicts.items()}
-    independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
-    best = choose(selection_for(settings.select, settings.stopping), independent, scores)
-    answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
-    decision = final_decision(session)
-    claim, probability = claim_about(decision, answers, list(scores.values()), place)
-    certification = None
-    if settings.certify is not None:
-        certification = settings.certify.certify(answers, list(scores.values()), place)
-        if certification.certified:
-            claim, probability = "right", 1.0 - certification.delta
-    return OptScaleResult(
-        best=candidates[best],
-        candidates=drawn,
-        verdicts=verdicts,
-        failures=failures,
-        rounds=session.rounds,
-        decision=decision,
-        estimate=session.estimate,
-        usage=usage,
-        duration_s=duration_s,
-        cost=cost,
-        saved=saved_by(session.max_samples, len(drawn), usage, cost),
-        claim=claim,
-        probability=probability,
-        certification=certification,
-    )
-
-
-def _independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded: bool) -> list[Candidate]:
-    """The candidates without copies, which would vote for one answer several times; of equals the best-scored."""
-    if all(candidate.answer is None for candidate in scored):
-        return scored
-    marks = [fingerprint(candidate, seeded=seeded) for candidate in scored]
-    copied = {mark for mark, is_copy in zip(marks, copies(marks), strict=True) if is_copy}
-    best: dict[str | None, Candidate] = {}
-    for candidate, mark in zip(scored, marks, strict=True):
-        if mark in copied and (mark not in best or scores[candidate.index] > scores[best[mark].index]):
-            best[mark] = candidate
-    return [one for one, mark in zip(scored, marks, strict=True) if mark not in copied or best[mark] is one]
-
-
-def result_metadata(result: OptScaleResult) -> dict[str, Any]:
-    """What a trace says about a search when it has ended."""
-    metadata = {
-        "optscale_n": len(result.verdicts),
-        "optscale_drawn": len(result.candidates),
-        "optscale_failed": len(result.failures),
-        "optscale_score": result.score,
-        "optscale_best": result.best.index,
-        "optscale_optimal_n": result.optimal_n,
-        "optscale_claim": result.claim,
-        "optscale_probability": result.probability,
-        "optscale_mu": result.estimate.mu,
-        "optscale_sigma": result.estimate.sigma,
-        "optscale_stop_reason": result.stop_reason.name,
-        "optscale_cost": result.cost,
-    }
-    if result.certified is not None:
-        metadata["optscale_certified"] = result.certified
-    return metadata

@@ -127,7 +127,7 @@ def _round(round_: Round, result: SearchRecord) -> tuple[str, ...]:
     if not round_.observations:
         return str(round_.number + 1), f"0 of {len(round_.indexes)}", best, "–", "no outcome"
     last = round_.observations[-1].decision
-    if last.reason is not None:
+    if last.stop:
         decision = f"stop: {reason_in_words(last)}"
     else:
         decision = "continue" if last.draw is None else f"continue: up to {last.draw} more"

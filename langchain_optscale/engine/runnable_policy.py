@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from langchain_optscale.engine.jobs import Choice
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.reported_usage import Estimation, Reported
-from langchain_optscale.models.token_usage import choice_usages, with_usage
+from langchain_optscale.models.token_usage import Estimation, Reported, choice_usages, with_usage
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:

@@ -26,8 +26,7 @@ from langchain_optscale.models.eager_cancel import astreamed_message, streamed_m
 from langchain_optscale.models.isolation import generates_in_thread, streams_in_thread
 from langchain_optscale.models.named import is_configurable_model
 from langchain_optscale.models.policy import Policy, policy_name
-from langchain_optscale.models.reported_usage import Estimation
-from langchain_optscale.models.token_usage import choice_usages
+from langchain_optscale.models.token_usage import Estimation, choice_usages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -79,6 +78,8 @@ class Sampler:
         estimates_usage: bool = False,
     ) -> None:
         ready = policy if isinstance(policy, Policy) else Policy.of(policy)
+        self._name = policy_name(ready.given)
+        self._several = several
         self._ready = ready
         self._policy = ready.given
         self._model = ready.model
@@ -87,31 +88,22 @@ class Sampler:
         self._kwargs = dict(call_kwargs or {})
         if ready.model is not None:
             self._kwargs = {**(model_kwargs or {}), **ready.kwargs, **self._kwargs}
-        elif get_llm_cache() is not None and several:
-            raise SettingsError(
-                "a global LLM cache is set and the policy is not a chat model, so every draw would be the same cached "
-                "answer; pass the chat model itself as the policy, or unset the cache"
-            )
         # What a call takes depends on what it is called with: a built-in tool sends it to another API.
         self._options = call_options(ready.model, self._kwargs) if ready.model is not None else CallOptions()
-        if fanout == "n" and self._offered == 1:
-            raise SettingsError(
-                f"fanout='n' needs a chat model that takes `n`; {policy_name(self._policy)} does not, or not together "
-                "with what is bound to it"
-            )
+        self._fanout = fanout
+        self._check_draws()
         if ready.model is not None:
             self._kwargs.pop(self._options.choices_argument, None)
             self._model = callable_as(ready.model, self._options)
         if not self._options.stop and self._kwargs.pop("stop", None):
-            _LOG.warning("%s is called by an API without stop words: they are ignored", policy_name(self._policy))
+            _LOG.warning("%s is called by an API without stop words: they are ignored", self._name)
         if not self._options.logprobs and self._kwargs.get("logprobs"):
             raise SettingsError(
-                f"{policy_name(self._policy)} is called by an API that returns no log-probabilities in the form that "
+                f"{self._name} is called by an API that returns no log-probabilities in the form that "
                 "the verifier reads: leave out what routes it there, such as use_responses_api or built-in tools"
             )
         self.max_choices = 1 if fanout == "calls" else self._offered
         self.may_fall_back = fanout == "auto"
-        self._fanout = fanout
         self._estimates_usage = estimates_usage
         self._seed = self._first_seed(seed)
         self.seeded = self._seed is not None
@@ -120,8 +112,30 @@ class Sampler:
                 "the policy's temperature is 0, so all candidates would be the same; raise it or set max_samples=1"
             )
 
+    def _check_draws(self) -> None:
+        """Check what may change from one search to the next."""
+        if self._ready.model is None and self._several and get_llm_cache() is not None:
+            raise SettingsError(
+                "a global LLM cache is set and the policy is not a chat model, so every draw would be the same cached "
+                "answer; pass the chat model itself as the policy, or unset the cache"
+            )
+        if self._fanout == "n" and self._offered == 1:
+            raise SettingsError(
+                f"fanout='n' needs a chat model that takes `n`; {self._name} does not, or not together with what is "
+                "bound to it: leave fanout out"
+            )
+
+    def for_search(self) -> Sampler:
+        """The same for another search.
+
+        Raises:
+            SettingsError: An LLM cache was set meanwhile, or the server has given one choice a request.
+        """
+        self._check_draws()
+        return self.renewed()
+
     def renewed(self, known_limit: int | None = None) -> Sampler:
-        """The same for another search, or for one whose server is known to give at most so many choices."""
+        """The same for a search whose server is known to give at most so many choices a request."""
         other = copy(self)
         offered = 1 if self._fanout == "calls" else self._offered
         other.max_choices = offered if known_limit is None else min(offered, known_limit)
@@ -140,7 +154,7 @@ class Sampler:
     def _first_seed(self, seed: int | None) -> int | None:
         takes_seed = self._options.seed
         if seed is not None and not takes_seed:
-            raise SettingsError(f"{policy_name(self._policy)} takes no seed; leave seed=None")
+            raise SettingsError(f"{self._name} takes no seed; leave seed=None")
         has_seed = self._model is not None and "seed" in type(self._model).model_fields
         own = self._kwargs.pop("seed", None) if has_seed else None
         if own is None:
@@ -170,7 +184,8 @@ class Sampler:
 
     def record_success(self, asked: int) -> None:
         """A request for so many choices was answered in full."""
-        self._ready.choices.record_success(asked)
+        if self._ready.choices.shortfalls:
+            self._ready.choices.record_success(asked)
 
     def draw(self, prompt: PromptValue, indexes: Sequence[int], config: RunnableConfig) -> list[Choice]:
         """Draw one candidate for each index in one request; a server may answer with fewer.
@@ -222,7 +237,7 @@ class Sampler:
         return Estimation(
             # Shared by all searches with the policy, as long as its settings live.
             owner=self._ready.choices,
-            whose=f"the server of the policy {policy_name(self._policy)}",
+            whose=f"the server of the policy {self._name}",
             prompt_length=lambda: len(prompt.to_string()),
             fills_gaps=self._estimates_usage,
         )

@@ -11,13 +11,13 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.failing import failure_in
 from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Verify
-from langchain_optscale.engine.result import build_result
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
-from langchain_optscale.records.failures import Raised
+from langchain_optscale.records.failures import AllCandidatesFailed, Raised
 from langchain_optscale.records.identical import fingerprint
 from langchain_optscale.records.usage import Usage
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from langchain_optscale.engine.jobs import Choice
+    from langchain_optscale.engine.recording import Recording
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.sampler import Sampler
     from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.stats.estimation import ScorePrior
 
 __all__ = ["Search", "candidate_of"]
 
@@ -41,6 +43,9 @@ class Search:
         equality_key: Verify one of the candidates with the same key, the others get its verdict; None for a key, or in
             its place, verifies each.
         emit_events: Whether `events` reports anything.
+        recording: What the search leaves in a store; None without one.
+        prior: The question's prior, None where all questions have the same.
+        spent_s: Seconds that the search has taken already.
         clock: Seconds from any origin; elapsed time is measured by it.
 
     Attributes:
@@ -55,9 +60,13 @@ class Search:
         *,
         equality_key: Callable[[Candidate], str | None] | None = None,
         emit_events: bool = False,
+        recording: Recording | None = None,
+        prior: ScorePrior | None = None,
+        spent_s: float = 0.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.session = settings.session()
+        self.session = settings.session(prior, explore=recording is not None and recording.explores)
+        self._recording = recording
         self._settings = settings
         self._sampler = sampler
         self._equality_key = equality_key
@@ -77,7 +86,7 @@ class Search:
         self._events: list[Event] = []
         self._draws: deque[Draw] = deque()
         self._verifications: deque[Verify] = deque()
-        self._began = clock()
+        self._began = clock() - spent_s
 
     @property
     def over(self) -> bool:
@@ -182,16 +191,24 @@ class Search:
         Raises:
             AllCandidatesFailed: No candidate has a score.
         """
-        result = build_result(
-            self._settings,
-            self.session,
-            self._candidates,
-            self._verdicts,
-            self._failures,
-            self.elapsed_s,
-            unreported_usage=self._unreported_usage,
-            seeded=self._sampler.seeded,
-        )
+        try:
+            result = build_result(
+                self._settings,
+                self.session,
+                self._candidates,
+                self._verdicts,
+                self._failures,
+                self.elapsed_s,
+                unreported_usage=self._unreported_usage,
+                seeded=self._sampler.seeded,
+                search_id=None if self._recording is None else self._recording.search_id,
+            )
+        except AllCandidatesFailed as error:
+            if self._recording is not None:
+                self._recording.failed(self.session, error)
+            raise
+        if self._recording is not None:
+            self._recording.finished(self.session, result)
         if self.emit_events:
             self._event("answer", **result.summary())
         return result

@@ -17,6 +17,7 @@ from langchain_core.load.serializable import Serializable
 
 from langchain_optscale import answers, verifiers
 from langchain_optscale.errors import InvalidRecordError, OptScaleError
+from langchain_optscale.learning.store import ScoreStore
 from langchain_optscale.models.private_names import make_loadable
 from langchain_optscale.stats.estimators import estimator_fields
 from langchain_optscale.stats.priors import FixedPrior
@@ -26,6 +27,7 @@ from langchain_optscale.verifiers import RunnableVerifier, Verifier
 __all__ = ["NoJSONForm", "admit", "from_spec", "identity", "to_spec"]
 
 _KIND = "optscale"
+_PRIORS = ("EmpiricalPrior", "QuestionPrior")
 _tokens: dict[int, str] = {}
 
 
@@ -43,6 +45,8 @@ def to_spec(value: Any) -> Any:
         return value
     if isinstance(value, Rule):
         return value.to_dict()
+    if isinstance(value, ScoreStore) and value.redact is None:
+        return {_KIND: "ScoreStore", **value.to_dict()}
     if isinstance(value, RunnableVerifier):
         return to_spec(value.runnable)
     if isinstance(value, Serializable):
@@ -53,6 +57,8 @@ def to_spec(value: Any) -> Any:
         return [to_spec(item) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: to_spec(item) for key, item in value.items()}
+    if type(value).__name__ in _PRIORS and (form := _prior_form(value)) is not None:
+        return form
     if is_dataclass(value) and type(value).__name__ in _known():
         return {
             _KIND: type(value).__name__,
@@ -112,6 +118,30 @@ def admit(cls: type[Serializable], *former_ids: tuple[str, ...]) -> None:
         make_loadable(name, path)
 
 
+def _prior_form(prior: Any) -> dict[str, Any] | None:
+    """The form of a learned prior: all of it, or for one that was read from a file the file's name; None if neither."""
+    if type(prior).__name__ == "EmpiricalPrior":
+        return {_KIND: "EmpiricalPrior", "form": prior.to_dict()}
+    if prior.path is None:
+        raise NoJSONForm("a QuestionPrior that was not read from a file has no form as plain data: save and load it")
+    return {_KIND: "QuestionPrior", "path": prior.path, "fingerprint": prior.fingerprint}
+
+
+def _empirical_prior(form: Mapping[str, Any]) -> Any:
+    from langchain_optscale.stats import EmpiricalPrior
+
+    return EmpiricalPrior.from_dict(form)
+
+
+def _question_prior(path: str, fingerprint: str) -> Any:
+    from langchain_optscale.learning.question_prior import QuestionPrior
+
+    prior = QuestionPrior.load(path)
+    if prior.fingerprint != fingerprint:
+        raise InvalidRecordError(f"{path} is another prior than the one that was serialised")
+    return prior
+
+
 def _known() -> dict[str, Any]:
     """The classes that may be rebuilt from plain data, by name; nothing else is ever called."""
     from langchain_optscale.stats import MaximumAPosteriori, MaximumLikelihood, Posterior
@@ -123,7 +153,8 @@ def _known() -> dict[str, Any]:
         item.__name__: item
         for item in (*parts, Certificate, FixedPrior, MaximumLikelihood, MaximumAPosteriori, Posterior)
     }
-    return {**known, "FirstOf": lambda extractors: answers.FirstOf(*extractors)}
+    learned = {"EmpiricalPrior": _empirical_prior, "QuestionPrior": _question_prior}
+    return {**known, **learned, "FirstOf": lambda extractors: answers.FirstOf(*extractors)}
 
 
 def _kinds(data: Any) -> set[str]:

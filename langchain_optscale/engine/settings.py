@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Container, Mapping
-from enum import Flag, auto
-from functools import cache, reduce
-from operator import is_not, or_
+from functools import cache
+from operator import is_not
 from typing import Annotated, Any, Literal
 
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -21,44 +19,39 @@ from pydantic import (
     model_validator,
 )
 
-from langchain_optscale.answers import AnswerBook, as_extractor, as_selection
-from langchain_optscale.engine.bill import known_prices
+from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.defaults import with_learned
-from langchain_optscale.engine.keywords import split_call, unknown_setting
-from langchain_optscale.engine.permissions import as_limits, as_overridable, permit, within_limits
+from langchain_optscale.engine.fields import (
+    read_certificate,
+    read_extractor,
+    read_limit,
+    read_policy,
+    read_selection,
+    read_store,
+    read_verifier,
+)
+from langchain_optscale.engine.keywords import invalid_setting, split_call
+from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
+from langchain_optscale.engine.prepared import Prepared
+from langchain_optscale.engine.prices import known_prices
+from langchain_optscale.engine.priors import read_prior, stand_in
+from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
-from langchain_optscale.models.named import named_model
-from langchain_optscale.models.policy import Fanout, Policy, refuse_graph
-from langchain_optscale.records.reasoning import check_tags
-from langchain_optscale.stopping import (
-    CostBudget,
-    Deadline,
-    MaxFailures,
-    MaxSamples,
-    Price,
-    Rule,
-    TokenBudget,
-    prices_by_role,
-)
-from langchain_optscale.stopping.certificate import Certificate, as_certificate
-from langchain_optscale.stopping.labelled import search_form
-from langchain_optscale.stopping.objective import Effort, Objective
+from langchain_optscale.models.policy import Fanout, Policy
+from langchain_optscale.records.reasoning_marks import check_tags
+from langchain_optscale.stats.estimation import ScorePrior
+from langchain_optscale.stopping import MaxSamples, Rule
+from langchain_optscale.stopping.answer_rules import selection_for
+from langchain_optscale.stopping.exploration import Exploration
+from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
-from langchain_optscale.verifiers import Verifier, as_verifier
+from langchain_optscale.verifiers import Verifier
 
-__all__ = ["Scope", "SearchSettings", "changeable", "settings_in", "settings_metadata", "split_keywords"]
-
-
-class Scope(Flag):
-    """Where a setting may be changed: for one call, in a graph's context, or for an agent's step."""
-
-    CALL = auto()
-    CONTEXT = auto()
-    STEP = auto()
+__all__ = ["SearchSettings", "changeable", "settings_in", "split_keywords"]
 
 
 _RUN = Scope.CALL | Scope.CONTEXT
@@ -72,38 +65,6 @@ def changeable(scope: Scope) -> frozenset[str]:
     return frozenset(
         name for name, field in fields if any(isinstance(mark, Scope) and scope in mark for mark in field.metadata)
     )
-
-
-def _selection(value: Any) -> Any:
-    chosen = from_spec(value)
-    as_selection(chosen)
-    return chosen
-
-
-def _runnable(value: object) -> object:
-    value = named_model(value, "policy") if isinstance(value, str) else value
-    if not isinstance(value, Runnable):
-        raise SettingsError(f"policy must be a chat model or another Runnable, got {type(value).__name__}")
-    refuse_graph(value)
-    return value
-
-
-def _limit(value: object) -> object:
-    if value is not None and not isinstance(value, SharedLimit):
-        SharedLimit(value)  # type: ignore[arg-type]  # says what is wrong with it
-    return value
-
-
-def _extractor(value: Any) -> Any:
-    return as_extractor(from_spec(value))
-
-
-def _certificate(value: Any) -> Certificate | None:
-    return as_certificate(value if isinstance(value, str) else from_spec(value))
-
-
-def _verifier(value: Any) -> Verifier:
-    return as_verifier(from_spec(value))
 
 
 _MaxFailures = Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] | None
@@ -130,7 +91,10 @@ class SearchSettings(BaseModel):
         stopping: The stopping rule; None takes `optscale(target, confidence, max_samples, effort=effort)`.
         estimator: How the score distribution is estimated; None takes `Posterior` for a rule that looks ahead, as the
             default does, else maximum likelihood, or maximum a posteriori with a `prior`.
-        prior: What is believed about the scores beforehand, for instance a `FixedPrior`.
+        prior: What is believed about the scores beforehand: a prior for all questions, such as a `FixedPrior`; a
+            function that gives the prior of a question from its text, such as a `QuestionPrior`, which is called once
+            a search; or the file of a learned one, as `optscale train-prior` writes it. Under the paper's rule and a
+            function this is OptScale^t.
         extract: Finds the answer in a candidate: an extractor such as `BoxedAnswer()`, a name of
             `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or
             `(text, message)` that answers with a string or None. Equal answers become the same string, see
@@ -183,6 +147,10 @@ class SearchSettings(BaseModel):
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.
+        store: Where every search leaves a row in figures, for `optscale report` and for later searches to learn from:
+            the path of an SQLite file, the URL of a PostgreSQL database, or a `ScoreStore`. No run may change it.
+        explore: With a store, the share of searches that go on to the cap and say so, since what would have come beyond
+            a stop is known by no other way; their result is the best of all, and tells what that cost.
         overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
             in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
             builds nothing from plain data.
@@ -197,8 +165,8 @@ class SearchSettings(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())
 
-    policy: Annotated[Any, BeforeValidator(_runnable), Scope.CONTEXT]
-    verifier: Annotated[Any, BeforeValidator(_verifier), Scope.CONTEXT | Scope.STEP]
+    policy: Annotated[Any, BeforeValidator(read_policy), Scope.CONTEXT]
+    verifier: Annotated[Any, BeforeValidator(read_verifier), Scope.CONTEXT | Scope.STEP]
     target: Annotated[float | None, _ANY] = Field(default=None, ge=0, le=1)
     confidence: Annotated[float, _ANY] = Field(default=0.95, gt=0, lt=1)
     effort: Annotated[Effort, _ANY] = "medium"
@@ -206,9 +174,9 @@ class SearchSettings(BaseModel):
     max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
     stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
     estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
-    prior: Annotated[Any, BeforeValidator(from_spec), _ANY] = None
-    extract: Annotated[Any, BeforeValidator(_extractor), _ANY] = None
-    select: Annotated[Any, BeforeValidator(_selection), _ANY] = "best"
+    prior: Annotated[Any, BeforeValidator(read_prior), _ANY] = None
+    extract: Annotated[Any, BeforeValidator(read_extractor), _ANY] = None
+    select: Annotated[Any, BeforeValidator(read_selection), _ANY] = "best"
     first_round: Annotated[int, _ANY] = Field(default=2, ge=1, strict=True)
     round_size: Annotated[int, _ANY] = Field(default=8, ge=1, strict=True)
     overlap: Annotated[bool, Scope.CALL] = Field(default=False, strict=True)
@@ -221,8 +189,8 @@ class SearchSettings(BaseModel):
     candidate_timeout_s: Annotated[float | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
     hedge_after_s: Annotated[float | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
     cancel: Annotated[Literal["close", "eager"], _RUN] = "close"
-    policy_limit: Annotated[Any, BeforeValidator(_limit), _RUN] = None
-    verifier_limit: Annotated[Any, BeforeValidator(_limit), _RUN] = None
+    policy_limit: Annotated[Any, BeforeValidator(read_limit), _RUN] = None
+    verifier_limit: Annotated[Any, BeforeValidator(read_limit), _RUN] = None
     seed: Annotated[int | None, _RUN] = Field(default=None, strict=True)
     fanout: Annotated[Fanout, _RUN] = "auto"
     accept_truncated: Annotated[bool, _ANY] = Field(default=False, strict=True)
@@ -230,63 +198,35 @@ class SearchSettings(BaseModel):
     reasoning_tags: Annotated[Any, BeforeValidator(check_tags), _ANY] = ()
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
-    certify: Annotated[Any, BeforeValidator(_certificate)] = None
+    certify: Annotated[Any, BeforeValidator(read_certificate)] = None
+    store: Annotated[Any, BeforeValidator(read_store)] = None
+    explore: float = Field(default=0.03, ge=0, le=1, allow_inf_nan=False)
     overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
     limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
-    _blank_session: tuple[list[Any], Session] | None = PrivateAttr(default=None)
+    _known: tuple[list[Any], Prepared] | None = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")
     @classmethod
     def _one_sentence(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """Checks what needs more than one setting, and says what is wrong in a sentence of ours."""
         try:
-            settings = handler(_limited(with_learned(data), cls) if isinstance(data, Mapping) else data)
+            settings = handler(
+                within_limits(with_learned(data), cls.model_fields) if isinstance(data, Mapping) else data
+            )
         except ValidationError as error:
-            raise SettingsError(_sentence(error, cls)) from error
-        settings._check_together()  # noqa: SLF001 - our own, typed by pydantic
+            raise SettingsError(invalid_setting(error, cls)) from error
+        check_rule_settings(settings)
+        settings.prepared()
+        settings.verifier.for_search(AnswerBook(settings.extract))
         return settings
-
-    def _check_together(self) -> None:
-        given = self.model_fields_set
-        if "first_round" in given and self.first_round > self._cap():
-            raise SettingsError(f"first_round ({self.first_round}) must not be larger than max_samples ({self._cap()})")
-        unpriced = {"price"} if isinstance(self.price, int | float) else set()
-        useless = sorted(given & {"target", "confidence", "effort", "round_cost", *unpriced})
-        if self.stopping is not None and useless:
-            raise SettingsError(
-                f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
-                "put them into the rule"
-            )
-        if self.certify is not None:
-            answered = self.extract is not None
-            self.certify.check(
-                search_form(
-                    self.stopping or self._default_rule(self._cap()), self._cap(), self.select, answered=answered
-                )
-            )
-        if self.money_price is not None:
-            prices_by_role(self.money_price)
-        if self.cost_budget is not None and self._objective_price is not None:
-            raise SettingsError(
-                "cost_budget and price go together: give both, price=Price(...) being that of the models, or neither; "
-                "a number is the price of a candidate for the default rule and takes no cost_budget"
-            )
-        if self.limits is not None and self._cap() > (most := self.limits.get("max_samples", math.inf)):
-            raise SettingsError(f"the rule's cap of {self._cap()} candidates is above limits['max_samples']={most}")
-        self._new_session()
-        self.sampler()
-        self.verifier.for_search(AnswerBook(self.extract))
-
-    def _cap(self) -> int:
-        own = self.stopping.max_samples if self.stopping is not None else None
-        return self.max_samples if own is None or "max_samples" in self.model_fields_set else own
 
     @property
     def cap(self) -> int:
         """The most candidates drawn for one question."""
-        return self._cap()
+        own = self.stopping.max_samples if self.stopping is not None else None
+        return self.max_samples if own is None or "max_samples" in self.model_fields_set else own
 
     def for_run(self, changes: Mapping[str, Any], reviewed: Container[str] = ()) -> SearchSettings:
         """These settings with what a run changes, where it may; see `overridable` and `limits`.
@@ -298,6 +238,8 @@ class SearchSettings(BaseModel):
         Raises:
             SettingsError: A setting may not be changed, or not so far, is out of range or contradicts another.
         """
+        if not changes:
+            return self
         permit(self, changes, reviewed)
         changed = self.for_call(changes)
         if "max_samples" not in reviewed and changed.cap > self.cap:
@@ -319,62 +261,44 @@ class SearchSettings(BaseModel):
 
     def rule(self) -> Rule:
         """The stopping rule with the budgets that are set beside it."""
-        cap = self._cap()
-        rules: list[Rule] = [self.stopping or self._default_rule(cap)]
-        if isinstance(self.max_failures, int):
-            rules.append(MaxFailures(self.max_failures))
-        if self.token_budget is not None:
-            rules.append(TokenBudget(self.token_budget))
-        if self.cost_budget is not None:
-            prices = self.prices()
-            if not prices:
-                raise SettingsError("cost_budget needs prices: give price=Price(input=..., output=...) as well")
-            rules.append(CostBudget(self.cost_budget, prices))
-        if self.deadline_s is not None:
-            rules.append(Deadline(self.deadline_s))
-        return reduce(or_, rules)
+        return build_rule(self)
 
-    def prices(self) -> dict[str, Price]:
-        """The models' price by role: as `price` says, else as their profiles say; an unknown one is left out."""
-        return known_prices(self.money_price, self.policy, self.verifier)
-
-    @property
-    def money_price(self) -> Any:
-        """The models' price in money, where `price` is one and not what a candidate must be worth."""
-        return self.price if self._objective_price is None else None
-
-    @property
-    def _objective_price(self) -> float | None:
-        """What a candidate must be worth, where `price` is a number and not the models' price in money."""
-        price = self.price
-        return float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None
-
-    def _default_rule(self, cap: int) -> Rule:
-        rule = Objective(
-            self.target,
-            self.confidence,
-            self.effort,
-            self._objective_price,
-            self.round_cost,
-            answers=self.extract is not None,
-            least=min(self.first_round, cap) if "first_round" in self.model_fields_set else 1,
-        )
-        return rule | MaxSamples(cap)
-
-    def session(self) -> Session:
-        """A new session for one question."""
+    def prepared(self) -> Prepared:
+        """What all searches with these settings share; made anew once one of them has been replaced."""
         made_of = [*self.__dict__.values(), len(self.model_fields_set)]
-        blank = self._blank_session
-        if blank is None or len(blank[0]) != len(made_of) or any(map(is_not, blank[0], made_of)):
-            self._blank_session = blank = (made_of, self._new_session())
-        return blank[1].restarted()
+        known = self._known
+        if known is None or len(known[0]) != len(made_of) or any(map(is_not, known[0], made_of)):
+            self._known = known = (made_of, self._prepare())
+        return known[1]
 
-    def _new_session(self) -> Session:
-        cap = self._cap()
+    def _prepare(self) -> Prepared:
+        return Prepared(
+            session=self._new_session(self.rule()),
+            sampler=self._new_sampler({}),
+            prices=known_prices(self.price, self.policy, self.verifier),
+            selection=selection_for(self.select, self.stopping),
+            has_usage_budget=counts_usage(self),
+            facts={},
+            untried={"policy", "verifier", "extract"},
+        )
+
+    def session(self, prior: ScorePrior | None = None, *, explore: bool = False) -> Session:
+        """A new session for one question.
+
+        Args:
+            prior: That question's; None where all have the same.
+            explore: Whether it goes on to the cap.
+        """
+        if explore:
+            return self._new_session(Exploration(self.rule() | MaxSamples(self.cap))).restarted(prior)
+        return self.prepared().session.restarted(prior)
+
+    def _new_session(self, rule: Rule) -> Session:
+        cap = self.cap
         return Session(
-            self.rule(),
+            rule,
             estimator=self.estimator,
-            prior=self.prior,
+            prior=stand_in(self),
             max_samples=cap,
             first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,
@@ -382,6 +306,9 @@ class SearchSettings(BaseModel):
 
     def sampler(self, call_kwargs: Mapping[str, Any] | None = None) -> Sampler:
         """What draws the candidates of one search; `call_kwargs` go to the policy."""
+        return self._new_sampler(call_kwargs) if call_kwargs else self.prepared().sampler.for_search()
+
+    def _new_sampler(self, call_kwargs: Mapping[str, Any]) -> Sampler:
         verifier: Verifier = self.verifier
         made_of = (id(self.policy), self.cancel, self.candidate_timeout_s)
         if self._ready is None or self._ready[0] != made_of:
@@ -390,33 +317,17 @@ class SearchSettings(BaseModel):
         return Sampler(
             self._ready[1],
             fanout=self.fanout,
-            several=self._cap() > 1,
+            several=self.cap > 1,
             seed=self.seed,
             model_kwargs=verifier.policy_kwargs,
             call_kwargs=call_kwargs,
             hidden=SearchSettings.model_fields.keys(),
-            estimates_usage=self.has_usage_budget,
-        )
-
-    @property
-    def has_usage_budget(self) -> bool:
-        """Whether a budget of tokens or money ends the search, so that usage must be known."""
-        if self.token_budget is not None or self.cost_budget is not None:
-            return True
-        return self.stopping is not None and any(
-            isinstance(part, TokenBudget | CostBudget) for part in self.stopping.parts()
+            estimates_usage=counts_usage(self),
         )
 
     def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
         """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
         return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
-
-
-def _limited(data: Mapping[str, Any], settings: type[SearchSettings]) -> Mapping[str, Any]:
-    limits = as_limits(data.get("limits"))
-    if not limits:
-        return data
-    return within_limits(data, limits, {name: field.default for name, field in settings.model_fields.items()})
 
 
 def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
@@ -439,43 +350,3 @@ def split_keywords(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     """
     free = changeable(Scope.CALL) - {"seed"}
     return split_call(kwargs, free, SearchSettings.model_fields.keys() - free - {"seed"}) if kwargs else ({}, {})
-
-
-def settings_metadata(settings: SearchSettings) -> dict[str, Any]:
-    """What a trace says about a search when it begins; flat, since that is what LangSmith filters by."""
-    metadata = {
-        "optscale_target": None if settings.stopping is not None else settings.target,
-        "optscale_confidence": None if settings.stopping is not None else settings.confidence,
-        "optscale_effort": None if settings.stopping is not None else settings.effort,
-        "optscale_max_samples": settings.session().max_samples,
-        "optscale_stopping": repr(settings.rule()),
-        "optscale_verifier": settings.verifier.name,
-        "optscale_token_budget": settings.token_budget,
-        "optscale_deadline_s": settings.deadline_s,
-        "optscale_seed": settings.seed,
-    }
-    return {key: value for key, value in metadata.items() if value is not None}
-
-
-def _known(settings: type[SearchSettings]) -> list[str]:
-    """Our settings by name, without what LangChain's base classes add."""
-    ours = {
-        name
-        for kind in settings.mro()
-        if kind.__module__.startswith(__name__.partition(".")[0])
-        for name in vars(kind).get("__annotations__", {})
-    }
-    return [name for name in settings.model_fields if name in ours]
-
-
-def _sentence(error: ValidationError, settings: type[SearchSettings]) -> str:
-    """The first complaint, as one sentence that names the setting."""
-    # A setting under a wrong name is missing under its own: the wrong name is the mistake.
-    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    if first["type"] == "extra_forbidden":
-        return unknown_setting(name, _known(settings))
-    if first["type"] == "missing":
-        return f"{name} is missing"
-    got = repr(first["input"])
-    return f"{name}: {first['msg']}, got {got if len(got) <= 80 else got[:77] + '...'}"

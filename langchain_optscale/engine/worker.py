@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -15,11 +14,11 @@ from langchain_optscale.engine.failing import failure_in, record_work
 from langchain_optscale.engine.jobs import Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
 from langchain_optscale.models.daemon_threads import run_in_thread
-from langchain_optscale.models.encodable import encodable_message, encodable_prompt
-from langchain_optscale.records.candidates import Candidate, Verdict
+from langchain_optscale.models.prompts import encodable_message, encodable_prompt
+from langchain_optscale.records.candidates import Candidate, Verdict, shortcoming_of
 from langchain_optscale.records.failures import Raised
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.identical import content_key, fingerprint
-from langchain_optscale.records.shortcomings import shortcoming_of
 from langchain_optscale.records.tool_calls import call_key
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.coercion import to_verdict
@@ -69,7 +68,9 @@ class Worker:
         self._prompt_with_tools = with_tools(self._prompt, sampler.tools) if sampler.tools else self._prompt
         self._verifier: Verifier = settings.verifier.for_search(answers)
         self._verifier_name = settings.verifier.name
-        self._has_usage_budget = settings.has_usage_budget
+        prepared = settings.prepared()
+        self._has_usage_budget = prepared.has_usage_budget
+        self._untried = prepared.untried
         # Of the verifications under way, by candidate: the verdict once it is reached, and the usage of all attempts.
         self._verdicts: dict[int, Verdict] = {}
         self._counters: dict[int, UsageCounter] = {}
@@ -149,14 +150,15 @@ class Worker:
 
     def _read_one(self, index: int, choice: Choice) -> Choice:
         settings = self.settings
-        record_work(settings.policy)  # it answered, with whatever: the next answer may be a better one
+        self._record_work("policy")  # it answered, with whatever: the next answer may be a better one
         drawn = Candidate(index, choice.message, 0, reasoning_tags=settings.reasoning_tags)
         plain = choice.message
         if drawn.reasoning is not None:
             plain = drawn.answer_message
             kept = {"reasoning_tags": drawn.reasoning_tags} if settings.keep_reasoning else {"message": plain}
             choice = replace(choice, reasoning=drawn.reasoning, **kept)
-        error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated)
+        needs_whole = settings.verifier.needs_whole_answers
+        error = shortcoming_of(drawn, accept_truncated=settings.accept_truncated, needs_whole=needs_whole)
         if error is not None:
             return replace(choice, failure=failure_in(settings, "draw", Raised(error, 1)))
         if self._answers.extract is None:
@@ -164,10 +166,15 @@ class Worker:
         mark = fingerprint(drawn, seeded=self._sampler.seeded)
         try:
             answer = self._answers.read(index, drawn.answer_text, plain, mark)
-            record_work(settings.extract)
+            self._record_work("extract")
             return replace(choice, answer=answer)
         except Exception as raised:  # noqa: BLE001 - the user's function; its error is kept as the failure
             return replace(choice, failure=failure_in(settings, "verify", Raised(raised, 1), settings.extract))
+
+    def _record_work(self, role: str) -> None:
+        if role in self._untried:
+            self._untried.discard(role)
+            record_work(getattr(self.settings, role))
 
     def _verify_config(self, job: Verify) -> RunnableConfig:
         index = job.candidate.index
@@ -188,7 +195,7 @@ class Worker:
     def _keep(self, candidate: Candidate, value: Any) -> Verdict:
         verdict = value if isinstance(value, Verdict) else to_verdict(value)
         self._verdicts[candidate.index] = verdict
-        record_work(self.settings.verifier)
+        self._record_work("verifier")
         return verdict
 
 

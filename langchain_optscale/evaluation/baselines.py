@@ -20,7 +20,7 @@ from langchain_optscale.evaluation.methods import Outcome, SessionMethod, same_a
 from langchain_optscale.evaluation.selection import place_of
 from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stats.estimation import MaximumAPosteriori, MaximumLikelihood
-from langchain_optscale.stopping import MinSamples, OptimalN
+from langchain_optscale.stopping import MinSamples, OptimalN, TrainedOptimalN
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -271,8 +271,11 @@ def optscale_0(target: float = 0.95, confidence: float = 0.95, first_round: int 
 def optscale_t(prior: Prior, target: float = 0.95, confidence: float = 0.95, first_round: int = 5) -> SessionMethod:
     """OptScale^t as published: N* from a posterior maximum (arXiv 2506.22376).
 
+    The preset `paper(..., trained=prior)`, whose cap is the replay's.
+
     Args:
-        prior: The prior of the scores; the paper's is a function of the prompt with deviations of 0.1.
+        prior: The prior of the scores; the paper's is a function of the prompt with deviations of 0.1, as a
+            `QuestionPrior` is.
         target: A score in [0, 1].
         confidence: In (0, 1).
         first_round: As in `optscale_0`.
@@ -280,10 +283,10 @@ def optscale_t(prior: Prior, target: float = 0.95, confidence: float = 0.95, fir
     Example:
         >>> from langchain_optscale import FixedPrior
         >>> optscale_t(FixedPrior(0.85, 0.15)).name
-        'paper-map'
+        'paper-trained'
     """
-    rule = OptimalN(target, confidence) & MinSamples(first_round)
-    return SessionMethod(rule, "paper-map", estimator=MaximumAPosteriori(), prior=prior, first_round=first_round)
+    rule = TrainedOptimalN(target, confidence) & MinSamples(first_round)
+    return SessionMethod(rule, "paper-trained", estimator=MaximumAPosteriori(), prior=prior, first_round=first_round)
 
 
 def _confident(

@@ -13,6 +13,7 @@ from langchain_optscale.evaluation.baselines import (
     ThresholdStopping,
     WeightedVote,
     optscale_0,
+    optscale_t,
 )
 from langchain_optscale.evaluation.index_policies import Beacon, PandoraBox
 from langchain_optscale.evaluation.methods import SessionMethod
@@ -29,10 +30,10 @@ from langchain_optscale.stopping import AnswerConfidence, optscale
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from langchain_optscale.evaluation.methods import Method
+    from langchain_optscale.evaluation.methods import Method, Prior
     from langchain_optscale.evaluation.pools import Pool
 
-__all__ = ["METHODS", "catalogue"]
+__all__ = ["METHODS", "WITH_PRIOR", "catalogue"]
 
 # Of early stopping; at most half of the cap, since a window that is all of it could never end a search early.
 _WINDOW = 5
@@ -72,6 +73,16 @@ METHODS: dict[str, Callable[[float | None, float, int], Method]] = {
 }
 """By name, a function of target, confidence and cap that makes the method."""
 
+WITH_PRIOR: dict[str, Callable[[Prior, float | None, float, int], Method]] = {
+    "optscale-prior": lambda prior, target, confidence, cap: SessionMethod(
+        optscale(target, confidence, cap), "optscale-prior", prior=prior, select="posterior"
+    ),
+    "paper-trained": lambda prior, target, confidence, cap: optscale_t(
+        prior, _or_usual(target), confidence, min(5, cap)
+    ),
+}
+"""Those that need a prior, by name, a function of it, target, confidence and cap."""
+
 
 def catalogue(
     pool: Pool,
@@ -80,6 +91,7 @@ def catalogue(
     confidence: float = 0.95,
     names: Sequence[str] | None = None,
     max_samples: int | None = None,
+    prior: Prior | None = None,
 ) -> list[Method]:
     """The methods to replay on a pool.
 
@@ -90,12 +102,14 @@ def catalogue(
         confidence: For those that promise one, in (0, 1).
         names: Which ones; None takes every method of `METHODS` that the pool has what it needs for.
         max_samples: The cap of the replay, for methods whose settings follow it; None takes the pool's.
+        prior: Learned on other questions than the pool's; adds the methods of `WITH_PRIOR`.
 
     Returns:
         The methods, in the order of `METHODS` or of `names`.
 
     Raises:
-        SettingsError: A name is unknown, a number is out of range, or the pool has what no method needs.
+        SettingsError: A name is unknown or needs a prior that is not given, a number is out of range, or the pool has
+            what no method needs.
 
     Example:
         >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
@@ -103,12 +117,18 @@ def catalogue(
         >>> [method.name for method in catalogue(pool)]
         ['optscale', 'best-of-n', 'threshold', 'paper', 'beacon', 'pandora', 'oracle-tail']
     """
-    if unknown := [name for name in names or () if name not in METHODS]:
-        raise SettingsError(f"unknown method {unknown[0]!r}; known are {', '.join(METHODS)}")
+    if unknown := [name for name in names or () if name not in METHODS and name not in WITH_PRIOR]:
+        raise SettingsError(f"unknown method {unknown[0]!r}; known are {', '.join([*METHODS, *WITH_PRIOR])}")
+    if prior is None and (without := [name for name in names or () if name in WITH_PRIOR]):
+        raise SettingsError(f"method {without[0]!r} needs a prior; give prior=, or --prior FILE on the command line")
     cap = pool.cap if max_samples is None else max_samples
     if cap < 1:
         raise SettingsError(f"max_samples must be at least 1, got {cap}")
-    made = [METHODS[name](target, confidence, cap) for name in (METHODS if names is None else names)]
+    wanted = [*METHODS, *(WITH_PRIOR if prior is not None else ())] if names is None else names
+    made = [
+        METHODS[name](target, confidence, cap) if name in METHODS else WITH_PRIOR[name](prior, target, confidence, cap)
+        for name in wanted
+    ]
     if names is not None:
         return made
     if not (fitting := [method for method in made if fits(method, pool)]):

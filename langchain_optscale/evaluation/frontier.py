@@ -204,7 +204,8 @@ def parity_in(
     """
     if splits < 1 or len(pool) < 2 or not 0.0 <= margin < np.inf or not 0.0 <= tolerance < np.inf:
         raise SettingsError(
-            "parity needs at least one split and two questions, and a margin and a tolerance of at least 0"
+            f"parity needs at least one split and two questions, and a margin and a tolerance of at least 0; got "
+            f"{splits} splits, {len(pool)} questions, margin {margin!r} and tolerance {tolerance!r}"
         )
     if not grid or len(report.runs) != len(grid) + 1:
         raise SettingsError(

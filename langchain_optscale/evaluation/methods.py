@@ -7,7 +7,6 @@ A method reads a question whose samples are in drawing order. `SessionMethod` ru
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from langchain_optscale.answers import BestScore, MostProbable
@@ -15,10 +14,12 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.records.decisions import StopReason
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.stopping import AnswerConfidence, Rule
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.stopping.claims import claim_about
 from langchain_optscale.stopping.session import Session
+from langchain_optscale.stopping.trained import carried_prior, prior_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +103,8 @@ class SessionMethod:
         rule: When to stop; the cap of the replay holds as well.
         name: What it is called in tables.
         estimator: As in `Session`.
-        prior: As in `Session`, or a function that gives it for a prompt.
+        prior: As in `Session`, or a function that gives it for a prompt, such as a `QuestionPrior`. None takes the
+            one that the rule brings.
         first_round: As in `Session`.
         round_size: As in `Session`.
         select: What to return of the drawn: a name of `answers.SELECTIONS` or a `Selection`, as in a search. None takes
@@ -162,7 +164,7 @@ class SessionMethod:
         session = Session(
             self.rule,
             estimator=self.estimator,
-            prior=self.prior(question.prompt) if callable(self.prior) else self.prior,
+            prior=prior_for(carried_prior(self.rule, self.prior), question.prompt),
             max_samples=max_samples,
             first_round=self.first_round,
             round_size=self.round_size,
@@ -243,6 +245,8 @@ def _plain(value: Any) -> Any:
     """JSON-ready form of an estimator, a prior or a number."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
+    if (fingerprint := getattr(value, "fingerprint", None)) is not None:
+        return {"kind": type(value).__name__, "fingerprint": str(fingerprint)}
     known = asdict(value) if is_dataclass(value) and not isinstance(value, type) else {}
     return {"kind": getattr(value, "__name__", type(value).__name__)} | {
         key: one if isinstance(one, str | int | float | bool) else repr(one) for key, one in known.items()

@@ -10,7 +10,6 @@ All methods share the resamples, so that differences are paired.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.bootstrap import Interval, bootstrap_means, interval_of
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.stats.binomial import clustered_share
 
 if TYPE_CHECKING:

@@ -87,7 +87,7 @@ def plot_reports(reports: Sequence[Report], *, x: str = "samples") -> Figure:
         SettingsError: There is nothing to show of some report.
     """
     if not reports:
-        raise SettingsError("no report: nothing to show")
+        raise SettingsError("there is no report to plot: give at least one")
     figure, panels = new_figure(len(reports))
     names = dict.fromkeys(runs.name for report in reports for runs in report.runs)
     assigned = dict(zip(names, styles(), strict=False))

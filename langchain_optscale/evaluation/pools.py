@@ -210,7 +210,9 @@ class Pool:
             SettingsError: Some question has fewer, or `count` is below 1.
         """
         if not 1 <= count <= self.cap:
-            raise SettingsError(f"of pool {self.name!r} the first 1 to {self.cap} samples can be taken, not {count}")
+            raise SettingsError(
+                f"of every question of pool {self.name!r} the first 1 to {self.cap} samples can be taken, not {count}"
+            )
         return replace(self, questions=tuple(replace(q, samples=q.samples[:count]) for q in self))
 
     def describe(self) -> dict[str, Any]:

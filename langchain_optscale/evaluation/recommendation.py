@@ -201,5 +201,6 @@ def _check(pool: Pool, accuracy: float | None, budget: float | None, seed: int) 
         raise SettingsError(f"pool {pool.name!r} has samples without a score: there is nothing to calibrate")
     if len(pool) < 4 or pool.cap < 2:
         raise SettingsError(
-            f"a recommendation needs at least four questions of two samples each, got {len(pool)} of {pool.cap}"
+            f"a recommendation needs at least four questions of two samples each; pool {pool.name!r} has {len(pool)} "
+            f"questions, and {pool.cap} samples of the one that has the fewest"
         )

@@ -167,7 +167,9 @@ def _asked(data: Any, lines: Mapping[str, int]) -> Question:
         data = {"id": id_of(prompt), **data, "samples": []}
     question = question_from_dict(data)
     if question.id in lines:
-        raise InvalidRecordError(f"the question of line {lines[question.id]} again, or its id")
+        raise InvalidRecordError(
+            f"the question or the id of line {lines[question.id]} is repeated: remove this line, or give it its own id"
+        )
     return question
 
 

@@ -11,6 +11,7 @@ from langchain_optscale.graph.context import OptScaleContext, SettingsCache
 from langchain_optscale.graph.loop import Loop, supersteps
 from langchain_optscale.graph.nodes import JobNode, Step, candidate, draw, record_timeout
 from langchain_optscale.graph.retries import Retries
+from langchain_optscale.graph.review import REVIEWABLE
 from langchain_optscale.graph.state import OptScaleInput, OptScaleOutput, OptScaleState
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def create_optscale_graph(
     """
     checked = SearchSettings(policy=policy, verifier=verifier, **settings)
     retries = Retries(checked, retry_policy, timeout)
-    cache = SettingsCache(checked, retries.max_attempts)
+    cache = SettingsCache(checked, retries.max_attempts, REVIEWABLE if review else ())
     loop = Loop(cache, retries, review=review)
     graph = OptScaleGraph(
         OptScaleState, context_schema=OptScaleContext, input_schema=OptScaleInput, output_schema=OptScaleOutput
@@ -96,7 +97,7 @@ def create_optscale_graph(
     tasks: dict[str, Any] = {"retry_policy": retries.policy}
     if retries.timeout is not None:
         tasks |= {"timeout": retries.timeout, "error_handler": record_timeout}
-    graph.add_node("ask", Step(loop.ask, loop.is_slow))
+    graph.add_node("ask", Step(loop.ask, loop.may_begin_slowly))
     graph.add_node("draw", JobNode(draw, cache, retries), destinations=("draw", "candidate"), **tasks)
     graph.add_node("candidate", JobNode(candidate, cache, retries), destinations=("candidate",), **tasks)
     graph.add_node("decide", Step(loop.decide, loop.is_slow))

@@ -2,22 +2,27 @@
 
 Later ones win: the settings that the graph was built with, those that the thread began with, `config["configurable"]`,
 `context`, and last the changes made in `review`. The thread stores numbers, strings and stopping rules, so that a
-resumed run continues as it began; models, functions and priors never enter the state and must be given again.
+resumed run continues as it began; models, functions and priors never enter the state and must be given again, and so
+must, in another process, a rule, unless `overridable` allows stored ones: a client that may write to a thread is not
+the operator.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
 from typing_extensions import TypedDict
 
-from langchain_optscale.engine.settings import Scope, SearchSettings, changeable, settings_in
+from langchain_optscale.engine.permissions import Scope
+from langchain_optscale.engine.settings import SearchSettings, changeable, settings_in
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.causes import Causes
-from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.graph.state import record_in
+from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.stopping import Rule
 
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.sampler import Sampler
 
-__all__ = ["OptScaleContext", "RunSettings", "SettingsCache", "changes_of", "storable"]
+__all__ = ["OptScaleContext", "RunSettings", "SettingsCache", "changes_now", "storable"]
 
 _CACHE_SIZE = 32
 
@@ -97,22 +102,33 @@ class SettingsCache:
     Args:
         settings: What the graph was built with.
         max_attempts: The most attempts that the graph's retry policy allows.
+        reviewable: The settings that a reviewer may change in this graph; empty where it asks none.
 
     Attributes:
         causes: The exceptions of its searches.
     """
 
-    def __init__(self, settings: SearchSettings, max_attempts: int) -> None:
+    def __init__(self, settings: SearchSettings, max_attempts: int, reviewable: Iterable[str] = ()) -> None:
         self.settings = settings
         self.causes = Causes()
         self._max_attempts = max_attempts
+        self._reviewable = frozenset(reviewable)
         self._begin()
         after_fork(self, "_begin")
         self.get({})
 
     def _begin(self) -> None:
         self._known: OrderedDict[tuple[Any, ...], RunSettings] = OrderedDict()
+        self._checked: tuple[object, dict[str, Any]] | None = None
+        self._rules: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
+
+    def record_in(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The record of the search under way, checked once for all tasks that read the same state."""
+        known, stored = self._checked, state.get("optscale")
+        if known is None or known[0] is not stored:
+            self._checked = known = (stored, record_in(state))
+        return known[1]
 
     def get(self, changes: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> RunSettings:
         """The settings with these changes.
@@ -124,7 +140,8 @@ class SettingsCache:
         Raises:
             SettingsError: A change is unknown, not allowed, out of range, or contradicts another setting.
         """
-        reviewed = frozenset((record or {}).get("search", {}).get("review", ()))
+        # What a thread says of a review counts only where there is one.
+        reviewed = self._reviewable & set((record or {}).get("search", {}).get("review", ()))
         key = (
             reviewed,
             *(
@@ -149,35 +166,69 @@ class SettingsCache:
                 self._known.popitem(last=False)
         return checked
 
+    def changes_of(
+        self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, new: bool = False
+    ) -> dict[str, Any]:
+        """The settings that a run changes.
 
-def changes_of(
-    record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, new: bool = False
-) -> dict[str, Any]:
-    """The settings that this run changes.
+        Args:
+            record: The search so far.
+            config: The run's config, whose "configurable" may change settings.
+            runtime: LangGraph's runtime, whose context may change settings and models.
+            new: Whether a new search begins, to which nothing stored applies.
 
-    Args:
-        record: The search so far.
-        config: The run's config, whose "configurable" may change settings.
-        runtime: LangGraph's runtime, whose context may change settings and models.
-        new: Whether a new search begins, to which nothing stored applies.
+        Raises:
+            SettingsError: The context has an unknown setting, lacks a model that the search was begun with, or the
+                thread stores a rule that neither this process nor the operator has given.
+        """
+        now = changes_now(config, runtime)
+        for value in now.values():
+            if isinstance(value, Rule):
+                self._remember(value)
+        if new:
+            return now
+        search = record.get("search", {})
+        if missing := sorted(set(search.get("given", ())) - now.keys()):
+            raise SettingsError(
+                f"this search began with its own {' and '.join(missing)}, which no checkpoint stores; "
+                "give the same again through context= (or the config) to resume it"
+            )
+        stored = {
+            name: self._restored(name, value) if isinstance(value, dict) else value
+            for name, value in search.get("settings", {}).items()
+            if name not in now
+        }
+        return {**stored, **now, **search.get("review", {})}
+
+    def _remember(self, rule: Rule) -> None:
+        """Keep what a live rule is stored as, so that a thread can hand it back to this process."""
+        with self._lock:
+            self._rules[_canonical(rule.to_dict())] = None
+            while len(self._rules) > _CACHE_SIZE:
+                self._rules.popitem(last=False)
+
+    def _restored(self, name: str, data: dict[str, Any]) -> Rule:
+        """A rule that the thread stores. Who may write to a thread is no operator: it is plain data like a run's."""
+        if _canonical(data) not in self._rules and name not in (self.settings.overridable or ()):
+            raise SettingsError(
+                f"the thread stores its own {name}, which this process has not been given: give the same again "
+                f"through context= (or the config); whoever builds this search can allow stored ones by "
+                f"overridable={{{name!r}, ...}}"
+            )
+        return Rule.from_dict(data)
+
+
+def _canonical(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True, default=repr)
+
+
+def changes_now(config: RunnableConfig, runtime: Runtime[Any]) -> dict[str, Any]:
+    """The settings that this run itself changes.
 
     Raises:
-        SettingsError: The context has an unknown setting, or lacks a model that the search was begun with.
+        SettingsError: The context has an unknown setting.
     """
-    now = {**settings_in(config), **_of_context(runtime)}
-    if new:
-        return now
-    search = record.get("search", {})
-    if missing := sorted(set(search.get("given", ())) - now.keys()):
-        raise SettingsError(
-            f"this search began with its own {' and '.join(missing)}, which no checkpoint stores; "
-            "give the same again through context= (or the config) to resume it"
-        )
-    stored = {
-        name: Rule.from_dict(value) if isinstance(value, dict) else value
-        for name, value in search.get("settings", {}).items()
-    }
-    return {**stored, **now, **search.get("review", {})}
+    return {**settings_in(config), **_of_context(runtime)}
 
 
 def storable(changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Overwrite
 
+from langchain_optscale.engine.priors import depends_on_question, find_prior, is_slow, prior_form
+from langchain_optscale.engine.recording import Recording
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.compact import short_candidate, short_round
-from langchain_optscale.graph.context import changes_of, storable
+from langchain_optscale.graph.context import changes_now, storable
 from langchain_optscale.graph.conversation import fingerprint
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.replay import SessionCache, corrected, missing_in, result_of
@@ -20,6 +22,7 @@ from langchain_optscale.graph.state import candidates_in, merge_record, new_reco
 from langchain_optscale.graph.tasks import send
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.decisions import Decision
+from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.runnables.messages import answer_message
 
 if TYPE_CHECKING:
@@ -71,11 +74,15 @@ class Loop:
 
     def is_slow(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
         """Whether a step may compare answers, which may take seconds."""
-        changes = changes_of({}, config, runtime, new=True)
-        return changes.get("extract", self._settings.settings.extract) is not None
+        return changes_now(config, runtime).get("extract", self._settings.settings.extract) is not None
+
+    def may_begin_slowly(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
+        """Whether the first step may take seconds: it compares answers, or asks a function for the question's prior."""
+        changes = self._settings.changes_of({}, config, runtime, new=True)
+        return self.is_slow(state, config, runtime) or is_slow(self._settings.get(changes).settings)
 
     def _run(self, record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> RunSettings:
-        return self._settings.get(changes_of(record, config, runtime), record)
+        return self._settings.get(self._settings.changes_of(record, config, runtime), record)
 
     def ask(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
@@ -88,7 +95,7 @@ class Loop:
             raise SettingsError("timeout= needs the async path; run this graph by ainvoke or astream")
         record: dict[str, Any] = record_in(state) if state.get("optscale") else {}
         new = not record or "best" in record or record["search"]["question"] != fingerprint(messages)
-        changes = changes_of(record, config, runtime, new=new)
+        changes = self._settings.changes_of(record, config, runtime, new=new)
         run = self._settings.get(changes, None if new else record)
         if self._review and (info := runtime.execution_info) is not None and info.thread_id is None:
             raise SettingsError("review=True needs a checkpointer; compile the graph with one and pass a thread_id")
@@ -103,6 +110,11 @@ class Loop:
             )
         else:
             update |= _settings_update(record, config, runtime)
+        if depends_on_question(run.settings) and "prior" not in record["search"]:
+            # Asked once a search: a resumed run has the same.
+            prior = prior_form(find_prior(run.settings, run.prompt(messages)))
+            update["search"] = {**update.get("search", {}), "prior": prior}
+            record = merge_record(record, [{"search": {"prior": prior}}])
         session = self._sessions.replay(run, record).session
         if not missing_in(record) and not session.decision.stop:
             self._check_recursion_limit(state, config, run, record)
@@ -176,7 +188,7 @@ class Loop:
     ) -> Command[Any]:
         """Request a review, unless the target was reached, and continue with the changed settings."""
         record = record_in(state)
-        changes = changes_of(record, config, runtime)
+        changes = self._settings.changes_of(record, config, runtime)
         replay = self._sessions.replay(self._settings.get(changes, record), record)
         if not missed_target(replay.run.settings, replay.session):
             return Command(goto="answer")
@@ -206,7 +218,16 @@ class Loop:
         """Choose, append the chosen message to the conversation, and complete the record."""
         record = record_in(state)
         run = self._run(record, config, runtime)
-        result = result_of(record, self._sessions.replay(run, record, keep=False), self._settings.causes)
+        replay = self._sessions.replay(run, record, keep=False)
+        recording = Recording.of(run.settings, run.prompt(state["messages"]), record["search"]["id"])
+        try:
+            result = result_of(record, replay, self._settings.causes)
+        except AllCandidatesFailed as error:
+            if recording is not None:
+                recording.failed(replay.session, error)
+            raise
+        if recording is not None:
+            recording.finished(replay.session, result)
         Events(runtime.stream_writer).answer(result)
         # The record has the candidates, their outcomes and the decision already.
         rest = replace(result, candidates=(), verdicts={}, failures={}).to_dict()
@@ -233,7 +254,7 @@ class Loop:
 
 def _settings_update(record: Mapping[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> dict[str, Any]:
     """The update with this run's changed settings; empty where the thread has them already."""
-    plain, given = storable(changes_of({}, config, runtime, new=True))
+    plain, given = storable(changes_now(config, runtime))
     search = record["search"]
     settings = {**search.get("settings", {}), **plain}
     names = sorted({*search.get("given", ()), *given})

@@ -23,7 +23,7 @@ from langchain_optscale.engine.jobs import Done, Draw, Job, Verify
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.graph.compact import short_candidate, short_verdict
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.state import candidates_in, record_in
+from langchain_optscale.graph.state import candidate_in, candidates_in, record_in
 from langchain_optscale.graph.tasks import Task, failures_update, read_state, runtime_of, send
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
@@ -169,7 +169,7 @@ def candidate(task: Task) -> Flow:
     def failed(failure: Failure) -> dict[str, Any]:
         return {"optscale": {**update, **task.failed({index: (failure, task.elapsed_s)})}}
 
-    stored = candidates_in(task.record).get(index)
+    stored = candidate_in(task.record, index)
     if stored is not None:
         drawn = Candidate.from_dict(stored)
     else:

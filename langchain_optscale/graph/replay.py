@@ -10,13 +10,17 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.engine.result import build_result
+from langchain_optscale.engine.completion import build_result
+from langchain_optscale.engine.priors import depends_on_question
+from langchain_optscale.engine.recording import explores
 from langchain_optscale.errors import InvalidRecordError
-from langchain_optscale.graph.state import candidates_in, failures_in, verdicts_in
+from langchain_optscale.graph.spending import spent_by
+from langchain_optscale.graph.state import Reader, candidates_in, failures_in, stored_prior, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
@@ -24,7 +28,7 @@ from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.graph.causes import Causes
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["ReplayedSession", "SessionCache", "corrected", "missing_in", "result_of"]
 
 _CACHE_SIZE = 256
+_SOURCES = ("rounds", "candidates", "verdicts", "failures", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,16 @@ class ReplayedSession:
         session: The session.
         answers: Read in the order of indexes, so that equal answers are the same string whatever came first.
         outcomes: What was passed to the session.
+        source: The lists of the record from which they were read.
+        reader: Read the entries of these.
     """
 
     run: RunSettings
     session: Session
     answers: AnswerBook
     outcomes: list[_Outcome]
+    source: tuple[Any, ...] = ()
+    reader: Reader = field(default_factory=Reader)
 
     def record(self, outcome: _Outcome, candidate: Mapping[str, Any] | None) -> None:
         """Pass a candidate's outcome and usage to the session."""
@@ -111,13 +120,29 @@ class SessionCache:
             keep: Whether the search continues, so that its session is needed again.
         """
         name = record["search"]["id"]
-        outcomes = _outcomes(record)
-        sizes = [len(entry["indexes"]) for entry in record["rounds"]]
+        source = tuple(record.get(part) for part in _SOURCES)
         # Taken out while in use: two runs of the same thread at once each have their own session.
         with self._lock:
             kept = self._kept.pop(name, None)
+        # Merging an update into the record replaces each list that it changes.
+        if kept is None or kept.run is not run or any(map(is_not, kept.source, source)):
+            kept = self._continued(kept, run, record)
+            kept.source = source
+        if keep:
+            with self._lock:
+                self._kept[name] = kept
+                while len(self._kept) > _CACHE_SIZE:
+                    self._kept.popitem(last=False)
+        return kept
+
+    def _continued(self, kept: ReplayedSession | None, run: RunSettings, record: Mapping[str, Any]) -> ReplayedSession:
+        """The session, passed what it does not know yet; a new one where it was passed something else."""
+        reader = Reader() if kept is None else kept.reader
+        outcomes = _outcomes(record, reader)
+        sizes = [len(entry["indexes"]) for entry in record["rounds"]]
         if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
-            kept = ReplayedSession(run, run.settings.session(), AnswerBook(run.settings.extract), [])
+            answers = AnswerBook(run.settings.extract, spent_by(record["search"]["id"]))
+            kept = ReplayedSession(run, _new_session(run, record), answers, [], reader=reader)
         session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):
@@ -127,12 +152,14 @@ class SessionCache:
                 kept.record(outcomes[recorded], drawn.get(outcomes[recorded].index))
                 recorded += 1
         kept.outcomes = outcomes
-        if keep:
-            with self._lock:
-                self._kept[name] = kept
-                while len(self._kept) > _CACHE_SIZE:
-                    self._kept.popitem(last=False)
         return kept
+
+
+def _new_session(run: RunSettings, record: Mapping[str, Any]) -> Session:
+    """The session of a search; whether it explores follows from its id, so that a resumed one goes on as it began."""
+    settings = run.settings
+    explore = settings.store is not None and explores(record["search"]["id"], settings.explore)
+    return settings.session(stored_prior(record) if depends_on_question(settings) else None, explore=explore)
 
 
 def missing_in(record: Mapping[str, Any]) -> list[int]:
@@ -171,29 +198,34 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes
     """
     entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
     drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
-    failures = causes.of(record["search"]["id"], failures_in(record))
-    verdicts, session = verdicts_in(record), replay.session
+    once, session = replay.reader.once, replay.session
+    failures = causes.of(record["search"]["id"], failures_in(record, once(Failure.from_dict)))
+    verdicts = verdicts_in(record, once(Verdict.from_dict))
     if unknown := sorted(verdicts.keys() - drawn.keys()):
         raise InvalidRecordError(
             f"the search in this thread has a verdict for candidate {unknown[0]}, but no candidate"
         )
     elapsed_s, seeded = session.history.elapsed_s, replay.run.seeded
-    return build_result(replay.run.settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded)
+    settings, name = replay.run.settings, record["search"]["id"]
+    search_id = None if settings.store is None else name
+    return build_result(settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded, search_id=search_id)
 
 
-def _outcomes(record: Mapping[str, Any]) -> list[_Outcome]:
+def _outcomes(record: Mapping[str, Any], reader: Reader) -> list[_Outcome]:
     """The outcomes of all complete rounds, in order.
 
     Time is that of the search itself: a round takes as long as its slowest candidate. A search that waited for a
     review or for a crashed process has not used up its deadline.
     """
-    drawn, verdicts, failures = candidates_in(record), verdicts_in(record), failures_in(record)
+    drawn = candidates_in(record)
+    verdicts = verdicts_in(record, reader.once(Verdict.from_dict))
+    failures = failures_in(record, reader.once(Failure.from_dict))
     seconds = read_pairs(Fields(record, "the search in this thread"), "seconds", _seconds, ())
     outcomes: list[_Outcome] = []
     began = 0.0
     complete = record["rounds"][:-1] if missing_in(record) else record["rounds"]
     for entry in complete:
-        spent = _by_request(entry["indexes"], drawn)
+        spent = _by_request(entry["indexes"], drawn, reader.once(_usage_of))
         for index in entry["indexes"]:
             outcome = verdicts.get(index) or failures.get(index)
             if outcome is None:
@@ -207,12 +239,18 @@ def _seconds(value: object) -> float:
     return Fields({"seconds": value}, "a candidate").real("seconds")
 
 
-def _by_request(indexes: Sequence[int], drawn: Mapping[int, Mapping[str, Any]]) -> dict[int, Usage]:
+def _usage_of(candidate: Mapping[str, Any]) -> Usage:
+    return Usage.from_dict(candidate.get("usage"))
+
+
+def _by_request(
+    indexes: Sequence[int], drawn: Mapping[int, Mapping[str, Any]], usage_of: Callable[[Mapping[str, Any]], Usage]
+) -> dict[int, Usage]:
     """The usage of each request, at its first choice, which also counts the request itself."""
     spent = dict.fromkeys(indexes, Usage())
     first = None
     for index in indexes:
-        usage = Usage.from_dict(drawn[index].get("usage")) if index in drawn else Usage()
+        usage = usage_of(drawn[index]) if index in drawn else Usage()
         if first is None or usage.requests or index not in drawn:
             first = index
         spent[first] += usage

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.stopping.session import Session
 
-__all__ = ["missed_target", "request_review"]
+__all__ = ["REVIEWABLE", "missed_target", "request_review"]
 
-# What a reviewer may change: plain numbers only.
-_REVIEWABLE = ("target", "confidence", "max_samples", "token_budget", "cost_budget", "deadline_s")
+REVIEWABLE = ("target", "confidence", "max_samples", "token_budget", "cost_budget", "deadline_s")
+"""What a reviewer may change: plain numbers only."""
+
 # How a caller's own rule, whose target is not known here, ends a search that met it.
 _TARGET_MET = frozenset({StopReason.TARGET_REACHED, StopReason.ANSWER_CONFIDENT})
 
@@ -90,16 +91,16 @@ def _question(
             "tokens": session.history.tokens,
             "seconds": session.history.elapsed_s,
         },
-        "answers": ["accept", *({name: f"a new {name}"} for name in _REVIEWABLE)],
+        "answers": ["accept", *({name: f"a new {name}"} for name in REVIEWABLE)],
     }
 
 
 def _changes(answer: Any) -> dict[str, Any]:
     if answer == "accept" or answer == {"accept": True}:
         return {}
-    if isinstance(answer, dict) and answer and answer.keys() <= set(_REVIEWABLE):
+    if isinstance(answer, dict) and answer and answer.keys() <= set(REVIEWABLE):
         return dict(answer)
     raise SettingsError(
-        f"answer 'accept', or with new values for some of {', '.join(_REVIEWABLE)}, such as "
+        f"answer 'accept', or with new values for some of {', '.join(REVIEWABLE)}, such as "
         f"{{'max_samples': 32}}; got {answer!r}"
     )

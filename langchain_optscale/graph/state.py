@@ -6,7 +6,7 @@ size of a thread grows linearly with the number of candidates. `OptScaleResult.f
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from langgraph.channels.delta import DeltaChannel
 from langgraph.managed import RemainingSteps
@@ -17,20 +17,30 @@ from langchain_optscale.graph.compact import full_candidate, full_round, full_ve
 from langchain_optscale.graph.conversation import Conversation
 from langchain_optscale.records.candidates import Failure, Verdict
 from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, read_pairs, reading
+from langchain_optscale.stats.priors import FixedPrior, prior_from_dict
+
+if TYPE_CHECKING:
+    from langchain_optscale.stats.empirical_prior import EmpiricalPrior
+    from langchain_optscale.stats.question_law import QuestionLaw
 
 __all__ = [
     "OptScaleInput",
     "OptScaleOutput",
     "OptScaleState",
+    "Reader",
     "SearchRecord",
+    "candidate_in",
     "candidates_in",
     "failures_in",
     "merge_record",
     "new_record",
     "record_in",
+    "stored_prior",
     "verdicts_in",
 ]
 
+
+Read = TypeVar("Read")
 
 _WHAT = "the search in this thread"
 
@@ -41,7 +51,8 @@ class SearchRecord(TypedDict, total=False):
     Attributes:
         search: The search's `id`, the `question` (a fingerprint of the conversation), the `settings` that runs
             changed, those that were changed in `review`, the names of settings that are objects and must be `given`
-            again on resuming, and the most `choices` a request, where the policy's server accepts fewer than asked for.
+            again on resuming, the most `choices` a request, where the policy's server accepts fewer than asked for,
+            and the question's `prior`, where it is a function of the question.
         rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `looks`.
         candidates: `Candidate.to_dict` of everything that was drawn, by index.
         verdicts: Pairs of an index and its verdict.
@@ -151,14 +162,49 @@ def candidates_in(record: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
         return {Fields(entry, "a candidate").whole("index"): entry for entry in record.get("candidates", ())}
 
 
-def verdicts_in(record: Mapping[str, Any]) -> dict[int, Verdict]:
+def candidate_in(record: Mapping[str, Any], index: int) -> dict[str, Any] | None:
+    """One candidate, as `Candidate.from_dict` reads it; None where it has not been drawn."""
+    with reading(_WHAT):
+        return next((entry for entry in record.get("candidates", ()) if entry["index"] == index), None)
+
+
+def verdicts_in(record: Mapping[str, Any], read: Callable[[Any], Verdict] = Verdict.from_dict) -> dict[int, Verdict]:
     """The verdicts, by index."""
-    return read_pairs(Fields(record, _WHAT), "verdicts", Verdict.from_dict, ())
+    return read_pairs(Fields(record, _WHAT), "verdicts", read, ())
 
 
-def failures_in(record: Mapping[str, Any]) -> dict[int, Failure]:
+def failures_in(record: Mapping[str, Any], read: Callable[[Any], Failure] = Failure.from_dict) -> dict[int, Failure]:
     """The failures, by index."""
-    return read_pairs(Fields(record, _WHAT), "failures", Failure.from_dict, ())
+    return read_pairs(Fields(record, _WHAT), "failures", read, ())
+
+
+class Reader:
+    """Reads each entry of a record once, where a search comes back to it: merging keeps the entries that stay."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, Any]] = {}
+
+    def once(self, read: Callable[[Any], Read]) -> Callable[[Any], Read]:
+        """The same function for entries, which remembers what it has read; entries are told apart by identity."""
+
+        def remembered(entry: Any) -> Read:
+            known = self._known.get(id(entry))
+            if known is None or known[0] is not entry:
+                known = self._known[id(entry)] = (entry, read(entry))
+            value: Read = known[1]
+            return value
+
+        return remembered
+
+
+def stored_prior(record: Mapping[str, Any]) -> "FixedPrior | EmpiricalPrior | QuestionLaw | None":
+    """The prior of the question that the search began with; None where all questions have the same.
+
+    Raises:
+        InvalidRecordError: It is damaged.
+    """
+    prior = record["search"].get("prior")
+    return None if prior is None else prior_from_dict(prior)
 
 
 def record_in(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor
 from langchain_optscale.engine.search import candidate_of
 from langchain_optscale.engine.worker import Worker
-from langchain_optscale.graph.context import changes_of
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.state import candidates_in, failures_in, record_in
+from langchain_optscale.graph.spending import spent_by
+from langchain_optscale.graph.state import candidates_in, failures_in
 from langchain_optscale.models.private_names import READ_KEY, RUNTIME_KEY
 from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.records.identical import fingerprint
@@ -43,11 +43,11 @@ class Task:
         self.arguments = arguments
         self.config = config
         state = read_state(config, "messages", "optscale")
-        self.record: Mapping[str, Any] = record_in(state)
-        run: RunSettings = settings.get(changes_of(self.record, config, runtime), self.record)
+        self.record = settings.record_in(state)
+        run: RunSettings = settings.get(settings.changes_of(self.record, config, runtime), self.record)
         self.settings = run.settings
         self._causes = settings.causes
-        answers = AnswerBook(run.settings.extract)
+        answers = AnswerBook(run.settings.extract, spent_by(self.record["search"]["id"]))
         if run.settings.extract is not None:
             no_answers = {index for index, failure in failures_in(self.record).items() if failure.stage == "draw"}
             for index, entry in candidates_in(self.record).items():

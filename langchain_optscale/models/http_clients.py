@@ -2,57 +2,37 @@
 
 Such an address may be anybody's server. What is sent there is what was given, and nothing of the environment: no
 `OPENAI_API_KEY`, no `OPENAI_CUSTOM_HEADERS`, no organisation or project, no proxy and none of its credentials, no
-`.netrc`. Redirects are not followed, since they would carry the conversation and the key to another host; a response is
-read up to a size, counted after decompression. Certificates of `SSL_CERT_FILE` are trusted, as the system's are.
+`.netrc`. Redirects are not followed, since they would carry the conversation and the key to another host.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import weakref
-import zlib
-from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
 
-from langchain_optscale.errors import MissingExtraError, ResponseTooLargeError
+from langchain_optscale.errors import MissingExtraError
+from langchain_optscale.models.http_transports import (
+    MAX_RESPONSE_BYTES,
+    AsyncBoundedTransport,
+    BoundedTransport,
+    PerLoopTransport,
+    ReopenedTransport,
+    connections,
+    httpx,
+)
 from langchain_optscale.models.keys import bearer_key
-from langchain_optscale.records.forks import after_fork, keep_open
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
-    import httpx2 as httpx
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
-else:
-    # The SDK's own client says which library it speaks: httpx until version 2, httpx2 since version 3.
-    httpx = import_module(
-        next(kind.__module__ for kind in openai.DefaultHttpxClient.__mro__ if kind.__name__ == "Client").split(".")[0]
-    )
 
-__all__ = [
-    "MAX_RESPONSE_BYTES",
-    "PerLoopTransport",
-    "ReopenedTransport",
-    "async_http_client",
-    "chat_model",
-    "connections",
-    "given_client",
-    "httpx",
-    "sync_http_client",
-]
-
-MAX_RESPONSE_BYTES = 64 << 20
-"""The most bytes of a response, after decompression."""
+__all__ = ["async_http_client", "chat_model", "given_client", "sync_http_client"]
 
 _NO_KEY = "not-needed"
 _USER_AGENT = "langchain-optscale"
-_GZIP = 31  # zlib's window, with gzip's header
 
 _Client = TypeVar("_Client", openai.OpenAI, openai.AsyncOpenAI)
 
@@ -71,7 +51,9 @@ def sync_http_client(
         max_bytes: The most bytes of a response, after decompression.
     """
     inner = transport or ReopenedTransport(lambda: httpx.HTTPTransport(**connections(keep_alive=keep_alive)))
-    return openai.DefaultHttpxClient(transport=_Limited(inner, max_bytes), follow_redirects=False, trust_env=False)
+    return openai.DefaultHttpxClient(
+        transport=BoundedTransport(inner, max_bytes), follow_redirects=False, trust_env=False
+    )
 
 
 def async_http_client(
@@ -79,7 +61,7 @@ def async_http_client(
 ) -> httpx.AsyncClient:
     """As `sync_http_client`, for any number of event loops."""
     inner = transport or PerLoopTransport(lambda: httpx.AsyncHTTPTransport(**connections()))
-    limited = _AsyncLimited(inner, max_bytes)
+    limited = AsyncBoundedTransport(inner, max_bytes)
     return openai.DefaultAsyncHttpxClient(transport=limited, follow_redirects=False, trust_env=False)
 
 
@@ -175,185 +157,3 @@ def chat_model(**settings: Any) -> ChatOpenAI:
             "openai_organization": named,
         }
     )
-
-
-class ReopenedTransport(httpx.BaseTransport):
-    """Connections of this process alone: a forked child opens its own.
-
-    Args:
-        make: Makes the transport that opens them.
-    """
-
-    def __init__(self, make: Callable[[], httpx.BaseTransport]) -> None:
-        self._make = make
-        self._inner = make()
-        after_fork(self)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request."""
-        return self._inner.handle_request(request)
-
-    def close(self) -> None:
-        """Close what is open."""
-        self._inner.close()
-
-    def _after_fork(self) -> None:
-        keep_open(self._inner)
-        self._inner = self._make()
-
-
-class PerLoopTransport(httpx.AsyncBaseTransport):
-    """Connections for any number of event loops, each with its own: a pool belongs to the loop that it was used in.
-
-    Args:
-        make: Makes the transport of one event loop.
-    """
-
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
-        self._make = make
-        self._begin()
-        after_fork(self)
-
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._inner_of: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
-
-    def _after_fork(self) -> None:
-        keep_open(self._inner_of)
-        self._begin()
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            inner = self._inner_of.get(loop)
-            if inner is None:
-                inner = self._inner_of[loop] = self._make()
-        response: httpx.Response = await inner.handle_async_request(request)
-        return response
-
-    async def aclose(self) -> None:
-        """Close what is open in this event loop."""
-        with self._lock:
-            inner = self._inner_of.pop(asyncio.get_running_loop(), None)
-        if inner is not None:
-            await inner.aclose()
-
-
-def connections(*, keep_alive: bool = False) -> dict[str, Any]:
-    """Arguments of the transports that open connections: no proxy of the environment, no limit on their number."""
-    # How much is under way at once is the search's part; a pool with a limit of its own would only hide a queue. Idle
-    # connections are not kept: beside the generation of an answer a handshake costs nothing, and a connection that the
-    # server closes, or that belongs to another event loop, cannot get in the way.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None if keep_alive else 0)
-    return {"trust_env": False, "verify": _certificates(), "limits": limits}
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Which servers are trusted; made once, since that takes long."""
-    context: ssl.SSLContext = httpx.create_ssl_context()
-    return context
-
-
-class _Meter:
-    """Counts what a response holds, and unpacks it where it is compressed."""
-
-    def __init__(self, response: httpx.Response, most: int) -> None:
-        self._most = self._left = most
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        self._unzip = zlib.decompressobj(_GZIP) if encoding in ("gzip", "x-gzip") else None
-        if self._unzip is None and encoding not in ("", "identity"):
-            raise ResponseTooLargeError(
-                f"the server compressed its response by {encoding!r} unasked, so its size cannot be known: only gzip "
-                "is accepted"
-            )
-        length = response.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > most:
-            raise self._too_large()
-        if self._unzip is not None:
-            # It is unpacked here; what is above must not try again.
-            for name in ("content-encoding", "content-length"):
-                response.headers.pop(name, None)
-
-    def read(self, raw: bytes) -> bytes:
-        """The bytes of a chunk.
-
-        Raises:
-            ResponseTooLargeError: There are more than the most of them, or they are not what the header says.
-        """
-        try:
-            chunk = raw if self._unzip is None else self._unzip.decompress(raw, self._left + 1)
-        except zlib.error as error:
-            raise ResponseTooLargeError(f"the server's response is not gzip, as its header says: {error}") from error
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise self._too_large()
-        return chunk
-
-    def _too_large(self) -> ResponseTooLargeError:
-        return ResponseTooLargeError(
-            f"the server's response has more than {self._most:,} bytes, which no answer needs; is it the right server?"
-        )
-
-
-class _Stream(httpx.SyncByteStream):
-    def __init__(self, stream: Any, meter: _Meter) -> None:
-        self._stream, self._meter = stream, meter
-
-    def __iter__(self) -> Iterator[bytes]:
-        for raw in self._stream:
-            yield self._meter.read(raw)
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-class _AsyncStream(httpx.AsyncByteStream):
-    def __init__(self, stream: Any, meter: _Meter) -> None:
-        self._stream, self._meter = stream, meter
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for raw in self._stream:
-            yield self._meter.read(raw)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-class _Limited(httpx.BaseTransport):
-    """Bounds the size of every response."""
-
-    def __init__(self, inner: httpx.BaseTransport, most: int) -> None:
-        self._inner, self._most = inner, most
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        request.headers["Accept-Encoding"] = "gzip"
-        response = self._inner.handle_request(request)
-        try:
-            response.stream = _Stream(response.stream, _Meter(response, self._most))
-        except ResponseTooLargeError:
-            response.close()
-            raise
-        return response
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _AsyncLimited(httpx.AsyncBaseTransport):
-    def __init__(self, inner: httpx.AsyncBaseTransport, most: int) -> None:
-        self._inner, self._most = inner, most
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.headers["Accept-Encoding"] = "gzip"
-        response = await self._inner.handle_async_request(request)
-        try:
-            response.stream = _AsyncStream(response.stream, _Meter(response, self._most))
-        except ResponseTooLargeError:
-            await response.aclose()
-            raise
-        return response
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()

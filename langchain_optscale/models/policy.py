@@ -6,13 +6,10 @@ model's rate limiter is acquired before a request's timeout begins. All searches
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import convert_to_messages
-from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
 from langchain_core.runnables import RunnableBinding
 
 from langchain_optscale.errors import SettingsError
@@ -26,36 +23,16 @@ from langchain_optscale.models.single_choices import read_by_choice
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_core.language_models import LanguageModelInput
     from langchain_core.rate_limiters import BaseRateLimiter
     from langchain_core.runnables import Runnable, RunnableConfig
 
 
-__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "refuse_graph", "to_prompt", "unwrap"]
+__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "refuse_graph", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
 # Shortfalls in a row after which the limit is lowered.
 _STRIKES = 3
-
-
-def to_prompt(value: LanguageModelInput) -> PromptValue:
-    """The conversation as a prompt value, from anything that a chat model accepts as its input.
-
-    Raises:
-        SettingsError: The input is none of a string, a prompt value and a sequence of messages.
-    """
-    if isinstance(value, PromptValue):
-        return value
-    if isinstance(value, str):
-        return StringPromptValue(text=value)
-    wrong = f"the input must be a string, a prompt value or a list of messages, got {type(value).__name__}"
-    if not isinstance(value, Sequence):
-        raise SettingsError(wrong)
-    try:
-        return ChatPromptValue(messages=convert_to_messages(value))
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise SettingsError(f"{wrong}: {error}") from error
 
 
 class ChoiceLimit:
@@ -66,24 +43,28 @@ class ChoiceLimit:
 
     Args:
         limit: The initial limit.
+
+    Attributes:
+        limit: The limit.
+        shortfalls: How many responses in a row were short.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._strikes = 0
+        self.shortfalls = 0
         self._short = 0
 
     def record_shortfall(self, to: int) -> None:
         """Record that a search got fewer choices than it asked for."""
-        self._strikes += 1
+        self.shortfalls += 1
         self._short = max(to, self._short)
-        if self._strikes >= _STRIKES:
-            self.limit, self._strikes, self._short = min(self.limit, self._short), 0, 0
+        if self.shortfalls >= _STRIKES:
+            self.limit, self.shortfalls, self._short = min(self.limit, self._short), 0, 0
 
     def record_success(self, asked: int) -> None:
         """Record that a request got all the choices it asked for."""
         if asked > max(1, self._short):
-            self._strikes = self._short = 0
+            self.shortfalls = self._short = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +105,8 @@ class Policy:
         if model is None:
             if eager:
                 raise SettingsError(
-                    f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none"
+                    f"cancel='eager' draws by streaming, which needs a chat model; {policy.get_name()} is none: "
+                    "leave cancel out"
                 )
             return cls(isolated(without_client_retries_in(policy)), None, {}, (), ChoiceLimit(1))
         # The driver acquires the rate limiter, so that waiting for it does not count towards the request's timeout.
@@ -134,7 +116,9 @@ class Policy:
         if eager:
             streaming = by_streaming(copy)
             if streaming is None and not streams(model):
-                raise SettingsError(f"cancel='eager' draws by streaming, which {policy_name(policy)} cannot")
+                raise SettingsError(
+                    f"cancel='eager' draws by streaming, which {policy_name(policy)} cannot: leave cancel out"
+                )
             copy, streamed = (single, True) if streaming is None else (streaming, False)
         offered = 1 if streamed else call_options(model, kwargs).choices
         copy = read_by_choice(copy)

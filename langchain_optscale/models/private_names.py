@@ -23,6 +23,7 @@ __all__ = [
     "USER_STREAM_HANDLER",
     "make_loadable",
     "prepare_configured",
+    "schema_at",
 ]
 
 USER_STREAM_HANDLER = _StreamingCallbackHandler
@@ -51,3 +52,14 @@ def prepare_configured(fields: Any, config: RunnableConfig | None) -> tuple[Any,
     """langchain-core: the model that `configurable_fields` makes for a call, and the call's config."""
     prepared: tuple[Any, RunnableConfig] = fields._prepare(config)  # noqa: SLF001 - see the head of this module
     return prepared
+
+
+def schema_at(validator: Any, keyword: str, reference: Any) -> Any:
+    """jsonschema: the validator of what `$ref`, `$dynamicRef` or `$recursiveRef` refers to, in its own scope."""
+    if keyword == "$recursiveRef":
+        from referencing.jsonschema import lookup_recursive_ref
+
+        resolved: Any = lookup_recursive_ref(validator._resolver)  # noqa: SLF001 - see the head of this module
+    else:
+        resolved = validator._resolver.lookup(reference)  # noqa: SLF001 - see the head of this module
+    return validator.evolve(schema=resolved.contents, _resolver=resolved.resolver)

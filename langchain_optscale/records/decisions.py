@@ -88,7 +88,7 @@ class Decision:
 
     Attributes:
         stop: True where the search should end.
-        reason: Why it should end, None while it goes on.
+        reason: Why it should end, None while it goes on; of a search that explores, why it would have ended.
         draw: How many more candidates the rule requests next; None where it leaves that open. 0 when stopping.
         optimal_n: The computed optimal number of candidates in total (the bound's N*), None where no bound was
             computed or no finite N reaches the target.
@@ -111,7 +111,7 @@ class Decision:
     def __str__(self) -> str:
         known = self.figures if self.optimal_n is None else {"N*": self.optimal_n, **self.figures}
         figures = ", ".join(f"{name} {value:.4g}" for name, value in known.items())
-        if self.reason is not None:
+        if self.stop and self.reason is not None:
             return f"stop: {self.reason.value}" + (f" ({figures})" if figures else "")
         request = "more" if self.draw is None else f"{self.draw} more"
         return f"draw {request}" + (f" ({figures})" if figures else "")

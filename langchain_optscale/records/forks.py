@@ -2,20 +2,34 @@
 
 A child that `os.fork` makes has one thread. Locks that other threads of the parent held stay locked in it for ever, and
 counts of what those threads had under way never go down. Whoever holds a lock, a count or a connection registers here
-how to begin anew.
+how to begin anew. `functools.cached_property` of Python 3.11 holds one lock for all instances of a class while it
+computes, which nobody could make anew: `cached_property` of this module has none, as in Python 3.12.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["after_fork", "keep_open"]
+__all__ = ["after_fork", "cached_property", "keep_open"]
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class cached_property(functools.cached_property[_T_co]):  # noqa: N801 - named as what it stands for
+    """A property that is computed once for each instance; two threads at the same moment may compute it twice."""
+
+    def __init__(self, func: Callable[[Any], _T_co]) -> None:
+        super().__init__(func)
+        self.lock = contextlib.nullcontext()
+
 
 _methods: list[tuple[weakref.ref[Any], str]] = []
 _functions: list[Callable[[], None]] = []

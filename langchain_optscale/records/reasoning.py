@@ -1,271 +1,29 @@
-r"""Separating a model's reasoning from its answer, for every form in which providers send it.
+"""Separating a model's reasoning from its answer, for every form in which providers send it.
 
-Reasoning arrives in three forms, and this module knows all of them:
+Reasoning arrives in three forms:
 
 - content blocks: `thinking`, `redacted_thinking`, `reasoning`, `reasoning_content`, parts that Gemini marks `thought`;
 - fields beside the content: `reasoning_content`, `reasoning`, `reasoning_details`, `thinking`;
-- marks within the text: `<think>`, `<thinking>`, `<thought>`, `<reasoning>` and the special tokens of model families.
-
-Of marks in the text, a closing one without its opening ends reasoning that began with the text, since many chat
-templates write the opening mark themselves; an opening one without its closing begins reasoning that was cut off.
-Marks that are quoted, or stand in a code block of the answer, are part of the answer.
-
-    >>> split_text("<think>5? No.</think> It is 7.")
-    ('It is 7.', '5? No.')
-    >>> split_text("5? No.</think>It is 7."), split_text("<think>5? No, wait")
-    (('It is 7.', '5? No.'), ('', '5? No, wait'))
-    >>> split_text("[[plan]]add[[/plan]]7", tags=(("[[plan]]", "[[/plan]]"),))
-    ('7', 'add')
-
-All functions take time linear in the text.
+- marks within the text, see `reasoning_marks`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.reasoning_marks import answer_spans, split_text
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
-__all__ = [
-    "MAY_HAVE_MARKS",
-    "ReasoningTag",
-    "check_tags",
-    "plain_messages",
-    "reasoning_of",
-    "split_message",
-    "split_text",
-    "without_reasoning",
-]
+    from langchain_optscale.records.reasoning_marks import ReasoningTag
 
-ReasoningTag: TypeAlias = "str | tuple[str, str]"
-"""The name of a tag, "plan" for `<plan>` and `</plan>`, or the opening and the closing mark themselves."""
+__all__ = ["plain_messages", "reasoning_of", "split_message", "without_reasoning"]
 
-MAY_HAVE_MARKS = re.compile(r"[<\[◁]|\Aanalysis")
-"""Found in every text that has one of the marks that are known, and in few others."""
-
-_NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "antthinking")
 _BLOCKS = frozenset({"thinking", "redacted_thinking", "thought", "reasoning", "reasoning_content"})
 _FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
 _TEXT_KEYS = ("thinking", "reasoning", "reasoning_content", "reasoningText", "reasoningContent", "text", "summary")
-_QUOTES = "\"'`“”‘’«»"
-_CODE = r"(?P<fence>```)|(?P<inline>`[^`\n]{1,200}`)"
-# Where the special tokens of gpt-oss were removed from its output, the names of its channels remain.
-_FIRST_CHANNEL, _LAST_CHANNEL = "analysis", "assistantfinal"
-_END_TOKENS = ("<|return|>", "<|end|>")
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """A pair of marks around reasoning, as patterns without groups."""
-
-    opening: str
-    closing: str
-
-
-def _named(name: str) -> _Mark:
-    escaped = rf"(?:[a-zA-Z_][\w.-]*:)?{re.escape(name)}"
-    return _Mark(rf"(?i:<{escaped}(?:\s[^<>]{{0,200}})?>)", rf"(?i:</\s?{escaped}\s?>)")
-
-
-_FAMILIES = (
-    _Mark(r"\[THINK(?:ING)?\]", r"\[/THINK(?:ING)?\]"),  # Magistral
-    _Mark("◁think▷", "◁/think▷"),  # Kimi
-    _Mark(r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Command
-    _Mark(r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
-    _Mark(r"<\|channel>thought\b", r"<channel\|>"),  # Gemma
-    # gpt-oss: whatever stands before its last channel is no answer.
-    _Mark(
-        r"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[^<>]{0,80}<\|message\|>",
-        r"(?:(?:<\|end\|>\s*)?<\|start\|>assistant)?<\|channel\|>final[^<>]{0,80}<\|message\|>",
-    ),
-)
-
-
-def check_tags(tags: object) -> tuple[ReasoningTag, ...]:
-    """The tags as a tuple.
-
-    Raises:
-        SettingsError: One is neither a name nor a pair of marks.
-    """
-    listed = (tags,) if isinstance(tags, str) else tags
-    if not isinstance(listed, Sequence):
-        raise SettingsError(f"reasoning_tags must be names of tags or pairs of marks, got {tags!r}")
-    return tuple(_checked(tag) for tag in listed)
-
-
-def _checked(tag: object) -> ReasoningTag:
-    if isinstance(tag, str):
-        name = tag.strip().removeprefix("<").removesuffix(">").strip()
-        if re.fullmatch(r"[^\s<>/][^\s<>]*", name):
-            return name
-    elif isinstance(tag, Sequence) and len(tag) == 2 and all(isinstance(mark, str) and mark.strip() for mark in tag):
-        return (str(tag[0]), str(tag[1]))
-    raise SettingsError(
-        f"reasoning_tags: {tag!r} is neither the name of a tag, such as 'plan', nor a pair of an opening and a closing "
-        "mark, such as ('[plan]', '[/plan]')"
-    )
-
-
-@dataclass(frozen=True)
-class _Marks:
-    """The marks that are looked for, compiled."""
-
-    marks: tuple[_Mark, ...]
-    begins: re.Pattern[str]
-    closings: tuple[re.Pattern[str], ...]
-    openings: tuple[re.Pattern[str], ...]
-    any_mark: re.Pattern[str]
-
-
-@lru_cache(maxsize=64)
-def _marks(tags: tuple[ReasoningTag, ...]) -> _Marks:
-    own = [_named(tag) if isinstance(tag, str) else _Mark(re.escape(tag[0]), re.escape(tag[1])) for tag in tags]
-    marks = (*own, *(_named(name) for name in _NAMES), *_FAMILIES)
-    named = [f"(?P<o{i}>{mark.opening})|(?P<c{i}>{mark.closing})" for i, mark in enumerate(marks)]
-    return _Marks(
-        marks,
-        re.compile("|".join([*named, _CODE])),
-        tuple(re.compile(mark.closing) for mark in marks),
-        tuple(re.compile(mark.opening) for mark in marks),
-        re.compile("|".join(f"{mark.opening}|{mark.closing}" for mark in marks)),
-    )
-
-
-def split_text(text: str, tags: tuple[ReasoningTag, ...] = ()) -> tuple[str, str | None]:
-    """The answer in a text, and the reasoning in it.
-
-    Args:
-        text: What a model wrote.
-        tags: Further tags around reasoning, beside those that are known.
-
-    Returns:
-        The answer, without white space around it where reasoning was taken out, and the reasoning; None where there is
-        none, and the text as it was.
-    """
-    spans = _answer_spans(text, tags)
-    if spans is None:
-        return text, None
-    answer = "".join(text[start:end] for start, end in spans)
-    edges = [0, *(edge for span in spans for edge in span), len(text)]
-    parts = (text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2))
-    thoughts = [thought for part in parts if (thought := _unmarked(part, tags))]
-    return answer.strip(), "\n\n".join(thoughts)
-
-
-def _unmarked(reasoning: str, tags: tuple[ReasoningTag, ...]) -> str:
-    plain = _marks(tags).any_mark.sub("", reasoning)
-    for token in _END_TOKENS:
-        plain = plain.replace(token, "")
-    if plain.endswith(_LAST_CHANNEL):
-        plain = plain.removeprefix(_FIRST_CHANNEL).removesuffix(_LAST_CHANNEL)
-    return plain.strip()
-
-
-def _answer_spans(text: str, tags: tuple[ReasoningTag, ...]) -> list[tuple[int, int]] | None:
-    """Where the answer stands in a text, in order; None where there is no reasoning in it."""
-    if not tags and MAY_HAVE_MARKS.search(text) is None:
-        return None
-    marks = _marks(tags)
-    if text.startswith(_FIRST_CHANNEL) and (last := text.rfind(_LAST_CHANNEL)) > 0:
-        return [(last + len(_LAST_CHANNEL), len(text))]
-    if marks.any_mark.search(text) is None:
-        return None
-    return _Scan(text, marks).spans()
-
-
-class _Scan:
-    """One pass over a text that has marks."""
-
-    def __init__(self, text: str, marks: _Marks) -> None:
-        self._text = text
-        self._marks = marks
-        self._answer: list[tuple[int, int]] = []
-        self._found = False
-        self._unclosed: set[int] = set()
-        self._fences = True
-        self._end = len(text.rstrip())
-        for token in _END_TOKENS:
-            self._end -= len(token) * text.endswith(token, 0, self._end)
-
-    def spans(self) -> list[tuple[int, int]] | None:
-        place = start = 0
-        while (match := self._marks.begins.search(self._text, place)) is not None:
-            kind = str(match.lastgroup)
-            if kind in {"fence", "inline"}:
-                place = self._after_code(match)
-                continue
-            number = int(kind[1:])
-            if self._is_quoted(match):
-                place = match.end()
-            elif kind[0] == "c":
-                place, start = self._close(match, start)
-            else:
-                place, start = self._open(match, number, start)
-        if start < self._end:
-            self._answer.append((start, self._end))
-        return self._answer if self._found else None
-
-    def _after_code(self, match: re.Match[str]) -> int:
-        """Past a code block or a span of code, whose marks are part of the answer."""
-        if match.lastgroup == "inline":
-            inside = match.group()[1:-1].strip()
-            whole = self._marks.any_mark.fullmatch(inside) or not self._marks.any_mark.search(inside)
-            return match.end() if whole else match.start() + 1
-        end = self._text.find("```", match.end()) if self._fences else -1
-        if end < 0:
-            self._fences = False
-            return match.end()
-        return end + 3
-
-    def _is_quoted(self, match: re.Match[str]) -> bool:
-        before, after = self._text[match.start() - 1 : match.start()], self._text[match.end() : match.end() + 1]
-        return bool(before and after) and before in _QUOTES and after in _QUOTES
-
-    def _close(self, match: re.Match[str], start: int) -> tuple[int, int]:
-        """A closing mark alone: all before it is reasoning, unless it is a stray one at the end."""
-        if self._found and match.end() >= self._end and self._text[start : match.start()].strip():
-            self._answer.append((start, match.start()))
-            return len(self._text), len(self._text)
-        self._found = True
-        self._answer.clear()
-        return match.end(), match.end()
-
-    def _open(self, match: re.Match[str], number: int, start: int) -> tuple[int, int]:
-        closing = None if number in self._unclosed else self._marks.closings[number].search(self._text, match.end())
-        if closing is None:
-            self._unclosed.add(number)
-            closing = self._other_closing(match)
-        if closing is not None:
-            self._found = True
-            self._answer.append((start, match.start()))
-            return closing.end(), closing.end()
-        if not self._begins_a_line(match.start()):
-            return match.end(), start  # within a sentence: the answer speaks of the mark
-        self._found = True
-        self._answer.append((start, match.start()))
-        return len(self._text), len(self._text)
-
-    def _begins_a_line(self, place: int) -> bool:
-        while place and self._text[place - 1] in " \t>":
-            place -= 1
-        return place == 0 or self._text[place - 1] == "\n"
-
-    def _other_closing(self, match: re.Match[str]) -> re.Match[str] | None:
-        """The closing mark of another name, where a model closes `<thinking>` by `</think>`."""
-        place = match.end()
-        following = self._marks.begins.search(self._text, place)
-        while following is not None and str(following.lastgroup) in {"fence", "inline"}:
-            following = self._marks.begins.search(self._text, following.end())
-        if following is None or str(following.lastgroup)[0] != "c" or self._is_quoted(following):
-            return None
-        return following
 
 
 def reasoning_of(message: BaseMessage, tags: tuple[ReasoningTag, ...] = ()) -> str | None:
@@ -315,7 +73,7 @@ def without_reasoning(
             in any case.
     """
     changes: dict[str, Any] = {}
-    spans = _answer_spans("".join(_texts(message.content)), tags)
+    spans = answer_spans("".join(_texts(message.content)), tags)
     content = message.content if spans is None else _cut(message.content, spans)
     if beside_calls or not (message.tool_calls or message.invalid_tool_calls):
         if isinstance(content, list) and any(map(_is_reasoning, content)):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from langchain_optscale.errors import InvalidRecordError, OptScaleError
 
@@ -76,7 +76,8 @@ class Fields:
     __slots__ = ("data", "what")
 
     def __init__(self, data: object, what: str) -> None:
-        if not isinstance(data, Mapping):
+        # An abstract class is asked last: most of what is read is plain.
+        if type(data) is not dict and not isinstance(data, Mapping):
             raise InvalidRecordError(f"{what} must be an object, got {type(data).__name__}")
         self.data: Mapping[Any, Any] = data
         self.what = what
@@ -90,8 +91,8 @@ class Fields:
 
     def whole(self, name: str | int, default: Any = _MISSING, *, least: int = 0, most: int = _MOST_WHOLE) -> int:
         """A whole number from `least` to `most`."""
-        value = self.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        value: int = self.get(name, default)
+        if not _is_whole(value, least, most):
             raise self._wrong(name, f"a whole number from {least} to {most}", value)
         return value
 
@@ -136,7 +137,7 @@ class Fields:
     def mapping(self, name: str | int, default: Any = _MISSING) -> Mapping[str, Any]:
         """An object whose keys are strings."""
         value = self.get(name, default)
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        if not (type(value) is dict or isinstance(value, Mapping)) or not all(isinstance(key, str) for key in value):
             raise self._wrong(name, "an object", value)
         return value
 
@@ -146,8 +147,11 @@ class Fields:
 
     def wholes(self, name: str | int, *, most: int) -> tuple[int, ...]:
         """A list of at most `most` whole numbers of at least 0."""
-        inner = Fields(dict(enumerate(self.items(name, most=most))), f"{name} of {self.what}")
-        return tuple(map(inner.whole, inner.data))
+        values = self.items(name, most=most)
+        if not all(map(_is_whole, values)):
+            inner = Fields(dict(enumerate(values)), f"{name} of {self.what}")
+            return tuple(map(inner.whole, inner.data))  # says which one
+        return tuple(values)
 
     def is_null(self, name: str | int) -> bool:
         """Whether the field is there and says that there is no value."""
@@ -172,12 +176,20 @@ def read_pairs(fields: Fields, name: str, read: Callable[[Any], Record], default
     for pair in fields.items(name, default):
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise InvalidRecordError(f"{name} of {fields.what} must be pairs of an index and a record")
-        pairs[Fields({"index": pair[0]}, f"{name} of {fields.what}").whole("index")] = read(pair[1])
+        if not _is_whole(pair[0]):
+            Fields({"index": pair[0]}, f"{name} of {fields.what}").whole("index")  # says what is wrong
+        pairs[pair[0]] = read(pair[1])
     return pairs
+
+
+def _is_whole(value: object, least: int = 0, most: int = _MOST_WHOLE) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def is_number(value: object) -> bool:
     """Whether a value is a number that arithmetic can take: no boolean, and no whole number beyond all floats."""
+    if type(value) is float:
+        return True
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:

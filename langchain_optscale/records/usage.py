@@ -92,9 +92,11 @@ class Usage:
 
 
 def _added(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}} if one or other else {}
 
 
 def _kinds(counts: Mapping[str, Any]) -> dict[str, int]:
+    if not counts:
+        return {}
     kinds = Fields(counts, "kinds of tokens")
     return {name: kinds.whole(name) for name in counts}

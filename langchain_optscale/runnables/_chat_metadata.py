@@ -9,8 +9,9 @@ from langchain_core.load import dumpd, dumps, loads
 from langchain_core.runnables.configurable import RunnableConfigurableFields
 from pydantic import Field
 
+from langchain_optscale.engine.metadata import settings_metadata
 from langchain_optscale.engine.serialisation import NoJSONForm, identity, to_spec
-from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata
+from langchain_optscale.engine.settings import SearchSettings, settings_in
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.private_names import prepare_configured

@@ -36,7 +36,8 @@ Configs: TypeAlias = "RunnableConfig | Sequence[RunnableConfig] | None"
 
 # Where the caller sets no limit: enough to keep a server busy, few enough to keep the memory small.
 _QUESTIONS_AT_ONCE = 16
-# How long one question alone may try models that have never done their work, and how often to look whether they have.
+# How long one question alone may try models that have never done their work, after which one more begins each time;
+# and how often to look whether they have.
 _LONGEST_TRIAL_S = 1.0
 _POLL_S = 0.02
 # So many questions in a row whose candidates all failed alike, and none answered, say that no other will be.
@@ -51,11 +52,11 @@ class Batch:
         configs: One config for all of them, or one for each. The "max_concurrency" of the first limits the requests
             under way at once over all questions, and the questions under way with it; without it 16 questions are.
         is_tried: Whether the models have done their work before. Until then one question is under way at a time, so
-            that a mistake is paid for once; where the first takes longer than a moment, the others do not wait for it.
+            that a mistake is paid for once; where the first takes longer than a moment, one more begins each moment.
 
     Attributes:
         recurrent: The error of questions which failed in a way that every other would; None while there is none. The
-            rest of the batch then fails with it, without a request.
+            rest of the batch then fails with it, without a request, and so do searches that have no score yet.
         limit: On the requests of all questions; None without one.
         cancelled: Set when the rest is cancelled.
 
@@ -70,6 +71,8 @@ class Batch:
             raise SettingsError(f"a batch needs one config, or one for each input, got {len(self._each)}")
         self._shared = ensure_config(None if isinstance(configs, Sequence) else configs)
         first = self._each[0] if self._each else self._shared
+        # A chain gives each of its questions a config, whose callbacks alone differ.
+        self._is_uniform = all(one.get("configurable") == first.get("configurable") for one in self._each or ())
         limit = max_concurrency(first)
         self._questions_at_once = limit or _QUESTIONS_AT_ONCE
         self._is_tried = is_tried
@@ -86,18 +89,15 @@ class Batch:
     @property
     def questions_at_once(self) -> int:
         """Questions under way at once: at first one, until the models have done their work, in case they never do."""
-        return self._questions_at_once if self._is_settled else 1
+        if self._is_tried():
+            return self._questions_at_once
+        slow = int((time.perf_counter() - self._began) / _LONGEST_TRIAL_S) if self._done == 0 else 0
+        return min(self._questions_at_once, 1 + slow)
 
     @property
     def poll_s(self) -> float | None:
         """Seconds after which to ask again for `questions_at_once`; None where it does not change."""
-        return None if self._is_settled else _POLL_S
-
-    @property
-    def _is_settled(self) -> bool:
-        """Whether the models have done their work before, or take their time over the first question."""
-        slow = self._done == 0 and time.perf_counter() - self._began > _LONGEST_TRIAL_S
-        return slow or self._is_tried()
+        return None if self._is_tried() else _POLL_S
 
     def check(self) -> None:
         """Check before a question that it has a chance.
@@ -109,11 +109,11 @@ class Batch:
             raise self.recurrent
 
     def _record(self, outcome: object) -> None:
-        """Learn from how a question ended whether every other would fail alike; not where each has its own config."""
+        """Learn from how a question ended whether every other would fail alike; not where each has its own settings."""
         if not isinstance(outcome, Exception):
             self._answered = True
             return
-        if self._each is not None or not isinstance(outcome, AllCandidatesFailed) or not outcome.is_recurrent:
+        if not self._is_uniform or not isinstance(outcome, AllCandidatesFailed) or not outcome.is_recurrent:
             return
         certain = any(failure.recurrence == "certain" for failure in outcome.failures.values())
         if not certain and isinstance(outcome, ModelError):
@@ -121,6 +121,7 @@ class Batch:
         self._alike += 1
         if certain or (self._alike >= _ALIKE and not self._answered):
             self.recurrent = self.recurrent or outcome
+            self._wake()
 
     def config(self, index: int) -> RunnableConfig:
         """The config of one question."""
@@ -132,6 +133,10 @@ class Batch:
     def cancel(self) -> None:
         """Cancel the rest: no thread begins another request, and the searches under way end."""
         self.cancelled.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let the searches under way see that something has changed."""
         with self._lock:
             callbacks = list(self._callbacks.values())
         for callback in callbacks:
@@ -139,7 +144,7 @@ class Batch:
 
     @contextlib.contextmanager
     def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Within the block, `callback` is called on `cancel`; check `cancelled` after entering it."""
+        """Within the block, `callback` is called where `cancelled` or `recurrent` changes; check both then."""
         with self._lock:
             self._callbacks[id(callback)] = callback
         try:

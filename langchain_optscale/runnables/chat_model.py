@@ -12,12 +12,12 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 
 from langchain_optscale.engine.drivers import arun_search, run_search
-from langchain_optscale.engine.result import result_metadata
+from langchain_optscale.engine.metadata import result_metadata
 from langchain_optscale.engine.serialisation import admit
 from langchain_optscale.engine.settings import split_keywords
 from langchain_optscale.engine.tracing import add_run_metadata, children_of, hide_usage, streams_to_a_user
 from langchain_optscale.models.policy import policy_name, unwrap
-from langchain_optscale.runnables._chat_invocation import CalledChatModel, stream_parent
+from langchain_optscale.runnables._chat_invocation import CalledChatModel, stream_parent, take_batch
 from langchain_optscale.runnables._chat_metadata import CALL
 from langchain_optscale.runnables.messages import answer_message, generation_chunks
 from langchain_optscale.runnables.structured_output import structured_search
@@ -195,14 +195,14 @@ class ChatOptScale(CalledChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
     ) -> AIMessage:
         parent, settings, config, arguments = self._arguments(kwargs, stop, run)
-        result = run_search(settings, ChatPromptValue(messages=messages), config, arguments)
+        result = run_search(settings, ChatPromptValue(messages=messages), config, arguments, take_batch())
         return self._answer(result, arguments, parent)
 
     async def _asearch(
         self, messages: list[BaseMessage], stop: list[str] | None, run: BaseRunManager | None, kwargs: dict[str, Any]
     ) -> AIMessage:
         parent, settings, config, arguments = self._arguments(kwargs, stop, run)
-        result = await arun_search(settings, ChatPromptValue(messages=messages), config, arguments)
+        result = await arun_search(settings, ChatPromptValue(messages=messages), config, arguments, take_batch())
         return self._answer(result, arguments, parent)
 
     def _arguments(

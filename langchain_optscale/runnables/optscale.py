@@ -11,10 +11,11 @@ from pydantic import ConfigDict
 
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.failing import has_worked
-from langchain_optscale.engine.result import OptScaleResult, result_metadata
-from langchain_optscale.engine.settings import SearchSettings, settings_in, settings_metadata, split_keywords
+from langchain_optscale.engine.metadata import result_metadata, settings_metadata
+from langchain_optscale.engine.result import OptScaleResult
+from langchain_optscale.engine.settings import SearchSettings, settings_in, split_keywords
 from langchain_optscale.engine.tracing import add_run_metadata
-from langchain_optscale.models.policy import to_prompt
+from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.runnables.batch import Batch, aas_completed, as_completed
 
 if TYPE_CHECKING:

@@ -111,6 +111,11 @@ class ParsedVerifier(Verifier):
         """Those of the other verifier."""
         return self.verifier.policy_kwargs
 
+    @property
+    def needs_whole_answers(self) -> bool:
+        """Half a document may parse, as something else than was meant."""
+        return True
+
     def check_sync(self) -> None:
         """Check the other verifier."""
         self.verifier.check_sync()
@@ -154,7 +159,7 @@ def _parse(
     ended = end_reason_of(message)
     if ended is not None and not ended.complete:
         # Whatever accept_truncated says: half a document may parse, as something else than was meant.
-        raise InvalidStructureError(f"the answer is not complete, it ended by {end_spelling(message)!r}")
+        raise InvalidStructureError(f"the answer is not complete: it ended by {end_spelling(message)!r}")
     if callable(parser) and not hasattr(parser, "invoke"):
         return parser(message)
     answer = parser.invoke({"raw": message}, config)

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.stats._scipy import special
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,10 @@ class Evidence:
         steps = infer_steps(scores) if resolution is None else steps_of(resolution)
         sums = _EMPTY if steps else np.array([1.0, len(values), np.add.reduce(values), values @ values])
         return cls(len(values), values, steps, 0.0 if steps else resolution or 0.0, sums)
+
+    def level(self, worth: float = 0.0) -> int:
+        """The coarsest grid that resolves the posterior of the scores, and of a prior worth so many; or the finest."""
+        return min(bisect_left(grids.LARGEST_N, self.n + worth), len(grids.LARGEST_N) - 1)
 
     def log_likelihood(self, level: int) -> FloatArray | float:
         """Log probability (density) of the scores under the truncated normal at each node of a grid."""

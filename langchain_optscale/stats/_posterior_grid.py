@@ -12,7 +12,6 @@ Gregory's corrections, since a posterior may lean on the edge of the region.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -30,7 +29,9 @@ if TYPE_CHECKING:
 SIGMA_LOW, SIGMA_HIGH = 0.015, 1.0
 REACH = 4.0
 
-_LARGEST_N = (4, 16, 64, 256, 1024)
+LARGEST_N = (4, 16, 64, 256, 1024)
+"""The most scores whose posterior the grid of each level resolves."""
+
 _STEP_IN_WIDTHS = 1.4
 _LARGEST_MU_STEP = 0.12
 _LARGEST_LOG_STEP = 0.17
@@ -112,15 +113,10 @@ def _gregory(count: int) -> FloatArray:
     return weights
 
 
-def level_for(n: float) -> int:
-    """The coarsest grid that resolves the posterior of so many scores; the finest where none does."""
-    return min(bisect_left(_LARGEST_N, n), len(_LARGEST_N) - 1)
-
-
-@lru_cache(maxsize=len(_LARGEST_N))
+@lru_cache(maxsize=len(LARGEST_N))
 def grid(level: int) -> Grid:
     """The grid of a level, from 0 (up to 4 scores) to 4 (up to 1,024)."""
-    step = _STEP_IN_WIDTHS / math.sqrt(_LARGEST_N[level])
+    step = _STEP_IN_WIDTHS / math.sqrt(LARGEST_N[level])
     span = math.log(SIGMA_HIGH / SIGMA_LOW)
     rows = math.ceil(span / min(step / math.sqrt(2.0), _LARGEST_LOG_STEP)) + 1
     mus, sigmas, areas = [], [], []

@@ -52,7 +52,8 @@ def believed(prior: ScorePrior) -> tuple[BeliefPrior | Peaks, float]:
         SettingsError: Its numbers are not finite, or its deviations not positive.
     """
     if hasattr(prior, "log_density"):
-        return cast("BeliefPrior", prior), 0.0
+        # Questions with the same belief share the values on the grid.
+        return cast("BeliefPrior", getattr(prior, "belief", prior)), 0.0
     peaks = Peaks(float(prior.mu), float(prior.sigma), float(prior.mu_std), float(prior.sigma_std))
     scale = min(max(peaks.sigma, grids.SIGMA_LOW), grids.SIGMA_HIGH)
     return peaks, max((scale / peaks.mu_std) ** 2, 0.5 * (scale / peaks.sigma_std) ** 2)

@@ -235,7 +235,7 @@ class Posterior:
         """
         key, worth = _NO_PRIOR if prior is None else believed(prior)
         evidence = Evidence.of(scores, self.resolution)
-        level = grids.level_for(evidence.n + worth)
+        level = evidence.level(worth)
         log_prior, mixture = at_nodes(key, level, self.dirichlet_weight)
         if evidence.steps or not evidence.n:
             log_weights = log_prior + evidence.log_likelihood(level)

@@ -1,7 +1,7 @@
 """Priors of a question's scores.
 
-`FixedPrior` has four numbers, `EmpiricalPrior` (also called `LearnedPrior`) is learned from the scores of past
-questions:
+`FixedPrior` has four numbers, `EmpiricalPrior` is learned from the scores of past questions, and `QuestionLaw` is what
+a predictor (`learning.QuestionPrior`) expects of one question:
 
     prior = EmpiricalPrior.fit([[0.91, 0.93, 0.92], [0.31, 0.35], [0.95, 0.94, 0.97]])
     OptScale(policy=policy, verifier=verifier, estimator=Posterior(), prior=prior)
@@ -19,18 +19,20 @@ from langchain_optscale.records.stored import Fields, reading
 
 if TYPE_CHECKING:
     from langchain_optscale.stats.empirical_prior import EmpiricalPrior
+    from langchain_optscale.stats.question_law import QuestionLaw
 
-    LearnedPrior = EmpiricalPrior
+__all__ = ["EmpiricalPrior", "FixedPrior", "QuestionLaw", "prior_from_dict", "prior_to_dict"]
 
-__all__ = ["EmpiricalPrior", "FixedPrior", "LearnedPrior", "prior_from_dict", "prior_to_dict"]
-
+_QUESTION_LAW = "langchain-optscale/question-law"
 _LEAST_STORED, _MOST_STORED = 1e-6, 1e6
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on demand, since it imports SciPy.
-    if name in ("EmpiricalPrior", "LearnedPrior"):
+    # Imported on demand, since they import SciPy.
+    if name == "EmpiricalPrior":
         return _empirical_prior()
+    if name == "QuestionLaw":
+        return _question_law()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -38,6 +40,12 @@ def _empirical_prior() -> type[EmpiricalPrior]:
     from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 
     return EmpiricalPrior
+
+
+def _question_law() -> type[QuestionLaw]:
+    from langchain_optscale.stats.question_law import QuestionLaw
+
+    return QuestionLaw
 
 
 @dataclass(frozen=True)
@@ -78,10 +86,10 @@ def prior_to_dict(prior: Any) -> dict[str, Any]:
     """JSON-ready form of a prior; `prior_from_dict` gives an equal one back.
 
     Args:
-        prior: A `FixedPrior` or an `EmpiricalPrior`.
+        prior: A `FixedPrior`, an `EmpiricalPrior` or a `QuestionLaw`.
 
     Raises:
-        InvalidRecordError: It is neither, so that it has no JSON form.
+        InvalidRecordError: It is none of these, so that it has no JSON form.
 
     Example:
         >>> prior_to_dict(FixedPrior(mu=0.85, sigma=0.15))
@@ -91,12 +99,13 @@ def prior_to_dict(prior: Any) -> dict[str, Any]:
     """
     if type(prior) is FixedPrior:
         return asdict(prior)
-    if type(prior) is _empirical_prior():
-        return prior.to_dict()
+    if type(prior) in (_empirical_prior(), _question_law()):
+        form: dict[str, Any] = prior.to_dict()
+        return form
     raise InvalidRecordError(f"a {type(prior).__name__} has no JSON form; use a FixedPrior or an EmpiricalPrior")
 
 
-def prior_from_dict(data: Mapping[str, Any]) -> FixedPrior | EmpiricalPrior:
+def prior_from_dict(data: Mapping[str, Any]) -> FixedPrior | EmpiricalPrior | QuestionLaw:
     """Read what `prior_to_dict` wrote.
 
     Raises:
@@ -104,6 +113,8 @@ def prior_from_dict(data: Mapping[str, Any]) -> FixedPrior | EmpiricalPrior:
     """
     if not isinstance(data, Mapping):
         raise InvalidRecordError(f"a prior must be a JSON object, got {data!r}")
+    if data.get("format") == _QUESTION_LAW:
+        return _question_law().from_dict(data)
     if "format" in data:
         return _empirical_prior().from_dict(data)
     with reading("the prior"):

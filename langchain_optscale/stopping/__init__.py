@@ -18,6 +18,7 @@ from langchain_optscale.stopping.learned.fitted import CandidatePrice, FittedSto
 from langchain_optscale.stopping.objective import Objective
 from langchain_optscale.stopping.presets import optscale, paper
 from langchain_optscale.stopping.score_rules import MarginalGain, OptimalN, TargetReached
+from langchain_optscale.stopping.trained import TrainedOptimalN
 
 __all__ = [
     "AnswerConfidence",
@@ -41,6 +42,7 @@ __all__ = [
     "Rule",
     "TargetReached",
     "TokenBudget",
+    "TrainedOptimalN",
     "optscale",
     "paper",
     "prices_by_role",

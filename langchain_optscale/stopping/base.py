@@ -17,11 +17,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.decisions import Decision
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.stored import Fields, check_plain, reading
 from langchain_optscale.stopping.history import History
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.support import Support
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.identical import copies
 
 if TYPE_CHECKING:

@@ -198,21 +198,28 @@ class Objective(Rule):
         if not left or self.answers or target is not None or gain >= price:
             by_price = target is None and price > 0.0
             enough = max(1, math.ceil(gain * (n + 1) / price) - n - 1) if by_price else left
+            if target is not None and hasattr(history.prior, "prob_reach"):
+                most = max(1, min(left, MOST_AT_ONCE))
+                return self._go_on(history, figures, lambda: self._by_target(history, target, most))
             return self._go_on(history, figures, lambda: by_record(n, left, enough, self.round_cost))
         if best >= 1.0:  # nothing can exceed it, and of equals the first is returned
             return self._end(StopReason.MARGINAL_GAIN, history, figures, "stable", 1.0)
         return self._end(StopReason.MARGINAL_GAIN, history, figures, "not sure", None)
+
+    def _by_target(self, history: History, target: float, most: int) -> int:
+        """The cheapest round until the target is reached, by the prior and the candidates that missed it."""
+        from langchain_optscale.stats.chances import chance_ahead
+
+        assert history.prior is not None  # noqa: S101 - by the caller
+        return cheapest_round(chance_ahead(history.prior, target, history.n), self.round_cost, 1, most)
 
     # -- rounds and prices
 
     def first_draw(self, history: History) -> int | None:
         """How many candidates to draw before anything is known, None where the first round is the caller's choice."""
         cap = history.max_samples or _HORIZON
-        if self.target is not None and history.prior is not None:
-            from langchain_optscale.stats.posterior import Posterior
-
-            target, posterior = self.target, Posterior()((), history.prior)
-            return cheapest_round(lambda k: posterior.prob_reach(target, k), self.round_cost, 1, min(cap, MOST_AT_ONCE))
+        if self.target is not None and history.prior is not None and not self.answers:
+            return self._by_target(history, self.target, min(cap, MOST_AT_ONCE))
         if not self.answers:
             return min(2, cap)
         first = Support.of(("",), (0.5,))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping.budgets import MaxSamples, MinSamples
 from langchain_optscale.stopping.objective import Effort, Objective
 from langchain_optscale.stopping.score_rules import OptimalN
+from langchain_optscale.stopping.trained import TrainedOptimalN
 
 if TYPE_CHECKING:
     from langchain_optscale.stopping.base import Rule
@@ -20,7 +21,14 @@ def _check_first_round(first_round: int, max_samples: int) -> None:
         raise SettingsError(f"first_round ({first_round}) must not be larger than max_samples ({max_samples})")
 
 
-def paper(target: float = 0.95, confidence: float = 0.95, max_samples: int = 16, first_round: int = 5) -> Rule:
+def paper(
+    target: float = 0.95,
+    confidence: float = 0.95,
+    max_samples: int = 16,
+    first_round: int = 5,
+    *,
+    trained: Any = None,
+) -> Rule:
     """OptScale as published: draw a first round, then stop the first time that n >= N*, or at the cap.
 
     N* is unconditional: the rule draws on to N* even when the target has already been reached. The paper's grid is
@@ -32,12 +40,16 @@ def paper(target: float = 0.95, confidence: float = 0.95, max_samples: int = 16,
         confidence: In (0, 1).
         max_samples: The cap, at least 1.
         first_round: Candidates that are drawn before the first decision, from 1 to `max_samples`.
+        trained: The prior of OptScale^t: a prior, or a function that gives the prior of a question, such as a
+            `QuestionPrior`. None is OptScale^0, which knows nothing beforehand.
 
     Returns:
-        The rule; use it with `MaximumLikelihood` (the paper's OptScale^0) or `MaximumAPosteriori` (OptScale^t).
+        The rule. Estimation is by maximum likelihood (OptScale^0) or, with a prior, maximum a posteriori (OptScale^t),
+        where no other estimator is given.
     """
     _check_first_round(first_round, max_samples)
-    return (OptimalN(target, confidence) & MinSamples(first_round)) | MaxSamples(max_samples)
+    bound = OptimalN(target, confidence) if trained is None else TrainedOptimalN(target, confidence, trained)
+    return (bound & MinSamples(first_round)) | MaxSamples(max_samples)
 
 
 def optscale(

@@ -23,13 +23,15 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.answers.support import Tally
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.candidates import Failure, Verdict
-from langchain_optscale.records.decisions import Decision, Estimate, Observation, Round, StopReason
+from langchain_optscale.records.decisions import Decision, Estimate, Observation, StopReason
 from langchain_optscale.records.stored import reading
 from langchain_optscale.stats.estimators import default_estimator, no_scores
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples
 from langchain_optscale.stopping.recurrence import is_recurrent
 from langchain_optscale.stopping.session_json import read_form, replay_event, session_form
+from langchain_optscale.stopping.session_record import SessionRecord
+from langchain_optscale.stopping.trained import carried_prior, check_prior, is_prior
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +45,12 @@ __all__ = ["Session"]
 _BUDGETS = frozenset({StopReason.TOKEN_BUDGET, StopReason.COST_BUDGET})
 
 
-class Session:
+def _of_session(stopping: Rule, prior: Any) -> Any:
+    """The session's prior; a value that is given takes the place of the function of the question in its rule."""
+    return prior if is_prior(prior) else carried_prior(stopping, prior)
+
+
+class Session(SessionRecord):
     """One search for one question.
 
     A round is asked for only when nothing is pending, unless it is asked ahead. `tell` may end the session while
@@ -55,7 +62,8 @@ class Session:
         estimator: How the score distribution is estimated from scores. By default `Posterior` where a part of the rule
             looks ahead, as `Futility` and `MarginalGain` do; else maximum likelihood, or maximum a posteriori where a
             prior is given.
-        prior: What is believed about this question's scores beforehand; handed to the estimator.
+        prior: What is believed about this question's scores beforehand; handed to the estimator. None takes the one
+            that the rule brings, as `paper(..., trained=...)` does.
         max_samples: The most candidates that are ever asked for, at least 1.
         first_round: Candidates in the first round, at least 1; raised to the rule's own `min_samples`. None takes the
             rule's `first_draw`, else 2.
@@ -84,44 +92,55 @@ class Session:
                 raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}")
         if not isinstance(stopping, Rule):
             raise SettingsError(f"stopping must be a rule from langchain_optscale.stopping, got {stopping!r}")
-        if prior is not None and not all(hasattr(prior, name) for name in ("mu", "sigma", "mu_std", "sigma_std")):
-            raise SettingsError(f"prior must have mu, sigma, mu_std and sigma_std, as FixedPrior has, got {prior!r}")
+        prior = check_prior(_of_session(stopping, prior))
         self.stopping = stopping
         self.estimator = estimator or default_estimator(prior, looks_ahead=any(p.looks_ahead for p in stopping.parts()))
-        self.prior = prior
         self.max_samples = max_samples
         own = stopping.max_samples
         # A cap that the rule has itself is not asked twice.
         self._rule = stopping if own is not None and own <= max_samples else stopping | MaxSamples(max_samples)
         self.deadlines = self._rule.deadlines
         self.round_size = round_size
-        if estimator is not None or prior is not None:
+        self._interim_draws = interim_draws
+        self._given_first_round = first_round
+        if estimator is not None and prior is None:
+            self.estimator((), None)  # an estimator that needs a prior raises here, not in mid-search
+        self._expect(prior)
+        self._begin()
+
+    def _expect(self, prior: ScorePrior | None) -> None:
+        """Begin with this prior: it may size the first round."""
+        self.prior = prior
+        if prior is not None:
             self.estimator((), prior)  # an estimator that does not fit the prior raises here, not in mid-search
         sums = None if getattr(self.estimator, "reads_scores", False) else no_scores()
-        tally = Tally() if any(part.reads_support for part in stopping.parts()) else None
-        self._interim_draws = interim_draws
-        self.history = self._start = History(
-            max_samples=max_samples, estimator=self.estimator, prior=prior, sums=sums, tally=tally
+        tally = Tally() if any(part.reads_support for part in self.stopping.parts()) else None
+        self._start = self.history = History(
+            max_samples=self.max_samples, estimator=self.estimator, prior=prior, sums=sums, tally=tally
         )
         wanted = self._rule.first_draw(self.history)
-        first = first_round or (2 if wanted is None else min(wanted, max(2, round_size)))
+        first = self._given_first_round or (2 if wanted is None else min(wanted, max(2, self.round_size)))
         self.first_round = max(first, self._rule.min_samples or 1)
         self.decision = self._first_decision = self._evaluate()
-        self._begin()
 
     def _begin(self) -> None:
         self._events: list[list[Any]] = []
-        self._rounds: list[tuple[tuple[int, ...], list[Observation]]] = []
-        self._round_of: dict[int, int] = {}
-        self._pending: set[int] = set()
-        self._scores: dict[int, float] = {}
-        self._failed: dict[int, Failure] = {}
+        self._clear()
         self.history, self.decision = self._start, self._first_decision
 
-    def restarted(self) -> Session:
-        """A session for another question under the same settings, which are not checked again."""
+    def restarted(self, prior: ScorePrior | None = None) -> Session:
+        """A session for another question under the same settings, which are not checked again.
+
+        Args:
+            prior: What is believed about that question's scores; None keeps the prior.
+
+        Raises:
+            SettingsError: The prior does not fit the estimator, or is none.
+        """
         other = copy(self)
-        other._begin()  # noqa: SLF001 - of this class
+        if prior is not None:
+            other._expect(check_prior(prior))  # noqa: SLF001 - of this class
+        other._begin()  # noqa: SLF001
         return other
 
     def ask(self, *, ahead: bool = False) -> int:
@@ -262,40 +281,6 @@ class Session:
             self._advance(decide=self._is_late(elapsed_s), elapsed_s=elapsed_s)
             self._events.append(["tick", elapsed_s])
         return self.decision
-
-    @property
-    def pending(self) -> tuple[int, ...]:
-        """Indexes of the candidates that were asked for and not told yet, ascending."""
-        return tuple(sorted(self._pending))
-
-    @property
-    def asked(self) -> tuple[int, ...]:
-        """Indexes of the candidates that were asked for last, ascending."""
-        return self._rounds[-1][0] if self._rounds else ()
-
-    @property
-    def scores(self) -> Mapping[int, float]:
-        """Score by candidate index, in order of arrival."""
-        return dict(self._scores)
-
-    @property
-    def best(self) -> int | None:
-        """Index of the candidate with the highest score, the earliest of equals; None before the first score."""
-        return max(self._scores, key=lambda index: (self._scores[index], -index), default=None)
-
-    @property
-    def estimate(self) -> Estimate:
-        """The estimated distribution of all scores so far."""
-        return self.history.estimate
-
-    @property
-    def rounds(self) -> tuple[Round, ...]:
-        """The rounds so far, each with an observation for every candidate of it whose outcome is known."""
-        return tuple(Round(number, indexes, tuple(seen)) for number, (indexes, seen) in enumerate(self._rounds))
-
-    def round_of(self, index: int) -> int:
-        """The number of the round in which a candidate was asked for, from 0."""
-        return self._round_of[index]
 
     @property
     def over_budget(self) -> bool:

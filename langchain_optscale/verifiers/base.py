@@ -60,6 +60,11 @@ class Verifier(ABC):
         """Whether equal candidates always get equal scores, so that a search asks once for them; by default not."""
         return False
 
+    @property
+    def needs_whole_answers(self) -> bool:
+        """Whether answers that were cut off are failures even under `accept_truncated`; by default not."""
+        return False
+
     def for_search(self, answers: AnswerBook) -> Verifier:
         """The verifier as one search uses it; called once for every search, before its first verification.
 

@@ -4,9 +4,10 @@ Forked by hand, by `multiprocessing`, as gunicorn does with `--preload` (a maste
 workers, and forks anew where one ends), and as Celery does (children of a pool, forked before the work comes).
 """
 
+import faulthandler
 import multiprocessing
 import os
-import signal
+import sys
 import threading
 import time
 
@@ -52,7 +53,8 @@ def forked(function):
     """Whether the function came to its end in a forked child."""
     pid = os.fork()
     if pid == 0:
-        signal.alarm(PATIENCE_S)
+        # A child that hangs says where.
+        faulthandler.dump_traceback_later(PATIENCE_S, exit=True, file=sys.__stderr__)
         status = 1
         try:
             function()
@@ -139,7 +141,12 @@ def test_a_pool_of_multiprocessing():
 
 
 def test_workers_of_a_master_that_loaded_the_application():
-    """As gunicorn: one after another, from a master that has searched, and whose threads search on."""
+    """As gunicorn: one after another, from a master that has searched, and whose threads search on.
+
+    That it has searched matters: LangChain imports modules in its first call, and Python's lock of a module that
+    another thread is importing is never released in a forked child.
+    """
+    answer("first")
     master = threading.Thread(target=lambda: [answer(str(number)) for number in range(50)])
     master.start()
     assert [forked(lambda: answer("w")) for _ in range(5)] == [True] * 5

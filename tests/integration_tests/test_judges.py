@@ -82,11 +82,13 @@ def test_auto_takes_what_the_server_gives(server, caplog):
     assert verify(LLMJudge(model(server)), GOOD).raw["method"] == "logprobs"
     with verifier_server(logprobs=False) as silent:
         judge = LLMJudge(model(silent))
-        assert verify(judge, GOOD).raw["method"] == "structured"
+        assert verify(judge, GOOD).raw["method"] == "text"  # its reply has the grade, and is not paid for again
         assert verify(judge, BAD).score == 0.2
+        assert len(silent.requests) == 2
+        assert verify(LLMJudge(model(silent)), BAD).raw["method"] == "text"  # another judge at this endpoint knows
         assert len(silent.requests) == 3
-    assert "using method='structured' from now on" in caplog.text
-    refusing = LLMJudge(model(server))
+    assert "does not support method logprobs: using method='text' from now on" in caplog.text
+    refusing = LLMJudge(model(server, "another"))
     server.faults += [Fault(400, '{"error": {"message": "logprobs are not supported"}}')] * 2
     assert verify(refusing, GOOD).raw["method"] == "text"
 

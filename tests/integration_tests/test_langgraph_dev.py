@@ -69,6 +69,8 @@ FORBIDDEN = [
     {"prior": {"optscale": "FixedPrior", "mean": 0.9, "std": 0.1}},
     {"select": {"optscale": "WeightedVote", "exponent": 2.0}},
     {"max_samples": 9},
+    {"policy": "openai:gpt-5-mini"},
+    {"verifier": "openai:gpt-5-mini"},
 ]
 
 
@@ -127,7 +129,7 @@ def test_langgraph_dev_serves_it(tmp_path):
                 name = next(iter(changes))
                 said = refused(base, own, input=question, context=changes)
                 assert "SettingsError" in said, (name, said)  # the server tells its caller no more
-                if name != "verifier":
+                if name not in ("policy", "verifier"):  # which the config changes for nobody
                     said = refused(base, own, input=question, config={"configurable": changes})
                     assert "SettingsError" in said, (name, said)
         finally:

@@ -147,6 +147,16 @@ def test_an_answer_that_was_cut_off_has_not_parsed(serve, method):
     assert chat.invoke("q", {"callbacks": [watch]}) == Person(**GOOD[0])
     assert sorted(watch.errors) == [1, 2]
     assert all("cut off at the token limit" in error for error in watch.errors.values())
+    assert not any("accept_truncated" in error for error in watch.errors.values())  # which would change nothing here
+
+
+def test_a_cut_off_structure_fails_whatever_is_accepted(serve):
+    service = serve((json.dumps(GOOD[1]), "length"), GOOD[0])
+    watch = Failures()
+    policy = searching(service, 2, accept_truncated=True).with_structured_output(Person)
+    assert policy.invoke("q", {"callbacks": [watch]}) == Person(**GOOD[0])
+    assert watch.errors.keys() == {0}
+    assert "raise max_tokens" in watch.errors[0]
 
 
 def test_a_refusal_is_a_failure(serve):

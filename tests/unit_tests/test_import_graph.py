@@ -20,6 +20,7 @@ PACKAGES = {
     "engine",
     "evaluation",
     "graph",
+    "learning",
     "models",
     "records",
     "runnables",

@@ -58,8 +58,9 @@ def diagnose(
         for url in _each(verifier_urls)
     ]
     for named in (policies, verifiers):
-        if len({examination.root for examination in named}) < len(named):
-            raise SettingsError("name each server once")
+        roots = [examination.root for examination in named]
+        if repeated := sorted({root for root in roots if roots.count(root) > 1}):
+            raise SettingsError(f"{repeated[0]} is given more than once: give each server once")
     return itertools.chain(_replicas(policies), _replicas(verifiers))
 
 

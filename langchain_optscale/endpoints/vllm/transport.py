@@ -14,14 +14,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.http_clients import (
-    PerLoopTransport,
-    ReopenedTransport,
-    async_http_client,
-    connections,
-    httpx,
-    sync_http_client,
-)
+from langchain_optscale.models.http_clients import async_http_client, sync_http_client
+from langchain_optscale.models.http_transports import PerLoopTransport, ReopenedTransport, connections, httpx
 from langchain_optscale.verifiers.coercion import is_finite
 
 if TYPE_CHECKING:

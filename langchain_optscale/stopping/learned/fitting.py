@@ -216,9 +216,16 @@ def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
             "100 or more for a gain to count on; until then leave `stopping` out"
         )
     fewest = min(len(question.samples) for question in questions)
+    if fewest < 2:
+        raise SettingsError(
+            f"learning when to stop needs at least 2 samples of every question, and some question has {fewest}: record "
+            "more for it, or leave it out"
+        )
     cap = fewest if plan.max_samples is None else plan.max_samples
     if not 2 <= cap <= fewest:
-        raise SettingsError(f"max_samples must be from 2 to {fewest}, the fewest samples of a question, got {cap}")
+        raise SettingsError(
+            f"max_samples must be from 2 to {fewest}, the fewest samples that a question has, got {cap}"
+        )
     _check_goal(plan.price, plan.samples, cap)
     known = (*SELECTIONS, "evidence")
     if plan.select is not None and plan.select not in known:

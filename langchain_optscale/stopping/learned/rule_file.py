@@ -1,39 +1,20 @@
-"""A learned rule as a file: an npz of plain arrays, one for each field of its stages, and the rest as JSON text in it.
-
-Nothing is pickled, and nothing pickled is read. What the file unpacks to is known before it is unpacked: a small file
-that stands for gigabytes is refused.
-"""
+"""A learned rule as a file: an npz with an array for each field of its stages, and the rest as JSON text in it."""
 
 from __future__ import annotations
 
-import ast
-import io
-import json
-import math
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.files import MOST_BYTES, read_file, whole_file
-from langchain_optscale.records.stored import Fields, reading
+from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.records.arrays import read_arrays, write_arrays
+from langchain_optscale.records.stored import reading
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
 __all__ = ["read_rule", "write_rule"]
 
 _FORMAT = "langchain-optscale/fitted-stopping"
-_SUFFIX = ".npy"
-_MAGIC = b"\x93NUMPY\x01\x00"
-_LONGEST_HEADER = 10_000
-# Of the arrays of a rule: its fields, and the JSON text.
-_MOST_ARRAYS = 64
-# Booleans, whole numbers and floating-point numbers; no objects, which would be pickled.
-_KINDS = "biuf"
 
 
 def write_rule(path: str | os.PathLike[str], rule: Mapping[str, Any]) -> None:
@@ -47,9 +28,7 @@ def write_rule(path: str | os.PathLike[str], rule: Mapping[str, Any]) -> None:
     data = dict(rule)
     stages = data.pop("stages")
     arrays: dict[str, Any] = {name: np.array([stage[name] for stage in stages]) for name in (stages or [{}])[0]}
-    header = json.dumps({"format": _FORMAT, **data}, allow_nan=False)
-    with whole_file(path) as file:
-        np.savez_compressed(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
+    write_arrays(path, {"format": _FORMAT, **data}, arrays)
 
 
 def read_rule(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -58,53 +37,14 @@ def read_rule(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         InvalidRecordError: The file is missing, too large, damaged or no fitted rule; the message names it.
     """
-    try:
-        content = read_file(path)
-    except SettingsError as error:
-        raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
+    data, arrays = read_arrays(path, _FORMAT, "a fitted rule")
     try:
         with reading("its content"):
-            return _rule_in(_arrays(content))
-    except (InvalidRecordError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
+            del data["format"]
+            data["stages"] = [
+                {name: array[place].tolist() for name, array in arrays.items()}
+                for place in range(len(arrays.get("intercept", ())))
+            ]
+            return data
+    except InvalidRecordError as error:
         raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
-
-
-def _rule_in(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(arrays.pop("header").tobytes())
-    if data.pop("format", None) != _FORMAT:
-        raise InvalidRecordError(f"it is not of the format {_FORMAT!r}")
-    data["stages"] = [
-        {name: array[place].tolist() for name, array in arrays.items()}
-        for place in range(len(arrays.get("intercept", ())))
-    ]
-    return data
-
-
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz by name; sizes are checked before anything is unpacked."""
-    with zipfile.ZipFile(io.BytesIO(content)) as file:
-        members = file.infolist()
-        if len(members) > _MOST_ARRAYS or sum(member.file_size for member in members) > MOST_BYTES:
-            raise ValueError(f"it unpacks to more than {_MOST_ARRAYS} arrays or {MOST_BYTES:,} bytes")
-        # Reading stops at the size that was announced.
-        return {member.filename.removesuffix(_SUFFIX): _array(file.read(member)) for member in members}
-
-
-def _array(content: bytes) -> NDArray[Any]:
-    """The array of a member in NumPy's format 1.0, whose announced shape must be as large as what is there."""
-    import numpy as np
-
-    length = int.from_bytes(content[8:10], "little")
-    values = content[10 + length :]
-    if not content.startswith(_MAGIC) or length > _LONGEST_HEADER:
-        raise ValueError("an array is not in version 1.0 of NumPy's format")
-    header = Fields(ast.literal_eval(content[10 : 10 + length].decode("ascii").strip()), "the header of an array")
-    dtype = np.dtype(header.text("descr"))
-    shape = header.wholes("shape", most=8)
-    if dtype.kind not in _KINDS or dtype.subdtype is not None:
-        raise ValueError(f"arrays of {dtype} are not read")
-    # Whole numbers of Python cannot overflow.
-    if math.prod(shape) * dtype.itemsize != len(values):
-        raise ValueError(f"an array of shape {shape} has {len(values)} bytes")
-    flat: NDArray[Any] = np.frombuffer(values, dtype=dtype)
-    return flat.reshape(shape, order="F") if header.flag("fortran_order") else flat.reshape(shape)

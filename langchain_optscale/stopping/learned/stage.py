@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError
+from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.stored import is_number, reading
 
 if TYPE_CHECKING:

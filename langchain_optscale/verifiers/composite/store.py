@@ -14,8 +14,8 @@ from langchain_core.outputs import Generation
 from langchain_optscale.errors import InvalidRecordError, SettingsError, printable
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.records.candidates import Verdict
-from langchain_optscale.records.files import create_private
 from langchain_optscale.records.forks import after_fork, keep_open
+from langchain_optscale.records.sqlite_files import connect_sqlite
 from langchain_optscale.records.stored import Fields, reading
 
 if TYPE_CHECKING:
@@ -55,23 +55,16 @@ class SQLiteStore(BaseCache):
         self._lock = threading.Lock()
         path = self.path
         try:
-            if str(path) != ":memory:":
-                create_private(path)
-            self._connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
-        except (sqlite3.Error, SettingsError) as error:
+            self._connection = connect_sqlite(path, timeout_s=_BUSY_TIMEOUT_S)
+        except (sqlite3.Error, SettingsError, ValueError) as error:
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
         try:
-            self._prepare()
-        except (sqlite3.Error, ValueError) as error:
+            self._create_table()
+        except sqlite3.Error as error:
             self._connection.close()
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
 
-    def _prepare(self) -> None:
-        """Create the table, unless the file has one; refuse a file whose schema could act by itself."""
-        self._connection.execute("PRAGMA trusted_schema=OFF")
-        if self._connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
-            raise ValueError("it has a view or a trigger, which no store of verdicts has")
-        self._connection.execute("PRAGMA journal_mode=WAL")
+    def _create_table(self) -> None:
         with self._connection:
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS verdicts (key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from langchain_core.exceptions import (
     ContextOverflowError,
@@ -16,7 +16,7 @@ from langchain_core.exceptions import (
 )
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidReplyError, OptScaleError, SettingsError
@@ -33,6 +33,8 @@ from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.retry import is_transient
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
+from langchain_optscale.verifiers.llm_judge.labels import LabelReader, LabelReading
+from langchain_optscale.verifiers.llm_judge.methods import grading_schema, methods_of
 from langchain_optscale.verifiers.llm_judge.prompt import Method
 from langchain_optscale.verifiers.llm_judge.reply import (
     expected_grade,
@@ -49,16 +51,16 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.verifiers.llm_judge.prompt import Material, Sheet
+    from langchain_optscale.records.usage import Usage
+    from langchain_optscale.verifiers.llm_judge.prompt import Material, Method, Sheet
 
 __all__ = ["Asker", "Grading", "JudgeMethod"]
 
-JudgeMethod: TypeAlias = Literal["auto", "logprobs", "structured", "text"]
+JudgeMethod: TypeAlias = Literal["auto", "logprobs", "structured", "text", "labels"]
 """How a judge reports its grade; "auto" takes the first method that the model supports."""
 
 _LOG = logging.getLogger(__name__)
-_ORDER: tuple[Method, ...] = get_args(Method)
-_METHODS: dict[int, dict[str, Method]] = {}
+_ORDER: tuple[Method, ...] = ("logprobs", "structured", "text")
 # What has nothing to do with the method.
 _SAME_FOR_ALL = (
     OptScaleError,
@@ -79,12 +81,14 @@ class Grading:
         explanation: The judge's reasons; may be empty.
         method: The method that reported it.
         details: Further JSON-ready data of the method; may be empty.
+        usage: What it consumed where no chat model was called; else the callbacks count it.
     """
 
     value: float
     explanation: str
-    method: str
+    method: Method
     details: dict[str, Any] = field(default_factory=dict)
+    usage: Usage | None = None
 
 
 class UnsupportedMethodError(InvalidReplyError):
@@ -114,7 +118,7 @@ class Asker:
         if not isinstance(model, Runnable):
             raise SettingsError(f"a judge must be a chat model, not {kind(model)}")
         if method not in get_args(JudgeMethod):
-            raise SettingsError(f"method must be 'auto', 'logprobs', 'structured' or 'text', got {method!r}")
+            raise SettingsError(f"method must be 'auto', 'logprobs', 'structured', 'text' or 'labels', got {method!r}")
         if not is_finite(min_mass) or not 0 <= min_mass <= 1:
             raise SettingsError(f"min_mass must lie in [0, 1], got {min_mass!r}")
         if top_logprobs not in range(2, 21):
@@ -140,13 +144,15 @@ class Asker:
                 f"the judge {policy_name(model)} answers by an API without log-probabilities: set method='structured'"
             )
         self._order = _ORDER if offers and "logprobs" in getattr(type(chat_model), "model_fields", {}) else _ORDER[1:]
-        self._methods = _methods_of(model if chat_model is None else chat_model)
+        self._methods = methods_of(model if chat_model is None else chat_model)
         self._variant = repr(sorted(self._kwargs))
         self._method = None if method == "auto" else method
         if self._method is None and len(self._order) == 1:
             self._method = self._order[0]
         self._turns: Memory[None] = Memory(0)
+        self._is_silent = False
         self._structured: Runnable[Any, Any] | None = None
+        self._labels = LabelReader(self._model, sheet.scale, min_mass) if method == "labels" else None
         if method == "structured":
             try:
                 self._structured = self._structured_model()
@@ -189,39 +195,64 @@ class Asker:
         if self.method_in_use is None:
             # One caller detects the method while the others wait.
             with self._turns.turn("method"):
-                for method in self._order if self.method_in_use is None else ():
+                for method in self._untried if self.method_in_use is None else ():
                     try:
                         grading = self._ask_by(method, shown, criterion, config)
                     except Exception as error:  # noqa: BLE001 - _step_down raises it or lets the next method follow
                         self._step_down(method, error)
                     else:
                         return self._adopt(method, grading)
-        return self._ask_by(self._known(), shown, criterion, config)
+        known = self._known()
+        try:
+            return self._ask_by(known, shown, criterion, config)
+        except UnsupportedMethodError:
+            self._discard(known)
+            raise
 
     async def aask(self, shown: Material, criterion: str, config: RunnableConfig) -> Grading:
         """As `ask`, without blocking the event loop."""
         if self.method_in_use is None:
             async with self._turns.aturn("method"):
-                for method in self._order if self.method_in_use is None else ():
+                for method in self._untried if self.method_in_use is None else ():
                     try:
                         grading = await self._aask_by(method, shown, criterion, config)
                     except Exception as error:  # noqa: BLE001 - _step_down raises it or lets the next method follow
                         self._step_down(method, error)
                     else:
                         return self._adopt(method, grading)
-        return await self._aask_by(self._known(), shown, criterion, config)
+        known = self._known()
+        try:
+            return await self._aask_by(known, shown, criterion, config)
+        except UnsupportedMethodError:
+            self._discard(known)
+            raise
+
+    @property
+    def _untried(self) -> tuple[Method, ...]:
+        """The methods to try: a server that once gave no log-probabilities is not paid to give none again."""
+        return tuple(method for method in self._order if not (method == "logprobs" and self._is_silent))
 
     def _known(self) -> Method:
         assert self.method_in_use is not None  # noqa: S101 - the last method is adopted or raises
         return self.method_in_use
 
-    def _adopt(self, method: Method, grading: Grading) -> Grading:
+    def _discard(self, method: Method) -> None:
+        """Forget that an endpoint gives log-probabilities, which it does not any more.
+
+        A form that a judge did not fill in may be the candidate's doing, and changes nothing.
+        """
+        if method == "logprobs" and self._method is None:
+            self._is_silent = True
+            self._methods.pop(self._variant, None)
+
+    def _adopt(self, tried: Method, grading: Grading) -> Grading:
+        method = grading.method
         self._methods[self._variant] = method
-        if method != self._order[0]:
+        if unsupported := self._order[: self._order.index(tried) + (tried != method)]:
             _LOG.warning(
                 "the judge %s does not support method %s: using method=%r from now on",
                 self.model_name,
-                " or ".join(self._order[: self._order.index(method)]),
+                " or ".join(unsupported),
                 method,
             )
         return grading
@@ -234,6 +265,7 @@ class Asker:
         the last method meets is raised. Where every method fails none is adopted.
         """
         if isinstance(error, UnsupportedMethodError):
+            self._is_silent |= method == "logprobs"
             return
         # A reply that the candidate may have talked the judge into must not change the method.
         lasting = method == _ORDER[-1] or isinstance(error, _SAME_FOR_ALL) or status_of(error) in _LASTING_STATUS
@@ -243,14 +275,27 @@ class Asker:
     def _ask_by(self, method: Method, shown: Material, criterion: str, config: RunnableConfig) -> Grading:
         model, kwargs = self._prepared(method)
         code = self._sheet.fresh_code(shown)
-        messages = self._sheet.messages(criterion, method, shown, code)
+        messages = self._sheet.messages(criterion, method, shown, code, is_trial=self.method_in_use is None)
+        if self._labels is not None:
+            return self._read_labels(self._traced_labels().invoke(messages, self._config(config)))
         return self._read(method, model.invoke(messages, self._config(config), **kwargs), code)
 
     async def _aask_by(self, method: Method, shown: Material, criterion: str, config: RunnableConfig) -> Grading:
         model, kwargs = self._prepared(method)
         code = self._sheet.fresh_code(shown)
-        messages = self._sheet.messages(criterion, method, shown, code)
+        messages = self._sheet.messages(criterion, method, shown, code, is_trial=self.method_in_use is None)
+        if self._labels is not None:
+            return self._read_labels(await self._traced_labels().ainvoke(messages, self._config(config)))
         return self._read(method, await isolated(model).ainvoke(messages, self._config(config), **kwargs), code)
+
+    def _traced_labels(self) -> Runnable[Any, LabelReading]:
+        assert self._labels is not None  # noqa: S101 - called with this method alone
+        return RunnableLambda(self._labels.read, self._labels.aread)
+
+    def _read_labels(self, reading: LabelReading) -> Grading:
+        said = f"expected grade {reading.value:.2f} on the scale {self._sheet.scale}"
+        details = {"mass": reading.mass, "probabilities": reading.probabilities, "route": reading.route}
+        return Grading(reading.value, said, "labels", details, reading.usage)
 
     def _config(self, config: RunnableConfig) -> RunnableConfig:
         # "nostream" excludes the judge's tokens from LangGraph's stream_mode="messages".
@@ -270,7 +315,7 @@ class Asker:
     def _structured_model(self) -> Runnable[Any, Any]:
         try:
             structure: Any = getattr(self._model, "with_structured_output")  # noqa: B009 - not every Runnable has it
-            made: Runnable[Any, Any] = structure(_schema(self._sheet), include_raw=True, **self._kwargs)
+            made: Runnable[Any, Any] = structure(grading_schema(self._sheet), include_raw=True, **self._kwargs)
         except Exception as error:
             raise UnsupportedMethodError(
                 f"the judge {self.model_name} offers no structured output for these settings: set method='text'"
@@ -289,8 +334,9 @@ class Asker:
             if parsed is None and isinstance(raw, BaseMessage):
                 parsed = json_with_code(str(raw.text), code)
             if parsed is None:
-                raise UnsupportedMethodError(
-                    f"the judge's reply does not follow the schema: {whole.get('parsing_error')}"
+                text = str(raw.text) if isinstance(raw, BaseMessage) else ""
+                return self._read_anyway(
+                    text, code, f"the judge's reply does not follow the schema: {whole.get('parsing_error')}"
                 )
             content = parsed.model_dump() if callable(getattr(parsed, "model_dump", None)) else parsed
             return Grading(*read_structured(content, scale, code), method)
@@ -303,39 +349,22 @@ class Asker:
             return Grading(*read_text(str(reply.text), scale, code), method)
         entries = token_entries(reply)
         if not entries:
-            raise UnsupportedMethodError("the judge's reply has no token log-probabilities: set another method")
+            return self._read_anyway(
+                str(reply.text), code, "the judge's reply has no token log-probabilities: set another method"
+            )
         expected = expected_grade(without_end_token(entries, str(reply.text)), scale, code, self._min_mass)
         details = {"mass": expected.mass, "probabilities": expected.probabilities}
         return Grading(expected.value, f"expected grade {expected.value:.2f} on the scale {scale}", method, details)
 
+    def _read_anyway(self, text: str, code: str, objection: str) -> Grading:
+        """The grade in the text of a reply that does not do what the method asks for, while methods are tried.
 
-def _methods_of(model: Runnable[Any, Any]) -> dict[str, Method]:
-    """What works with this model, by the names of the bound arguments; kept as long as the model lives."""
-    number = id(model)
-    if number not in _METHODS:
-        _METHODS[number] = {}
-        weakref.finalize(model, _METHODS.pop, number, None)
-    return _METHODS[number]
+        The reply has been paid for, and shows that the model can report its grade in a text.
 
-
-def _schema(sheet: Sheet) -> type[Any]:
-    from pydantic import BeforeValidator, Field, create_model
-
-    by_word, values = sheet.scale.grades, sheet.scale.grades.values()
-    one: Any = Literal[tuple(by_word if sheet.scale.words else values)]
-
-    def normalised(reply: Any) -> Any:
-        """The grade of "Yes" or "7" from a model without strict schemas; None for true, which equals 1."""
-        if isinstance(reply, bool):
-            return None
-        word = reply.strip().casefold() if isinstance(reply, str) else None
-        return (word if sheet.scale.words else by_word[word]) if word in by_word else reply
-
-    made: type[Any] = create_model(
-        "Grading",
-        __doc__="How good the answer is.",
-        explanation=(str, Field(description="The judgement in at most three sentences.")),
-        code=(str, Field(description="The code from the end of the message.")),
-        grade=(Annotated[one, BeforeValidator(normalised)], Field(description=f"The grade, {sheet.scale.spoken}.")),
-    )
-    return made
+        Raises:
+            UnsupportedMethodError: The method is known or set, or the text has no grade.
+        """
+        if self.method_in_use is None:
+            with contextlib.suppress(InvalidReplyError):
+                return Grading(*read_text(text, self._sheet.scale, code), "text")
+        raise UnsupportedMethodError(objection)

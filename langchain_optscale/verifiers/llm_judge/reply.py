@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidReplyError
 from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
-from langchain_optscale.records.reasoning import split_text
+from langchain_optscale.records.reasoning_marks import split_text
 from langchain_optscale.verifiers.coercion import kind
 from langchain_optscale.verifiers.logprobs import read_logprob
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.forks import cached_property
 
 __all__ = ["Scale"]
 

@@ -11,10 +11,9 @@ from langchain_optscale.models.keys import bearer_key
 from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import is_finite
-from langchain_optscale.verifiers.llm_judge.prompt import answer_text
 from langchain_optscale.verifiers.reward_model.client import PoolingClient
 from langchain_optscale.verifiers.reward_model.logistic import Logistic
-from langchain_optscale.verifiers.reward_model.prompt import conversation, harmless, question, without_marker
+from langchain_optscale.verifiers.reward_model.prompt import answer, conversation, question, without_marker
 from langchain_optscale.verifiers.reward_model.reply import (
     Aggregate,
     aggregated,
@@ -53,7 +52,8 @@ class RewardModelVerifier(Verifier):
     Transport errors and error statuses are raised as the `openai` package's exceptions, and the search retries those
     that may pass; the verifier does not retry. A reply without a finite value for the candidate, or for each of its
     steps, raises `InvalidReplyError`. Control tokens and step markers that a candidate writes are broken up before they
-    are sent, so a candidate can neither end its turn nor add a step.
+    are sent, so a candidate can neither end its turn nor add a step. A tool call is sent between `<tool_call>` tags,
+    which no text of a candidate can write.
 
     The verdict's `raw` has "kind" and "value" (the logit with `from_logits`, else the score), for "prm" instead of
     "value" the "steps" (score of each) and their "values".
@@ -197,7 +197,7 @@ class RewardModelVerifier(Verifier):
     def _steps(self, candidate: Candidate) -> list[str]:
         """What is sent of a candidate: its steps for a process reward model, else all of it as one."""
         marker = self._step_marker
-        text = harmless(answer_text(candidate))
+        text = answer(candidate)
         if self.kind != "prm":
             return [text]
         steps = [without_marker(step, marker).strip() for step in self._split_steps(text)]

@@ -77,6 +77,7 @@ def test_a_search_with_n_in_a_round(server, n, path):
         first_round=n,
         round_size=n,
         seed=5,
+        accept_truncated=True,
     )
     result = search.invoke("Name a city.") if path == "sync" else asyncio.run(search.ainvoke("Name a city."))
     assert len(result.scores) == n
@@ -107,7 +108,12 @@ def test_choice_i_of_seed_s_is_drawn_with_s_plus_i(server):
 
 def test_the_seeds_of_rounds_are_spaced(server):
     search = OptScale(
-        policy=policy(server), verifier=lambda prompt, candidate: 0.5, stopping=MaxSamples(16), first_round=4, seed=100
+        policy=policy(server),
+        verifier=lambda prompt, candidate: 0.5,
+        stopping=MaxSamples(16),
+        first_round=4,
+        seed=100,
+        accept_truncated=True,
     )
     result = search.invoke("Name a city.")
     assert result.usage["policy"].requests > 1
@@ -134,7 +140,9 @@ def test_what_the_server_refuses(server):
         texts(policy(server, temperature=0.0), n=2)
     with pytest.raises(openai.NotFoundError, match="does not exist"):
         vllm_policy(server.base_url, "gpt", api_key=KEY).invoke(QUESTION)
-    search = OptScale(policy=policy(server), verifier=lambda prompt, candidate: 0.5, max_samples=2)
+    search = OptScale(
+        policy=policy(server), verifier=lambda prompt, candidate: 0.5, max_samples=2, accept_truncated=True
+    )
     with pytest.raises(AllCandidatesFailed, match=r"(?i)maximum|context|longer"):
         search.invoke("long " * 2 * CONTEXT)
 
@@ -160,7 +168,7 @@ def test_a_server_that_is_not_there():
 async def test_cancelling_a_search_frees_the_slots(server):
     before = server.metric("vllm:generation_tokens_total")
     long = policy(server, max_tokens=3500, extra_body={"ignore_eos": True})
-    search = OptScale(policy=long, verifier=ConfidenceVerifier(), first_round=16, round_size=16)
+    search = OptScale(policy=long, verifier=ConfidenceVerifier(), first_round=16, round_size=16, accept_truncated=True)
     task = asyncio.create_task(search.ainvoke("Go on."))
     await auntil(lambda: server.metric("vllm:num_requests_running") >= 16)
     task.cancel()
@@ -187,7 +195,9 @@ async def test_a_stop_frees_the_slots_of_the_draws_under_way(server):
 
     def search(max_tokens, verify, **kwargs):
         endless = policy(server, max_tokens=max_tokens, extra_body={"ignore_eos": True})
-        return OptScale(policy=endless, verifier=verify, first_round=8, fanout="calls", seed=5, **kwargs)
+        return OptScale(
+            policy=endless, verifier=verify, first_round=8, fanout="calls", seed=5, accept_truncated=True, **kwargs
+        )
 
     drawn = await search(40, lambda prompt, candidate: 0.5, stopping=MaxSamples(8)).ainvoke("Go on.")
     word = piece_of_one_text_only([candidate.text for candidate in drawn.candidates])

@@ -49,7 +49,7 @@ def test_the_application(urls):
         timeout=300,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "MAX_TOKENS": "32", "MAX_SAMPLES": "4", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "MAX_TOKENS": "256", "MAX_SAMPLES": "4", "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" candidates, score ") == 2

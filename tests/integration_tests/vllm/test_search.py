@@ -26,7 +26,7 @@ def pair(servers):
 @pytest.mark.parametrize("path", ["sync", "async"])
 def test_chat_optscale(pair, path):
     policy, verifier, roots = pair
-    model = ChatOptScale(policy=policy, verifier=verifier, max_samples=8, target=1.0, seed=1)
+    model = ChatOptScale(policy=policy, verifier=verifier, max_samples=8, target=1.0, seed=1, accept_truncated=True)
     question = "What is 17 + 25?"
     message = model.invoke(question) if path == "sync" else asyncio.run(model.ainvoke(question))
     about = message.response_metadata["optscale"]
@@ -48,7 +48,9 @@ def test_chat_optscale(pair, path):
 
 def test_sync_and_async_decide_alike(pair):
     policy, verifier, _ = pair
-    search = OptScale(policy=policy, verifier=verifier, stopping=MaxSamples(6), first_round=3, seed=9)
+    search = OptScale(
+        policy=policy, verifier=verifier, stopping=MaxSamples(6), first_round=3, seed=9, accept_truncated=True
+    )
     one, other = search.invoke("Say something."), asyncio.run(search.ainvoke("Say something."))
     assert [c.text for c in one.candidates] == [c.text for c in other.candidates]
     scores = [[result.verdicts[index].score for index in range(6)] for result in (one, other)]
@@ -59,14 +61,14 @@ def test_sync_and_async_decide_alike(pair):
 
 async def test_many_searches_at_once(pair):
     policy, verifier, _ = pair
-    search = OptScale(policy=policy, verifier=verifier, max_samples=6, target=1.0)
+    search = OptScale(policy=policy, verifier=verifier, max_samples=6, target=1.0, accept_truncated=True)
     results = await search.abatch([f"Question {i}" for i in range(12)], {"max_concurrency": 6})
     assert all(not result.failures and result.scores for result in results)
 
 
 async def test_in_a_graph(pair):
     policy, verifier, _ = pair
-    model = ChatOptScale(policy=policy, verifier=verifier, max_samples=4, target=1.0)
+    model = ChatOptScale(policy=policy, verifier=verifier, max_samples=4, target=1.0, accept_truncated=True)
 
     async def reason(state: MessagesState):
         return {"messages": [await model.ainvoke(state["messages"])]}
@@ -81,11 +83,13 @@ async def test_in_a_graph(pair):
 async def test_the_search_as_a_graph(pair):
     graph = pytest.importorskip("langchain_optscale.graph")
     policy, verifier, _ = pair
-    built = graph.create_optscale_graph(policy=policy, verifier=verifier, stopping=MaxSamples(4), seed=5)
-    state = await built.compile().ainvoke({"messages": [HumanMessage("What is 17 + 25?")]})
-    direct = await OptScale(policy=policy, verifier=verifier, stopping=MaxSamples(4), seed=5).ainvoke(
-        [HumanMessage("What is 17 + 25?")]
+    built = graph.create_optscale_graph(
+        policy=policy, verifier=verifier, stopping=MaxSamples(4), seed=5, accept_truncated=True
     )
+    state = await built.compile().ainvoke({"messages": [HumanMessage("What is 17 + 25?")]})
+    direct = await OptScale(
+        policy=policy, verifier=verifier, stopping=MaxSamples(4), seed=5, accept_truncated=True
+    ).ainvoke([HumanMessage("What is 17 + 25?")])
     assert state["messages"][-1].text == direct.text
     result = OptScaleResult.from_dict(state["optscale"])
     assert len(result.scores) == 4

@@ -3,7 +3,7 @@
 import pytest
 
 from langchain_optscale import Certificate, ChatOptScale, OptScale, OptScaleResult, SettingsError, create_optscale_tool
-from langchain_optscale.engine.result import result_metadata
+from langchain_optscale.engine.metadata import result_metadata
 from langchain_optscale.engine.serialisation import from_spec, to_spec
 from langchain_optscale.stopping import MaxSamples
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score

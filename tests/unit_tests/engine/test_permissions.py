@@ -69,7 +69,13 @@ def test_nothing_is_built_from_a_runs_input(run, name):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"verifier": {"optscale": "RegexCheck", "pattern": "UNSAFE"}}, {"policy": "other"}]
+    "changes",
+    [
+        {"verifier": {"optscale": "RegexCheck", "pattern": "UNSAFE"}},
+        {"policy": "other"},
+        {"policy": "openai:gpt-5-mini"},
+        {"verifier": "openai:gpt-5-mini"},
+    ],
 )
 def test_a_context_replaces_neither_verifier_nor_policy(changes):
     with pytest.raises(SettingsError, match="a run may not set"):
@@ -188,3 +194,10 @@ def test_objects_of_this_process_may_be_given():
 def test_wrong_permissions_are_refused(settings, sentence):
     with pytest.raises(SettingsError, match=sentence):
         OptScale(**given(**settings))
+
+
+@pytest.mark.parametrize("name", ["policy", "verifier"])
+@pytest.mark.parametrize("run", [by_optscale, by_async_optscale, by_chat_model, by_configurable])
+def test_a_config_names_no_model(run, name):
+    # The config of a run has keys of many parties; these are none of ours, and no model is made of them.
+    assert run({name: "openai:gpt-5-mini"}) == run({})

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_optscale import OptScale, SettingsError, create_optscale_graph
 from langchain_optscale.answers import Compared, SameMath
+from langchain_optscale.answers._math_turns import comparing
+from langchain_optscale.answers.equivalence import Equivalence
 from langchain_optscale.stopping import MaxSamples, TargetReached
 from langchain_optscale.verifiers import AgreementVerifier
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy
@@ -127,3 +130,37 @@ def test_an_extractor_that_raises_is_a_failure_of_its_candidate():
     assert result.failures[0].stage == "verify"
     assert "no answer here" in result.failures[0].error
     assert result.best.answer == "good"
+
+
+@dataclass(frozen=True)
+class CostlyComparison(Equivalence):
+    """Every comparison takes five of the fifteen seconds that a search has."""
+
+    granted: list[str] = field(default_factory=list, hash=False, compare=False)
+
+    def canonical(self, text):
+        return text
+
+    def match(self, form, known):
+        comparisons = comparing.get()
+        if comparisons.left_s:
+            comparisons.spend(5.0)
+            self.granted.append(form)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_tasks_of_one_search_share_its_seconds_of_comparing(is_async):
+    comparison = CostlyComparison()
+    graph = create_optscale_graph(
+        policy=PlainPolicy(texts=[rf"\boxed{{x+{number}}}" for number in range(12)]),
+        verifier=length,
+        extract=Compared("boxed", comparison),
+        stopping=MaxSamples(12),
+        first_round=2,
+        round_size=1,
+    ).compile()
+    for searched in (1, 2):
+        run = asyncio.run(graph.ainvoke(QUESTION)) if is_async else graph.invoke(QUESTION)
+        assert len(result_in(run).candidates) == 12
+        # Two tasks of the first round may both find seconds left; another search has its own.
+        assert 3 * searched <= len(comparison.granted) <= 4 * searched

@@ -88,7 +88,7 @@ def test_fork_from_an_earlier_round_with_another_target(policy):
     assert (result_in(modest).text, result_in(modest).stop_reason) == ("0.55", StopReason.TARGET_REACHED)
     assert len(modest["optscale"]["candidates"]) == 5
     greedy = compiled.invoke(None, earlier.config, context={"target": 0.99, "max_samples": 11})
-    assert result_in(greedy).stop_reason is StopReason.MARGINAL_GAIN
+    assert result_in(greedy).stop_reason is StopReason.MAX_SAMPLES
     assert [candidate.text for candidate in result_in(greedy).candidates] == texts(*SCORES[:11])
 
 
@@ -228,3 +228,74 @@ def test_review_needs_a_checkpointer():
     with pytest.raises(SettingsError, match="review=True needs a checkpointer"):
         graph.compile().invoke(QUESTION)
     assert not model.requests
+
+
+# What a thread stores is a client's word: whoever may write to a thread is not the operator.
+
+
+def stored(settings=None, **search):
+    """Write into the record of a search that has been interrupted."""
+    return {"optscale": {"search": {**({"settings": settings} if settings else {}), **search}}}
+
+
+def interrupted(**settings):
+    """A search that was interrupted after its first round, its policy, and how to go on with what is written."""
+    graph, model = graph_of([0.1] * 40, round_size=2, **({"stopping": MaxSamples(4)} | settings))
+    saver = strict_saver()
+    graph.compile(checkpointer=saver, interrupt_after=["decide"]).invoke(QUESTION, thread())
+    return graph.compile(checkpointer=saver), model
+
+
+def test_a_rule_that_a_client_wrote_into_a_thread_is_refused():
+    rule = (TargetReached(0.99) | MaxSamples(3)).to_dict()
+    compiled, model = interrupted()
+    compiled.update_state(thread(), stored({"stopping": rule}))
+    drawn = len(model.requests)
+    with pytest.raises(SettingsError, match="stores its own stopping, which this process has not been given"):
+        compiled.invoke(None, thread())
+    assert len(model.requests) == drawn
+    compiled, _ = interrupted(overridable={"stopping"})
+    compiled.update_state(thread(), stored({"stopping": rule}))
+    assert len(result_in(compiled.invoke(None, thread())).candidates) == 3
+
+
+def test_a_rule_that_the_thread_stores_for_another_process_is_given_again():
+    rule = TargetReached(0.6) | MaxSamples(9)
+    saver = strict_saver()
+    first, _ = graph_of(SCORES, round_size=2, stopping=MaxSamples(9))
+    first.compile(checkpointer=saver, interrupt_after=["decide"]).invoke(QUESTION, thread(), context={"stopping": rule})
+    second, _ = graph_of(SCORES, round_size=2, stopping=MaxSamples(9))
+    compiled = second.compile(checkpointer=saver)
+    with pytest.raises(SettingsError, match="give the same again through context="):
+        compiled.invoke(None, thread())
+    assert result_in(compiled.invoke(None, thread(), context={"stopping": rule})).decision.rule == "TargetReached"
+
+
+def test_a_rule_cannot_lift_the_operators_cap():
+    compiled, _ = interrupted(overridable={"stopping"})
+    compiled.update_state(thread(), stored({"stopping": MaxSamples(30).to_dict()}))
+    with pytest.raises(SettingsError, match="a run may not change max_samples"):
+        compiled.invoke(None, thread())
+
+
+@pytest.mark.parametrize("name", ["policy", "verifier"])
+def test_a_model_is_not_named_by_a_thread(name):
+    compiled, _ = interrupted()
+    compiled.update_state(thread(), stored({name: "openai:gpt-5-mini"}))
+    with pytest.raises(SettingsError, match=f"a run may not set {name} by plain data"):
+        compiled.invoke(None, thread())
+
+
+def test_a_client_cannot_write_a_review_that_nobody_gave():
+    compiled, _ = interrupted(stopping=None, max_samples=4)
+    compiled.update_state(thread(), stored(review={"max_samples": 30}))
+    with pytest.raises(SettingsError, match="max_samples=30 is above the limit of 4"):
+        compiled.invoke(None, thread())
+
+
+def test_the_input_of_a_run_reaches_the_conversation_alone():
+    graph, model = graph_of([0.1] * 40, max_samples=3)
+    smuggled = {"rounds": [], "search": {"id": "x", "question": "", "settings": {"stopping": MaxSamples(40).to_dict()}}}
+    state = graph.compile().invoke({**QUESTION, "optscale": smuggled})
+    assert state["optscale"]["search"]["settings"] == {}
+    assert len(model.requests) == 3

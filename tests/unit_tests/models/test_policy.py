@@ -5,7 +5,8 @@ from langchain_core.prompt_values import StringPromptValue
 
 from langchain_optscale import SettingsError
 from langchain_optscale.engine.sampler import Sampler
-from langchain_optscale.models.policy import policy_name, to_prompt
+from langchain_optscale.models.policy import policy_name
+from langchain_optscale.models.prompts import to_prompt
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy
 
 PROMPT = StringPromptValue(text="q")

@@ -110,3 +110,17 @@ def test_langgraph_passes_reader_and_runtime_by_these_keys():
     assert found["read"] == {"value": 1}, "LangGraph: tasks read channels by another key"
     assert callable(found["runtime"]), "LangGraph: nodes get the runtime by another key"
     assert callable(found["edge"]), "LangGraph: edges get the runtime by another key"
+
+
+def test_jsonschema_resolves_references_by_these_names():
+    # Without it the properties that a schema evaluates beneath a reference count as unknown ones.
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = {"$defs": {"one": {"title": "found"}}}
+    for keyword, kind, reference in (
+        ("$ref", jsonschema.Draft202012Validator, "#/$defs/one"),
+        ("$dynamicRef", jsonschema.Draft202012Validator, "#/$defs/one"),
+    ):
+        found = private_names.schema_at(kind(schema), keyword, reference)
+        assert found.schema == {"title": "found"}, "jsonschema: validators resolve references by another name"
+    recursive = jsonschema.Draft201909Validator(schema)
+    assert private_names.schema_at(recursive, "$recursiveRef", "#").schema == schema

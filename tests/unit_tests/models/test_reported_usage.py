@@ -12,14 +12,13 @@ from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 
 from langchain_optscale import LLMJudge, OptScale, OptScaleResult, StopReason, Usage, optscale
-from langchain_optscale.models.reported_usage import Estimation, Reported
-from langchain_optscale.models.token_usage import choice_usages
+from langchain_optscale.models.token_usage import Estimation, Reported, choice_usages
 from langchain_optscale.stopping import CostBudget, Price
 
 WORDS = 300
 TEXT = "word " * WORDS
 MISSING = object()
-LOGGER = "langchain_optscale.models.reported_usage"
+LOGGER = "langchain_optscale.models.token_usage"
 
 
 class Server(ThreadingHTTPServer):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.reasoning import check_tags, reasoning_of, split_message, split_text, without_reasoning
+from langchain_optscale.records.reasoning import reasoning_of, split_message, without_reasoning
+from langchain_optscale.records.reasoning_marks import check_tags, split_text
 
 MARKED = [
     ("<think>Is it A? Hmm.</think>\n\nB", "B", "Is it A? Hmm."),

@@ -8,8 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables import RunnableLambda
 
-from langchain_optscale import AllCandidatesFailed, OptScale, OptScaleResult, SettingsError
+from langchain_optscale import AllCandidatesFailed, ChatOptScale, OptScale, OptScaleResult, SettingsError
+from langchain_optscale.engine.failing import record_work
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.runnables import batch as batches
+from langchain_optscale.stopping import MaxSamples
+from langchain_optscale.verifiers import Verifier
 from tests.unit_tests.fakes import PlainPolicy, read_score
 from tests.unit_tests.models.test_limits import METER, MeteredPolicy
 
@@ -163,8 +169,10 @@ def test_a_config_for_each(path):
 async def test_cancelling_a_batch_cancels_everything():
     policy = PlainPolicy(texts=["0.1"], delays={0: 30.0})
     runnable = OptScale(policy=policy, verifier=read_score, max_samples=1)
+    record_work(runnable.policy)  # else the questions begin one by one
+    record_work(runnable.verifier)
     task = asyncio.create_task(runnable.abatch(["q"] * 50))
-    await asyncio.sleep(2.0)  # one question alone is given a second
+    await asyncio.sleep(1.0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -258,3 +266,118 @@ def test_three_questions_that_fail_alike_stop_the_batch_where_none_was_answered(
     outcomes = batch(path, runnable, [f"0.{i:02}" for i in range(30)], return_exceptions=True)
     assert all(isinstance(outcome, AllCandidatesFailed) for outcome in outcomes)
     assert len(policy.requests) == 3  # one after the other, and then no more
+
+
+# A certain failure ends what is under way
+
+
+class RejectedError(Exception):
+    status_code = 401
+
+
+class SlowlyRejected(Verifier):
+    """Takes its time to say that the key is wrong; the question "good" it grades before."""
+
+    def __init__(self, takes_s):
+        self.takes_s = takes_s
+
+    def verify(self, prompt, candidate, config=None):
+        if candidate.text == "0.9":
+            return Verdict(0.9)
+        time.sleep(self.takes_s)
+        raise RejectedError("no such key")
+
+
+def as_chat(**settings):
+    return ChatOptScale(**settings)
+
+
+def as_chain(**settings):
+    return RunnableLambda(lambda question: question) | ChatOptScale(**settings)
+
+
+@PATHS
+@pytest.mark.parametrize("make", [OptScale, as_chat, as_chain])
+def test_a_slow_broken_verifier_costs_a_batch_few_questions(path, make, monkeypatch):
+    monkeypatch.setattr(batches, "_LONGEST_TRIAL_S", 0.2)
+    policy = Echo(texts=["x"])
+    runnable = make(policy=policy, verifier=SlowlyRejected(0.5), max_samples=2, first_round=2, fanout="calls")
+    began = time.monotonic()
+    outcomes = batch(path, runnable, [f"0.0{number % 10}" for number in range(30)], return_exceptions=True)
+    # The first question begins at once, and one more after each trial; all end with the first verdict.
+    assert time.monotonic() - began < 0.5 + 1.5
+    assert len(outcomes) == 30
+    assert all(isinstance(one, AllCandidatesFailed) and "no such key" in str(one) for one in outcomes)
+    assert len(policy.requests) <= 3 * 2
+
+
+@PATHS
+@pytest.mark.parametrize("make", [OptScale, as_chat, as_chain])
+def test_a_slow_broken_verifier_raises_where_exceptions_are_not_returned(path, make):
+    policy = Echo(texts=["x"])
+    runnable = make(policy=policy, verifier=SlowlyRejected(0.3), max_samples=2, first_round=2, fanout="calls")
+    with pytest.raises(AllCandidatesFailed, match="no such key"):
+        batch(path, runnable, ["0.01"] * 30)
+    assert len(policy.requests) <= 2
+
+
+@PATHS
+@pytest.mark.parametrize("make", [OptScale, ChatOptScale])
+def test_what_has_a_score_goes_on_when_the_rest_ends(path, make):
+    class Half(SlowlyRejected):
+        def verify(self, prompt, candidate, config=None):
+            if "0.5" in candidate.text:
+                time.sleep(0.4 if candidate.index else 0.0)
+                return Verdict(0.5)
+            return super().verify(prompt, candidate, config)
+
+    policy = Echo(texts=["x"])
+    settings = {"stopping": MaxSamples(2), "first_round": 2, "fanout": "calls", "reverify_equal": True}
+    runnable = make(policy=policy, verifier=Half(0.2), **settings)
+    record_work(runnable.policy)
+    record_work(runnable.verifier)
+    scored, failed = batch(path, runnable, ["0.5", "0.01"], return_exceptions=True)
+    assert isinstance(failed, AllCandidatesFailed)
+    assert (scored.text, scored.response_metadata["optscale"]["n"] if make is ChatOptScale else len(scored.scores)) == (
+        "0.5",
+        2,
+    )
+
+
+@PATHS
+def test_questions_with_settings_of_their_own_do_not_end_each_other(path):
+    policy = Echo(texts=["x"])
+    runnable = OptScale(policy=policy, verifier=SlowlyRejected(0.1), max_samples=1)
+    configs = [{"configurable": {"seed": number}} for number in range(3)]
+    outcomes = batch(path, runnable, ["0.01", "0.02", "0.9"], configs, return_exceptions=True)
+    assert [isinstance(one, AllCandidatesFailed) for one in outcomes] == [True, True, False]
+
+
+@PATHS
+def test_a_chat_models_batch_is_in_order_and_bounded(path):
+    chat = ChatOptScale(policy=Echo(texts=["x"]), verifier=read_score, max_samples=1)
+    questions = [f"0.{number:02}" for number in range(1, 30)]
+    progress = Progress()
+    messages = batch(path, chat, questions, {"callbacks": [progress]})
+    assert [message.text for message in messages] == questions
+    assert progress.told[-1]["done"] == 29
+    assert sorted(index for index, _ in completed(path, chat, questions[:4])) == [0, 1, 2, 3]
+    METER.most = 0
+    metered = ChatOptScale(
+        policy=MeteredPolicy(texts=["0.1"] * 8), verifier=read_score, max_samples=6, first_round=6, fanout="calls"
+    )
+    batch(path, metered, ["a"] * 6, {"max_concurrency": 3})
+    assert 2 <= METER.most <= 3
+
+
+@PATHS
+def test_a_search_within_a_question_is_none_of_the_batch(path):
+    # Its requests would wait for a limit that the question they are made for holds.
+    judge = ChatOptScale(policy=PlainPolicy(texts=["0.7"]), verifier=read_score, max_samples=1)
+
+    def ask(prompt, candidate):
+        return float(judge.invoke("How good?").text)
+
+    chat = ChatOptScale(policy=Echo(texts=["x"]), verifier=ask, max_samples=1)
+    messages = batch(path, chat, ["0.1", "0.2"], {"max_concurrency": 1})
+    assert [message.text for message in messages] == ["0.1", "0.2"]

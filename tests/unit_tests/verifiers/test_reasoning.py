@@ -13,8 +13,8 @@ from langchain_core.runnables import RunnableLambda
 from langchain_optscale.answers import EXTRACTORS
 from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.verifiers import JSONCheck, LengthCheck, NumberCheck, RegexCheck, RequiredWords, as_verifier
-from langchain_optscale.verifiers.llm_judge.prompt import answer_text, material
-from langchain_optscale.verifiers.reward_model.prompt import conversation, question
+from langchain_optscale.verifiers.llm_judge.prompt import material
+from langchain_optscale.verifiers.reward_model.prompt import answer, conversation, question
 
 PROMPT = StringPromptValue(text="q")
 TEXT = {"type": "text", "text": '{"sum": 7}'}
@@ -50,7 +50,7 @@ def test_verifiers(check: Any, shape: str) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_judges_and_reward_models_read(shape: str) -> None:
     candidate = Candidate(0, SHAPES[shape], 0)
-    assert answer_text(candidate) == '{"sum": 7}'
+    assert answer(candidate) == '{"sum": 7}'
     earlier = ChatPromptValue(messages=[HumanMessage("a"), SHAPES[shape], HumanMessage("b")])
     shown = material(earlier, candidate, None, attach_images=False)
     for read in (repr(shown.request), repr(shown.answer), question(earlier), json.dumps(conversation(earlier))):

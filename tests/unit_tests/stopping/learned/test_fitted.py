@@ -327,6 +327,13 @@ def test_settings_out_of_range(settings, complaint):
         FittedStopping.fit(uniform(30), **settings)
 
 
+def test_one_sample_of_a_question_is_too_few_to_learn_from():
+    pool = uniform(30)
+    short = Pool((replace(pool.questions[0], samples=pool.questions[0].samples[:1]), *pool.questions[1:]))
+    with pytest.raises(SettingsError, match="at least 2 samples of every question, and some question has 1"):
+        FittedStopping.fit(short, price=0.01)
+
+
 def test_a_pool_without_what_is_needed():
     unlabelled = Pool(tuple(replace(q, samples=tuple(replace(s, correct=None) for s in q.samples)) for q in voted(30)))
     with pytest.raises(SettingsError, match="labels='none'"):

@@ -165,6 +165,62 @@ class TestAuto:
         assert judge.method_in_use == "text"
         assert "logprobs or structured" in caplog.text
 
+    @pytest.mark.parametrize("kind", [LogprobsJudge, ScriptedJudge, PlainJudge])
+    def test_a_judge_that_can_only_write_is_paid_once_for_each_grading(self, kind, caplog):
+        model = kind(reply=lambda messages: f"Because.\n{by_text(grade_of)(messages)}")
+        judge = LLMJudge(model)
+        verdict = judge.verify(PROMPT, GOOD)
+        assert (verdict.score, verdict.raw["method"], verdict.usage) == (0.9, "text", Usage(100, 10, 1))
+        assert judge.verify(PROMPT, BAD).score == 0.2
+        assert len(model.seen) == 2
+        tried = {LogprobsJudge: "logprobs", ScriptedJudge: "structured"}.get(kind)
+        assert (f"does not support method {tried}: using method='text'" in caplog.text) is bool(tried)
+
+    def test_a_rejection_and_one_reply_are_all_that_finding_out_costs(self):
+        def reply(messages):
+            return RejectedError("logprobs") if len(model.seen) == 1 else by_text(grade_of)(messages)
+
+        model = LogprobsJudge(reply=reply)
+        assert LLMJudge(model).verify(PROMPT, GOOD).usage == Usage(100, 10, 1)  # a rejected request costs nothing
+        assert len(model.seen) == 2
+
+    def test_log_probabilities_that_never_come_are_asked_for_once(self):
+        model = LogprobsJudge(reply=lambda messages: "no grade at all")
+        judge = LLMJudge(model)
+        for requests in (3, 5, 7):
+            with pytest.raises(InvalidReplyError):
+                judge.verify(PROMPT, GOOD)
+            assert len(model.seen) == requests
+        assert sum(bool(kwargs.get("logprobs")) for _, kwargs in model.seen) == 1
+
+    def test_a_server_that_stops_giving_log_probabilities_is_found_out(self):
+        silent = []
+        model = LogprobsJudge(
+            reply=lambda messages: (AIMessage if silent else str)(by_text(grade_of)(messages)), law={"9": 1.0}
+        )
+        judge = LLMJudge(model)
+        assert judge.verify(PROMPT, GOOD).raw["method"] == "logprobs"
+        silent.append(True)
+        with pytest.raises(InvalidReplyError, match="no token log-probabilities"):
+            judge.verify(PROMPT, BAD)
+        assert judge.verify(PROMPT, BAD).raw["method"] == "text"
+
+    def test_a_form_that_a_candidate_talks_the_judge_out_of_changes_nothing(self):
+        model = ScriptedJudge(
+            reply=lambda messages: (structured if "Paris" in answer_in(messages) else by_text(grade_of))(messages)
+        )
+        judge = LLMJudge(model)
+        assert judge.verify(PROMPT, GOOD).raw["method"] == "structured"
+        with pytest.raises(InvalidReplyError, match="does not follow the schema"):
+            judge.verify(PROMPT, BAD)
+        assert judge.method_in_use == "structured"
+
+    @pytest.mark.parametrize("method", ["logprobs", "structured"])
+    def test_a_method_that_is_set_is_never_replaced(self, method):
+        judge = LLMJudge(LogprobsJudge(reply=by_text(grade_of)), method=method)
+        with pytest.raises(InvalidReplyError, match=r"log-probabilities|schema"):
+            judge.verify(PROMPT, GOOD)
+
     def test_no_method_is_adopted_where_all_are_rejected(self):
         model = LogprobsJudge(reply=lambda messages: RejectedError("too long"))
         judge = LLMJudge(model)

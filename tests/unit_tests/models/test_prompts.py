@@ -11,7 +11,7 @@ from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from langchain_openai import ChatOpenAI
 
 from langchain_optscale import OptScale
-from langchain_optscale.models.encodable import encodable_message, encodable_prompt
+from langchain_optscale.models.prompts import encodable_message, encodable_prompt
 
 HALF = "a \ud800 river"
 SHOWN = "a \\ud800 river"

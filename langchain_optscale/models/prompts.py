@@ -1,24 +1,49 @@
-"""Text that every encoding can carry: lone surrogates, which have no UTF-8 form, become escapes.
+"""Prompts and messages as they are sent: in one form, and with text that every encoding can carry.
 
-A model may write half of a surrogate pair, and a command line may hold a byte that is no character. No request with
+Lone surrogates, which have no UTF-8 form, become escapes: a model may write half of a surrogate pair, and a command
+line may hold a byte that is no character. No request with
 such text can be sent, so what is sent, to policies and to verifiers, has the escape in its place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
+
+from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["encodable_message", "encodable_prompt"]
+    from langchain_core.language_models import LanguageModelInput
+
+__all__ = ["encodable_message", "encodable_prompt", "to_prompt"]
 
 _Message = TypeVar("_Message", bound=BaseMessage)
 # Of a message, what is sent as text.
 _SENT = ("content", "name", "tool_calls", "invalid_tool_calls", "additional_kwargs")
+
+
+def to_prompt(value: LanguageModelInput) -> PromptValue:
+    """The conversation as a prompt value, from anything that a chat model accepts as its input.
+
+    Raises:
+        SettingsError: The input is none of a string, a prompt value and a sequence of messages.
+    """
+    if isinstance(value, PromptValue):
+        return value
+    if isinstance(value, str):
+        return StringPromptValue(text=value)
+    wrong = f"the input must be a string, a prompt value or a list of messages, got {type(value).__name__}"
+    if not isinstance(value, Sequence):
+        raise SettingsError(wrong)
+    try:
+        return ChatPromptValue(messages=convert_to_messages(value))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise SettingsError(f"{wrong}: {error}") from error
 
 
 def encodable_prompt(prompt: PromptValue) -> PromptValue:

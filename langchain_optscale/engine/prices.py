@@ -1,4 +1,4 @@
-"""What a search costs, and what it saved."""
+"""What the models of a search cost."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_optscale.models.clients import models_in
-from langchain_optscale.records.savings import Saved
-from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping import Price, prices_by_role
 from langchain_optscale.verifiers import LLMJudge, RunnableVerifier
 
-__all__ = ["cost_of", "known_prices", "saved_by"]
+__all__ = ["known_prices"]
 
 
 def known_prices(price: Any, policy: Any, verifier: Any) -> dict[str, Price]:
@@ -21,37 +19,16 @@ def known_prices(price: Any, policy: Any, verifier: Any) -> dict[str, Price]:
     A role is left out where nothing is known of it, or where its models have different prices.
 
     Args:
-        price: One `Price`, or prices by role, of which one that is left out costs nothing; None takes the profiles.
+        price: One `Price`, or prices by role, of which one that is left out costs nothing; None, or a number, which is
+            what a candidate must be worth, takes the profiles.
         policy: The policy.
         verifier: The verifier.
     """
-    if price is not None:
+    if price is not None and not isinstance(price, int | float):
         given = prices_by_role(price)
         return {role: given.get(role, Price()) for role in ("policy", "verifier")}
     found = {"policy": _profile_price(policy), "verifier": _profile_price(verifier)}
     return {role: one for role, one in found.items() if one is not None}
-
-
-def cost_of(prices: Mapping[str, Price], usage: Mapping[str, Usage]) -> float | None:
-    """What a usage by role costs; None where the price of a role that consumed something is not known."""
-    spent = {role: consumed for role, consumed in usage.items() if consumed != Usage()}
-    if not prices or spent.keys() - prices.keys():
-        return None
-    return math.fsum(prices[role].of(consumed) for role, consumed in spent.items())
-
-
-def saved_by(cap: int, drawn: int, usage: Mapping[str, Usage], cost: float | None) -> Saved:
-    """What a search saved against best-of-N at its cap.
-
-    Args:
-        cap: The most candidates that it might have drawn, at least 1.
-        drawn: Those that it drew, at least 1.
-        usage: What they consumed, by role.
-        cost: What they cost, None where that is not known.
-    """
-    rest = max(0, cap - drawn)
-    tokens = round(Usage.total(usage.values()).total_tokens / drawn * rest)
-    return Saved(rest, cap, tokens, None if cost is None else cost / drawn * rest)
 
 
 def _profile_price(thing: Any) -> Price | None:

@@ -1,0 +1,167 @@
+"""What a search leaves in the store of `store=`, and whether it explores for the sake of later ones."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from langchain_optscale.answers import choose
+from langchain_optscale.engine.fingerprints import recorded_facts
+from langchain_optscale.learning.features import question_text
+from langchain_optscale.learning.rows import SearchRow, answer_classes
+from langchain_optscale.records.usage import Usage
+from langchain_optscale.stopping.claims import claim_about
+from langchain_optscale.stopping.exploration import explored_stop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from langchain_core.prompt_values import PromptValue
+
+    from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.records.candidates import Candidate
+    from langchain_optscale.records.failures import AllCandidatesFailed
+    from langchain_optscale.stopping.session import Session
+
+__all__ = ["Recording", "explores"]
+
+_BITS = 64
+
+
+def explores(search_id: str, share: float) -> bool:
+    """Whether a search goes on to its cap for later ones to learn from; told by its id, so that a resumed one knows.
+
+    Args:
+        search_id: Its id.
+        share: Of all searches, in [0, 1].
+    """
+    place = int.from_bytes(hashlib.sha256(search_id.encode()).digest()[: _BITS // 8], "big")
+    return place < math.ldexp(share, _BITS)
+
+
+class Recording:
+    """What one search leaves in its store.
+
+    Args:
+        settings: What is searched with; they have a store.
+        prompt: The conversation that is answered.
+        search_id: Its id; None makes one.
+        call_kwargs: The caller's own arguments for the policy.
+
+    Attributes:
+        search_id: Its id in the store.
+        explores: Whether it goes on to the cap.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        prompt: PromptValue,
+        search_id: str | None = None,
+        call_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.search_id = search_id or uuid.uuid4().hex
+        self.explores = explores(self.search_id, settings.explore)
+        self._settings = settings
+        self._prompt = prompt
+        self._call_kwargs = call_kwargs
+
+    @classmethod
+    def of(
+        cls,
+        settings: SearchSettings,
+        prompt: PromptValue,
+        search_id: str | None = None,
+        call_kwargs: Mapping[str, Any] | None = None,
+    ) -> Recording | None:
+        """The recording of a search; None where its settings have no store."""
+        return None if settings.store is None else cls(settings, prompt, search_id, call_kwargs)
+
+    def finished(self, session: Session, result: OptScaleResult) -> None:
+        """Record a search that returned an answer."""
+        order = [observation.index for one in session.rounds for observation in one.observations]
+        outcome = {
+            "chosen": order.index(result.best.index),
+            "reason": result.stop_reason.name,
+            "claim": result.claim,
+            "probability": result.probability,
+            "certified": result.certified,
+            "figures": _numbers(result.decision.figures),
+            "seconds": result.duration_s,
+            "cost": result.cost,
+            **self._stopped(session, result, order),
+        }
+        scores = {index: verdict.score for index, verdict in result.verdicts.items()}
+        self._record(order, result.candidates, scores, result.usage, session, outcome)
+
+    def failed(self, session: Session, error: AllCandidatesFailed) -> None:
+        """Record a search without a score."""
+        order = [observation.index for one in session.rounds for observation in one.observations]
+        reason = "FAILURES" if error.reason is None else error.reason.name
+        outcome = {"chosen": None, "reason": reason, "seconds": session.history.elapsed_s, "cost": error.cost}
+        self._record(order, error.candidates, {}, error.usage, session, outcome)
+
+    def _record(
+        self,
+        order: Sequence[int],
+        candidates: Sequence[Candidate],
+        scores: Mapping[int, float],
+        usage: Mapping[str, Usage],
+        session: Session,
+        outcome: Mapping[str, Any],
+    ) -> None:
+        store, known = self._settings.store, {candidate.index: candidate for candidate in candidates}
+        policy, verifier, settings = recorded_facts(self._settings, self._call_kwargs)
+        drawn = [known.get(index) for index in order]
+        row = SearchRow(
+            id=self.search_id,
+            time=time.time(),
+            policy=policy,
+            verifier=verifier,
+            scores=tuple(scores.get(index) for index in order),
+            answers=answer_classes([one.answer if one and one.index in scores else None for one in drawn]),
+            drawn=max(len(candidates), len(order)),
+            cap=session.max_samples,
+            rounds=len(session.rounds),
+            settings=settings,
+            policy_tokens=usage.get("policy", Usage()).total_tokens,
+            verifier_tokens=usage.get("verifier", Usage()).total_tokens,
+            output_tokens=tuple((one.usage.output_tokens or None) if one else None for one in drawn),
+            texts=tuple(None if one is None else one.text for one in drawn) if store.keep_text else None,
+            **outcome,
+        )
+        store.record(row, question_text(self._prompt))
+
+    def _stopped(self, session: Session, result: OptScaleResult, order: Sequence[int]) -> dict[str, Any]:
+        """Of a search that explored, what it would have claimed and returned where it would have ended."""
+        if not self.explores:
+            return {}
+        stop = explored_stop(session.rounds)
+        if stop is None:
+            return {"explored": True, "stopped_at": len(order), "stopped_choice": order.index(result.best.index)}
+        count, decision = stop
+        indexes = [index for index in order[:count] if index in result.verdicts]
+        scores = {index: result.verdicts[index].score for index in indexes}
+        candidates = {candidate.index: candidate for candidate in result.candidates}
+        drawn = [candidates[index] for index in indexes]
+        best = choose(self._settings.prepared().selection, drawn, scores)
+        claim, probability = claim_about(
+            decision, [one.answer for one in drawn], list(scores.values()), indexes.index(best)
+        )
+        return {
+            "explored": True,
+            "stopped_at": count,
+            "stopped_choice": order.index(best),
+            "reason": (decision.reason or result.stop_reason).name,
+            "figures": _numbers(decision.figures),
+            **({} if result.certified else {"claim": claim, "probability": probability}),
+        }
+
+
+def _numbers(figures: Mapping[str, float]) -> dict[str, float]:
+    """The finite figures, since JSON has no others."""
+    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
