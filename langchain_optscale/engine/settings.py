@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from functools import cache
 from operator import is_not
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from pydantic import (
@@ -20,7 +20,6 @@ from pydantic import (
 )
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.answers.selection import SelectionLike
 from langchain_optscale.engine.defaults import with_learned
 from langchain_optscale.engine.fields import (
     read_certificate,
@@ -33,19 +32,19 @@ from langchain_optscale.engine.fields import (
 )
 from langchain_optscale.engine.keywords import invalid_setting, split_call
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
+from langchain_optscale.engine.prepared import Prepared
 from langchain_optscale.engine.prices import known_prices
-from langchain_optscale.engine.priors import read_prior, stand_in
+from langchain_optscale.engine.priors import depends_on_question, read_prior, stand_in
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.learning.rows import Fingerprint
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning_marks import check_tags
 from langchain_optscale.stats.estimation import ScorePrior
-from langchain_optscale.stopping import MaxSamples, Price, Rule
+from langchain_optscale.stopping import MaxSamples, Rule
 from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.exploration import Exploration
 from langchain_optscale.stopping.objective import Effort
@@ -73,28 +72,6 @@ _MaxFailures = Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] | None
 
 def _overridable(value: Any) -> tuple[str, ...] | None:
     return as_overridable(value, SearchSettings.model_fields)
-
-
-class Prepared(NamedTuple):
-    """What follows from the settings alone, and is computed once for all searches with them.
-
-    Attributes:
-        session: One that has not begun.
-        sampler: One without arguments of a call.
-        prices: The models' price by role; an unknown one is left out.
-        selection: Chooses the candidate to return.
-        has_usage_budget: Whether a budget of tokens or money ends a search, so that usage must be known.
-        facts: What a store records of them, by the arguments of a call; filled when it is first needed.
-        untried: The roles "policy", "verifier" and "extract", without those that have done their work once.
-    """
-
-    session: Session
-    sampler: Sampler
-    prices: Mapping[str, Price]
-    selection: SelectionLike
-    has_usage_budget: bool
-    facts: dict[tuple[Any, ...], tuple[Fingerprint, Fingerprint, dict[str, Any]]]
-    untried: set[str]
 
 
 class SearchSettings(BaseModel):
@@ -300,6 +277,7 @@ class SearchSettings(BaseModel):
             prices=known_prices(self.price, self.policy, self.verifier),
             selection=selection_for(self.select, self.stopping),
             has_usage_budget=counts_usage(self),
+            has_question_prior=depends_on_question(self),
             facts={},
             untried={"policy", "verifier", "extract"},
         )
@@ -316,13 +294,12 @@ class SearchSettings(BaseModel):
         return self.prepared().session.restarted(prior)
 
     def _new_session(self, rule: Rule) -> Session:
-        cap = self.cap
         return Session(
             rule,
             estimator=self.estimator,
             prior=stand_in(self),
-            max_samples=cap,
-            first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
+            max_samples=self.cap,
+            first_round=min(self.first_round, self.cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,
         )
 
