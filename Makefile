@@ -12,9 +12,40 @@ AUDIT_PIP := $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-ch
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
-	bench_fitted bench_honesty bench_preset bench_decisions situations bench_selection bench_store bench_peers bench_vllm benchmarks docs study record_demo hooks dist \
-	bench_mutations security audit sbom lock help clean
+.PHONY: \
+	audit \
+	bench \
+	bench_against \
+	bench_agents \
+	bench_answers \
+	bench_chaos \
+	bench_decisions \
+	bench_fitted \
+	bench_honesty \
+	bench_mutations \
+	bench_peers \
+	bench_preset \
+	bench_selection \
+	bench_store \
+	bench_vllm \
+	benchmarks \
+	clean \
+	demo \
+	dist \
+	docs \
+	format \
+	help \
+	hooks \
+	integration_test \
+	integration_test_vllm \
+	lint \
+	lock \
+	record_demo \
+	sbom \
+	security \
+	situations \
+	study \
+	test
 
 help:
 	@echo "make demo              searches on recorded candidates, and on a real local model"
@@ -25,6 +56,7 @@ help:
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
+	@echo "make bench_against THEN=COMMIT [NOW=COMMIT]  CPU time of two commits, in turns in the same run; minutes"
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
@@ -110,6 +142,9 @@ bench: $(VENV)/test.stamp
 
 record_demo: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.record_demo
+
+bench_against: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.against $(THEN) $(NOW)
 
 bench_chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.chaos

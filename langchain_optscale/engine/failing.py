@@ -37,6 +37,9 @@ _GENERAL_CLIENTS = frozenset({"aiohttp", "httpx", "httpx2", "requests", "urllib"
 # A candidate may cause these by what it says.
 _OF_CONTENT = (ValueError, LookupError, ArithmeticError, AssertionError, ModelRefusalError)
 
+# What the wrappers of verifiers/ call the thing that the user gave.
+_GIVEN = ("function", "runnable", "evaluator")
+
 _worked: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
@@ -60,7 +63,7 @@ def has_worked(thing: Any) -> bool:
 def _origin(thing: Any) -> Any:
     """What the user gave: a function or a Runnable is wrapped anew for every `OptScale`."""
     parts = getattr(type(thing), "__dictoffset__", 0) and vars(thing)  # a configurable model makes up other attributes
-    return (parts.get("function") or parts.get("runnable") or thing) if parts else thing
+    return next((parts[name] for name in _GIVEN if parts.get(name) is not None), thing) if parts else thing
 
 
 def failure_in(settings: SearchSettings, stage: _Stage, raised: Raised, thing: Any = None) -> Failure:

@@ -1,9 +1,10 @@
 """Verifiers score candidates in [0, 1].
 
 `base` has the interface and `adapters` convert functions and Runnables. `checks` score constraints that a program can
-decide, `llm_judge` uses a chat model, `reward_model` a reward model on a server, `confidence` the policy's token
-probabilities, `agreement` the answers of the other candidates; `tool_calls` verify an agent's next step. `composite`
-has the verifiers made of others. `conformance`, imported by its own path, is a test class for your own verifiers.
+decide, `llm_judge` uses a chat model, `decision` a decision model, `reward_model` a reward model on a server,
+`confidence` the policy's token probabilities, `agreement` the answers of the other candidates; `tool_calls` verify an
+agent's next step. `evaluators` adapts the evaluators of other packages. `composite` has the verifiers made of others.
+`conformance`, imported by its own path, is a test class for your own verifiers.
 """
 
 from langchain_optscale.verifiers.adapters import CallableVerifier, RunnableVerifier, as_verifier
@@ -17,6 +18,8 @@ from langchain_optscale.verifiers.composite.calibrated import CalibratedVerifier
 from langchain_optscale.verifiers.composite.combined import EnsembleVerifier
 from langchain_optscale.verifiers.composite.fallback import FallbackVerifier
 from langchain_optscale.verifiers.confidence import ConfidenceVerifier
+from langchain_optscale.verifiers.decision import DecisionVerifier
+from langchain_optscale.verifiers.evaluators.verifier import EvaluatorVerifier
 from langchain_optscale.verifiers.llm_judge.criteria import Criterion, JudgeExample
 from langchain_optscale.verifiers.llm_judge.judge import LLMJudge
 from langchain_optscale.verifiers.reward_model.logistic import Logistic
@@ -30,7 +33,9 @@ __all__ = [
     "CallableVerifier",
     "ConfidenceVerifier",
     "Criterion",
+    "DecisionVerifier",
     "EnsembleVerifier",
+    "EvaluatorVerifier",
     "FallbackVerifier",
     "JSONCheck",
     "JudgeExample",

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from langchain_core.runnables import Runnable
@@ -20,6 +19,11 @@ from langchain_optscale.models.named import is_configurable_model, named_model
 from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
+from langchain_optscale.verifiers.decision import DecisionVerifier, is_decision_model
+from langchain_optscale.verifiers.evaluators.known import find_adapter
+from langchain_optscale.verifiers.evaluators.signatures import function_name, is_async
+from langchain_optscale.verifiers.evaluators.verifier import EvaluatorVerifier
+from langchain_optscale.verifiers.question import question_text
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
@@ -38,14 +42,11 @@ class CallableVerifier(Verifier):
 
     Args:
         function: `(prompt, candidate)`, sync or async; returns anything that `to_verdict` accepts. It gets a
-            `PromptValue` (the question as a string: `prompt.to_string()`) and a `Candidate` (`candidate.text`). An
-            evaluator of the kind of openevals, with keyword arguments `outputs` and perhaps `inputs`, gets the texts of
-            candidate and prompt instead; bind a reference by
-            `functools.partial(exact_match, reference_outputs="Paris")`. A sync function runs in a thread on the async
-            path.
+            `PromptValue` (the question as a string: `prompt.to_string()`) and a `Candidate` (`candidate.text`). A sync
+            function runs in a thread on the async path.
 
     Raises:
-        SettingsError: It takes neither two positional arguments nor `outputs`.
+        SettingsError: It does not take two positional arguments, or is an evaluator (see `EvaluatorVerifier`).
 
     Example:
         ```python
@@ -54,10 +55,14 @@ class CallableVerifier(Verifier):
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._keywords = _evaluator_keywords(function)
-        if self._keywords is None and not _takes_two(function):
+        if find_adapter(function) is not None:
             raise SettingsError(
-                f"the verifier function {_function_name(function)} must accept two positional arguments, "
+                f"{function_name(function)} is an evaluator of another package: give it as verifier=, or to "
+                "EvaluatorVerifier"
+            )
+        if not _takes_two(function):
+            raise SettingsError(
+                f"the verifier function {function_name(function)} must accept two positional arguments, "
                 "the prompt and the candidate, or the keyword argument outputs"
             )
         self.function = function
@@ -65,11 +70,11 @@ class CallableVerifier(Verifier):
     @property
     def name(self) -> str:
         """The function's name, where it has one."""
-        name = _function_name(self.function)
+        name = function_name(self.function)
         return name if name.isidentifier() else super().name
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({_function_name(self.function)})"
+        return f"{type(self).__name__}({function_name(self.function)})"
 
     def check_sync(self) -> None:
         """Check that the function is not async.
@@ -77,7 +82,7 @@ class CallableVerifier(Verifier):
         Raises:
             SettingsError: It is.
         """
-        if _is_async(self.function):
+        if is_async(self.function):
             raise self._only_async()
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
@@ -104,7 +109,7 @@ class CallableVerifier(Verifier):
         """
         counter = UsageCounter()
         counted = counter.attach(config)
-        if _is_async(self.function):
+        if is_async(self.function):
             with set_config_context(counted) as context:
                 answer = await asyncio.create_task(self._begin(prompt, candidate), context=context)
         else:
@@ -118,14 +123,11 @@ class CallableVerifier(Verifier):
             return context.run(self._begin, prompt, candidate)
 
     def _begin(self, prompt: PromptValue, candidate: Candidate) -> Any:
-        if self._keywords is None:
-            return self.function(prompt, candidate)
-        texts = {"inputs": _question(prompt, candidate)["prompt"], "outputs": candidate.text}
-        return self.function(**{name: texts[name] for name in self._keywords})
+        return self.function(prompt, candidate)
 
     def _only_async(self) -> SettingsError:
         return SettingsError(
-            f"the verifier function {_function_name(self.function)} is async: use ainvoke or another async "
+            f"the verifier function {function_name(self.function)} is async: use ainvoke or another async "
             "method, or pass a sync function"
         )
 
@@ -183,8 +185,8 @@ class RunnableVerifier(Verifier):
         return _counted(to_verdict(answer), counter)
 
 
-VerifierLike: TypeAlias = Verifier | Runnable[Any, Any] | Callable[..., Any] | str
-"""What `as_verifier` accepts."""
+VerifierLike: TypeAlias = Verifier | Runnable[Any, Any] | Callable[..., Any] | str | Any
+"""What `as_verifier` accepts; evaluators of other packages have no common type."""
 
 
 def as_verifier(value: VerifierLike) -> Verifier:
@@ -192,7 +194,8 @@ def as_verifier(value: VerifierLike) -> Verifier:
 
     Args:
         value: A `Verifier` (returned unchanged), a chat model or its name such as "openai:gpt-5-mini" (becomes an
-            `LLMJudge`), another Runnable, or a function, see `CallableVerifier`.
+            `LLMJudge`), a decision model (a `DecisionVerifier`), an evaluator of another package (an
+            `EvaluatorVerifier`), another Runnable, or a function, see `CallableVerifier`.
 
     Raises:
         SettingsError: It is none of them, or a language model that is no chat model.
@@ -210,6 +213,10 @@ def as_verifier(value: VerifierLike) -> Verifier:
         from langchain_optscale.verifiers.llm_judge.judge import LLMJudge
 
         return LLMJudge(named_model(value, "verifier") if isinstance(value, str) else value)
+    if is_decision_model(value):
+        return DecisionVerifier(value)
+    if not isinstance(value, type) and find_adapter(value) is not None:
+        return EvaluatorVerifier(value)
     if isinstance(value, BaseLanguageModel):
         raise SettingsError(
             f"the model {type(value).__name__} returns text, not a score: make a Runnable that "
@@ -238,12 +245,10 @@ def is_chat_model(value: object) -> TypeGuard[Runnable[Any, Any]]:
 
 
 def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
-    conversation = prompt.to_messages()
-    asked = next((message for message in reversed(conversation) if message.type == "human"), None)
     return {
-        "prompt": prompt.to_string() if asked is None else str(asked.text),
+        "prompt": question_text(prompt),
         "candidate": candidate.text,
-        "conversation": conversation,
+        "conversation": prompt.to_messages(),
         "message": candidate.answer_message,
     }
 
@@ -251,12 +256,6 @@ def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
 def _counted(verdict: Verdict, counter: UsageCounter) -> Verdict:
     """The verdict with the counted usage, unless it has its own."""
     return replace(verdict, usage=counter.usage) if verdict.usage is None else verdict
-
-
-def _is_async(function: Any) -> bool:
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _takes_two(function: Any) -> bool:
@@ -267,21 +266,3 @@ def _takes_two(function: Any) -> bool:
     except ValueError:
         return True  # some functions written in C have no signature
     return True
-
-
-def _evaluator_keywords(function: Any) -> tuple[str, ...] | None:
-    """The texts that an evaluator takes by keyword, "outputs" and perhaps "inputs"; None for any other function."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return None
-    by_position = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}
-    if "outputs" not in parameters or any(one.kind in by_position for one in parameters.values()):
-        return None
-    return tuple(name for name in ("inputs", "outputs") if name in parameters)
-
-
-def _function_name(function: Any) -> str:
-    while isinstance(function, partial):
-        function = function.func
-    return str(getattr(function, "__name__", type(function).__name__))

@@ -15,9 +15,10 @@ from langchain_core.messages import BaseMessage
 from langchain_optscale.errors import InvalidScoreError
 from langchain_optscale.records.candidates import Verdict
 
-__all__ = ["is_finite", "kind", "to_verdict"]
+__all__ = ["REASONS", "is_finite", "kind", "number_of", "to_verdict"]
 
-_REASONS = ("explanation", "comment", "reasoning", "reason")
+REASONS = ("explanation", "comment", "reasoning", "reason")
+"""The names under which evaluators give the reason of a score."""
 
 
 def to_verdict(value: Any) -> Verdict:
@@ -40,7 +41,7 @@ def to_verdict(value: Any) -> Verdict:
     """
     if isinstance(value, Verdict):
         return value
-    number = _number(value)
+    number = number_of(value)
     if number is not None:
         return Verdict(number)
     if isinstance(value, BaseMessage):
@@ -48,10 +49,10 @@ def to_verdict(value: Any) -> Verdict:
             f"the verifier answered with an {type(value).__name__} instead of a score: end the chain with a "
             "parser, such as | StrOutputParser() | (lambda text: float(text))"
         )
-    parts = value if isinstance(value, Mapping) else {name: getattr(value, name, None) for name in ("score", *_REASONS)}
+    parts = value if isinstance(value, Mapping) else {name: getattr(value, name, None) for name in ("score", *REASONS)}
     score = parts.get("score")
-    explanation = next((parts[name] for name in _REASONS if parts.get(name) is not None), None)
-    number = _number(score)
+    explanation = next((parts[name] for name in REASONS if parts.get(name) is not None), None)
+    number = number_of(score)
     if number is not None:
         return Verdict(number, None if explanation is None else str(explanation), raw=_json_ready(value))
     text = value if score is None else score
@@ -65,11 +66,12 @@ def to_verdict(value: Any) -> Verdict:
 
 def is_finite(value: Any) -> TypeGuard[float]:
     """Whether `value` is a real number, finite as a float, and no bool."""
-    number = None if isinstance(value, bool) else _number(value)
+    number = None if isinstance(value, bool) else number_of(value)
     return number is not None and math.isfinite(number)
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
+    """The value as a float where it is a real number, a bool, or a NumPy or Torch scalar; None for anything else."""
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()
     if not isinstance(value, numbers.Real | Decimal):

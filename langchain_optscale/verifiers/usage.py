@@ -48,6 +48,7 @@ class UsageCounter(BaseCallbackHandler):
         self._owner = owner
         self._fills_gaps = fills_gaps
         self._prompt_lengths: dict[UUID, int] = {}
+        self._decisions: set[UUID] = set()
 
     @property
     def usage(self) -> Usage | None:
@@ -73,6 +74,22 @@ class UsageCounter(BaseCallbackHandler):
     ) -> None:
         """Note the length of the prompt."""
         self._prompt_lengths[run_id] = sum(len(message.text) for prompt in messages for message in prompt)
+
+    def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note a run that calls a decision model; langchain-core reports it as a chain of the type "llm"."""
+        if kwargs.get("run_type") == "llm":
+            self._decisions.add(run_id)
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Count one request of a decision model."""
+        if run_id in self._decisions:
+            self._decisions.discard(run_id)
+            told = getattr(outputs, "usage", None) or {}
+            self._usages.append(Usage(int(told.get("input_tokens", 0)), int(told.get("output_tokens", 0)), 1))
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Discard what was noted."""
+        self._decisions.discard(run_id)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Discard what was noted."""

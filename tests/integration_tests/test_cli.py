@@ -78,6 +78,24 @@ def test_ask_the_embedded_model(local_server):
     assert "candidates scored" in done.stderr
 
 
+@pytest.mark.parametrize("question", ["What is the capital of France?", "17 * 23"])
+def test_an_easy_question_takes_few_candidates(local_server, question):
+    done = run("ask", question, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["drawn"] <= 5  # of 8
+    assert document["truncated"] == 0
+
+
+def test_ask_without_log_probabilities_or_a_check_says_what_to_give():
+    with scripted_server(lambda number, payload: Reply(["four"] * payload.get("n", 1))) as server:
+        done = run("ask", "q", "--policy-url", server.base_url, "--policy-model", "m")
+        assert len(server.requests) == 1
+    assert done.returncode == 1
+    assert "give a check, such as --max-words 5, or --judge policy" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_ask_an_endpoint_with_a_key_of_its_own():
     def script(number, payload):
         return Reply(["one two", "one two three"][: payload.get("n", 1)])

@@ -20,6 +20,7 @@ from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.composite.members import Wrapper
 from langchain_optscale.verifiers.composite.store import SQLiteStore, VerdictStore
 from langchain_optscale.verifiers.offered_tools import offered_tools, tool_schemas
+from langchain_optscale.verifiers.references import call_reference
 
 if TYPE_CHECKING:
     import os
@@ -149,7 +150,7 @@ class CachedVerifier(Wrapper):
         Raises:
             Exception: An error of the verifier.
         """
-        place = (None, key := _key(prompt, candidate))
+        place = (None, key := _key(prompt, candidate, config))
         while True:
             found, is_leader = self._find(place)
             if isinstance(found, Verdict):
@@ -170,7 +171,7 @@ class CachedVerifier(Wrapper):
 
     async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """As `verify`, without blocking the event loop."""
-        place = (asyncio.get_running_loop(), key := _key(prompt, candidate))
+        place = (asyncio.get_running_loop(), key := _key(prompt, candidate, config))
         while True:
             found, is_leader = self._find(place)
             if isinstance(found, Verdict):
@@ -235,7 +236,7 @@ async def _until_done(call: _Call) -> None:
     await done.wait()
 
 
-def _key(prompt: PromptValue, candidate: Candidate) -> str:
+def _key(prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None) -> str:
     """A digest of everything that a verdict depends on."""
     ids: dict[str, int] = {}
     try:
@@ -246,6 +247,8 @@ def _key(prompt: PromptValue, candidate: Candidate) -> str:
                 "candidate": _plain(candidate.answer_message, ids),
                 "answer": candidate.answer,
                 "logprobs": candidate.message.response_metadata.get("logprobs"),
+                # Only where there is one, so that what was stored before is still found.
+                **({} if (reference := call_reference(config)) is None else {"reference": reference}),
             }
         )
     except (NoContentError, SettingsError):

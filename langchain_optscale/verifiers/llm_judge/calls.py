@@ -16,7 +16,7 @@ from langchain_core.exceptions import (
 )
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.config import merge_configs
 
 from langchain_optscale.errors import InvalidReplyError, OptScaleError, SettingsError
@@ -33,6 +33,7 @@ from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.retry import is_transient
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
+from langchain_optscale.verifiers.llm_judge.labels import LabelReader, LabelReading
 from langchain_optscale.verifiers.llm_judge.methods import grading_schema, methods_of
 from langchain_optscale.verifiers.llm_judge.prompt import Method
 from langchain_optscale.verifiers.llm_judge.reply import (
@@ -50,15 +51,16 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_optscale.verifiers.llm_judge.prompt import Material, Sheet
+    from langchain_optscale.records.usage import Usage
+    from langchain_optscale.verifiers.llm_judge.prompt import Material, Method, Sheet
 
 __all__ = ["Asker", "Grading", "JudgeMethod"]
 
-JudgeMethod: TypeAlias = Literal["auto", "logprobs", "structured", "text"]
+JudgeMethod: TypeAlias = Literal["auto", "logprobs", "structured", "text", "labels"]
 """How a judge reports its grade; "auto" takes the first method that the model supports."""
 
 _LOG = logging.getLogger(__name__)
-_ORDER: tuple[Method, ...] = get_args(Method)
+_ORDER: tuple[Method, ...] = ("logprobs", "structured", "text")
 # What has nothing to do with the method.
 _SAME_FOR_ALL = (
     OptScaleError,
@@ -79,12 +81,14 @@ class Grading:
         explanation: The judge's reasons; may be empty.
         method: The method that reported it.
         details: Further JSON-ready data of the method; may be empty.
+        usage: What it consumed where no chat model was called; else the callbacks count it.
     """
 
     value: float
     explanation: str
     method: Method
     details: dict[str, Any] = field(default_factory=dict)
+    usage: Usage | None = None
 
 
 class UnsupportedMethodError(InvalidReplyError):
@@ -114,7 +118,7 @@ class Asker:
         if not isinstance(model, Runnable):
             raise SettingsError(f"a judge must be a chat model, not {kind(model)}")
         if method not in get_args(JudgeMethod):
-            raise SettingsError(f"method must be 'auto', 'logprobs', 'structured' or 'text', got {method!r}")
+            raise SettingsError(f"method must be 'auto', 'logprobs', 'structured', 'text' or 'labels', got {method!r}")
         if not is_finite(min_mass) or not 0 <= min_mass <= 1:
             raise SettingsError(f"min_mass must lie in [0, 1], got {min_mass!r}")
         if top_logprobs not in range(2, 21):
@@ -148,6 +152,7 @@ class Asker:
         self._turns: Memory[None] = Memory(0)
         self._is_silent = False
         self._structured: Runnable[Any, Any] | None = None
+        self._labels = LabelReader(self._model, sheet.scale, min_mass) if method == "labels" else None
         if method == "structured":
             try:
                 self._structured = self._structured_model()
@@ -271,13 +276,26 @@ class Asker:
         model, kwargs = self._prepared(method)
         code = self._sheet.fresh_code(shown)
         messages = self._sheet.messages(criterion, method, shown, code, is_trial=self.method_in_use is None)
+        if self._labels is not None:
+            return self._read_labels(self._traced_labels().invoke(messages, self._config(config)))
         return self._read(method, model.invoke(messages, self._config(config), **kwargs), code)
 
     async def _aask_by(self, method: Method, shown: Material, criterion: str, config: RunnableConfig) -> Grading:
         model, kwargs = self._prepared(method)
         code = self._sheet.fresh_code(shown)
         messages = self._sheet.messages(criterion, method, shown, code, is_trial=self.method_in_use is None)
+        if self._labels is not None:
+            return self._read_labels(await self._traced_labels().ainvoke(messages, self._config(config)))
         return self._read(method, await isolated(model).ainvoke(messages, self._config(config), **kwargs), code)
+
+    def _traced_labels(self) -> Runnable[Any, LabelReading]:
+        assert self._labels is not None  # noqa: S101 - called with this method alone
+        return RunnableLambda(self._labels.read, self._labels.aread)
+
+    def _read_labels(self, reading: LabelReading) -> Grading:
+        said = f"expected grade {reading.value:.2f} on the scale {self._sheet.scale}"
+        details = {"mass": reading.mass, "probabilities": reading.probabilities, "route": reading.route}
+        return Grading(reading.value, said, "labels", details, reading.usage)
 
     def _config(self, config: RunnableConfig) -> RunnableConfig:
         # "nostream" excludes the judge's tokens from LangGraph's stream_mode="messages".

@@ -22,6 +22,7 @@ from langchain_optscale.verifiers.llm_judge.criteria import OVERALL, Criterion, 
 from langchain_optscale.verifiers.llm_judge.prompt import Material, Sheet, material
 from langchain_optscale.verifiers.llm_judge.scale import Scale
 from langchain_optscale.verifiers.llm_judge.template import Template
+from langchain_optscale.verifiers.references import find_reference
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
@@ -49,17 +50,19 @@ class _Cached:
 class LLMJudge(Verifier):
     """Asks a chat model how good a candidate is.
 
-    The judge grades on a scale, which is mapped linearly to [0, 1]. It can report its grade by three methods:
+    The judge grades on a scale, which is mapped linearly to [0, 1]. It can report its grade by four methods:
 
     - "logprobs": the expected grade under the probabilities of the tokens where it gives its grade, a continuous score
       from one short reply. Needs a model that returns `top_logprobs`.
     - "structured": an explanation and a grade through `with_structured_output`.
     - "text": an explanation and a line with the grade; works with every model.
+    - "labels": the expected grade under the probabilities of the grades as labels, from one prefill that generates no
+      text; needs a vLLM server (`/v1/systemone` or `/generative_scoring`) behind a `ChatOpenAI`.
 
-    "auto" takes the first of these that the model supports, detected by its first reply, once for each endpoint and
-    model. A reply that lacks what was asked for but has the grade in its text counts, and "text" is the method from
-    then on: no reply is paid for twice. Falling back is logged as a warning; `method_in_use` and each verdict's `raw`
-    name the method.
+    "auto" takes the first of the first three that the model supports, detected by its first reply, once for each
+    endpoint and model. A reply that lacks what was asked for but has the grade in its text counts, and "text" is the
+    method from then on: no reply is paid for twice. Falling back is logged as a warning; `method_in_use` and each
+    verdict's `raw` name the method.
 
     A candidate's text is data: it is fenced by a new random code for each grading, and only a grade that carries the
     code is read. A reply without it raises `InvalidReplyError` and becomes a failure in a search, never a score. The
@@ -69,7 +72,7 @@ class LLMJudge(Verifier):
     and a retried verification repeats only what failed. The verdict's usage is that of its own requests, None where all
     gradings were cached. Its `raw` has "method", "scale", "votes" (the score of each), "spread" (their standard
     deviation, None for one vote), and "criteria": by name the weight, the score and each vote's grade; with "logprobs"
-    also the valid grades' "mass" and "probabilities".
+    and "labels" also the valid grades' "mass" and "probabilities".
 
     Args:
         model: A chat model, also bound, its name such as "openai:gpt-5-mini", or another Runnable from messages to a
@@ -78,18 +81,19 @@ class LLMJudge(Verifier):
             for the conversation, `{outputs}` (or `{answer}`, `{candidate}`) for the candidate, `{reference_outputs}`
             (or `{reference}`) for the reference, each fenced as ever; what the text does not mention follows after it.
             Other braces are kept. The grade's form and scale, and the criteria if there are any, are added.
-        method: "auto", "logprobs", "structured" or "text".
+        method: "auto", "logprobs", "structured", "text" or "labels".
         scale: "yes/no", or whole numbers such as "0-10" or "1-5".
         criteria: Criteria, descriptions, or descriptions with weights, each judged by itself; the score is their
             weighted mean. By default whether the answer does what the request asks for.
         rubric: Describes the grades.
-        reference: A correct answer, or a function of the prompt that returns it.
+        reference: A correct answer, or a function of the prompt that returns it. A call passes the one of its question
+            by `config={"configurable": {"reference": ...}}`.
         examples: Gradings as few-shot examples.
         votes: How often each criterion is judged, at least 1; the score is the mean.
         max_chars: The longest answer in characters that is shown in full, at least 100; of a longer one the head and
             the tail are shown.
         images: "mention" names images in the text, "attach" sends them to a multimodal judge.
-        min_mass: With "logprobs", the least probability of all valid grades together, in [0, 1].
+        min_mass: With "logprobs" and "labels", the least probability of all valid grades together, in [0, 1].
         top_logprobs: With "logprobs", how many tokens to list, 2 to 20.
         cache_size: The largest number of cached gradings, at least 0.
 
@@ -127,6 +131,8 @@ class LLMJudge(Verifier):
         _check_whole("votes", votes, 1)
         _check_whole("max_chars", max_chars, 100)
         _check_whole("cache_size", cache_size, 0)
+        if method == "labels" and images == "attach":
+            raise SettingsError("method='labels' sends no images: set images='mention' or another method")
         if images not in get_args(Images):
             raise SettingsError(f"images must be 'mention' or 'attach', got {images!r}")
         if not (reference is None or isinstance(reference, str) or callable(reference)):
@@ -181,7 +187,7 @@ class LLMJudge(Verifier):
             InvalidReplyError: The reply has no valid grade.
             Exception: An error of the model.
         """
-        shown = self._material(prompt, candidate)
+        shown = self._material(prompt, candidate, config)
         calls = [partial(self._grade, shown, number, vote, config) for number, vote in self._gradings()]
         return self._verdict(run_together(calls, config))
 
@@ -189,16 +195,17 @@ class LLMJudge(Verifier):
         """As `verify`, without blocking the event loop; where one grading fails, the others are cancelled."""
         # A function that finds the reference may take long.
         shown = (
-            await run_in_thread(self._material, prompt, candidate)
+            await run_in_thread(self._material, prompt, candidate, config)
             if callable(self._reference)
-            else self._material(prompt, candidate)
+            else self._material(prompt, candidate, config)
         )
         calls = [partial(self._agrade, shown, number, vote, config) for number, vote in self._gradings()]
         return self._verdict(await arun_together(calls, config))
 
-    def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:
-        reference = self._reference(prompt) if callable(self._reference) else self._reference
-        return material(prompt, candidate, reference, attach_images=self._attach_images)
+    def _material(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None) -> Material:
+        reference = find_reference(self._reference, prompt, config)
+        text = None if reference is None else str(reference)
+        return material(prompt, candidate, text, attach_images=self._attach_images)
 
     def _gradings(self) -> list[tuple[int, int]]:
         return [(number, vote) for vote in range(self.votes) for number in range(len(self.criteria))]
@@ -222,7 +229,8 @@ class LLMJudge(Verifier):
             return self._cache(key, grading, counter)
 
     def _cache(self, key: tuple[str, int, int], grading: Grading, counter: UsageCounter) -> _Cached:
-        cached = _Cached(grading, [counter.usage] if counter.usage else [])
+        usage = grading.usage or counter.usage
+        cached = _Cached(grading, [usage] if usage else [])
         self._memory.put(key, cached)
         return cached
 

