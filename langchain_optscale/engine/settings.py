@@ -335,9 +335,7 @@ def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
 
 def settings_in(config: RunnableConfig) -> dict[str, Any]:
     """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
-    configurable = config.get("configurable")
-    if not configurable:
-        return {}
+    configurable = config.get("configurable") or {}
     return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
 
 
