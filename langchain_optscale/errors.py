@@ -185,7 +185,7 @@ class EndpointError(OptScaleError, RuntimeError):
 
 
 class ResponseTooLargeError(EndpointError):
-    """A server's response has more bytes than any answer needs, or is compressed so that nobody can tell."""
+    """A server's response has more bytes than any answer needs, or is compressed in a way that hides their number."""
 
 
 class HungWorkError(OptScaleError, RuntimeError):

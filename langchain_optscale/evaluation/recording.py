@@ -100,7 +100,7 @@ async def arecord_pool(
     try:
         recording = await asyncio.shield(opening)
     except asyncio.CancelledError:
-        # The thread goes on, and takes the lock of a file that nobody will write.
+        # The thread goes on, and takes the lock of a file that is not written any more.
         opening.add_done_callback(_close_opened)
         raise
     missing = iter(recording.missing)

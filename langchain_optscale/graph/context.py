@@ -227,7 +227,7 @@ class SettingsCache:
         if _canonical(data) not in self._rules and name not in (self.settings.overridable or ()):
             raise SettingsError(
                 f"the thread stores its own {name}, which this process has not been given: give the same again "
-                f"through context= (or the config); whoever builds this search can allow stored ones by "
+                f"through context= (or the config); to allow stored ones, build the search with "
                 f"overridable={{{name!r}, ...}}"
             )
         return Rule.from_dict(data)

@@ -53,7 +53,7 @@ class SearchRecord(TypedDict, total=False):
             changed, those that were changed in `review`, the names of settings that are objects and must be `given`
             again on resuming, the most `choices` a request, where the policy's server accepts fewer than asked for,
             and the question's `prior`, where it is a function of the question.
-        rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `looks`.
+        rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `observations`.
         candidates: `Candidate.to_dict` of everything that was drawn, by index.
         verdicts: Pairs of an index and its verdict.
         failures: Pairs of an index and its failure.
