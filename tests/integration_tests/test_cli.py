@@ -55,6 +55,23 @@ def test_ask_reads_a_pipe():
     assert done.stdout == "one two three\n"
 
 
+def test_ask_records_and_report_shows_it(tmp_path):
+    store = str(tmp_path / "optscale.db")
+    with scripted_server(lambda number, payload: Reply(["one two three"] * payload.get("n", 1))) as server:
+        asked = ("ask", "Count!", "--policy-url", server.base_url, "--policy-model", "m", "--words", "3")
+        first = run(*asked, "--store", store)
+        second = json.loads(run(*asked, "--store", store, "--json").stdout)
+    assert "recorded as " in first.stderr
+    listed = json.loads(run("store", "list", store, "--json").stdout)
+    assert listed[1]["id"] == second["search_id"]
+    assert listed[0]["id"] in first.stderr
+    assert run("store", "label", store, second["search_id"], "--correct").returncode == 0
+    report = run("report", store, "-o", str(tmp_path / "report.html"))
+    assert report.stdout.startswith("2 searches")
+    assert "any answer is right: 1 of 1 labelled" in " ".join(report.stdout.split())
+    assert (tmp_path / "report.html").stat().st_size > 3000
+
+
 def test_ask_with_the_policy_as_judge():
     def script(number, payload):
         text = json.dumps(payload["messages"])
