@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
-from langchain_optscale.engine.fingerprints import recorded_facts
+from langchain_optscale.engine.fingerprints import DRAWN_BY, policy_fingerprint, verifier_fingerprint
 from langchain_optscale.learning.features import question_text
 from langchain_optscale.learning.rows import SearchRow, answer_classes
 from langchain_optscale.records.usage import Usage
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.learning.rows import Fingerprint
     from langchain_optscale.records.candidates import Candidate
     from langchain_optscale.records.failures import AllCandidatesFailed
     from langchain_optscale.stopping.session import Session
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Recording", "explores"]
 
 _BITS = 64
+# Of a rule that is recorded by its repr, in characters.
+_LONGEST = 300
 
 
 def explores(search_id: str, share: float) -> bool:
@@ -158,3 +161,39 @@ class Recording:
 def _numbers(figures: Mapping[str, float]) -> dict[str, float]:
     """The finite figures, since JSON has no others."""
     return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
+
+
+def recorded_facts(
+    settings: SearchSettings, call_kwargs: Mapping[str, Any] | None = None
+) -> tuple[Fingerprint, Fingerprint, dict[str, Any]]:
+    """Policy, verifier, and the settings of the decision; computed once for all searches with the same arguments.
+
+    Args:
+        settings: What is searched with.
+        call_kwargs: The caller's own arguments for the policy.
+    """
+    arguments = {name: value for name, value in (call_kwargs or {}).items() if name in {"model", *DRAWN_BY}}
+    known, key = settings.prepared().facts, tuple(map(repr, sorted(arguments.items())))
+    if key not in known:
+        verifier = verifier_fingerprint(settings.verifier, settings.extract)
+        known[key] = policy_fingerprint(settings.policy, arguments), verifier, _of_decision(settings)
+    return known[key]
+
+
+def _of_decision(settings: SearchSettings) -> dict[str, Any]:
+    """What the decisions depend on, JSON-ready; a rule, an estimator and a prior by their repr."""
+    data: dict[str, Any] = {"max_samples": settings.cap, "round_size": settings.round_size}
+    if settings.stopping is None:
+        data |= {name: getattr(settings, name) for name in ("target", "confidence", "effort", "round_cost")}
+        if isinstance(settings.price, int | float):
+            data["price"] = settings.price
+    else:
+        targets = {getattr(part, "target", None) for part in settings.stopping.parts()} - {None}
+        data |= {"stopping": repr(settings.stopping)[:_LONGEST], "target": targets.pop() if len(targets) == 1 else None}
+    data["select"] = settings.select if isinstance(settings.select, str) else type(settings.select).__name__
+    for name in ("estimator", "prior"):
+        if (value := getattr(settings, name)) is not None:
+            data[name] = type(value).__name__
+    if "first_round" in settings.model_fields_set:
+        data["first_round"] = settings.first_round
+    return data
