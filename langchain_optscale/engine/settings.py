@@ -35,7 +35,7 @@ from langchain_optscale.engine.learned_part import LearnedPart
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.prepared import Prepared
 from langchain_optscale.engine.prices import known_prices
-from langchain_optscale.engine.priors import read_prior, stand_in
+from langchain_optscale.engine.priors import depends_on_question, read_prior, stand_in
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
@@ -318,6 +318,7 @@ class SearchSettings(BaseModel):
             selection=pointwise_selection(self.select, self.stopping, self.extract),
             tournament=tournament_in(self.select, self.verifier),
             has_usage_budget=counts_usage(self),
+            has_question_prior=depends_on_question(self),
             facts={},
             untried={"policy", "verifier", "extract"},
         )
@@ -334,13 +335,12 @@ class SearchSettings(BaseModel):
         return self.prepared().session.restarted(prior)
 
     def _new_session(self, rule: Rule) -> Session:
-        cap = self.cap
         return Session(
             rule,
             estimator=self.estimator,
             prior=stand_in(self),
-            max_samples=cap,
-            first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
+            max_samples=self.cap,
+            first_round=min(self.first_round, self.cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,
         )
 
@@ -382,9 +382,7 @@ def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
 
 def settings_in(config: RunnableConfig) -> dict[str, Any]:
     """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
-    configurable = config.get("configurable")
-    if not configurable:
-        return {}
+    configurable = config.get("configurable") or {}
     return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
 
 
