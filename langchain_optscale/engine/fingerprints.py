@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_optscale.learning.rows import Fingerprint
 from langchain_optscale.models.clients import models_in
@@ -13,8 +13,6 @@ from langchain_optscale.verifiers import LLMJudge
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_optscale.engine.settings import SearchSettings
-
 __all__ = ["policy_fingerprint", "recorded_facts", "verifier_fingerprint"]
 
 # What a model's answers depend on and no secret stands in, under the names that LangChain's models use.
@@ -23,8 +21,31 @@ _DIGITS = 16
 _LONGEST = 300
 
 
+class RecordedSettings(Protocol):
+    """The settings of which something is recorded, as `SearchSettings` describes them."""
+
+    policy: Any
+    verifier: Any
+    extract: Any
+    stopping: Any
+    price: Any
+    select: Any
+    round_size: int
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The settings that were given."""
+
+    @property
+    def cap(self) -> int:
+        """The most candidates drawn for one question."""
+
+    def prepared(self) -> Any:
+        """What all searches with these settings share."""
+
+
 def recorded_facts(
-    settings: SearchSettings, call_kwargs: Mapping[str, Any] | None = None
+    settings: RecordedSettings, call_kwargs: Mapping[str, Any] | None = None
 ) -> tuple[Fingerprint, Fingerprint, dict[str, Any]]:
     """Policy, verifier, and the settings of the decision; computed once for all searches with the same arguments.
 
@@ -86,7 +107,7 @@ def _known_digest(name: str, value: Any) -> dict[str, str]:
         return {}
 
 
-def _of_decision(settings: SearchSettings) -> dict[str, Any]:
+def _of_decision(settings: RecordedSettings) -> dict[str, Any]:
     """What the decisions depend on, JSON-ready; a rule, an estimator and a prior by their repr."""
     data: dict[str, Any] = {"max_samples": settings.cap, "round_size": settings.round_size}
     if settings.stopping is None:
