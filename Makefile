@@ -13,7 +13,7 @@ PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
-	bench_fitted bench_honesty bench_preset bench_decisions situations bench_selection bench_store bench_peers bench_vllm benchmarks docs study record_demo hooks dist \
+	bench_fitted bench_learning bench_honesty bench_preset bench_decisions situations bench_selection bench_store bench_peers bench_vllm benchmarks docs study record_demo hooks dist \
 	bench_mutations security audit sbom lock help clean
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
+	@echo "make bench_learning    searches that learn from their own traffic, and a verifier that changes; about 10 minutes"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
@@ -116,6 +117,10 @@ bench_chaos: $(VENV)/test.stamp
 
 bench_fitted: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.fitted --write
+
+bench_learning: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.streaming_replay
+	@$(BIN)/python -m benchmarks.verifier_change
 
 bench_store: $(VENV)/test.stamp
 	@.ci/with-postgres $(BIN)/python -m benchmarks.score_store
