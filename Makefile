@@ -26,6 +26,7 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_decisions \
 	bench_fitted \
 	bench_honesty \
+	bench_judges \
 	bench_labels \
 	bench_mutations \
 	bench_peers \
@@ -78,6 +79,7 @@ help:
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
 	@echo "make situations        docs/situations.md: what the default does and claims where the truth is known"
+	@echo "make bench_judges      choosing by comparison against grading again; verifiers weighed by data; about 2 minutes"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
 	@echo "make benchmarks        docs/benchmarks.md: every method on every pool, with intervals; about 3 minutes"
 	@echo "make study             docs/honesty.md and docs/parity.md: promised against realised confidence; about 5 minutes"
@@ -185,6 +187,10 @@ bench_chaos: $(VENV)/test.stamp
 
 bench_fitted: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.fitted --write
+
+bench_judges: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.pairwise_selection
+	@$(BIN)/python -m benchmarks.stacked_verifier
 
 bench_store: $(VENV)/test.stamp
 	@.ci/with-postgres $(BIN)/python -m benchmarks.score_store

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records.reasoning_marks import ReasoningTag
     from langchain_optscale.records.usage import Usage
 
-__all__ = ["Cancelled", "Choice", "Done", "Draw", "Event", "Job", "Verify"]
+__all__ = ["Cancelled", "Choice", "Compare", "Done", "Draw", "Event", "Job", "Verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,36 @@ class Verify:
 
     candidate: Candidate
 
+    @property
+    def key(self) -> int:
+        """What tells it apart from the other jobs of its search that verify or compare."""
+        return self.candidate.index
 
-Job: TypeAlias = Draw | Verify
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A job: compare candidates in this order.
+
+    Attributes:
+        number: Of the comparison within its search, from 0.
+        candidates: At least two.
+    """
+
+    number: int
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The candidates' indexes."""
+        return tuple(candidate.index for candidate in self.candidates)
+
+    @property
+    def key(self) -> str:
+        """What tells it apart from the other jobs of its search that verify or compare."""
+        return f"comparison {self.number}"
+
+
+Job: TypeAlias = Draw | Verify | Compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +88,9 @@ class Done:
     """A finished job.
 
     Attributes:
-        value: A list of `Choice`, or a `Verdict`.
+        value: A list of `Choice`, a `Verdict` or a `Comparison`.
         seconds: How long the request took.
-        unreported_usage: What a verification consumed beyond what its verdict reports; None for nothing.
+        unreported_usage: What a verification or a comparison consumed beyond what it reports; None for nothing.
     """
 
     value: Any

@@ -56,7 +56,7 @@ _PLAIN = frozenset(
     }
 )
 # Who may change what is the operator's alone.
-_NEVER = frozenset({"overridable", "limits", "store", "explore"})
+_NEVER = frozenset({"overridable", "limits", "store", "explore", "learn"})
 
 
 class Scope(Flag):

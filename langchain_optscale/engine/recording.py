@@ -70,17 +70,6 @@ class Recording:
         self._prompt = prompt
         self._call_kwargs = call_kwargs
 
-    @classmethod
-    def of(
-        cls,
-        settings: SearchSettings,
-        prompt: PromptValue,
-        search_id: str | None = None,
-        call_kwargs: Mapping[str, Any] | None = None,
-    ) -> Recording | None:
-        """The recording of a search; None where its settings have no store."""
-        return None if settings.store is None else cls(settings, prompt, search_id, call_kwargs)
-
     def finished(self, session: Session, result: OptScaleResult) -> None:
         """Record a search that returned an answer."""
         order = [observation.index for one in session.rounds for observation in one.observations]
@@ -117,6 +106,7 @@ class Recording:
         store, known = self._settings.store, {candidate.index: candidate for candidate in candidates}
         policy, verifier, settings = recorded_facts(self._settings, self._call_kwargs)
         drawn = [known.get(index) for index in order]
+        learning = self._settings.learning
         row = SearchRow(
             id=self.search_id,
             time=time.time(),
@@ -128,6 +118,7 @@ class Recording:
             cap=session.max_samples,
             rounds=len(session.rounds),
             settings=settings,
+            learned=None if learning is None else learning.version,
             policy_tokens=usage.get("policy", Usage()).total_tokens,
             verifier_tokens=usage.get("verifier", Usage()).total_tokens,
             output_tokens=tuple((one.usage.output_tokens or None) if one else None for one in drawn),
@@ -135,6 +126,8 @@ class Recording:
             **outcome,
         )
         store.record(row, question_text(self._prompt))
+        if learning is not None and learning.watch is not None:
+            learning.watch.observe(row)
 
     def _stopped(self, session: Session, result: OptScaleResult, order: Sequence[int]) -> dict[str, Any]:
         """Of a search that explored, what it would have claimed and returned where it would have ended."""

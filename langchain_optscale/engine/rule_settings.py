@@ -7,6 +7,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, Protocol
 
+from langchain_optscale.engine.learned_part import improved_rule
 from langchain_optscale.engine.prices import known_prices
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping import (
@@ -20,6 +21,7 @@ from langchain_optscale.stopping import (
 )
 
 if TYPE_CHECKING:
+    from langchain_optscale.stopping.learned.improved import ImprovedStopping
     from langchain_optscale.stopping.objective import Effort
 
 __all__ = ["build_rule", "check_rule_settings", "counts_usage"]
@@ -53,13 +55,19 @@ class RuleSettings(Protocol):
         """The most candidates drawn for one question."""
 
 
-def build_rule(settings: RuleSettings) -> Rule:
+def build_rule(settings: RuleSettings, learned: ImprovedStopping | None = None) -> Rule:
     """The stopping rule, `stopping` or the default one, with the budgets that are set beside it.
+
+    Args:
+        settings: That say what it is.
+        learned: What was learned about the default: it counts where answers are looked for without a target.
 
     Raises:
         SettingsError: A cost budget is set and no price is known.
     """
     rules = [settings.stopping or _default_rule(settings)]
+    if settings.stopping is None and settings.target is None and settings.extract is not None:
+        rules = [improved_rule(rules[0], learned)]
     if isinstance(settings.max_failures, int):
         rules.append(MaxFailures(settings.max_failures))
     if settings.token_budget is not None:

@@ -233,7 +233,7 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _mark(cell: str) -> str:
-    return ' class="bad"' if cell.endswith(f"({_IN_QUESTION})") else ""
+    return ' class="bad"' if cell.endswith(f"({_IN_QUESTION})") or cell.startswith("drift") else ""
 
 
 def _shown(value: object) -> str:

@@ -21,12 +21,14 @@ def test_public_names():
         "Failure",
         "FallbackVerifier",
         "FixedPrior",
+        "GroupwiseJudge",
         "LLMJudge",
         "LearnedPrior",
         "OptScale",
         "OptScaleError",
         "OptScaleMiddleware",
         "OptScaleResult",
+        "PairwiseJudge",
         "Price",
         "QuestionPrior",
         "RewardModelVerifier",
@@ -35,7 +37,9 @@ def test_public_names():
         "SearchSettings",
         "Session",
         "SettingsError",
+        "StackedVerifier",
         "StopReason",
+        "TournamentSelection",
         "Usage",
         "Verdict",
         "Verifier",
@@ -44,6 +48,7 @@ def test_public_names():
         "create_optscale_tool",
         "optscale",
         "paper",
+        "secrets_included",
     ]
     for name in langchain_optscale.__all__:
         assert getattr(langchain_optscale, name).__name__ == name

@@ -195,6 +195,13 @@ def test_an_explored_search_goes_on_to_the_cap_and_says_so(store):
     assert OptScaleResult.from_dict(json.loads(json.dumps(result.to_dict()))).explored == result.explored
 
 
+def test_the_card_says_where_an_explored_search_stopped(store):
+    settings = {"stopping": TargetReached(0.8), "max_samples": 4, "first_round": 1, "round_size": 1}
+    card = make(store=store, explore=1.0, **settings).invoke("q")._repr_html_()
+    assert "it would have ended after 2 candidates" in card
+    assert card.count("stop: ") == 1
+
+
 def test_limits_end_an_explored_search(store):
     settings = {"first_round": 1, "round_size": 1, "max_samples": 4, "explore": 1.0}
     result = make(store=store, stopping=TargetReached(0.0) | MaxSamples(3), **settings).invoke("q")
