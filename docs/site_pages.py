@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+import base64
 import inspect
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mkdocs.structure.files import File
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +138,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """List the recipes in the navigation."""
     for entry in config.nav or []:
         if "Cookbook" in entry:
-            entry["Cookbook"] = [f"cookbook/{path.name}" for path in recipes()]
+            entry["Cookbook"] = [f"cookbook/{path.stem}.md" for path in recipes()]
     return config
 
 
@@ -144,20 +147,32 @@ def recipes() -> list[Path]:
     return sorted((ROOT / "cookbook").glob("*.ipynb"))
 
 
+def recipe_page(path: Path) -> str:
+    """A notebook with its outputs; pictures stand in the page itself."""
+    import nbformat
+    from nbconvert import MarkdownExporter
+
+    notebook = nbformat.read(path, as_version=4)
+    text, resources = MarkdownExporter().from_notebook_node(notebook)
+    for name, picture in (resources.get("outputs") or {}).items():
+        kind = "svg+xml" if name.endswith("svg") else "png"
+        text = text.replace(f"({name})", f"(data:image/{kind};base64,{base64.b64encode(picture).decode()})")
+    name = f"cookbook/{path.name}"
+    return f"{_ANSI.sub('', text)}\n\n[The notebook]({REPOSITORY}{name})\n"
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
-    from mkdocs.structure.files import File
-
     for name, make in MADE.items():
         files.append(File.generated(config, name, content=make()))
     files.remove(files.src_uris["errors.md"])
     files.append(File.generated(config, "errors.md", content=messages_page()))
     for path in recipes():
-        files.append(File.generated(config, f"cookbook/{path.name}", abs_src_path=str(path)))
-    files.append(File.generated(config, "llms.txt", abs_src_path=str(ROOT / "docs" / "llms.txt")))
+        files.append(File.generated(config, f"cookbook/{path.stem}.md", content=recipe_page(path)))
     return files
 
 
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _OUTSIDE = re.compile(r"\]\((?:\.\./)+((?:langchain_optscale|tests|cookbook|benchmarks|deploy|examples)[^)]*|[A-Z]+\.md[^)]*)\)")
 
 
