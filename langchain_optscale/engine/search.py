@@ -111,6 +111,8 @@ class Search:
         return self._comparing[0]
 
     def _begin_comparing(self) -> Comparing | None:
+        if self._settings.tournament() is None:
+            return None
         tournament = tournament_of(self._settings, self._candidates, self._verdicts, seeded=self._sampler.seeded)
         if tournament is None:
             return None
