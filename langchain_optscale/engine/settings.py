@@ -87,8 +87,8 @@ class SearchSettings(BaseModel):
             a prompt with a message, a string or, as `with_structured_output` does, a parsed object.
         verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model or its name as the judge, a Runnable, or a
             callable `(prompt, candidate) -> float`.
-        target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search. None looks
-            for the best that is worth its price.
+        target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search, and the
+            price of further candidates does not before. None looks for the best that is worth its price.
         confidence: The probability in (0, 1) of what the default rule claims when it ends: that the whole cap would
             return the same answer, or that the target is out of reach.
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
@@ -112,7 +112,8 @@ class SearchSettings(BaseModel):
             their scores cannot tell them apart; `TournamentSelection(judge)` by another. Or a `Selection` such as
             `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their scores by index and
             returns the index of the one to take.
-        first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2.
+        first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2. The
+            default rule ends no search with fewer scores, unless one of them reaches the target.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
             under way all the time. Faster where answers take very different times; more is under way, and cancelled,

@@ -2,9 +2,9 @@
 
 Later ones win: the settings that the graph was built with, those that the thread began with, `config["configurable"]`,
 `context`, and last the changes made in `review`. The thread stores numbers, strings and stopping rules, so that a
-resumed run continues as it began; models, functions and priors never enter the state and must be given again, and so
-must, in another process, a rule, unless `overridable` allows stored ones: a client that may write to a thread is not
-the operator.
+resumed run continues as it began; models, functions and priors never enter the state and must be given again (but see
+`stored_prior` for what a function said of the question), and so must, in another process, a rule, unless `overridable`
+allows stored ones: a client that may write to a thread is not the operator.
 """
 
 from __future__ import annotations
