@@ -28,8 +28,12 @@ from langchain_optscale.stats.stacking import auc, fit_stack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from langchain_optscale.evaluation.pools import Pool
     from langchain_optscale.evaluation.samples import Question
+
+    FloatArray = NDArray[np.float64]
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -83,14 +87,16 @@ def simulated(labels: Sequence[float], accuracies: dict[str, float]) -> Members:
     }
 
 
-def normal(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+def normal(train: FloatArray, test: FloatArray) -> FloatArray:
     """Normal scores of a column, by the ranks of the other questions; 0 for a missing one."""
     known = np.sort(train[~np.isnan(train)])
     ranks = (np.searchsorted(known, test, "left") + np.searchsorted(known, test, "right")) / (2.0 * len(known))
     return np.where(np.isnan(test), 0.0, special.ndtri(np.clip(ranks, 0.5 / len(known), 1 - 0.5 / len(known))))
 
 
-def held_out(table: np.ndarray, groups: np.ndarray, labels: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def held_out(
+    table: FloatArray, groups: NDArray[np.int64], labels: FloatArray
+) -> tuple[dict[str, FloatArray], dict[str, Any]]:
     """Each way's score of each candidate by a fit without its question, and what each fit chose."""
     folds = np.random.default_rng(1).permutation(groups.max() + 1)[groups] % FOLDS
     ways = {name: np.zeros(len(table)) for name in ("gold", "none", "best member", "mean")}
@@ -111,7 +117,7 @@ def held_out(table: np.ndarray, groups: np.ndarray, labels: np.ndarray) -> tuple
     return ways, chosen
 
 
-def within(scores: np.ndarray, groups: np.ndarray, right: np.ndarray) -> float:
+def within(scores: FloatArray, groups: NDArray[np.int64], right: NDArray[np.bool_]) -> float:
     """The mean AUC within a question, over those with right and wrong candidates."""
     return float(np.nanmean([auc(scores[groups == group], right[groups == group]) for group in np.unique(groups)]))
 
