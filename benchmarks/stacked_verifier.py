@@ -71,7 +71,7 @@ def members_of(pool: Pool) -> tuple[Members, list[int], list[float]]:
         for sample in samples:
             value = sample.score if sample.score is not None else sample.logit
             members["score"].append(math.nan if value is None else float(value))
-            members["brevity"].append(-float(sample.tokens))
+            members["brevity"].append(-float(sample.tokens or 0))
         members["agreement"] += agreement(question)
     varied = {name: row for name, row in members.items() if len({value for value in row if value == value}) > 1}
     return varied, groups, labels
@@ -137,7 +137,7 @@ def figures(members: Members, groups: list[int], labels: list[float]) -> dict[st
         taken = np.concatenate([by_group[place] for place in rng.integers(0, len(by_group), len(by_group))])
         draws.append({name: auc(scores[taken], right[taken]) for name, scores in ways.items()})
     found = {name: auc(scores, right) for name, scores in ways.items()}
-    leads = {}
+    leads: dict[str, Any] = {}
     for name in ("gold", "none"):
         for rival in ("best member", "mean"):
             spread = [one[name] - one[rival] for one in draws]
@@ -195,7 +195,7 @@ def on_local_model() -> dict[str, Any]:
                 except Exception:  # noqa: BLE001 - a small model does not always keep to the form
                     score = math.nan
                 members["judge"].append(score)
-                members["brevity"].append(-float(sample.tokens))
+                members["brevity"].append(-float(sample.tokens or 0))
                 groups.append(number)
                 labels.append(float(bool(sample.correct)))
             members["agreement"] += agreement(question)[: len(samples)]
