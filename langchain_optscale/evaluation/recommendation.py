@@ -180,7 +180,13 @@ def _warnings(
             "these data do not show that the verifier separates right from wrong within a question better than chance; "
             "choosing its best score may be no better than taking the first candidate"
         )
-    if not has_it:
+    enough = math.ceil((1.0 + DEFAULT_MARGIN) / DEFAULT_TOLERANCE)
+    if not has_it and accuracy is None and budget is None:
+        warnings.append(
+            f"these questions do not show of any setting that it loses at most {DEFAULT_TOLERANCE:g} of the "
+            f"{report.measure}, so nothing is saved: record {enough} questions or more, or give an accuracy or a budget"
+        )
+    elif not has_it:
         warnings.append("no setting meets the goal; the nearest is recommended")
     elif accuracy is not None and expected["accuracy"] < accuracy:
         warnings.append(
