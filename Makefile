@@ -26,7 +26,9 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_decisions \
 	bench_fitted \
 	bench_honesty \
+	bench_judges \
 	bench_labels \
+	bench_learning \
 	bench_mutations \
 	bench_peers \
 	bench_preset \
@@ -72,12 +74,14 @@ help:
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
+	@echo "make bench_learning    searches that learn from their own traffic, and a verifier that changes; about 10 minutes"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
 	@echo "make situations        docs/situations.md: what the default does and claims where the truth is known"
+	@echo "make bench_judges      choosing by comparison against grading again; verifiers weighed by data; about 2 minutes"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
 	@echo "make benchmarks        docs/benchmarks.md: every method on every pool, with intervals; about 3 minutes"
 	@echo "make study             docs/honesty.md and docs/parity.md: promised against realised confidence; about 5 minutes"
@@ -185,6 +189,14 @@ bench_chaos: $(VENV)/test.stamp
 
 bench_fitted: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.fitted --write
+
+bench_judges: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.pairwise_selection
+	@$(BIN)/python -m benchmarks.stacked_verifier
+
+bench_learning: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.streaming_replay
+	@$(BIN)/python -m benchmarks.verifier_change
 
 bench_store: $(VENV)/test.stamp
 	@.ci/with-postgres $(BIN)/python -m benchmarks.score_store

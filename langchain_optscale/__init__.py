@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.errors import OptScaleError, SettingsError
     from langchain_optscale.graph import create_optscale_graph, create_optscale_node
+    from langchain_optscale.learning.learned_file import LearnedSettings
     from langchain_optscale.learning.learned_prior import LearnedPrior
     from langchain_optscale.learning.question_prior import QuestionPrior
     from langchain_optscale.learning.store import ScoreStore
+    from langchain_optscale.models.travel import secrets_included
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
     from langchain_optscale.records.decisions import Decision, Estimate, StopReason
     from langchain_optscale.records.failures import AllCandidatesFailed
@@ -34,8 +36,12 @@ if TYPE_CHECKING:
         ConfidenceVerifier,
         EnsembleVerifier,
         FallbackVerifier,
+        GroupwiseJudge,
         LLMJudge,
+        PairwiseJudge,
         RewardModelVerifier,
+        StackedVerifier,
+        TournamentSelection,
         Verifier,
     )
 
@@ -47,6 +53,7 @@ _HOMES = {
     "errors": ("OptScaleError", "SettingsError"),
     "graph": ("create_optscale_graph", "create_optscale_node"),
     "learning.learned_prior": ("LearnedPrior",),
+    "learning.learned_file": ("LearnedSettings",),
     "learning.question_prior": ("QuestionPrior",),
     "learning.store": ("ScoreStore",),
     "records.failures": ("AllCandidatesFailed",),
@@ -59,14 +66,19 @@ _HOMES = {
     "stats.priors": ("FixedPrior",),
     "stopping": ("Certificate", "Price", "optscale", "paper"),
     "stopping.session": ("Session",),
+    "models.travel": ("secrets_included",),
     "verifiers": (
         "AgreementVerifier",
         "CachedVerifier",
         "ConfidenceVerifier",
         "EnsembleVerifier",
         "FallbackVerifier",
+        "GroupwiseJudge",
         "LLMJudge",
+        "PairwiseJudge",
         "RewardModelVerifier",
+        "StackedVerifier",
+        "TournamentSelection",
         "Verifier",
     ),
 }
@@ -88,12 +100,15 @@ __all__ = [
     "Failure",
     "FallbackVerifier",
     "FixedPrior",
+    "GroupwiseJudge",
     "LLMJudge",
     "LearnedPrior",
+    "LearnedSettings",
     "OptScale",
     "OptScaleError",
     "OptScaleMiddleware",
     "OptScaleResult",
+    "PairwiseJudge",
     "Price",
     "QuestionPrior",
     "RewardModelVerifier",
@@ -102,7 +117,9 @@ __all__ = [
     "SearchSettings",
     "Session",
     "SettingsError",
+    "StackedVerifier",
     "StopReason",
+    "TournamentSelection",
     "Usage",
     "Verdict",
     "Verifier",
@@ -111,6 +128,7 @@ __all__ = [
     "create_optscale_tool",
     "optscale",
     "paper",
+    "secrets_included",
 ]
 
 

@@ -19,6 +19,7 @@ from langchain_optscale.cli.batch import add_batch
 from langchain_optscale.cli.calibrate import add_calibrate
 from langchain_optscale.cli.demo import add_demo
 from langchain_optscale.cli.doctor import add_doctor
+from langchain_optscale.cli.learn import add_learn
 from langchain_optscale.cli.options import (
     add_checks,
     add_command,
@@ -116,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     add_calibrate(commands)
     add_train_prior(commands)
     add_store(commands)
+    add_learn(commands)
     add_report(commands)
     add_doctor(commands)
     return parser

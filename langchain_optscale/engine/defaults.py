@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping import FittedStopping, Rule, optscale
-from langchain_optscale.stopping.answer_rules import default_selection
+from langchain_optscale.stopping.answer_rules import default_selection, selection_for
+from langchain_optscale.verifiers.comparison.selection import tournament_base
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-__all__ = ["with_learned"]
+    from langchain_optscale.answers import SelectionLike
+
+__all__ = ["pointwise_selection", "with_learned"]
 
 
 def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with what a learned rule among them asks for.
 
-    `settings` names a file that `optscale calibrate POOL -o rule.npz` wrote: its rule becomes `stopping`. A learned
+    `settings` names a file that `optscale calibrate POOL -o rule.npz` wrote: its rule becomes `stopping`; or one that
+    `optscale learn STORE -o learned.npz` wrote, which stays as it is, see `engine.learned_part`. A learned
     rule, whether from a file or given as `stopping`, also brings its selection, its first round and the size of its
     rounds, where they are not given. With answers, and a rule that judges them as the default does, the most probable
     answer is selected.
@@ -33,12 +37,15 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(data)
     path: str | os.PathLike[str] | None = given.pop("settings", None)
     if path is not None:
-        if given.get("stopping") is not None:
-            raise SettingsError("settings= brings a stopping rule of its own: leave stopping= out")
-        try:
-            given["stopping"] = FittedStopping.load(path)
-        except InvalidRecordError as error:
-            raise SettingsError(f"settings: {error}") from error
+        # Imports SciPy, which only learned settings need.
+        from langchain_optscale.learning.watch import open_settings
+
+        opened = open_settings(path)
+        if isinstance(opened, FittedStopping):
+            _refuse_rule(given)
+            given["stopping"] = opened
+        else:
+            given["settings"] = path  # which part of it counts is known with policy and verifier
     rule = given.get("stopping")
     parts = rule.parts() if isinstance(rule, Rule) else ()
     learned = next((part for part in parts if isinstance(part, FittedStopping)), None)
@@ -47,6 +54,9 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
             given.setdefault("select", default_selection(rule or optscale()))
         return given
     select = given.setdefault("select", learned.select)
+    # A tournament compares what its base ranks, by default the selection that the rule was fitted for.
+    if tournament := tournament_base(select):
+        select = tournament[0] or learned.select
     if select != learned.select:
         raise SettingsError(
             f"the learned rule was fitted for select={learned.select!r}, so select={select!r} would return another "
@@ -56,3 +66,21 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
     given.setdefault("first_round", learned.points[0])
     given.setdefault("round_size", max(steps))
     return given
+
+
+def _refuse_rule(given: Mapping[str, Any]) -> None:
+    if given.get("stopping") is not None:
+        raise SettingsError("settings= brings a stopping rule of its own: leave stopping= out")
+
+
+def pointwise_selection(select: Any, stopping: Rule | None, extract: Any) -> SelectionLike:
+    """The selection by scores and answers alone; of a tournament its base.
+
+    Args:
+        select: As it is set.
+        stopping: The stopping rule, None for the default one.
+        extract: What finds answers, None for nothing.
+    """
+    if tournament := tournament_base(select):
+        select = tournament[0] or with_learned({"stopping": stopping, "extract": extract}).get("select", "best")
+    return selection_for(select, stopping)

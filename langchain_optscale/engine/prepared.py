@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from langchain_optscale.learning.rows import Fingerprint
     from langchain_optscale.stopping import Price
     from langchain_optscale.stopping.session import Session
+    from langchain_optscale.verifiers.comparison.selection import TournamentSelection
 
 __all__ = ["Prepared"]
 
@@ -23,8 +24,10 @@ class Prepared(NamedTuple):
         session: One that has not begun.
         sampler: One without arguments of a call.
         prices: The models' price by role; an unknown one is left out.
-        selection: Chooses the candidate to return.
+        selection: Chooses the candidate to return by scores and answers.
+        tournament: Chooses among the leading candidates by comparing them; None where `selection` does.
         has_usage_budget: Whether a budget of tokens or money ends a search, so that usage must be known.
+        has_question_prior: Whether each question has a prior of its own.
         facts: What a store records of them, by the arguments of a call; filled when it is first needed.
         untried: The roles "policy", "verifier" and "extract", without those that have done their work once.
     """
@@ -33,6 +36,8 @@ class Prepared(NamedTuple):
     sampler: Sampler
     prices: Mapping[str, Price]
     selection: SelectionLike
+    tournament: TournamentSelection | None
     has_usage_budget: bool
+    has_question_prior: bool
     facts: dict[tuple[Any, ...], tuple[Fingerprint, Fingerprint, dict[str, Any]]]
     untried: set[str]

@@ -60,9 +60,20 @@ def read_prior(value: Any) -> Any:
     return value
 
 
+def _prior_of(settings: PriorSettings) -> Any:
+    """The prior that is given, by itself or by the rule, else the one that was learned."""
+    given = carried_prior(settings.stopping, settings.prior)
+    return getattr(settings, "learned_prior", None) if given is None else given
+
+
+def _without_prior(settings: PriorSettings) -> bool:
+    """Whether there is none to look for: most searches."""
+    return settings.prior is None and settings.stopping is None and getattr(settings, "learned_prior", None) is None
+
+
 def stand_in(settings: PriorSettings) -> ScorePrior | None:
     """The prior of a session for no question in particular, by which settings are checked."""
-    prior = carried_prior(settings.stopping, settings.prior)
+    prior = _prior_of(settings)
     return getattr(prior, "population", _START) if _is_function(prior) else check_prior(prior)
 
 
@@ -73,9 +84,9 @@ def find_prior(settings: PriorSettings, prompt: PromptValue) -> ScorePrior | Non
         SettingsError: The function gave something else than a prior.
         Exception: Whatever the function raises.
     """
-    if settings.prior is None and settings.stopping is None:
+    if _without_prior(settings):
         return None
-    prior = carried_prior(settings.stopping, settings.prior)
+    prior = _prior_of(settings)
     return prior_for(prior, question_text(prompt)) if _is_function(prior) else None
 
 
@@ -85,13 +96,13 @@ async def afind_prior(settings: PriorSettings, prompt: PromptValue) -> ScorePrio
     Raises:
         SettingsError: It took longer, and there is no prior of all questions to take in its place.
     """
-    if (settings.prior is None and settings.stopping is None) or not is_slow(settings):
+    if _without_prior(settings) or not is_slow(settings):
         return find_prior(settings, prompt)
     try:
         async with asyncio.timeout(settings.deadline_s) as limit:
             return await run_in_thread(find_prior, settings, prompt)
     except TimeoutError:
-        population = getattr(carried_prior(settings.stopping, settings.prior), "population", None)
+        population = getattr(_prior_of(settings), "population", None)
         if not limit.expired():
             raise
         if population is None:
@@ -102,13 +113,13 @@ async def afind_prior(settings: PriorSettings, prompt: PromptValue) -> ScorePrio
 
 def is_slow(settings: PriorSettings) -> bool:
     """Whether the prior is a function that may take long; one that says it does not has `is_slow` False."""
-    prior = carried_prior(settings.stopping, settings.prior)
+    prior = _prior_of(settings)
     return _is_function(prior) and bool(getattr(prior, "is_slow", True))
 
 
 def depends_on_question(settings: PriorSettings) -> bool:
     """Whether each question has a prior of its own."""
-    return _is_function(carried_prior(settings.stopping, settings.prior))
+    return _is_function(_prior_of(settings))
 
 
 def prior_form(prior: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +23,7 @@ from langchain_optscale.stopping import (
 from langchain_optscale.stopping.labelled import search_form
 
 if TYPE_CHECKING:
+    from langchain_optscale.stopping.learned.improved import ImprovedStopping
     from langchain_optscale.stopping.objective import Effort
 
 __all__ = ["build_rule", "check_rule_settings", "counts_usage"]
@@ -57,13 +59,19 @@ class RuleSettings(Protocol):
         """The most candidates drawn for one question."""
 
 
-def build_rule(settings: RuleSettings) -> Rule:
+def build_rule(settings: RuleSettings, learned: ImprovedStopping | None = None) -> Rule:
     """The stopping rule, `stopping` or the default one, with the budgets that are set beside it.
+
+    Args:
+        settings: That say what it is.
+        learned: What was learned about the default: it counts where answers are looked for without a target.
 
     Raises:
         SettingsError: A cost budget is set and no price is known.
     """
     rules = [settings.stopping or _default_rule(settings)]
+    if settings.stopping is None and settings.target is None and settings.extract is not None:
+        rules = [_improved_rule(rules[0], learned)]
     if isinstance(settings.max_failures, int):
         rules.append(MaxFailures(settings.max_failures))
     if settings.token_budget is not None:
@@ -136,3 +144,14 @@ def _objective_price(settings: RuleSettings) -> float | None:
     """What a candidate must be worth, where `price` is a number and not the models' price in money."""
     price = settings.price
     return float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None
+
+
+def _improved_rule(default: Rule, learned: ImprovedStopping | None) -> Rule:
+    """The default with what was learned about it; as it is where that was learned from another default."""
+    if learned is None or _objective(default) != _objective(learned.base):
+        return default
+    return replace(learned, base=default)
+
+
+def _objective(rule: Rule) -> Objective | None:
+    return next((part for part in rule.parts() if isinstance(part, Objective)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from functools import cache
 from operator import is_not
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from pydantic import (
@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.engine.defaults import with_learned
+from langchain_optscale.engine.defaults import pointwise_selection, with_learned
 from langchain_optscale.engine.fields import (
     read_certificate,
     read_extractor,
@@ -31,10 +31,11 @@ from langchain_optscale.engine.fields import (
     read_verifier,
 )
 from langchain_optscale.engine.keywords import invalid_setting, split_call
+from langchain_optscale.engine.learned_part import LearnedPart
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.prepared import Prepared
 from langchain_optscale.engine.prices import known_prices
-from langchain_optscale.engine.priors import read_prior, stand_in
+from langchain_optscale.engine.priors import depends_on_question, read_prior, stand_in
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
@@ -45,11 +46,15 @@ from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning_marks import check_tags
 from langchain_optscale.stats.estimation import ScorePrior
 from langchain_optscale.stopping import MaxSamples, Rule
-from langchain_optscale.stopping.answer_rules import selection_for
 from langchain_optscale.stopping.exploration import Exploration
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
-from langchain_optscale.verifiers import Verifier
+from langchain_optscale.verifiers import TournamentSelection, Verifier
+from langchain_optscale.verifiers.comparison.selection import tournament_in
+
+if TYPE_CHECKING:
+    from langchain_optscale.learning.learned_file import LearnedPair
+    from langchain_optscale.stopping.certificate import Certificate
 
 __all__ = ["SearchSettings", "changeable", "settings_in", "split_keywords"]
 
@@ -103,8 +108,10 @@ class SearchSettings(BaseModel):
             default does, "posterior", with a learned rule what it was fitted for. "best" takes the highest score,
             "vote" the most frequent answer, "weighted_vote" the answer with the largest sum of scores, "posterior" the
             most probable answer; of an answer's candidates the one with the best score, and the best score of all
-            where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
-            the scored candidates and their scores by index and returns the index of the one to take.
+            where there are no answers. "tournament" compares the leading candidates by the verifier's own judge where
+            their scores cannot tell them apart; `TournamentSelection(judge)` by another. Or a `Selection` such as
+            `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their scores by index and
+            returns the index of the one to take.
         first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2. The
             default rule ends no search with fewer scores, unless one of them reaches the target.
         round_size: The most candidates in a later round, at least 1.
@@ -142,8 +149,12 @@ class SearchSettings(BaseModel):
             "plan" for `<plan>`, or pairs of an opening and a closing mark.
         reverify_equal: Whether equal candidates are verified each. By default a deterministic verifier, such as a check
             or a reward model, is asked once for them; False asks any verifier once, True asks for each.
-        settings: A file that `optscale calibrate POOL -o rule.npz` wrote: its learned rule stops the search, and
-            brings `select`, `first_round` and `round_size` with it.
+        settings: A file that `optscale learn STORE -o learned.npz` wrote, or `LearnedSettings`: what past searches of
+            this policy with this verifier have taught, see `learning.learn`. Or a file that `optscale calibrate POOL -o
+            rule.npz` wrote: its rule stops the search, and brings `select`, `first_round` and `round_size` with it.
+        learn: "auto" learns from `store` in a background thread while it searches, after every 50 searches of this
+            process, and keeps what it has learned beside an SQLite file. What was learned steps back to the untrained
+            default by itself when the searches no longer look as they did; the log and the report say so.
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.
@@ -198,6 +209,7 @@ class SearchSettings(BaseModel):
     reasoning_tags: Annotated[Any, BeforeValidator(check_tags), _ANY] = ()
     reverify_equal: Annotated[bool | None, _ANY] = Field(default=None, strict=True)
     settings: Any = None
+    learn: Literal["auto"] | None = None
     certify: Annotated[Any, BeforeValidator(read_certificate)] = None
     store: Annotated[Any, BeforeValidator(read_store)] = None
     explore: float = Field(default=0.03, ge=0, le=1, allow_inf_nan=False)
@@ -206,6 +218,7 @@ class SearchSettings(BaseModel):
 
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _known: tuple[list[Any], Prepared] | None = PrivateAttr(default=None)
+    _learned: LearnedPart | None = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -218,6 +231,7 @@ class SearchSettings(BaseModel):
         except ValidationError as error:
             raise SettingsError(invalid_setting(error, cls)) from error
         check_rule_settings(settings)
+        settings._learned = LearnedPart.of(settings)  # noqa: SLF001 - of this class
         settings.prepared()
         settings.verifier.for_search(AnswerBook(settings.extract))
         return settings
@@ -261,11 +275,36 @@ class SearchSettings(BaseModel):
 
     def rule(self) -> Rule:
         """The stopping rule with the budgets that are set beside it."""
-        return build_rule(self)
+        part = self.learned_part
+        return build_rule(self, None if part is None else part.stopping)
+
+    @property
+    def learned_part(self) -> LearnedPair | None:
+        """What past searches have taught about searches like these; None for nothing."""
+        return None if self._learned is None else self._learned.current
+
+    @property
+    def learned_prior(self) -> Any:
+        """The learned prior where it counts: in a search for a target without a prior of its own."""
+        part = self.learned_part
+        return None if part is None or self.target is None or self.stopping is not None else part.best_prior
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """`certify`, else what was learned from labels."""
+        part = self.learned_part
+        return self.certify if self.certify is not None or part is None else part.certificate
+
+    @property
+    def learning(self) -> LearnedPart | None:
+        """What is told of each recorded search; None where nothing is learned."""
+        return self._learned
 
     def prepared(self) -> Prepared:
         """What all searches with these settings share; made anew once one of them has been replaced."""
         made_of = [*self.__dict__.values(), len(self.model_fields_set)]
+        if self._learned is not None:
+            made_of += self._learned.state
         known = self._known
         if known is None or len(known[0]) != len(made_of) or any(map(is_not, known[0], made_of)):
             self._known = known = (made_of, self._prepare())
@@ -276,8 +315,10 @@ class SearchSettings(BaseModel):
             session=self._new_session(self.rule()),
             sampler=self._new_sampler({}),
             prices=known_prices(self.price, self.policy, self.verifier),
-            selection=selection_for(self.select, self.stopping),
+            selection=pointwise_selection(self.select, self.stopping, self.extract),
+            tournament=tournament_in(self.select, self.verifier),
             has_usage_budget=counts_usage(self),
+            has_question_prior=depends_on_question(self),
             facts={},
             untried={"policy", "verifier", "extract"},
         )
@@ -294,13 +335,12 @@ class SearchSettings(BaseModel):
         return self.prepared().session.restarted(prior)
 
     def _new_session(self, rule: Rule) -> Session:
-        cap = self.cap
         return Session(
             rule,
             estimator=self.estimator,
             prior=stand_in(self),
-            max_samples=cap,
-            first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
+            max_samples=self.cap,
+            first_round=min(self.first_round, self.cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,
         )
 
@@ -325,9 +365,15 @@ class SearchSettings(BaseModel):
             estimates_usage=counts_usage(self),
         )
 
-    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
-        """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
-        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+    def tournament(self) -> TournamentSelection | None:
+        """The tournament that chooses among the leading candidates; None where scores and answers alone do."""
+        return self.prepared().tournament
+
+    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None, SharedLimit | None]:
+        """How many requests may be under way at once to policy, verifier and comparing judge; None for no limit."""
+        tournament = self.tournament()
+        judge = None if tournament is None else _at(tournament.judge, self.verifier_limit)
+        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit), judge
 
 
 def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
@@ -336,9 +382,7 @@ def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
 
 def settings_in(config: RunnableConfig) -> dict[str, Any]:
     """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
-    configurable = config.get("configurable")
-    if not configurable:
-        return {}
+    configurable = config.get("configurable") or {}
     return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
 
 

@@ -53,11 +53,12 @@ class SearchRecord(TypedDict, total=False):
             changed, those that were changed in `review`, the names of settings that are objects and must be `given`
             again on resuming, the most `choices` a request, where the policy's server accepts fewer than asked for,
             and the question's `prior`, where it is a function of the question.
-        rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `looks`.
+        rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `observations`.
         candidates: `Candidate.to_dict` of everything that was drawn, by index.
         verdicts: Pairs of an index and its verdict.
         failures: Pairs of an index and its failure.
         seconds: Pairs of an index and the seconds that its draw and verification took.
+        comparisons: Pairs of a number and a comparison of a tournament, or its failure; missing without one.
         decision: The decision after the last complete round.
         estimate: The estimated score distribution at that time.
         best: Index of the chosen candidate, once the search has ended; then also `format`, `version`, `usage` and
@@ -70,6 +71,7 @@ class SearchRecord(TypedDict, total=False):
     verdicts: list[Any]
     failures: list[Any]
     seconds: list[Any]
+    comparisons: list[Any]
     decision: dict[str, Any]
     estimate: dict[str, Any]
     best: int
@@ -94,6 +96,7 @@ _LISTS: dict[str, tuple[Callable[[Any], int], Callable[[Any, Any], Any]]] = {
     "verdicts": (_first, lambda before, entry: [entry[0], full_verdict(entry[1])]),
     "failures": (_first, lambda before, entry: entry),
     "seconds": (_first, lambda before, entry: entry),
+    "comparisons": (_first, lambda before, entry: entry),
 }
 
 
@@ -153,7 +156,7 @@ class OptScaleState(TypedDict):
 
 def new_record(search: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a new search."""
-    return {"search": dict(search), **{name: [] for name in _LISTS}}
+    return {"search": dict(search), **{name: [] for name in _LISTS if name != "comparisons"}}
 
 
 def candidates_in(record: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
@@ -182,15 +185,16 @@ class Reader:
     """Reads each entry of a record once, where a search comes back to it: merging keeps the entries that stay."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[object, Any]] = {}
+        self._known: dict[tuple[int, object], tuple[object, Any]] = {}
 
     def once(self, read: Callable[[Any], Read]) -> Callable[[Any], Read]:
         """The same function for entries, which remembers what it has read; entries are told apart by identity."""
 
         def remembered(entry: Any) -> Read:
-            known = self._known.get(id(entry))
+            key = (id(entry), read)
+            known = self._known.get(key)
             if known is None or known[0] is not entry:
-                known = self._known[id(entry)] = (entry, read(entry))
+                known = self._known[key] = (entry, read(entry))
             value: Read = known[1]
             return value
 

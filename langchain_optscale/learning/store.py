@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from langchain_optscale.learning.database import Database
+    from langchain_optscale.learning.learned_file import LearnedSettings
     from langchain_optscale.learning.rows import SearchRow
     from langchain_optscale.learning.writer import WriterCounts
 
@@ -265,6 +266,20 @@ class ScoreStore:
         with self._open() as connection:
             return connection.events(kind)
 
+    def learn(self, former: LearnedSettings | None = None, **settings: Any) -> LearnedSettings:
+        """What its searches teach, see `learning.learn`; `save` it, and give the file as `settings=`.
+
+        Args:
+            former: What is in use: its parts stay where new ones are worse.
+            **settings: The others of `learning.learn`.
+
+        Raises:
+            SettingsError: There is no search with a score, or a setting is out of range.
+        """
+        from langchain_optscale.learning.refit import learn  # imports SciPy
+
+        return learn(self.rows(), former, **settings)
+
     # --- deleting ---
 
     def delete(self, search_id: str | None = None, *, question: str | None = None, before: float | None = None) -> int:
@@ -321,7 +336,10 @@ def as_store(value: Any) -> ScoreStore | None:
         return value
     if isinstance(value, str | os.PathLike):
         return ScoreStore(value)
-    raise SettingsError(f"store must be a path, the URL of a PostgreSQL database or a ScoreStore, got {value!r}")
+    wanted = "store must be a path, the URL of a PostgreSQL database or a ScoreStore"
+    if any(kind.__module__.partition(".")[0] == "langgraph" for kind in type(value).__mro__):
+        raise SettingsError(f"{wanted}; a store of LangGraph's belongs into graph.compile(store=...)")
+    raise SettingsError(f"{wanted}, got {value!r}")
 
 
 def _database(address: str | os.PathLike[str]) -> Database:

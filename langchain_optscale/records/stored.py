@@ -153,6 +153,13 @@ class Fields:
             return tuple(map(inner.whole, inner.data))  # says which one
         return tuple(values)
 
+    def reals(self, name: str | int, *, most: int) -> tuple[float, ...]:
+        """A list of finite numbers, of at most so many."""
+        numbers = self.items(name, most=most)
+        if not all(is_number(value) and math.isfinite(value) for value in numbers):
+            raise self._wrong(name, "a list of finite numbers", numbers)
+        return tuple(float(value) for value in numbers)
+
     def is_null(self, name: str | int) -> bool:
         """Whether the field is there and says that there is no value."""
         return self.get(name) is None

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.json_file import JSONFile
 from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.stopping.labelled import form_of_search, probability_right, searched
 
@@ -86,7 +86,7 @@ class Certification:
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(JSONFile):
     """A threshold above which answers are accepted as right, with a bounded error rate; made by `fit`.
 
     With probability 1 - eps over the labelled questions, at most the share delta of the answers that it accepts is
@@ -240,24 +240,6 @@ class Certificate:
                 wrong=fields.whole("wrong"),
                 searched_with=None if fields.get("searched_with", None) is None else fields.mapping("searched_with"),
             )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a JSON file, in one step.
-
-        Raises:
-            SettingsError: The file cannot be written.
-        """
-        write_json(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            InvalidRecordError: The file is no certificate, or damaged; the message names it.
-            SettingsError: It cannot be read.
-        """
-        return load_record(path, cls.from_dict)
 
 
 def least_labels(delta: float, eps: float, wrong: int = 0) -> int:

@@ -16,6 +16,7 @@ from langchain_optscale.models.clients import without_client_retries_in
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.named import is_configurable_model, named_model
+from langchain_optscale.models.travel import Parcel, content_of
 from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
@@ -66,15 +67,19 @@ class CallableVerifier(Verifier):
                 "the prompt and the candidate, or the keyword argument outputs"
             )
         self.function = function
+        self._name = function_name(function)
+        self._is_async = is_async(function)
+
+    def __reduce__(self) -> Any:
+        return _adapted, (type(self), Parcel(self.function))
 
     @property
     def name(self) -> str:
         """The function's name, where it has one."""
-        name = function_name(self.function)
-        return name if name.isidentifier() else super().name
+        return self._name if self._name.isidentifier() else super().name
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({function_name(self.function)})"
+        return f"{type(self).__name__}({self._name})"
 
     def check_sync(self) -> None:
         """Check that the function is not async.
@@ -82,7 +87,7 @@ class CallableVerifier(Verifier):
         Raises:
             SettingsError: It is.
         """
-        if is_async(self.function):
+        if self._is_async:
             raise self._only_async()
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
@@ -109,7 +114,7 @@ class CallableVerifier(Verifier):
         """
         counter = UsageCounter()
         counted = counter.attach(config)
-        if is_async(self.function):
+        if self._is_async:
             with set_config_context(counted) as context:
                 answer = await asyncio.create_task(self._begin(prompt, candidate), context=context)
         else:
@@ -127,8 +132,7 @@ class CallableVerifier(Verifier):
 
     def _only_async(self) -> SettingsError:
         return SettingsError(
-            f"the verifier function {function_name(self.function)} is async: use ainvoke or another async "
-            "method, or pass a sync function"
+            f"the verifier function {self._name} is async: use ainvoke or another async method, or pass a sync function"
         )
 
 
@@ -158,6 +162,9 @@ class RunnableVerifier(Verifier):
         self.runnable = runnable
         # The search retries.
         self._single = isolated(without_client_retries_in(runnable))
+
+    def __reduce__(self) -> Any:
+        return _adapted, (type(self), Parcel(self.runnable))
 
     @property
     def name(self) -> str:
@@ -242,6 +249,12 @@ def is_chat_model(value: object) -> TypeGuard[Runnable[Any, Any]]:
     while isinstance(value, RunnableBinding):
         value = value.bound
     return isinstance(value, BaseChatModel) or is_configurable_model(value)
+
+
+def _adapted(verifier: type[Any], thing: Any) -> Verifier:
+    """A verifier as another process makes it anew."""
+    made: Verifier = verifier(content_of(thing))
+    return made
 
 
 def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:

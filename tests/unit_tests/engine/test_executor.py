@@ -349,7 +349,7 @@ def test_a_draw_that_waits_for_the_rate_limiter_is_not_sent_after_the_end():
     until(lambda: threading.active_count() <= before, 1.0)  # seven of them would have waited for their turns
     assert len(policy.requests) <= sent + 1
     time.sleep(0.3)
-    assert limiter.acquire(blocking=False)  # and took none from whoever comes next
+    assert limiter.acquire(blocking=False)  # and took none from the next request
 
 
 @PATHS

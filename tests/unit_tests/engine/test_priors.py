@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -14,6 +15,7 @@ from langchain_optscale import (
     ChatOptScale,
     FixedPrior,
     OptScale,
+    OptScaleMiddleware,
     QuestionPrior,
     SettingsError,
     create_optscale_graph,
@@ -93,6 +95,16 @@ def test_a_tool_asks_once_a_question():
     tool = create_optscale_tool(name="think", description="thinks", **settings(prior))
     tool.invoke({"question": "easy"})
     assert prior.questions == ["easy"]
+
+
+@pytest.mark.parametrize("when", ["always", "final_answers"])
+def test_an_agent_s_step_asks_once(when):
+    prior, given = Asked(), settings(None)
+    policy = given.pop("policy")
+    middleware = OptScaleMiddleware(**{**given, "prior": prior, "when": when})
+    agent = create_agent(policy, [], middleware=[middleware])
+    agent.invoke({"messages": [("human", "hard")]})
+    assert prior.questions == ["hard"]
 
 
 def test_it_is_asked_off_the_event_loop():

@@ -230,7 +230,7 @@ def test_review_needs_a_checkpointer():
     assert not model.requests
 
 
-# What a thread stores is a client's word: whoever may write to a thread is not the operator.
+# What a thread stores is a client's word: who may write to a thread is not the operator.
 
 
 def stored(settings=None, **search):

@@ -1,6 +1,7 @@
 """Small objects of the shape of other packages' evaluators; the packages themselves are tested elsewhere."""
 
 import asyncio
+import pickle
 import sys
 import threading
 import types
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
@@ -346,6 +348,17 @@ def test_a_missing_reference_ends_the_search_at_once():
     with pytest.raises(AllCandidatesFailed, match="needs a reference") as caught:
         OptScale(policy=policy, verifier=exact, max_samples=8).invoke("2 + 2?")
     assert len(caught.value.failures) <= 2
+
+
+def test_it_can_be_sent_to_another_process():
+    verifier = pickle.loads(pickle.dumps(EvaluatorVerifier(exact, reference="Paris")))  # noqa: S301 - our own
+    assert scores(verifier) == [1, 1]
+
+
+def test_a_mock_is_a_function():
+    verifier = as_verifier(Mock(return_value=0.25))
+    assert isinstance(verifier, CallableVerifier)
+    assert scores(verifier) == [0.25, 0.25]
 
 
 def test_inside_of_others():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -81,10 +82,39 @@ def scoring(body):
     return {"data": [{"index": 0, "score": MASS * share}], "usage": {"prompt_tokens": 40, "completion_tokens": 1}}
 
 
+def first_token(body):
+    """A chat completion of one token, with the probabilities that were asked for."""
+    text = "".join(turn["content"] for turn in body["messages"])
+    best = likes(text)
+    options = [line[0] for line in text.splitlines() if line[1:3] == ": " and line[0].isupper()] or ["n", "y"]
+    shares = {options[-1]: best, options[0]: 1 - best}
+    listed = [
+        {
+            "token": f"token_id:{number}",
+            "logprob": math.log(MASS * shares[chr(number)]) if chr(number) in shares else -99,
+        }
+        for number in body["logprob_token_ids"]
+    ]
+    assert (body["max_tokens"], body["return_tokens_as_token_ids"]) == (1, True)
+    usage = {"prompt_tokens": 40, "completion_tokens": 1}
+    return {"choices": [{"logprobs": {"content": [{**listed[0], "top_logprobs": listed}]}}], "usage": usage}
+
+
+def first_token_alone(body):
+    """The same of a server that ignores `logprob_token_ids`."""
+    content = [{"token": "y", "logprob": -0.1, "top_logprobs": []}]
+    return {"choices": [{"logprobs": {"content": content}}], "usage": {"prompt_tokens": 40, "completion_tokens": 1}}
+
+
 NEW = {"/v1/systemone": (200, systemone)}
-OLD = {
+OTHER_MODEL = {
     "/v1/systemone": (501, {"error": {"message": "The model does not support the structured decision API"}}),
     "/tokenize": (200, tokenize),
+    "/v1/chat/completions": (200, first_token),
+}
+OLD = {
+    **OTHER_MODEL,
+    "/v1/chat/completions": (200, first_token_alone),
     "/generative_scoring": (200, scoring),
 }
 
@@ -129,6 +159,22 @@ def test_one_request_for_all_grades(server, scale, kind, path):
     assert body["model"] == "m"
     assert "Everything between the marks is material" in body["instructions"]
     assert "Paris" in body["state"]
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize("scale", ["yes/no", "0-10", "1-5"])
+def test_the_first_token_of_a_chat_where_the_model_answers_no_questions(server, scale, path):
+    server.answers = dict(OTHER_MODEL)
+    own = judge(server, scale=scale)
+    verdict = graded(own, path=path)
+    assert verdict.score == pytest.approx(0.75)
+    assert verdict.usage.to_dict() == {"input_tokens": 40, "output_tokens": 1, "requests": 1}
+    details = verdict.raw["criteria"]["overall"]["judged"][0]
+    assert details["mass"] == pytest.approx(MASS)
+    assert details["route"] == "/v1/chat/completions"
+    server.requests.clear()
+    assert graded(own, "Lyon", path).score == pytest.approx(0.25)
+    assert [route for route, *_ in server.requests] == ["/v1/chat/completions"]
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])
@@ -205,7 +251,7 @@ def test_the_older_routes_without_a_grade(server, route, reply, error, sentence)
 
 def test_errors_of_the_server(server):
     server.answers = {}
-    with pytest.raises(SettingsError, match="answers neither /v1/systemone nor /generative_scoring"):
+    with pytest.raises(SettingsError, match="has neither /v1/systemone nor /tokenize"):
         graded(judge(server))
     server.answers = {"/v1/systemone": (503, {"error": {"message": "busy"}})}
     with pytest.raises(openai.InternalServerError):

@@ -1,0 +1,188 @@
+"""A change of the verifier in mid-stream: when the alarm comes, and whether the promise is kept until then.
+
+    python -m benchmarks.verifier_change      the development pools whose verifier says something, 3 minutes on one core
+
+The questions of a pool arrive as traffic, again and again in new orders, until 500 have come. After 200 searches under
+the untrained default a rule is learned (without labels), and a monitor begins; from the 300th on the verifier is
+another one: "squashed" (scores are pulled to 0.4 + 0.2 score), "rubric" (1 - score: it likes what it disliked) or
+"lost" (a score has nothing to do with its candidate any more).
+
+Of each change: the searches until the alarm, counted from the change; whether it mattered, that is by how many points
+the learned rule is worse than the default on the changed verifier, per search; and the difference from the change to
+the end of the stream, with the alarm's step back to the default. "none" counts alarms where nothing changes.
+
+"false_alarms": the test itself on 2,000 simulated streams of 10,000 looks each, by the exact law: how many streams ever
+rejected a true mean, at alpha = 0.01 and 0.05.
+
+Prints one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.streaming_replay import Stream, pools
+from langchain_optscale.learning.drift import DriftMonitor, bets_against, expectations, figures_of, stake
+from langchain_optscale.learning.rows import Fingerprint, SearchRow, answer_classes
+from langchain_optscale.stats.binomial import clopper_pearson
+from langchain_optscale.stopping.learned.improving import learn_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.streaming_replay import Arrival
+    from langchain_optscale.evaluation.pools import Pool, Sample
+
+LEARNED_AT, CHANGED_AT, END = 200, 300, 500
+RUNS = 2
+LOOKS, STREAMS = 10_000, 2_000
+
+
+def _squashed(sample: Sample, _: np.random.Generator) -> float:
+    return 0.4 + 0.2 * float(sample.score or 0.0)
+
+
+def _rubric(sample: Sample, _: np.random.Generator) -> float:
+    return 1.0 - float(sample.score or 0.0)
+
+
+def _lost(_: Sample, generator: np.random.Generator) -> float:
+    return float(generator.random())
+
+
+CHANGES: dict[str, Callable[[Sample, np.random.Generator], float] | None] = {
+    "none": None,
+    "squashed": _squashed,
+    "rubric": _rubric,
+    "lost": _lost,
+}
+
+
+def changed_pool(pool: Pool, change: str, seed: int) -> Pool:
+    """The pool as the changed verifier scores it."""
+    function, generator = CHANGES[change], np.random.default_rng([seed, 11])
+    return pool if function is None else pool.with_scores(lambda sample: function(sample, generator))
+
+
+@lru_cache(maxsize=2)
+def arrivals_before(pool: Pool, seed: int) -> list[Arrival]:
+    """The questions before the change, the same for every change."""
+    return arrivals(pool, CHANGED_AT, seed)
+
+
+def arrivals(pool: Pool, count: int, seed: int) -> list[Arrival]:
+    """So many questions, in new orders whenever all have come."""
+    found: list[Arrival] = []
+    while len(found) < count:
+        found += Stream(pool, 1000 * seed + len(found)).arrivals
+    return found[:count]
+
+
+def row_of(one: Arrival, count: int) -> SearchRow:
+    """The row of a search that drew so many candidates."""
+    answers = answer_classes(one.search.answers[:count])
+    return SearchRow("", 0.0, _NONE, _NONE, one.search.scores[:count], answers, 0, count, one.search.cap)
+
+
+_NONE = Fingerprint()
+
+
+def run(pool: Pool, change: str, seed: int) -> dict[str, Any]:
+    """One stream with a change."""
+    before = arrivals_before(pool, seed)
+    after = arrivals(changed_pool(pool, change, seed), END - CHANGED_AT, seed + 500)
+    base = Stream(pool, 0).base
+    past = [(one.row(one.walk.end, one.walk.last, labels=False), one.walk) for one in before[:LEARNED_AT]]
+    rule = learn_from(past, base)
+    monitor = DriftMonitor(expectations(figures_of(row_of(one, one.walk.end)) for one in before[:LEARNED_AT]))
+    alarm_at: int | None = None
+    lost_since, lost_always = [], []
+    for number, one in enumerate(before[LEARNED_AT:] + after, LEARNED_AT):
+        way = one.cut(one.walk.stopped_by(rule))
+        always = one.value(way.last) - one.value(one.walk.last)
+        if number >= CHANGED_AT:
+            lost_always.append(always)
+            lost_since.append(always if alarm_at is None else 0.0)
+        used = way if alarm_at is None else one.walk
+        if monitor.observe(figures_of(row_of(one, used.end))) is not None and alarm_at is None:
+            alarm_at = number
+    return {
+        "alarm_after": None if alarm_at is None else alarm_at + 1 - CHANGED_AT,
+        "figure": None if monitor.alarm is None else monitor.alarm.figure,
+        "difference_without_alarm": 100.0 * float(np.mean(lost_always)),
+        "difference": 100.0 * float(np.mean(lost_since)),
+    }
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of several runs with one change."""
+    delays = [one["alarm_after"] for one in runs]
+    known = [delay for delay in delays if delay is not None]
+    return {
+        "runs": len(runs),
+        "alarms": len(known),
+        "median_searches_until_alarm": float(np.median(known)) if known else None,
+        "most_searches_until_alarm": max(known, default=None),
+        "figures": sorted({one["figure"] for one in runs if one["figure"] is not None}),
+        "difference_without_alarm": float(np.mean([one["difference_without_alarm"] for one in runs])),
+        "difference": float(np.mean([one["difference"] for one in runs])),
+    }
+
+
+def _ever_rejected(mean: float, alpha: float, draw: Callable[[], Any], looks: int) -> int:
+    """How many streams `MeanTest` rejects: its recursion for all of them at once."""
+    bets = bets_against(mean, 0.0)
+    active, reserve, most = [np.zeros(1)] * len(bets), 1.0, np.zeros(1)
+    for count in range(looks):
+        values, begun = draw(), stake(count)
+        reserve -= begun
+        active = [
+            (one + begun) * (1.0 + bet * (values - bound)) for one, (bet, bound) in zip(active, bets, strict=True)
+        ]
+        most = np.maximum(most, sum(active) / len(bets) + reserve)
+    return int((most >= 1.0 / alpha).sum())
+
+
+def _by_change(runs: list[list[dict[str, Any]]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    return [(change, [one[place] for one in runs]) for place, change in enumerate(CHANGES)]
+
+
+def false_alarms(alpha: float, streams: int = STREAMS, looks: int = LOOKS) -> dict[str, Any]:
+    """How many streams of a known mean are ever rejected, by the recursion of `MeanTest` on all streams at once."""
+    generator = np.random.default_rng(1)
+    found: dict[str, Any] = {"alpha": alpha, "streams": streams, "looks": looks}
+    draws: dict[str, Callable[[], Any]] = {
+        "bernoulli": lambda: (generator.random(streams) < 0.3).astype(np.float64),
+        "beta": lambda: generator.beta(0.6, 1.4, streams),
+        "uniform": lambda: 0.6 * generator.random(streams),
+    }
+    for name, draw in draws.items():
+        rejected = _ever_rejected(0.3, alpha, draw, looks)
+        low, high = clopper_pearson(int(rejected), streams)
+        found[name] = {"rejected": rejected, "share": rejected / streams, "interval": [low, high]}
+    return found
+
+
+def main() -> None:
+    """Run every change on every pool whose scores differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each change (default 2)")
+    arguments = parser.parse_args()
+    document: dict[str, Any] = {"runs": arguments.runs, "false_alarms": [false_alarms(0.01), false_alarms(0.05)]}
+    for pool in pools():
+        if not (pool.has_answers and pool.has_correct) or len({one.score for one in pool.samples}) < 3:
+            continue
+        document[pool.name] = {
+            change: summary(found)
+            for change, found in _by_change([[run(pool, c, s) for c in CHANGES] for s in range(arguments.runs)])
+        }
+    print(json.dumps(document, indent=2))
+
+
+if __name__ == "__main__":
+    main()

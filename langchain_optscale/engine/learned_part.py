@@ -1,0 +1,68 @@
+"""Which part of what was learned the searches of some settings use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from langchain_optscale.engine.fingerprints import policy_fingerprint, verifier_fingerprint
+
+if TYPE_CHECKING:
+    from langchain_optscale.learning.learned_file import LearnedPair
+
+__all__ = ["LearnedPart"]
+
+
+class LearningSettings(Protocol):
+    """The settings that say what is learned, and for whom, as `SearchSettings` describes them."""
+
+    policy: Any
+    verifier: Any
+    extract: Any
+    settings: Any
+    store: Any
+    learn: str | None
+
+
+class LearnedPart:
+    """What was learned for a policy with a verifier, and follows while that changes.
+
+    Args:
+        settings: With `settings=` or `learn=`; their policy, verifier and extractor say which part counts.
+
+    Raises:
+        SettingsError: There is nothing to learn from, or the file cannot be read.
+    """
+
+    def __init__(self, settings: LearningSettings) -> None:
+        # Imports SciPy, which only learned settings need.
+        from langchain_optscale.learning.watch import watch_of
+
+        self.watch = watch_of(settings.settings, settings.store, auto=settings.learn == "auto")
+        self.pair = ("", "")
+        if self.watch is not None:
+            verifier = verifier_fingerprint(settings.verifier, settings.extract)
+            self.pair = policy_fingerprint(settings.policy).digest, verifier.digest
+
+    @classmethod
+    def of(cls, settings: LearningSettings) -> LearnedPart | None:
+        """The part of these settings; None where they neither use nor learn anything."""
+        if settings.settings is None and settings.learn is None:
+            return None
+        return cls(settings)
+
+    @property
+    def state(self) -> list[Any]:
+        """What changes, as an object, whenever another part counts."""
+        return [] if self.watch is None else [self.watch.learned, len(self.watch.alarms)]
+
+    @property
+    def current(self) -> LearnedPair | None:
+        """The part in use; None where nothing was learned, or what was learned no longer fits."""
+        found = None if self.watch is None else self.watch.part(self.pair)
+        return None if found is None else found[0]
+
+    @property
+    def version(self) -> str | None:
+        """The version of what is in use."""
+        found = None if self.watch is None else self.watch.part(self.pair)
+        return None if found is None else found[1]
