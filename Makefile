@@ -28,6 +28,7 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_honesty \
 	bench_judges \
 	bench_labels \
+	bench_learning \
 	bench_mutations \
 	bench_peers \
 	bench_preset \
@@ -73,6 +74,7 @@ help:
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
+	@echo "make bench_learning    searches that learn from their own traffic, and a verifier that changes; about 10 minutes"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
@@ -191,6 +193,10 @@ bench_fitted: $(VENV)/test.stamp
 bench_judges: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.pairwise_selection
 	@$(BIN)/python -m benchmarks.stacked_verifier
+
+bench_learning: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.streaming_replay
+	@$(BIN)/python -m benchmarks.verifier_change
 
 bench_store: $(VENV)/test.stamp
 	@.ci/with-postgres $(BIN)/python -m benchmarks.score_store

@@ -142,7 +142,7 @@ def work_of(part: str) -> Callable[[], object]:
             candidate = type(candidate)(0, AIMessage(TEXT, tool_calls=calls), 0)
         return lambda: grading.verify(StringPromptValue(text="Describe the river."), candidate)
     if part == "graph":
-        graph = create_optscale_graph(**settings).compile()
+        graph: Any = create_optscale_graph(**settings).compile()
         return lambda: graph.invoke({"messages": [("human", "q")]})
     if part == "chat model":
         chat = ChatOptScale(**settings)

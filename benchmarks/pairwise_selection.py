@@ -7,7 +7,7 @@ The recorded grades are the truth. A simulated judge reads each answer with an e
 a whole grade from 0 to 10, or prefers the one of two that it reads as better; it favours the first place by half a
 grade. Two kinds of judges: one errs anew in every call, the other, as at temperature 0, always in the same way about
 the same prompt. Pointwise spends the same calls: each candidate is graded once, and the calls that the tournament's
-comparisons took go to grading its leaders again, whose mean counts.
+comparisons took go to grading its leaders again, whose mean counts. Compared are pairs, and all four leaders at once.
 """
 
 from __future__ import annotations
@@ -109,14 +109,19 @@ def question(truth: FloatArray, rng: np.random.Generator, *, repeats: bool) -> d
     tournament = Tournament(standing.indexes, standing.means, std=standing.std, budget=BUDGET)
     calls = play(tournament, reader.compare)
     ranking = tournament.ranking()
+    groups = Tournament(standing.indexes, standing.means, std=standing.std, budget=BUDGET, group_size=K)
+    group_calls = play(groups, reader.compare)
     chosen = {
         "one_grade": int(np.argmax(scores)),
         "pointwise": regraded(reader, scores, standing.indexes, calls),
         "tournament": ranking.best,
+        "pointwise for groups": regraded(reader, scores, standing.indexes, group_calls),
+        "groups": groups.ranking().best,
     }
     best = truth.max()
     return {
         "calls": calls,
+        "group_calls": group_calls,
         "place_bias": ranking.place_bias if calls else None,
         "right": {way: float(truth[index] >= best - 1e-9) for way, index in chosen.items()},
         "worth": {way: float(truth[index]) for way, index in chosen.items()},
@@ -137,19 +142,21 @@ def on_pool(path: Path, *, repeats: bool) -> dict[str, Any]:
         worth = np.array([sample.score for sample in asked.samples], dtype=float)
         truths = (rng.permutation(worth)[:N] for _ in range(ORDERS))
         questions.append([question(truth, rng, repeats=repeats) for truth in truths])
-    ways = ("one_grade", "pointwise", "tournament")
+    ways = ("one_grade", "pointwise", "tournament", "pointwise for groups", "groups")
 
     def means(what: str, way: str) -> FloatArray:
         return np.array([np.mean([run[what][way] for run in runs]) for runs in questions])
 
     found: dict[str, Any] = {"questions": len(questions), "n": N, "orders": ORDERS}
-    found["comparisons"] = round(float(np.mean([run["calls"] for runs in questions for run in runs])), 2)
+    for name, what in (("comparisons", "calls"), ("comparisons of groups", "group_calls")):
+        found[name] = round(float(np.mean([run[what] for runs in questions for run in runs])), 2)
     for what in ("right", "worth"):
         found[what] = {
             way: [round(float(means(what, way).mean()), 4), *interval(means(what, way), rng)] for way in ways
         }
-        gain = means(what, "tournament") - means(what, "pointwise")
-        found[what]["tournament - pointwise"] = [round(float(gain.mean()), 4), *interval(gain, rng)]
+        for way, rival in (("tournament", "pointwise"), ("groups", "pointwise for groups")):
+            gain = means(what, way) - means(what, rival)
+            found[what][f"{way} - {rival}"] = [round(float(gain.mean()), 4), *interval(gain, rng)]
     biases = [run["place_bias"] for runs in questions for run in runs if run["place_bias"] is not None]
     found["place_bias_logits"] = round(float(np.mean(biases)), 2)
     return found

@@ -1,6 +1,6 @@
 """Learning from traffic, replayed: the questions of a pool arrive in a random order, and the searches learn.
 
-    make bench_learning                                       every development pool, about 4 minutes on one core
+    make bench_learning                                       every development pool, about 6 minutes on one core
     python -m benchmarks.streaming_replay --orders 8 --only returned
     python -m benchmarks.streaming_replay --write-population  writes the population that ships with the package
 
@@ -48,7 +48,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "data"))
 POPULATION = ROOT / "langchain_optscale" / "stopping" / "learned" / "population.json"
 LEAST_CAP, MOST_CAP = 8, 32
-PRICES = (0.02, 0.03, 0.04, 0.06, 0.08, 0.1)
+PRICES = (0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16)
 SLACK = -0.3
 FIRST_FIT, GROWTH = 25, 1.3
 DIGITS = 6
@@ -249,10 +249,23 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
                 "share": math.exp(sum(shares) / (len(rows) + still)),
                 "difference": sum(differences) / (len(rows) + still),
             },
+            "by_price": {str(price): _at_price(found, price, still) for price in PRICES},
             "by_pool": rows,
         }
     )
     return summary
+
+
+def _at_price(found: Mapping[str, Mapping[float, Measured]], price: float, still: int) -> dict[str, Any]:
+    """All pools at the same price."""
+    rows = [one[price] for one in found.values()]
+    shares = [math.log(row.share) for row in rows]
+    return {
+        "share": math.exp(sum(shares) / len(rows)),
+        "share_all_pools": math.exp(sum(shares) / (len(rows) + still)),
+        "difference": float(np.mean([row.difference for row in rows])),
+        "worse_by_more_than_one_error": sum(row.difference < -row.error - 1e-9 for row in rows),
+    }
 
 
 def pools() -> Iterator[Pool]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records.candidates import Candidate, Verdict
     from langchain_optscale.records.comparisons import Ranking
     from langchain_optscale.stopping import History
+    from langchain_optscale.stopping.session import Session
     from langchain_optscale.verifiers.comparison.tournament import Tournament
 
 __all__ = ["Comparing", "failed_comparison", "independent", "tournament_of"]
@@ -72,6 +73,22 @@ class Comparing:
         self._number = 0
         self._budgets = [part for part in settings.rule().parts() if isinstance(part, TokenBudget | CostBudget)]
         self._spend(Usage(), history.elapsed_s)
+
+    @classmethod
+    def of(
+        cls,
+        settings: SearchSettings,
+        session: Session,
+        candidates: Mapping[int, Candidate],
+        verdicts: Mapping[int, Verdict],
+        *,
+        seeded: bool,
+    ) -> Comparing | None:
+        """The comparisons of a search that has stopped; None where it has none."""
+        tournament = tournament_of(settings, candidates, verdicts, seeded=seeded)
+        if tournament is None:
+            return None
+        return cls(settings, session.history, session.deadlines, tournament, candidates)
 
     @property
     def over(self) -> bool:

@@ -1,4 +1,4 @@
-"""Fingerprints of policy and verifier: what the candidates and their scores depend on."""
+"""Fingerprints of policy and verifier: what scores depend on, and no secret."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN_BY", "policy_fingerprint", "verifier_fingerprint"]
 
-# What a model's answers depend on and no secret stands in, under the names that LangChain's models use.
 DRAWN_BY = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "reasoning_effort")
+"""What a model's answers depend on and no secret stands in, under the names that LangChain's models use."""
+
 _DIGITS = 16
 
 

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 __all__ = ["LearnedPart"]
 
 
-class LearnedSettings(Protocol):
-    """The settings that say what was learned, as `SearchSettings` describes them."""
+class LearningSettings(Protocol):
+    """The settings that say what is learned, and for whom, as `SearchSettings` describes them."""
 
     policy: Any
     verifier: Any
     extract: Any
     settings: Any
     store: Any
-    learn: Any
+    learn: str | None
 
 
 class LearnedPart:
@@ -33,7 +33,7 @@ class LearnedPart:
         SettingsError: There is nothing to learn from, or the file cannot be read.
     """
 
-    def __init__(self, settings: LearnedSettings) -> None:
+    def __init__(self, settings: LearningSettings) -> None:
         # Imports SciPy, which only learned settings need.
         from langchain_optscale.learning.watch import watch_of
 
@@ -44,7 +44,7 @@ class LearnedPart:
             self.pair = policy_fingerprint(settings.policy).digest, verifier.digest
 
     @classmethod
-    def of(cls, settings: LearnedSettings) -> LearnedPart | None:
+    def of(cls, settings: LearningSettings) -> LearnedPart | None:
         """The part of these settings; None where they neither use nor learn anything."""
         if settings.settings is None and settings.learn is None:
             return None

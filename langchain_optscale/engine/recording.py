@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import time
 import uuid
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
 from langchain_optscale.engine.fingerprints import DRAWN_BY, policy_fingerprint, verifier_fingerprint
+from langchain_optscale.errors import printable
 from langchain_optscale.learning.features import question_text
 from langchain_optscale.learning.rows import SearchRow, answer_classes
 from langchain_optscale.records.usage import Usage
@@ -17,7 +19,7 @@ from langchain_optscale.stopping.claims import claim_about
 from langchain_optscale.stopping.exploration import explored_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording", "explores"]
 
+_logger = logging.getLogger(__name__)
 _BITS = 64
-# Of a rule that is recorded by its repr, in characters.
 _LONGEST = 300
 
 
@@ -74,7 +76,23 @@ class Recording:
         self._call_kwargs = call_kwargs
 
     def finished(self, session: Session, result: OptScaleResult) -> None:
-        """Record a search that returned an answer."""
+        """Record a search that returned an answer; it never raises."""
+        self._safely(lambda: self._finished(session, result))
+
+    def failed(self, session: Session, error: AllCandidatesFailed) -> None:
+        """Record a search without a score; it never raises."""
+        self._safely(lambda: self._failed(session, error))
+
+    def _safely(self, record: Callable[[], None]) -> None:
+        """A search that has been paid for is not lost because something about it cannot be recorded."""
+        try:
+            record()
+        except Exception as error:  # noqa: BLE001 - such as an error of a verifier's own property
+            _logger.warning(
+                "search %s could not be recorded: %s: %s", self.search_id, type(error).__name__, printable(str(error))
+            )
+
+    def _finished(self, session: Session, result: OptScaleResult) -> None:
         order = [observation.index for one in session.rounds for observation in one.observations]
         outcome = {
             "chosen": order.index(result.best.index),
@@ -90,8 +108,7 @@ class Recording:
         scores = {index: verdict.score for index, verdict in result.verdicts.items()}
         self._record(order, result.candidates, scores, result.usage, session, outcome)
 
-    def failed(self, session: Session, error: AllCandidatesFailed) -> None:
-        """Record a search without a score."""
+    def _failed(self, session: Session, error: AllCandidatesFailed) -> None:
         order = [observation.index for one in session.rounds for observation in one.observations]
         reason = "FAILURES" if error.reason is None else error.reason.name
         outcome = {"chosen": None, "reason": reason, "seconds": session.history.elapsed_s, "cost": error.cost}
@@ -107,7 +124,7 @@ class Recording:
         outcome: Mapping[str, Any],
     ) -> None:
         store, known = self._settings.store, {candidate.index: candidate for candidate in candidates}
-        policy, verifier, settings = recorded_facts(self._settings, self._call_kwargs)
+        policy, verifier, settings = _facts_of(self._settings, self._call_kwargs)
         drawn = [known.get(index) for index in order]
         learning = self._settings.learning
         row = SearchRow(
@@ -163,7 +180,7 @@ def _numbers(figures: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
 
 
-def recorded_facts(
+def _facts_of(
     settings: SearchSettings, call_kwargs: Mapping[str, Any] | None = None
 ) -> tuple[Fingerprint, Fingerprint, dict[str, Any]]:
     """Policy, verifier, and the settings of the decision; computed once for all searches with the same arguments.

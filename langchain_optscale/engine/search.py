@@ -11,10 +11,10 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.engine.choosing import Comparing, tournament_of
+from langchain_optscale.engine.choosing import Comparing
 from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.failing import failure_in
-from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw, Event, Job, Verify
+from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw, Event, Job, Verify, candidate_of
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.stats.estimation import ScorePrior
 
-__all__ = ["Search", "candidate_of"]
+__all__ = ["Search"]
 
 
 class Search:
@@ -107,15 +107,9 @@ class Search:
         if not self._stopped:
             return None
         if self._comparing is None:
-            self._comparing = (self._begin_comparing(),)
+            drawn, verdicts, seeded = self._candidates, self._verdicts, self._sampler.seeded
+            self._comparing = (Comparing.of(self._settings, self.session, drawn, verdicts, seeded=seeded),)
         return self._comparing[0]
-
-    def _begin_comparing(self) -> Comparing | None:
-        tournament = tournament_of(self._settings, self._candidates, self._verdicts, seeded=self._sampler.seeded)
-        if tournament is None:
-            return None
-        history, deadlines = self.session.history, self.session.deadlines
-        return Comparing(self._settings, history, deadlines, tournament, self._candidates)
 
     @property
     def _stopped(self) -> bool:
@@ -354,25 +348,3 @@ class Search:
     def _event(self, what: str, **data: Any) -> None:
         if self.emit_events:
             self._events.append(Event(f"optscale:{what}", data))
-
-
-def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) -> Candidate:
-    """The candidate of a choice that the worker has read.
-
-    Args:
-        index: Its number within the search.
-        choice: The policy's choice.
-        round_number: The round in which it was asked for.
-        seconds: How long the request took.
-    """
-    return Candidate(
-        index,
-        choice.message,
-        round_number,
-        choice.usage,
-        seconds,
-        choice.answer,
-        choice.reasoning,
-        choice.reasoning_tags,
-        choice.parsed,
-    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.errors import NodeTimeoutError
 from langgraph.types import Command
 
-from langchain_optscale.engine.choosing import Comparing, failed_comparison, tournament_of
+from langchain_optscale.engine.choosing import Comparing, failed_comparison
 from langchain_optscale.engine.jobs import Compare, Done
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.events import Events
@@ -45,11 +45,10 @@ def comparing_in(record: Mapping[str, Any], replay: ReplayedSession) -> tuple[Co
         InvalidRecordError: A recorded comparison is not what was asked for.
     """
     settings, drawn = replay.run.settings, drawn_in(record, replay)
-    tournament = tournament_of(settings, drawn, verdicts_in(record), seeded=replay.run.seeded)
-    if tournament is None:
+    comparing = Comparing.of(settings, replay.session, drawn, verdicts_in(record), seeded=replay.run.seeded)
+    if comparing is None:
         return None
     told = read_pairs(Fields(record, "the search in this thread"), "comparisons", _read, ())
-    comparing = Comparing(settings, replay.session.history, replay.session.deadlines, tournament, drawn)
     while jobs := comparing.take(_ALL):
         if missing := [job for job in jobs if job.number not in told]:
             return comparing, missing

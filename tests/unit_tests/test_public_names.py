@@ -24,6 +24,7 @@ def test_public_names():
         "GroupwiseJudge",
         "LLMJudge",
         "LearnedPrior",
+        "LearnedSettings",
         "OptScale",
         "OptScaleError",
         "OptScaleMiddleware",

@@ -168,8 +168,7 @@ class Walk:
     def stopped_by(self, rule: ImprovedStopping) -> int | None:
         """At which of the states an improved rule with the same base stops; None where it stops with its base."""
         for place, state in enumerate(self.states):
-            gain, cost = rule.values(state)
-            if gain < rule.price * cost:
+            if rule.stops(state):
                 return place
         return None
 

@@ -5,7 +5,15 @@ from types import SimpleNamespace
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_optscale import AllCandidatesFailed, ChatOptScale, OptScale, SearchSettings, SettingsError, Verdict
+from langchain_optscale import (
+    AllCandidatesFailed,
+    ChatOptScale,
+    OptScale,
+    SearchSettings,
+    SettingsError,
+    Verdict,
+    Verifier,
+)
 from langchain_optscale.engine.fingerprints import policy_fingerprint, verifier_fingerprint
 from langchain_optscale.engine.recording import explores
 from langchain_optscale.engine.result import OptScaleResult
@@ -72,6 +80,21 @@ def test_a_search_without_a_score_leaves_a_row_too(store):
     row = only(store)
     assert (row.chosen, row.reason, row.score) == (None, "FAILURES", None)
     assert set(row.scores) == {None}
+
+
+def test_what_cannot_be_recorded_costs_no_search(store, caplog):
+    class Odd(Verifier):
+        @property
+        def content(self):
+            raise RuntimeError("not today")
+
+        def verify(self, prompt, candidate, config=None):
+            return Verdict(0.5)
+
+    result = OptScale(policy=FakeListChatModel(responses=["a"]), verifier=Odd(), store=store).invoke("q")
+    assert result.score == 0.5
+    assert f"search {result.search_id} could not be recorded: RuntimeError: not today" in caplog.text
+    assert len(store) == 0
 
 
 def test_texts_are_kept_on_request(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from functools import cache
 
 import numpy as np
 import pytest
@@ -39,8 +40,13 @@ class Fixed(Verifier):
         return Verdict(float(candidate.text.split()[self.place]), f"said {self.place}", self.usage)
 
 
+@cache
+def fitted(labels):
+    return StackedVerifier.fit([Fixed(place) for place in range(3)], ARRAYS, labels).stack
+
+
 def stacked(*members, labels="gold"):
-    return StackedVerifier.fit(members or [Fixed(place) for place in range(3)], ARRAYS, labels)
+    return StackedVerifier(members or [Fixed(place) for place in range(3)], fitted(labels))
 
 
 def verify(verifier, text, path="sync"):
@@ -55,7 +61,7 @@ both = pytest.mark.parametrize("path", ["sync", "async"])
 
 class TestStackedVerifier(VerifierConformance):
     def make_verifier(self):
-        return StackedVerifier.fit([LengthCheck(at_most=2), LengthCheck(at_most=3), LengthCheck(at_most=4)], ARRAYS)
+        return stacked(LengthCheck(at_most=2), LengthCheck(at_most=3), LengthCheck(at_most=4))
 
     def good_candidate(self):
         return make_candidate("four")

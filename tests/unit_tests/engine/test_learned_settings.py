@@ -1,0 +1,117 @@
+"""Searches with `settings="learned.npz"` and `learn="auto"`."""
+
+import pytest
+from langchain_core.language_models import FakeListChatModel
+
+from langchain_optscale import OptScale
+from langchain_optscale.engine.fingerprints import policy_fingerprint, verifier_fingerprint
+from langchain_optscale.engine.settings import SearchSettings
+from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.drift import Alarm
+from langchain_optscale.learning.learned_file import LearnedPair, LearnedSettings
+from langchain_optscale.learning.store import ScoreStore
+from langchain_optscale.stats import EmpiricalPrior
+from langchain_optscale.stopping import Certificate, optscale
+from langchain_optscale.stopping.learned.improved import FEATURES, ImprovedStopping
+
+NEVER = (-1.0, *[0.0] * (len(FEATURES) - 1))
+RULE = ImprovedStopping(optscale(max_samples=16, answers=True), NEVER, tuple(-value for value in NEVER), searches=100)
+PRIOR = EmpiricalPrior.fit([[0.2, 0.3], [0.6, 0.7], [0.9, 0.8]] * 4)
+
+
+def verify(prompt, candidate):
+    return 0.5
+
+
+def given(**changes):
+    policy = FakeListChatModel(responses=["4", "5", "6", "7", "8", "9"])
+    return {"policy": policy, "verifier": verify, "extract": "number", "round_cost": 2.0, **changes}
+
+
+def learned(**parts):
+    made = SearchSettings(**given())
+    pair = policy_fingerprint(made.policy).digest, verifier_fingerprint(made.verifier, made.extract).digest
+    return LearnedSettings({pair: LearnedPair(searches=100, **{"stopping": RULE, "prior": PRIOR, **parts})}, time=1.0)
+
+
+@pytest.fixture
+def path(tmp_path):
+    learned().save(tmp_path / "learned.npz")
+    return str(tmp_path / "learned.npz")
+
+
+def test_the_learned_rule_stops_the_search(path):
+    by_default = OptScale(**given()).invoke("2 + 2?")
+    result = OptScale(**given(settings=path)).invoke("2 + 2?")
+    assert result.decision.rule == "ImprovedStopping"
+    assert result.claim == "not sure"
+    assert len(result.verdicts) < len(by_default.verdicts)
+
+
+def test_a_target_a_rule_and_other_defaults_are_left_as_they_are(path):
+    for changes in ({"target": 0.9}, {"stopping": optscale(effort="high")}, {"effort": "high"}, {"extract": None}):
+        settings = given(settings=path, **changes)
+        if "stopping" in changes:
+            del settings["round_cost"]
+        rule = SearchSettings(**settings).rule()
+        assert not any(isinstance(part, ImprovedStopping) for part in rule.parts())
+
+
+def test_another_cap_is_no_other_default(path):
+    rule = SearchSettings(**given(settings=path, max_samples=8)).rule()
+    assert isinstance(rule, ImprovedStopping)
+    assert rule.max_samples == 8
+
+
+def test_a_search_for_a_target_has_the_learned_prior(path):
+    assert SearchSettings(**given(settings=path, target=0.9)).session().prior == PRIOR
+    assert SearchSettings(**given(settings=path)).session().prior is None
+
+
+def test_learned_settings_need_no_file():
+    assert isinstance(SearchSettings(**given(settings=learned())).rule(), ImprovedStopping)
+
+
+def test_a_learned_certificate_certifies():
+    certificate = Certificate(0.0, 0.1, 0.1, 100, 90, 2)
+    result = OptScale(**given(settings=learned(certificate=certificate))).invoke("2 + 2?")
+    assert result.certified is True
+    assert result.claim == "right"
+
+
+def test_another_policy_begins_with_what_all_have_taught(path, caplog):
+    other = FakeListChatModel(responses=["4"], name="other")
+    settings = SearchSettings(**given(settings=path, verifier=lambda prompt, candidate: 0.4, policy=other))
+    assert settings.learned_part == LearnedSettings.load(path).population
+    assert "nothing was learned yet" in caplog.text
+
+
+def test_rows_name_the_version_and_an_alarm_ends_its_use(path, tmp_path):
+    with ScoreStore(tmp_path / "optscale.db") as store:
+        search = OptScale(**given(settings=path, store=store, explore=0.0))
+        first = search.invoke("2 + 2?")
+        watch = search.learning.watch
+        watch.alarms[search.learning.pair] = Alarm("score", 0.5, 0.1, 30, 0.01)
+        second = search.invoke("2 + 2?")
+        watch.alarms.clear()
+        assert (first.decision.rule, second.decision.rule) != ("ImprovedStopping", "ImprovedStopping")
+        assert first.decision.rule == "ImprovedStopping"
+        assert store.get(first.search_id).learned == LearnedSettings.load(path).version
+        assert store.get(second.search_id).learned is None
+
+
+def test_learning_needs_a_store_and_no_run_turns_it_on(path):
+    with pytest.raises(SettingsError, match="needs store="):
+        SearchSettings(**given(learn="auto"))
+    with pytest.raises(SettingsError):
+        SearchSettings(**given(overridable={"learn"}))
+    with pytest.raises(SettingsError, match="settings"):
+        SearchSettings(**given(settings=path + ".missing"))
+
+
+def test_a_store_that_learns_by_itself_is_used(tmp_path):
+    with ScoreStore(tmp_path / "optscale.db") as store:
+        search = OptScale(**given(store=store, learn="auto"))
+        assert search.learned_part is None
+        search.learning.watch.learned = learned()
+        assert search.invoke("2 + 2?").decision.rule == "ImprovedStopping"

@@ -1,0 +1,142 @@
+import math
+
+import numpy as np
+import pytest
+
+from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.learning.drift import (
+    DriftMonitor,
+    Expected,
+    MeanTest,
+    bets_against,
+    expectations,
+    figures_of,
+    stake,
+)
+from langchain_optscale.learning.rows import Label
+from tests.unit_tests.learning.make_rows import make_row
+
+
+def ever_rejected(mean, slack, alpha, values):
+    """Of streams, one a column: which are ever rejected; the recursion of `MeanTest` for all at once."""
+    bets, reserve = bets_against(mean, slack), 1.0
+    active, most = [0.0] * len(bets), 1.0
+    for count, value in enumerate(values):
+        reserve -= stake(count)
+        active = [
+            (one + stake(count)) * (1.0 + bet * (value - bound)) for one, (bet, bound) in zip(active, bets, strict=True)
+        ]
+        most = np.maximum(most, sum(active) / len(bets) + reserve)
+    return most >= 1.0 / alpha
+
+
+@pytest.mark.parametrize("law", ["bernoulli", "beta", "dependent"])
+def test_an_alarm_without_a_change_is_as_rare_as_promised_however_often_one_looks(law):
+    generator, streams, looks, alpha = np.random.default_rng(5), 600, 2500, 0.05
+    values = {
+        "bernoulli": lambda: (generator.random((looks, streams)) < 0.3).astype(float),
+        "beta": lambda: generator.beta(0.6, 1.4, (looks, streams)),
+        # Its spread depends on the past, its mean does not.
+        "dependent": lambda: (
+            0.3
+            + 0.3
+            * np.where(np.arange(looks) % 7 < 3, 1.0, 0.1)[:, None]
+            * generator.choice([-1.0, 1.0], (looks, streams))
+        ),
+    }[law]()
+    rejected = int(ever_rejected(0.3, 0.0, alpha, values).sum())
+    # Ville: at most alpha; 3.5 standard errors of the count.
+    assert rejected <= alpha * streams + 3.5 * math.sqrt(streams * alpha * (1.0 - alpha))
+
+
+def test_the_test_is_the_recursion():
+    above = MeanTest(0.2, 0.0, 0.05)
+    steps = next(count for count in range(1, 200) if above.observe(0.8))
+    assert ever_rejected(0.2, 0.0, 0.05, np.full((steps, 1), 0.8)).all()
+    assert not ever_rejected(0.2, 0.0, 0.05, np.full((steps - 1, 1), 0.8)).any()
+    assert above.observe(0.2)
+    assert above.count == steps
+
+
+def test_the_stakes_are_one_unit_of_capital():
+    assert sum(stake(count) for count in range(100_000)) == pytest.approx(1.0, abs=2e-4)
+
+
+@pytest.mark.parametrize(("shift", "most"), [(0.3, 45), (0.2, 70)])
+def test_a_late_change_is_noticed_soon(shift, most):
+    generator = np.random.default_rng(2)
+    delays = []
+    for _ in range(8):
+        monitor = DriftMonitor({"score": Expected.of(generator.beta(5, 5, 200).tolist())})
+        assert all(monitor.observe({"score": value}) is None for value in generator.beta(5, 5, 400).tolist())
+        changed = np.clip(generator.beta(5, 5, 200) + shift, 0.0, 1.0).tolist()
+        delays.append(next(place for place, value in enumerate(changed, 1) if monitor.observe({"score": value})))
+    assert np.median(delays) <= most
+
+
+def test_an_alarm_says_what_changed_and_stays():
+    monitor = DriftMonitor({"score": Expected(0.6, 0.02, 400)})
+    for _ in range(60):
+        monitor.observe({"score": 0.2, "unknown": 1.0})
+    alarm = monitor.observe({"score": 0.6})
+    assert alarm is monitor.alarm is not None
+    assert (alarm.figure, alarm.expected) == ("score", 0.6)
+    assert alarm.observed == pytest.approx(0.2)
+    assert str(alarm).startswith("the mean of the first two scores was 0.600 when it was learned and is 0.200 over")
+    assert monitor.to_dict()["alarm"]["text"] == str(alarm)
+    assert monitor.to_dict()["figures"]["score"]["searches"] == alarm.searches
+
+
+def test_ranks_are_even_and_shares_stay_as_they_are():
+    values = np.random.default_rng(1).beta(30, 20, 500).tolist()
+    expected = Expected.of(values)
+    ranks = [expected.rank(value) for value in values]
+    assert len(expected.values) == 99
+    assert np.mean(ranks) == pytest.approx(0.5, abs=0.01)
+    assert np.std(ranks) == pytest.approx(math.sqrt(1.0 / 12.0), abs=0.01)
+    share = Expected.of([0.0, 1.0] * 30)
+    assert (share.rank(1.0), share.mean, share.values) == (1.0, 0.5, ())
+
+
+def test_equal_values_are_no_proof_that_all_will_be_equal():
+    assert Expected.of([0.0] * 30).slack > 0.03
+
+
+def test_figures_are_those_of_the_first_two_candidates():
+    row = make_row(scores=(0.2, None, 0.6, 0.9), answers=(0, None, 0, 1), chosen=3)
+    assert figures_of(row) == {
+        "score": pytest.approx(0.4),
+        "spread": pytest.approx(0.4),
+        "agreement": 1.0,
+        "silence": 0.0,
+    }
+    assert figures_of(make_row(scores=(0.2,), answers=(None,), chosen=0)) == {}
+
+
+def test_labels_and_explored_searches_tell_what_was_kept():
+    wrong = make_row(label=Label(correct=False))
+    assert figures_of(wrong, predicted=0.8)["right"] == pytest.approx(0.1)
+    explored = make_row(
+        scores=(0.5,) * 4, answers=(0, 0, 1, 1), chosen=3, explored=True, stopped_at=2, stopped_choice=0, claim="stable"
+    )
+    assert (figures_of(explored)["changed"], figures_of(explored)["stable"]) == (1.0, 1.0)
+
+
+def test_expectations_need_twenty_searches_except_of_promises():
+    few = expectations([{"score": 0.5}] * 19)
+    assert set(few) == {"stable", "right"}
+    assert set(expectations([{"score": 0.5}] * 20)) == {"stable", "right", "score"}
+    assert few["stable"].mean + few["stable"].slack == pytest.approx(0.05)
+
+
+def test_expected_figures_are_read_as_they_were_written():
+    expected = Expected.of([0.1, 0.4, 0.3, 0.8, 0.9] * 8)
+    assert Expected.from_dict(expected.to_dict()) == expected
+    with pytest.raises(InvalidRecordError):
+        Expected.from_dict({**expected.to_dict(), "mean": 2.0})
+
+
+@pytest.mark.parametrize("given", [(1.5, 0.0, 0.05), (0.5, -0.1, 0.05), (0.5, 0.0, 1.0)])
+def test_numbers_out_of_range_are_refused(given):
+    with pytest.raises(SettingsError):
+        MeanTest(*given)
