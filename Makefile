@@ -12,9 +12,51 @@ AUDIT_PIP := $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-ch
 PEERS ?= .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test integration_test integration_test_vllm lint format bench bench_agents bench_answers bench_chaos \
-	bench_fitted bench_learning bench_honesty bench_preset bench_decisions situations bench_selection bench_store bench_peers bench_vllm benchmarks docs study record_demo hooks dist \
-	bench_mutations security audit sbom lock help clean
+# The lowest versions that pyproject.toml allows.
+LOWEST ?= .venv-lowest
+LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: \
+	audit \
+	bench \
+	bench_against \
+	bench_agents \
+	bench_answers \
+	bench_chaos \
+	bench_decisions \
+	bench_fitted \
+	bench_honesty \
+	bench_judges \
+	bench_labels \
+	bench_learning \
+	bench_mutations \
+	bench_peers \
+	bench_preset \
+	bench_prior \
+	bench_selection \
+	bench_store \
+	bench_vllm \
+	benchmarks \
+	clean \
+	demo \
+	dist \
+	docs \
+	format \
+	help \
+	hooks \
+	integration_test \
+	integration_test_evaluators \
+	integration_test_vllm \
+	lint \
+	lock \
+	lock_lowest \
+	record_demo \
+	sbom \
+	security \
+	situations \
+	study \
+	test \
+	test_lowest
 
 help:
 	@echo "make demo              searches on recorded candidates, and on a real local model"
@@ -22,23 +64,30 @@ help:
 	@echo "make integration_test  real servers on loopback, and every notebook of cookbook/;"
 	@echo "                       with PostgreSQL: .ci/with-postgres make integration_test"
 	@echo "make integration_test_vllm  real vLLM servers on this machine's CPU; installs them into ~/.cache, 3.5 GB"
+	@echo "make integration_test_evaluators  other people's evaluators, in an environment of their own in ~/.cache, 1 GB;"
+	@echo "                       EVALUATORS=--newest tries their newest releases"
+	@echo "make test_lowest       unit tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
+	@echo "make bench_against THEN=COMMIT [NOW=COMMIT]  CPU time of two commits, in turns in the same run; minutes"
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
 	@echo "make bench_learning    searches that learn from their own traffic, and a verifier that changes; about 10 minutes"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
+	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
 	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
 	@echo "make situations        docs/situations.md: what the default does and claims where the truth is known"
+	@echo "make bench_judges      choosing by comparison against grading again; verifiers weighed by data; about 2 minutes"
 	@echo "make bench_selection   best score, votes and posterior on recorded pools; writes docs/selection.md"
 	@echo "make benchmarks        docs/benchmarks.md: every method on every pool, with intervals; about 3 minutes"
 	@echo "make study             docs/honesty.md and docs/parity.md: promised against realised confidence; about 5 minutes"
 	@echo "make bench_agents      agents on a test bed: bare, best-of-8, ours; about 30 minutes"
 	@echo "make bench_peers       peers as installed, on recorded pools; about 6 minutes"
+	@echo "make bench_labels      a judge by label probabilities against one that writes its grade, on real vLLM; JSON"
 	@echo "make bench_vllm        n = 8 in one request against eight requests, on real vLLM; the table of docs/gpu.md"
 	@echo "make record_demo       records what optscale demo replays, where it is missing; about 5 minutes"
 	@echo "make docs              the pictures and diagrams of README and docs"
@@ -48,6 +97,7 @@ help:
 	@echo "make audit             known vulnerabilities of the tested dependencies, by pip-audit"
 	@echo "make sbom              sbom.cdx.json: all that the wheel in dist/ brings with it, as CycloneDX"
 	@echo "make lock              requirements/tested.txt: the versions that are installed here"
+	@echo "make lock_lowest       requirements/lowest.txt: the lowest versions that pyproject.toml allows"
 	@echo "make dist              sdist and wheel in dist/, checked; the wheel is tried in an environment of its own"
 
 $(VENV)/pip.stamp:
@@ -80,14 +130,33 @@ demo: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/unit_tests langchain_optscale --doctest-modules -n auto --benchmark-disable
 
+# The lowest versions of what pyproject.toml names, the newest of what these need: uv finds them, pip cannot.
+$(LOWEST)/test.stamp: pyproject.toml requirements/lowest.txt
+	rm -rf $(LOWEST)
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST_PIP) --upgrade "pip>=25.1"
+	$(LOWEST_PIP) --constraint requirements/lowest.txt --editable ".[all]"
+	$(LOWEST_PIP) --constraint requirements/lowest.txt --group test
+	@touch $@
+
+test_lowest: $(LOWEST)/test.stamp
+	$(LOWEST)/bin/python -m pytest tests/unit_tests -n auto --benchmark-disable
+
 integration_test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest tests/integration_tests --ignore tests/integration_tests/vllm
+	$(BIN)/python -m pytest tests/integration_tests --ignore tests/integration_tests/vllm \
+		--ignore tests/integration_tests/evaluators
 
 # vLLM's pins must not touch ours: an environment of its own, named after the lock, which outlives the checkout. Where it
 # cannot be installed, the command says why and names no interpreter; OPTSCALE_VLLM_REQUIRED=1 makes that a failure.
 integration_test_vllm: $(VENV)/test.stamp
 	@python=$$($(BIN)/python -m tests.integration_tests.vllm.environment) && { test -z "$$python" || \
 		OPTSCALE_VLLM_REQUIRED=1 $(BIN)/python -m pytest tests/integration_tests/vllm; }
+
+# Their pins must not touch ours either; where they cannot be installed it is as for vLLM.
+EVALUATORS ?=
+integration_test_evaluators: $(VENV)/pip.stamp
+	@python=$$($(BIN)/python -m tests.integration_tests.evaluators.environment $(EVALUATORS)) && \
+		{ test -z "$$python" || OPTSCALE_EVALUATORS_REQUIRED=1 $$python -m pytest tests/integration_tests/evaluators; }
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
@@ -112,6 +181,9 @@ bench: $(VENV)/test.stamp
 record_demo: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.record_demo
 
+bench_against: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.against $(THEN) $(NOW)
+
 bench_chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.chaos
 
@@ -122,12 +194,19 @@ bench_learning: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.streaming_replay
 	@$(BIN)/python -m benchmarks.verifier_change
 
+bench_judges: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.pairwise_selection
+	@$(BIN)/python -m benchmarks.stacked_verifier
+
 bench_store: $(VENV)/test.stamp
 	@.ci/with-postgres $(BIN)/python -m benchmarks.score_store
 
 bench_honesty: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.predictive
 	@$(BIN)/python -m benchmarks.calibration
+
+bench_prior: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.question_prior
 
 bench_decisions: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decisions_held_out --write
@@ -153,6 +232,9 @@ bench_agents: $(VENV)/test.stamp
 
 bench_selection: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.selection --write
+
+bench_labels: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.judge_labels
 
 bench_vllm: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.vllm_fanout --write
@@ -207,6 +289,12 @@ lock: $(VENV)/lint.stamp $(VENV)/release.stamp
 	.ci/lock $(BIN)/python > requirements/tested.new
 	mv requirements/tested.new requirements/tested.txt
 
+# After a lower bound in pyproject.toml has changed.
+lock_lowest: $(VENV)/pip.stamp
+	$(PIP) "uv>=0.9"
+	.ci/lock-lowest $(BIN)/uv $(BIN)/python > requirements/lowest.new
+	mv requirements/lowest.new requirements/lowest.txt
+
 dist: $(VENV)/release.stamp
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
@@ -214,4 +302,4 @@ dist: $(VENV)/release.stamp
 	.ci/smoke-test dist/*.whl
 
 clean:
-	rm -rf $(VENV) $(AUDIT) sbom.cdx.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(AUDIT) $(LOWEST) sbom.cdx.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

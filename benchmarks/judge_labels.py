@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_openai import ChatOpenAI
+
+    from langchain_optscale import Verdict
 
 # Question, right answer, wrong answer.
 QUESTIONS = (
@@ -70,13 +73,10 @@ def grade(policy: ChatOpenAI, method: str, scale: str) -> dict[str, Any]:
         min_mass=0.0,
         cache_size=0,
     )
-    if method.endswith("scoring"):
-        labels._SYSTEMONE, known = "/v1/no-such-route", labels._SYSTEMONE  # noqa: SLF001 - to measure the other route
-    try:
+    if not method.endswith("scoring"):
         return _graded(judge)
-    finally:
-        if method.endswith("scoring"):
-            labels._SYSTEMONE = known  # noqa: SLF001
+    with patch.multiple(labels, _SYSTEMONE="/v1/no-such-route", _from_chat=lambda *args: None):  # the other route
+        return _graded(judge)
 
 
 def _graded(judge: LLMJudge) -> dict[str, Any]:
@@ -87,6 +87,7 @@ def _graded(judge: LLMJudge) -> dict[str, Any]:
     for number, (question, answer) in enumerate([cases[0], *cases]):
         prompt = ChatPromptValue(messages=[HumanMessage(question)])
         began = time.perf_counter()
+        verdict: Verdict | None
         try:
             verdict = judge.verify(prompt, make_candidate(answer))
         except InvalidReplyError:

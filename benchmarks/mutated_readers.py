@@ -23,6 +23,7 @@ from langchain_optscale.evaluation.importers import from_inspect, from_lm_eval
 from langchain_optscale.evaluation.pools import Question, Sample, read_pool, write_pool
 from langchain_optscale.evaluation.recording import read_questions, record_pool
 from langchain_optscale.graph.conversation import fingerprint
+from langchain_optscale.learning.question_prior import QuestionPrior
 from langchain_optscale.learning.report import report_of
 from langchain_optscale.learning.report_html import html_report
 from langchain_optscale.learning.rows import Fingerprint, Label, SearchRow
@@ -32,6 +33,7 @@ from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stats import Calibration, EmpiricalPrior, IsotonicCalibration, LogisticCalibration
 from langchain_optscale.stats.priors import prior_from_dict
+from langchain_optscale.stats.question_law import QuestionLaw
 from langchain_optscale.stopping import (
     AnswerConfidence,
     Certificate,
@@ -123,6 +125,7 @@ def _documents() -> Iterator[Reader]:
     yield Reader("session", _plain(_session()), _use_session)
     yield Reader("rule", _plain(_every_rule()), _use_rule)
     yield Reader("empirical prior", _plain(_prior()), _use_prior)
+    yield Reader("question's prior", _plain(QuestionLaw(0.8, 0.1, 0.05, 0.03, _prior())), _use_prior)
     yield Reader("fixed prior", {"mu": 0.8, "sigma": 0.1, "mu_std": 0.1, "sigma_std": 0.1}, _use_prior)
     for calibration in (_isotonic(), LogisticCalibration(-2.0, 4.0)):
         yield Reader(type(calibration).__name__, _plain(calibration), _use_calibration)
@@ -228,6 +231,7 @@ def _rule_files(directory: Path) -> Iterator[Reader]:
         "prior.json": (_prior(), EmpiricalPrior.load, lambda prior: _use_prior(prior.to_dict())),
         "calibration.json": (_isotonic(), Calibration.load, lambda calibration: calibration(0.4)),
         "model.json": (AnswerModel(), AnswerModel.load, lambda model: _use_answer_model(model.to_dict())),
+        "prior.npz": (_question_prior(), QuestionPrior.load, lambda prior: prior.predict(["A question?", "Another?"])),
         "rule.npz": (_fitted(), FittedStopping.load, lambda rule: _use_rule(rule.to_dict())),
     }
     for name, (thing, load, use) in things.items():
@@ -238,6 +242,15 @@ def _rule_files(directory: Path) -> Iterator[Reader]:
             return use(load(path))
 
         yield Reader(name, good.read_bytes(), _as_file(directory, name, read))
+
+
+def _question_prior() -> QuestionPrior:
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    prompts = [f"{'easy' if number % 2 else 'hard'} question number {number}" for number in range(60)]
+    scores = [generator.uniform(0.5 + 0.3 * (number % 2), 1.0, 4).tolist() for number in range(60)]
+    return QuestionPrior.fit(prompts, scores=scores)
 
 
 def _fitted() -> FittedStopping:

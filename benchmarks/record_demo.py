@@ -11,21 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.completions import CompletionPolicy
+from benchmarks.recording import SEED_STEP, record_missing, short_completions
 from benchmarks.tasks import writing_tasks
 from langchain_optscale import ConfidenceVerifier, Verifier, local
 from langchain_optscale.answers import Compared, NormalForm, WholeText, same_answer
-from langchain_optscale.evaluation.pools import Question, read_pool
-from langchain_optscale.evaluation.recording import record_pool
-from langchain_optscale.evaluation.samples import question_to_json
+from langchain_optscale.evaluation.pools import Question
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
+    from langchain_optscale.evaluation.pools import Sample
 
 POOLS = Path(__file__).parents[1] / "langchain_optscale" / "cli" / "recorded"
 CANDIDATES = 16
-# Far enough apart that no two questions share a seed, and away from those of the pools under tests/data.
-FIRST_SEED, SEED_STEP = 500_000, 1000
+# Away from the seeds of the pools under tests/data.
+FIRST_SEED = 500_000
 EXAMPLES = "".join(
     f"Q: {question}\nA: {answer}\n"
     for question, answer in (
@@ -73,53 +71,41 @@ FACTS = (
 WRITING = 24
 
 
-def record(
-    path: Path, policy: BaseChatModel, tasks: list[tuple[Question, Verifier]], *, first_seed: int, answers: bool
-) -> None:
-    """Append the questions that the file has not yet, one line each; `answers` of texts are compared with the gold."""
-    done = {question.id for question in read_pool(path)} if path.exists() else set()
-    for number, (question, verifier) in enumerate(tasks):
-        if question.id in done:
-            continue
-        (recorded,) = record_pool(
-            policy,
-            verifier,
-            [replace(question, prompt=f"{EXAMPLES}Q: {question.prompt}\nA:") if answers else question],
-            CANDIDATES,
-            seed=first_seed + SEED_STEP * number,
-            extract=Compared(WholeText(), NormalForm()) if answers else None,
-            gold_check=same_answer if answers else None,
-            max_concurrency=2,
-        )
-        samples = tuple(
-            replace(sample, score=round(sample.score or 0.0, 4), text=(sample.text or "").strip())
-            for sample in recorded.samples
-        )
-        with path.open("ab") as file:
-            file.write(question_to_json(replace(recorded, prompt=question.prompt, samples=samples)))
+def kept(sample: Sample) -> Sample:
+    """A sample as the demo shows it."""
+    return replace(sample, score=round(sample.score or 0.0, 4), text=(sample.text or "").strip())
 
 
 def main() -> None:
     """Record both pools."""
     POOLS.mkdir(parents=True, exist_ok=True)
     with local.serve(context=384, n_parallel=16) as server:
-        completion = CompletionPolicy(
-            base_url=server.base_url,
-            model=server.model,
-            max_tokens=6,
-            stop=["\n"],
-            metadata={"optscale_max_n": server.n_parallel},
-        )
         facts: list[tuple[Question, Verifier]] = [
             (Question(f"fact-{number}", question, gold=answer), ConfidenceVerifier())
             for number, (question, answer) in enumerate(FACTS, 1)
         ]
-        record(POOLS / "facts.jsonl", completion, facts, first_seed=FIRST_SEED, answers=True)
+        record_missing(
+            POOLS / "facts.jsonl",
+            short_completions(server),
+            facts,
+            candidates=CANDIDATES,
+            first_seed=FIRST_SEED,
+            shown=lambda question: f"{EXAMPLES}Q: {question}\nA:",
+            kept=kept,
+            extract=Compared(WholeText(), NormalForm()),
+            gold_check=same_answer,
+        )
         tasks = writing_tasks()
         chosen = [tasks[10 * kind + (3 * kind + step) % 10] for kind in range(8) for step in range(3)]
         writing = [(Question(task.id, task.prompt), task.verifier) for task in chosen]
-        first_seed = FIRST_SEED + SEED_STEP * len(FACTS)
-        record(POOLS / "writing.jsonl", server.policy(max_tokens=48), writing, first_seed=first_seed, answers=False)
+        record_missing(
+            POOLS / "writing.jsonl",
+            server.policy(max_tokens=48),
+            writing,
+            candidates=CANDIDATES,
+            first_seed=FIRST_SEED + SEED_STEP * len(FACTS),
+            kept=kept,
+        )
 
 
 if __name__ == "__main__":

@@ -48,6 +48,34 @@ UNMARKED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "A client writes a stopping rule, a model's name or a review into a thread",
+        "refused; a run's input reaches the conversation alone",
+        (
+            "tests/unit_tests/graph/test_threads.py::test_a_rule_that_a_client_wrote_into_a_thread_is_refused",
+            "tests/unit_tests/graph/test_threads.py::test_a_model_is_not_named_by_a_thread",
+            "tests/unit_tests/graph/test_threads.py::test_a_client_cannot_write_a_review_that_nobody_gave",
+            "tests/unit_tests/graph/test_threads.py::test_the_input_of_a_run_reaches_the_conversation_alone",
+        ),
+    ),
+    (
+        "A candidate's text imitates a tool call, or a message another turn, before a reward model",
+        "calls stand between tags, and turns begin where no text can",
+        (
+            "tests/unit_tests/verifiers/reward_model/test_verifier.py::test_no_text_can_write_a_tool_call",
+            "tests/unit_tests/verifiers/reward_model/test_verifier.py::test_no_message_can_write_another_turn",
+        ),
+    ),
+    (
+        "A document keeps the patterns of a JSON schema busy, `unevaluatedProperties` among them",
+        "it fails after a second",
+        ("tests/unit_tests/verifiers/checks/test_json_patterns.py::test_a_hostile_pattern_ends",),
+    ),
+    (
+        "Hostile expressions in a graph, whose tasks each compare answers",
+        "one budget of 15 s for the whole search",
+        ("tests/unit_tests/graph/test_answers.py::test_the_tasks_of_one_search_share_its_seconds_of_comparing",),
+    ),
+    (
         "A run lifts the operator's budgets or cap",
         "refused beyond the ceilings",
         (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_optscale.learning.learned_prior import LearnedPrior
     from langchain_optscale.learning.question_prior import QuestionPrior
     from langchain_optscale.learning.store import ScoreStore
+    from langchain_optscale.models.travel import secrets_included
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
     from langchain_optscale.records.decisions import Decision, Estimate, StopReason
     from langchain_optscale.records.failures import AllCandidatesFailed
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
         ConfidenceVerifier,
         EnsembleVerifier,
         FallbackVerifier,
+        GroupwiseJudge,
         LLMJudge,
+        PairwiseJudge,
         RewardModelVerifier,
+        StackedVerifier,
+        TournamentSelection,
         Verifier,
     )
 
@@ -61,14 +66,19 @@ _HOMES = {
     "stats.priors": ("FixedPrior",),
     "stopping": ("Certificate", "Price", "optscale", "paper"),
     "stopping.session": ("Session",),
+    "models.travel": ("secrets_included",),
     "verifiers": (
         "AgreementVerifier",
         "CachedVerifier",
         "ConfidenceVerifier",
         "EnsembleVerifier",
         "FallbackVerifier",
+        "GroupwiseJudge",
         "LLMJudge",
+        "PairwiseJudge",
         "RewardModelVerifier",
+        "StackedVerifier",
+        "TournamentSelection",
         "Verifier",
     ),
 }
@@ -90,6 +100,7 @@ __all__ = [
     "Failure",
     "FallbackVerifier",
     "FixedPrior",
+    "GroupwiseJudge",
     "LLMJudge",
     "LearnedPrior",
     "LearnedSettings",
@@ -97,6 +108,7 @@ __all__ = [
     "OptScaleError",
     "OptScaleMiddleware",
     "OptScaleResult",
+    "PairwiseJudge",
     "Price",
     "QuestionPrior",
     "RewardModelVerifier",
@@ -105,7 +117,9 @@ __all__ = [
     "SearchSettings",
     "Session",
     "SettingsError",
+    "StackedVerifier",
     "StopReason",
+    "TournamentSelection",
     "Usage",
     "Verdict",
     "Verifier",
@@ -114,6 +128,7 @@ __all__ = [
     "create_optscale_tool",
     "optscale",
     "paper",
+    "secrets_included",
 ]
 
 

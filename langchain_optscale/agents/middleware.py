@@ -104,7 +104,8 @@ class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
         stand_in = FakeListChatModel(responses=[""])
         known = {name: value for name, value in settings.items() if name not in _MODEL_SETTINGS}
         checked = ChatOptScale(policy=stand_in, verifier=judge, **known)
-        self._settings = {**settings, "verifier": checked.verifier}
+        opened = {"store": checked.store} if "store" in settings else {}
+        self._settings = {**settings, "verifier": checked.verifier, **opened}
 
     def before_agent(self, state: OptScaleState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Reset the spent tokens when a run begins; a resumed run keeps them."""

@@ -69,6 +69,7 @@ class StepSettings(SearchSettings):
             values["token_budget"] = min(most_tokens, values.get("token_budget") or most_tokens)
         made = cls(**values)
         made._first, made._good_enough = first, good_enough
+        made._known = None  # what was prepared for the check of the settings does not know them
         return made
 
     def rule(self) -> Rule:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from langchain_optscale.engine.result import OptScaleResult
 from langchain_optscale.errors import OptScaleError, SettingsError
+from langchain_optscale.models.travel import reduced
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.stats.best_of_n import probability_of_reaching
@@ -85,6 +86,10 @@ class OptScaleTool(BaseTool):
     _spent: int = PrivateAttr(default=0)
     _counting: Any = PrivateAttr(default_factory=threading.Lock)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """In another process it counts what it spends there."""
+        return reduced(self)
+
     @property
     def spent_tokens(self) -> int:
         """Tokens of policy and verifier that the calls of this tool have spent."""
@@ -140,7 +145,9 @@ class OptScaleTool(BaseTool):
         if self.total_token_budget is not None:
             left = self.total_token_budget - self.spent_tokens
             if left <= 0:
-                raise SettingsError(f"this tool has spent its {self.total_token_budget:,} tokens: answer without it")
+                raise SettingsError(
+                    f"the budget of {self.total_token_budget:,} tokens is spent; answer without this tool"
+                )
             changes["token_budget"] = min(left, self.search.token_budget or left)
         # Settings changed for the agent's run apply here too, except those of the effort.
         return merge_configs(config, {"configurable": changes})

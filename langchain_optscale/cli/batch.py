@@ -23,7 +23,6 @@ from langchain_optscale.cli.options import (
     write_text,
 )
 from langchain_optscale.errors import IncompleteBatch, MissingExtraError, SettingsError
-from langchain_optscale.records.failures import AllCandidatesFailed
 
 if TYPE_CHECKING:
     import argparse
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.cli.batch_file import Answers, Questions
     from langchain_optscale.engine.result import OptScaleResult
+    from langchain_optscale.records.failures import AllCandidatesFailed
     from langchain_optscale.runnables.optscale import OptScale
 
 __all__ = ["add_batch"]
@@ -115,6 +115,7 @@ async def _answer(
 ) -> None:
     """Ask every question without an answer line; each outcome is on disk before the next question starts."""
     from langchain_optscale.cli.short_answers import instructed
+    from langchain_optscale.records.failures import AllCandidatesFailed
 
     in_progress: dict[int, str] = {}
     failed_in_a_row: list[tuple[str, AllCandidatesFailed]] = []

@@ -21,7 +21,7 @@ from langchain_optscale.evaluation.samples import json_lines
 from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.records.failures import AllCandidatesFailed
-from langchain_optscale.records.files import append, lines_of, open_to_append, whole_file
+from langchain_optscale.records.files import append, open_to_append, read_back, whole_file
 from langchain_optscale.records.stored import Fields
 from langchain_optscale.records.usage import Usage
 
@@ -187,21 +187,19 @@ class Answers:
     def _continue(self, *, retry_failed: bool) -> None:
         """Read the existing lines; afterwards the file ends with a whole line."""
         failed = False
-        whole, ended = 0, True
-        with self._path.open("rb") as file:
-            for number, line in lines_of(file, self._path):
-                data = self._read_back(line, f"{self._path}, line {number}")
-                if data is None:
-                    break
-                whole, ended = whole + len(line), line.endswith(b"\n")
-                if retry_failed and "error" in data:
-                    failed = True
-                else:
-                    self._count(data)
-        # Only now that every line before has turned out to be valid.
-        os.ftruncate(self._file, whole)
-        if not ended:
-            self._write(b"\n")
+
+        def read(line: bytes, place: str) -> bool:
+            nonlocal failed
+            data = self._read_back(line, place)
+            if data is None:
+                return False
+            if retry_failed and "error" in data:
+                failed = True
+            else:
+                self._count(data)
+            return True
+
+        read_back(self._file, self._path, read)
         if failed:
             self._drop_failed()
 

@@ -36,7 +36,14 @@ from langchain_optscale.cli.pools import add_record, add_replay
 from langchain_optscale.cli.priors import add_train_prior
 from langchain_optscale.cli.report import add_report
 from langchain_optscale.cli.store import add_store
-from langchain_optscale.errors import InvalidRecordError, MissingExtraError, OptScaleError, SettingsError, printable
+from langchain_optscale.errors import (
+    InvalidRecordError,
+    MissingExtraError,
+    MissingLogprobsError,
+    OptScaleError,
+    SettingsError,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SettingsError, InvalidRecordError) as error:
         return _report(error, 2)
     except OptScaleError as error:
-        return _report(error, 1)
+        return _report(f"{error}{_advice(error)}", 1)
     except KeyboardInterrupt:
         return _report("interrupted", 130)
     except BrokenPipeError:
@@ -71,6 +78,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
+
+
+def _advice(error: OptScaleError) -> str:
+    """What an option of the command does about an error; empty where its own message says enough."""
+    from langchain_optscale.records.failures import AllCandidatesFailed
+
+    if isinstance(error, AllCandidatesFailed) and any(
+        isinstance(failure.cause, MissingLogprobsError) for failure in error.failures.values()
+    ):
+        return "; for this command: give a check, such as --max-words 5, or --judge policy"
+    return ""
 
 
 def _report(error: object, status: int) -> int:

@@ -18,6 +18,7 @@ __all__ = ["add_train_prior"]
 _QUESTION, _POPULATION = "question", "population"
 # Levels at which a prior is checked on questions that were left out.
 _LEVELS = tuple(level / 20 for level in range(1, 20))
+_FEWEST, _MOST_HELD_OUT = 8, 200
 
 
 def add_train_prior(commands: Any) -> None:
@@ -70,7 +71,7 @@ def _train_population(output: str, prompts: list[str], score_lists: list[list[fl
         "sigma": prior.sigma,
         "sigma_std": prior.sigma_std,
         "dirichlet_weight": prior.dirichlet.weight,
-        "held_out": _shares_held_out(score_lists),
+        "held_out": _after_one_score(score_lists),
     }
     sentence = (
         f"{output}: from {figures['scores']} scores of {len(score_lists)} questions; mu {prior.mu:.3g} +- "
@@ -79,8 +80,8 @@ def _train_population(output: str, prompts: list[str], score_lists: list[list[fl
     )
     if held := figures["held_out"]:
         sentence += (
-            "On {questions} questions left out, the share of scores above a level is predicted within {error:.3f} on "
-            "average, without a prior within {error_without_prior:.3f}.\n".format(**held)
+            "Of {questions} questions left out, the share of scores above a level is predicted from the first score "
+            "within {error:.3f} on average, without a prior within {error_without_prior:.3f}.\n".format(**held)
         )
         if held["error"] >= held["error_without_prior"]:
             sentence += "That is no better than without: do not use it, or record more questions.\n"
@@ -112,21 +113,30 @@ def _train_question(output: str, prompts: list[str], score_lists: list[list[floa
     return {**report, "fingerprint": prior.fingerprint}, sentence
 
 
-def _shares_held_out(score_lists: list[list[float]]) -> dict[str, Any]:
-    """How far predicted shares of scores above a level are off, for every second question; empty for too few."""
+def _after_one_score(score_lists: list[list[float]]) -> dict[str, Any]:
+    """How well the other scores of questions left out are predicted from the first; empty for too few questions.
+
+    Mean absolute error of the share above a level, over `_LEVELS`, for a random half: with the prior of the other half,
+    and without one.
+    """
     import numpy as np
 
     from langchain_optscale.stats.empirical_prior import EmpiricalPrior
     from langchain_optscale.stats.posterior import Posterior
 
-    known = [scores for scores in score_lists if scores]
-    if len(known) < 4:
+    known = [scores for scores in score_lists if len(scores) > 1]
+    if len(known) < _FEWEST:
         return {}
-    held = np.concatenate(known[1::2])
-    realised = np.array([(held >= level).mean() for level in _LEVELS])
-    laws = (Posterior()((), EmpiricalPrior.fit(known[::2])), Posterior()(()))
-    errors = [float(np.abs([law.prob_next(level) for level in _LEVELS] - realised).mean()) for law in laws]
-    return {"questions": len(known[1::2]), "error": errors[0], "error_without_prior": errors[1]}
+    order = np.random.default_rng(0).permutation(len(known))
+    prior = EmpiricalPrior.fit([known[place] for place in order[1::2]])
+    errors = []
+    for first, *others in (known[place] for place in order[: 2 * _MOST_HELD_OUT : 2]):
+        realised = [np.mean([score >= level for score in others]) for level in _LEVELS]
+        laws = (Posterior()([first], prior), Posterior()([first]))
+        predicted = [[law.prob_next(level) for level in _LEVELS] for law in laws]
+        errors.append(np.abs(np.subtract(predicted, realised)).mean(axis=1))
+    with_prior, without = np.mean(errors, axis=0).tolist()
+    return {"questions": len(errors), "error": with_prior, "error_without_prior": without}
 
 
 def _scored(arguments: argparse.Namespace) -> tuple[list[Pool], dict[str, float]]:

@@ -66,6 +66,11 @@ def _show(report: Report) -> None:
             screen.say(words.promise_words(promise), indent=2)
         if report.foregone is not None:
             screen.say(words.foregone_words(report.foregone), indent=2)
+    if report.changes:
+        screen.say()
+        screen.say("Changes", bold=True)
+        for change in report.changes:
+            screen.say(words.change_words(change), indent=2)
     screen.say()
     screen.say("Why searches ended", bold=True)
     for name, count in report.reasons:

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers import choose
+from langchain_optscale.engine.choosing import independent
 from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.engine.result import OptScaleResult
-from langchain_optscale.records.identical import copies, fingerprint
 from langchain_optscale.records.savings import Explored, Saved
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.claims import claim_about
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
+    from langchain_optscale.records.comparisons import Ranking
     from langchain_optscale.stopping import Price
     from langchain_optscale.stopping.session import Session
 
@@ -36,6 +37,7 @@ def build_result(
     *,
     seeded: bool = False,
     search_id: str | None = None,
+    ranking: Ranking | None = None,
 ) -> OptScaleResult:
     """Choose the candidate to return and build the record of a finished search.
 
@@ -49,6 +51,7 @@ def build_result(
         unreported_usage: What verifications consumed beyond what their verdicts report.
         seeded: Whether each candidate was drawn with a seed of its own.
         search_id: The search's id in its store.
+        ranking: What a tournament found, where it chooses.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
@@ -59,12 +62,14 @@ def build_result(
         "policy": Usage.total([candidate.usage for candidate in drawn]),
         "verifier": Usage.total([unreported_usage or Usage(), *(v.usage for v in verdicts.values() if v.usage)]),
     }
+    if ranking is not None:
+        usage["verifier"] += ranking.usage
     cost = _cost_of(settings.prepared().prices, usage)
     if not verdicts:
         raise nothing_scored(settings, session.decision.reason, drawn, failures, usage, cost)
     scores = {index: verdict.score for index, verdict in verdicts.items()}
-    independent = _independent([candidates[index] for index in verdicts], scores, seeded=seeded)
-    best = choose(settings.prepared().selection, independent, scores)
+    scored = independent([candidates[index] for index in verdicts], scores, seeded=seeded)
+    best = choose(settings.prepared().selection, scored, scores) if ranking is None else ranking.best
     answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
     claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
     certification = None
@@ -90,6 +95,7 @@ def build_result(
         certification=certification,
         search_id=search_id,
         explored=_explored(settings, session, drawn, verdicts),
+        ranking=ranking,
     )
 
 
@@ -107,19 +113,6 @@ def _explored(
     usage = {"policy": Usage.total(one.usage for one in beyond), "verifier": Usage.total(checks)}
     tokens = Usage.total(usage.values()).total_tokens
     return Explored(stop[0], len(beyond), tokens, _cost_of(settings.prepared().prices, usage))
-
-
-def _independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded: bool) -> list[Candidate]:
-    """The candidates without copies, which would vote for one answer several times; of equals the best-scored."""
-    if all(candidate.answer is None for candidate in scored):
-        return scored
-    marks = [fingerprint(candidate, seeded=seeded) for candidate in scored]
-    copied = {mark for mark, is_copy in zip(marks, copies(marks), strict=True) if is_copy}
-    best: dict[str | None, Candidate] = {}
-    for candidate, mark in zip(scored, marks, strict=True):
-        if mark in copied and (mark not in best or scores[candidate.index] > scores[best[mark].index]):
-            best[mark] = candidate
-    return [one for one, mark in zip(scored, marks, strict=True) if mark not in copied or best[mark] is one]
 
 
 def _cost_of(prices: Mapping[str, Price], usage: Mapping[str, Usage]) -> float | None:

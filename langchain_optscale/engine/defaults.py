@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping import FittedStopping, Rule, optscale
-from langchain_optscale.stopping.answer_rules import default_selection
+from langchain_optscale.stopping.answer_rules import default_selection, selection_for
+from langchain_optscale.verifiers.comparison.selection import tournament_base
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-__all__ = ["with_learned"]
+    from langchain_optscale.answers import SelectionLike
+
+__all__ = ["pointwise_selection", "with_learned"]
 
 
 def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +54,9 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
             given.setdefault("select", default_selection(rule or optscale()))
         return given
     select = given.setdefault("select", learned.select)
+    # A tournament compares what its base ranks, by default the selection that the rule was fitted for.
+    if tournament := tournament_base(select):
+        select = tournament[0] or learned.select
     if select != learned.select:
         raise SettingsError(
             f"the learned rule was fitted for select={learned.select!r}, so select={select!r} would return another "
@@ -65,3 +71,16 @@ def with_learned(data: Mapping[str, Any]) -> dict[str, Any]:
 def _refuse_rule(given: Mapping[str, Any]) -> None:
     if given.get("stopping") is not None:
         raise SettingsError("settings= brings a stopping rule of its own: leave stopping= out")
+
+
+def pointwise_selection(select: Any, stopping: Rule | None, extract: Any) -> SelectionLike:
+    """The selection by scores and answers alone; of a tournament its base.
+
+    Args:
+        select: As it is set.
+        stopping: The stopping rule, None for the default one.
+        extract: What finds answers, None for nothing.
+    """
+    if tournament := tournament_base(select):
+        select = tournament[0] or with_learned({"stopping": stopping, "extract": extract}).get("select", "best")
+    return selection_for(select, stopping)

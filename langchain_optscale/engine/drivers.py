@@ -17,7 +17,7 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor, in_thread
-from langchain_optscale.engine.jobs import Draw, Verify
+from langchain_optscale.engine.jobs import Compare, Draw, Verify
 from langchain_optscale.engine.priors import afind_prior, find_prior
 from langchain_optscale.engine.recording import Recording
 from langchain_optscale.engine.search import Search
@@ -99,8 +99,8 @@ def run_search(
     search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
     executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session
-    cancelled = {Draw: threading.Event(), Verify: threading.Event()}
-    under_way = {Draw: 0, Verify: 0}
+    cancelled = {Draw: threading.Event(), Verify: threading.Event(), Compare: threading.Event()}
+    under_way = {Draw: 0, Verify: 0, Compare: 0}
     # None only wakes the driver.
     finished: queue.SimpleQueue[tuple[Job, Done | Raised | Cancelled] | None] = queue.SimpleQueue()
 
@@ -126,7 +126,11 @@ def run_search(
             if session.decision.stop:
                 # Only verifications are waited for now: the draws that are under way take up no room.
                 executor.cancel(cancelled[Draw])
-            waited_for = under_way[Verify] + (0 if session.decision.stop else under_way[Draw])
+            if search.comparing is not None:
+                executor.cancel(cancelled[Verify])
+                waited_for = under_way[Compare]
+            else:
+                waited_for = under_way[Verify] + (0 if session.decision.stop else under_way[Draw])
             for job in search.take(room - waited_for):
                 start(job)
             _emit(search, config)
@@ -239,7 +243,7 @@ def _begin(
         sampler,
         equality_key=worker.equality_key,
         emit_events=has_callbacks(config),
-        recording=Recording.of(settings, prompt, call_kwargs=call_kwargs),
+        recording=None if settings.store is None else Recording(settings, prompt, call_kwargs=call_kwargs),
         prior=prior,
         spent_s=time.perf_counter() - began,
     )

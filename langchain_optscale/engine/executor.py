@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.engine.jobs import Cancelled, Done, Draw
+from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw
 from langchain_optscale.models.eager_cancel import is_cancelled
 from langchain_optscale.models.retry import attempts, make_async_retrying, make_retrying
 from langchain_optscale.records.failures import Raised
@@ -54,15 +54,18 @@ class Executor:
         self._worker = worker
         self._cancelled = cancelled
         settings = worker.settings
-        policy, verifier = settings.concurrency_limits()
+        policy, verifier, judge = settings.concurrency_limits()
         self._draw_limits = [one for one in (limit, policy) if one is not None]
         self._verify_limits = [one for one in (limit, verifier) if one is not None]
+        self._compare_limits = [one for one in (limit, judge) if one is not None]
         self._max_retries = settings.max_retries
         self._timeout_s = settings.candidate_timeout_s
         self._hedge_after_s = settings.hedge_after_s
         self._retrying: dict[threading.Event, tenacity.Retrying] = {}
 
     def _limits(self, job: Job) -> list[SharedLimit]:
+        if isinstance(job, Compare):
+            return self._compare_limits
         return self._draw_limits if isinstance(job, Draw) else self._verify_limits
 
     def _hedge_s(self, job: Job) -> float | None:
@@ -78,7 +81,7 @@ class Executor:
         """
         if isinstance(job, Draw):
             return result or Cancelled()
-        verdict, unreported = self._worker.collect(job.candidate.index)
+        verdict, unreported = self._worker.collect(job.key)
         if isinstance(result, Done):
             return Done(result.value, result.seconds, unreported)
         if result is not None and not isinstance(result.error, Exception):
@@ -170,7 +173,7 @@ class Executor:
     def cancel(self, cancelled: threading.Event) -> None:
         """Cancel every job that was given this event; those that wait for a limit stop waiting."""
         cancelled.set()
-        for limit in (*self._draw_limits, *self._verify_limits):
+        for limit in (*self._draw_limits, *self._verify_limits, *self._compare_limits):
             limit.cancel_waiting(cancelled)
 
     def run_once(self, job: Job, cancelled: threading.Event) -> Done:

@@ -16,6 +16,7 @@ from langchain_optscale.models.named import named_model
 from langchain_optscale.models.policy import refuse_graph
 from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.verifiers import as_verifier
+from langchain_optscale.verifiers.comparison.selection import TOURNAMENT
 
 if TYPE_CHECKING:
     from langchain_optscale.verifiers import Verifier
@@ -52,7 +53,8 @@ def read_verifier(value: Any) -> Verifier:
 def read_selection(value: Any) -> Any:
     """A selection, its name, or a function; checked and kept as it was given."""
     chosen = from_spec(value)
-    as_selection(chosen)
+    if chosen != TOURNAMENT:
+        as_selection(chosen)
     return chosen
 
 

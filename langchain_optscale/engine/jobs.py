@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from langchain_optscale.records.candidates import Candidate
+
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-    from langchain_optscale.records.candidates import Candidate, Failure
+    from langchain_optscale.records.candidates import Failure
     from langchain_optscale.records.reasoning_marks import ReasoningTag
     from langchain_optscale.records.usage import Usage
 
-__all__ = ["Cancelled", "Choice", "Done", "Draw", "Event", "Job", "Verify"]
+__all__ = ["Cancelled", "Choice", "Compare", "Done", "Draw", "Event", "Job", "Verify", "candidate_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,36 @@ class Verify:
 
     candidate: Candidate
 
+    @property
+    def key(self) -> int:
+        """What tells it apart from the other jobs of its search that verify or compare."""
+        return self.candidate.index
 
-Job: TypeAlias = Draw | Verify
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A job: compare candidates in this order.
+
+    Attributes:
+        number: Of the comparison within its search, from 0.
+        candidates: At least two.
+    """
+
+    number: int
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The candidates' indexes."""
+        return tuple(candidate.index for candidate in self.candidates)
+
+    @property
+    def key(self) -> str:
+        """What tells it apart from the other jobs of its search that verify or compare."""
+        return f"comparison {self.number}"
+
+
+Job: TypeAlias = Draw | Verify | Compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +90,9 @@ class Done:
     """A finished job.
 
     Attributes:
-        value: A list of `Choice`, or a `Verdict`.
+        value: A list of `Choice`, a `Verdict` or a `Comparison`.
         seconds: How long the request took.
-        unreported_usage: What a verification consumed beyond what its verdict reports; None for nothing.
+        unreported_usage: What a verification or a comparison consumed beyond what it reports; None for nothing.
     """
 
     value: Any
@@ -83,3 +113,25 @@ class Event:
 
     name: str
     data: dict[str, Any]
+
+
+def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) -> Candidate:
+    """The candidate of a choice that the worker has read.
+
+    Args:
+        index: Its number within the search.
+        choice: The policy's choice.
+        round_number: The round in which it was asked for.
+        seconds: How long the request took.
+    """
+    return Candidate(
+        index,
+        choice.message,
+        round_number,
+        choice.usage,
+        seconds,
+        choice.answer,
+        choice.reasoning,
+        choice.reasoning_tags,
+        choice.parsed,
+    )

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_optscale.engine.fingerprints import policy_fingerprint, verifier_fingerprint
-from langchain_optscale.stopping import Objective
 
 if TYPE_CHECKING:
     from langchain_optscale.learning.learned_file import LearnedPair
-    from langchain_optscale.stopping import Rule
-    from langchain_optscale.stopping.learned.improved import ImprovedStopping
 
-__all__ = ["LearnedPart", "improved_rule"]
+__all__ = ["LearnedPart"]
 
 
 class LearningSettings(Protocol):
-    """The settings that say what is learned and for whom, as `SearchSettings` describes them."""
+    """The settings that say what is learned, and for whom, as `SearchSettings` describes them."""
 
     policy: Any
     verifier: Any
     extract: Any
     settings: Any
-    learn: Any
     store: Any
+    learn: str | None
 
 
 class LearnedPart:
@@ -70,14 +66,3 @@ class LearnedPart:
         """The version of what is in use."""
         found = None if self.watch is None else self.watch.part(self.pair)
         return None if found is None else found[1]
-
-
-def improved_rule(default: Rule, learned: ImprovedStopping | None) -> Rule:
-    """The default with what was learned about it; as it is where that was learned from another default."""
-    if learned is None or _objective(default) != _objective(learned.base):
-        return default
-    return replace(learned, base=default)
-
-
-def _objective(rule: Rule) -> Objective | None:
-    return next((part for part in rule.parts() if isinstance(part, Objective)), None)

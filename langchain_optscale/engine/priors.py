@@ -25,16 +25,17 @@ __all__ = ["afind_prior", "depends_on_question", "find_prior", "is_slow", "prior
 
 _logger = logging.getLogger(__name__)
 
-# Settings are checked with it where the prior is a function of the question: the start of the paper's estimates.
-_START = FixedPrior(0.8, 0.2)
-
 
 class PriorSettings(Protocol):
-    """The settings that say which prior a question has, as `SearchSettings` describes them."""
+    """What a search's prior depends on: `SearchSettings`."""
 
     stopping: Rule | None
     prior: Any
     deadline_s: float | None
+
+
+# Settings are checked with it where the prior is a function of the question: the start of the paper's estimates.
+_START = FixedPrior(0.8, 0.2)
 
 
 def read_prior(value: Any) -> Any:
@@ -65,6 +66,11 @@ def _prior_of(settings: PriorSettings) -> Any:
     return getattr(settings, "learned_prior", None) if given is None else given
 
 
+def _without_prior(settings: PriorSettings) -> bool:
+    """Whether there is none to look for: most searches."""
+    return settings.prior is None and settings.stopping is None and getattr(settings, "learned_prior", None) is None
+
+
 def stand_in(settings: PriorSettings) -> ScorePrior | None:
     """The prior of a session for no question in particular, by which settings are checked."""
     prior = _prior_of(settings)
@@ -78,6 +84,8 @@ def find_prior(settings: PriorSettings, prompt: PromptValue) -> ScorePrior | Non
         SettingsError: The function gave something else than a prior.
         Exception: Whatever the function raises.
     """
+    if _without_prior(settings):
+        return None
     prior = _prior_of(settings)
     return prior_for(prior, question_text(prompt)) if _is_function(prior) else None
 
@@ -88,7 +96,7 @@ async def afind_prior(settings: PriorSettings, prompt: PromptValue) -> ScorePrio
     Raises:
         SettingsError: It took longer, and there is no prior of all questions to take in its place.
     """
-    if not is_slow(settings):
+    if _without_prior(settings) or not is_slow(settings):
         return find_prior(settings, prompt)
     try:
         async with asyncio.timeout(settings.deadline_s) as limit:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
-from langchain_optscale.engine.fingerprints import recorded_facts
+from langchain_optscale.engine.fingerprints import DRAWN_BY, policy_fingerprint, verifier_fingerprint
+from langchain_optscale.errors import printable
 from langchain_optscale.learning.features import question_text
 from langchain_optscale.learning.rows import SearchRow, answer_classes
 from langchain_optscale.records.usage import Usage
@@ -17,19 +19,22 @@ from langchain_optscale.stopping.claims import claim_about
 from langchain_optscale.stopping.exploration import explored_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
 
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.learning.rows import Fingerprint
     from langchain_optscale.records.candidates import Candidate
     from langchain_optscale.records.failures import AllCandidatesFailed
     from langchain_optscale.stopping.session import Session
 
 __all__ = ["Recording", "explores"]
 
+_logger = logging.getLogger(__name__)
 _BITS = 64
+_LONGEST = 300
 
 
 def explores(search_id: str, share: float) -> bool:
@@ -70,19 +75,24 @@ class Recording:
         self._prompt = prompt
         self._call_kwargs = call_kwargs
 
-    @classmethod
-    def of(
-        cls,
-        settings: SearchSettings,
-        prompt: PromptValue,
-        search_id: str | None = None,
-        call_kwargs: Mapping[str, Any] | None = None,
-    ) -> Recording | None:
-        """The recording of a search; None where its settings have no store."""
-        return None if settings.store is None else cls(settings, prompt, search_id, call_kwargs)
-
     def finished(self, session: Session, result: OptScaleResult) -> None:
-        """Record a search that returned an answer."""
+        """Record a search that returned an answer; it never raises."""
+        self._safely(lambda: self._finished(session, result))
+
+    def failed(self, session: Session, error: AllCandidatesFailed) -> None:
+        """Record a search without a score; it never raises."""
+        self._safely(lambda: self._failed(session, error))
+
+    def _safely(self, record: Callable[[], None]) -> None:
+        """A search that has been paid for is not lost because something about it cannot be recorded."""
+        try:
+            record()
+        except Exception as error:  # noqa: BLE001 - such as an error of a verifier's own property
+            _logger.warning(
+                "search %s could not be recorded: %s: %s", self.search_id, type(error).__name__, printable(str(error))
+            )
+
+    def _finished(self, session: Session, result: OptScaleResult) -> None:
         order = [observation.index for one in session.rounds for observation in one.observations]
         outcome = {
             "chosen": order.index(result.best.index),
@@ -98,8 +108,7 @@ class Recording:
         scores = {index: verdict.score for index, verdict in result.verdicts.items()}
         self._record(order, result.candidates, scores, result.usage, session, outcome)
 
-    def failed(self, session: Session, error: AllCandidatesFailed) -> None:
-        """Record a search without a score."""
+    def _failed(self, session: Session, error: AllCandidatesFailed) -> None:
         order = [observation.index for one in session.rounds for observation in one.observations]
         reason = "FAILURES" if error.reason is None else error.reason.name
         outcome = {"chosen": None, "reason": reason, "seconds": session.history.elapsed_s, "cost": error.cost}
@@ -115,7 +124,7 @@ class Recording:
         outcome: Mapping[str, Any],
     ) -> None:
         store, known = self._settings.store, {candidate.index: candidate for candidate in candidates}
-        policy, verifier, settings = recorded_facts(self._settings, self._call_kwargs)
+        policy, verifier, settings = _facts_of(self._settings, self._call_kwargs)
         drawn = [known.get(index) for index in order]
         learning = self._settings.learning
         row = SearchRow(
@@ -169,3 +178,39 @@ class Recording:
 def _numbers(figures: Mapping[str, float]) -> dict[str, float]:
     """The finite figures, since JSON has no others."""
     return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
+
+
+def _facts_of(
+    settings: SearchSettings, call_kwargs: Mapping[str, Any] | None = None
+) -> tuple[Fingerprint, Fingerprint, dict[str, Any]]:
+    """Policy, verifier, and the settings of the decision; computed once for all searches with the same arguments.
+
+    Args:
+        settings: What is searched with.
+        call_kwargs: The caller's own arguments for the policy.
+    """
+    arguments = {name: value for name, value in (call_kwargs or {}).items() if name in {"model", *DRAWN_BY}}
+    known, key = settings.prepared().facts, tuple(map(repr, sorted(arguments.items())))
+    if key not in known:
+        verifier = verifier_fingerprint(settings.verifier, settings.extract)
+        known[key] = policy_fingerprint(settings.policy, arguments), verifier, _of_decision(settings)
+    return known[key]
+
+
+def _of_decision(settings: SearchSettings) -> dict[str, Any]:
+    """What the decisions depend on, JSON-ready; a rule, an estimator and a prior by their repr."""
+    data: dict[str, Any] = {"max_samples": settings.cap, "round_size": settings.round_size}
+    if settings.stopping is None:
+        data |= {name: getattr(settings, name) for name in ("target", "confidence", "effort", "round_cost")}
+        if isinstance(settings.price, int | float):
+            data["price"] = settings.price
+    else:
+        targets = {getattr(part, "target", None) for part in settings.stopping.parts()} - {None}
+        data |= {"stopping": repr(settings.stopping)[:_LONGEST], "target": targets.pop() if len(targets) == 1 else None}
+    data["select"] = settings.select if isinstance(settings.select, str) else type(settings.select).__name__
+    for name in ("estimator", "prior"):
+        if (value := getattr(settings, name)) is not None:
+            data[name] = type(value).__name__
+    if "first_round" in settings.model_fields_set:
+        data["first_round"] = settings.first_round
+    return data

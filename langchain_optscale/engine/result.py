@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
+from langchain_optscale.records.comparisons import Ranking
 from langchain_optscale.records.decisions import Decision, Estimate, Round, StopReason
 from langchain_optscale.records.endings import EndReason
 from langchain_optscale.records.notes import identical_note, truncation_note
@@ -62,6 +63,7 @@ class OptScaleResult:
         search_id: The search's id in the store of `store=`, for `ScoreStore.label`; None without one.
         explored: What was spent for later searches to learn from, see `explore=`; None where nothing was.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
+        ranking: The comparisons of a tournament and what came of them; None where there was nothing to compare.
     """
 
     best: Candidate
@@ -80,6 +82,7 @@ class OptScaleResult:
     certification: Certification | None = None
     search_id: str | None = None
     explored: Explored | None = None
+    ranking: Ranking | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -127,9 +130,10 @@ class OptScaleResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know: how many candidates were cut off or are identical, and what was explored."""
+        """What a reader should know: candidates cut off or identical, what was explored, and what comparing changed."""
         explored = None if self.explored is None else str(self.explored)
-        found = (truncation_note(self.candidates), identical_note(self.candidates), explored)
+        compared = None if self.ranking is None or not self.ranking.comparisons else str(self.ranking)
+        found = (truncation_note(self.candidates), identical_note(self.candidates), explored, compared)
         return tuple(note for note in found if note is not None)
 
     @property
@@ -164,7 +168,9 @@ class OptScaleResult:
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
             `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
             or are identical; with `certify=` also `certified` and `promise`, with `store=` also `search_id`, and of a
-            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`).
+            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`); after a tournament `ranking`
+            (`indexes`, `strengths`, `probabilities`, `place_bias`, `pointwise`, and how many `comparisons` and
+            `failures`).
         """
         return {
             "n": len(self.verdicts),
@@ -190,6 +196,7 @@ class OptScaleResult:
             "notes": list(self.notes),
             **({} if self.certification is None else {"certified": self.certified, "promise": self.promise}),
             **self._recorded(),
+            **({} if self.ranking is None else {"ranking": self.ranking.summary()}),
         }
 
     def _recorded(self) -> dict[str, Any]:
@@ -215,6 +222,7 @@ class OptScaleResult:
             "duration_s": self.duration_s,
             **({} if self.saved is None else {"cost": self.cost, "saved": self.saved.to_dict()}),
             **({} if self.certification is None else {"certification": asdict(self.certification)}),
+            **({} if self.ranking is None else {"ranking": self.ranking.to_dict()}),
             "claim": self.claim,
             "probability": self.probability,
             **self._recorded(),
@@ -252,6 +260,7 @@ class OptScaleResult:
                 claim=fields.text("claim", "not sure"),
                 probability=None if fields.data.get("probability") is None else fields.real("probability"),
                 certification=None if certified is None else Certification.from_dict(certified),
+                ranking=None if fields.data.get("ranking") is None else Ranking.from_dict(fields.get("ranking")),
                 search_id=fields.optional_text("search_id"),
                 explored=None if fields.data.get("explored") is None else Explored.from_dict(fields.get("explored")),
             )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, Protocol
 
-from langchain_optscale.engine.learned_part import improved_rule
 from langchain_optscale.engine.prices import known_prices
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stopping import (
     CostBudget,
     Deadline,
     MaxFailures,
+    Objective,
     Rule,
     TokenBudget,
     optscale,
@@ -67,7 +68,7 @@ def build_rule(settings: RuleSettings, learned: ImprovedStopping | None = None) 
     """
     rules = [settings.stopping or _default_rule(settings)]
     if settings.stopping is None and settings.target is None and settings.extract is not None:
-        rules = [improved_rule(rules[0], learned)]
+        rules = [_improved_rule(rules[0], learned)]
     if isinstance(settings.max_failures, int):
         rules.append(MaxFailures(settings.max_failures))
     if settings.token_budget is not None:
@@ -135,3 +136,14 @@ def _objective_price(settings: RuleSettings) -> float | None:
     """What a candidate must be worth, where `price` is a number and not the models' price in money."""
     price = settings.price
     return float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None
+
+
+def _improved_rule(default: Rule, learned: ImprovedStopping | None) -> Rule:
+    """The default with what was learned about it; as it is where that was learned from another default."""
+    if learned is None or _objective(default) != _objective(learned.base):
+        return default
+    return replace(learned, base=default)
+
+
+def _objective(rule: Rule) -> Objective | None:
+    return next((part for part in rule.parts() if isinstance(part, Objective)), None)

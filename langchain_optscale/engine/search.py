@@ -11,9 +11,10 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.choosing import Comparing
 from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.failing import failure_in
-from langchain_optscale.engine.jobs import Cancelled, Done, Draw, Event, Job, Verify
+from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw, Event, Job, Verify, candidate_of
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.stats.estimation import ScorePrior
 
-__all__ = ["Search", "candidate_of"]
+__all__ = ["Search"]
 
 
 class Search:
@@ -86,15 +87,39 @@ class Search:
         self._events: list[Event] = []
         self._draws: deque[Draw] = deque()
         self._verifications: deque[Verify] = deque()
+        self._comparing: tuple[Comparing | None] | None = None
         self._began = clock() - spent_s
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to do or to wait for.
+        """Whether nothing is left to do or to wait for: the search has stopped, and its choice is made."""
+        if not self._stopped:
+            return False
+        comparing = self.comparing
+        return comparing is None or comparing.over
+
+    @property
+    def comparing(self) -> Comparing | None:
+        """The comparisons among the leading candidates; None before the search has stopped, and where there are none.
+
+        Once it is there, nothing else is waited for.
+        """
+        if not self._stopped:
+            return None
+        if self._comparing is None:
+            drawn, verdicts, seeded = self._candidates, self._verdicts, self._sampler.seeded
+            self._comparing = (Comparing.of(self._settings, self.session, drawn, verdicts, seeded=seeded),)
+        return self._comparing[0]
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether no verdict is waited for.
 
         True once the session has decided to stop. Only where a token or cost budget ended it are the candidates that
         have been drawn verified first, as long as verifying costs nothing.
         """
+        if self._comparing is not None:
+            return True
         decision = self.session.decision
         if not decision.stop:
             return False
@@ -105,7 +130,9 @@ class Search:
 
     def wants(self, job: Job) -> bool:
         """Whether the outcome of a job under way still matters; if not, the job is to be cancelled."""
-        return not self.session.decision.stop or (isinstance(job, Verify) and not self.over)
+        if isinstance(job, Compare):
+            return not self.over
+        return not self.session.decision.stop or (isinstance(job, Verify) and not self._stopped)
 
     @property
     def elapsed_s(self) -> float:
@@ -124,6 +151,8 @@ class Search:
         """Let a deadline that has passed end the search."""
         if self.session.deadlines:
             self.session.tick(self.elapsed_s)
+            if self._comparing is not None and self._comparing[0] is not None:
+                self._comparing[0].tick(self.elapsed_s)
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
@@ -137,6 +166,8 @@ class Search:
         """
         if self.over:
             return []
+        if self.comparing is not None:
+            return list(self.comparing.take(room))
         if self._ask():
             indexes = self.session.asked
             self._event("round", number=self.session.round_of(indexes[0]), indexes=list(indexes))
@@ -173,6 +204,9 @@ class Search:
         if isinstance(job, Draw):
             self._record_draw(job.indexes, outcome)
             return
+        if isinstance(job, Compare):
+            self._record_comparison(job, outcome)
+            return
         self._verifying -= 1
         index, unreported = job.candidate.index, outcome.unreported_usage
         if isinstance(outcome, Cancelled):
@@ -184,6 +218,13 @@ class Search:
         self._tell(index, result, unreported)
         for twin in self._twins.pop(index, []):
             self._tell_twin(twin, index)
+
+    def _record_comparison(self, job: Compare, outcome: Done | Raised | Cancelled) -> None:
+        if self.comparing is None:
+            return
+        made = self.comparing.record(job, outcome, self.elapsed_s)
+        if made is not None:
+            self._event("comparison", number=job.number, **made)
 
     def result(self) -> OptScaleResult:
         """The record of the search.
@@ -202,6 +243,7 @@ class Search:
                 unreported_usage=self._unreported_usage,
                 seeded=self._sampler.seeded,
                 search_id=None if self._recording is None else self._recording.search_id,
+                ranking=None if self.comparing is None else self.comparing.ranking,
             )
         except AllCandidatesFailed as error:
             if self._recording is not None:
@@ -306,25 +348,3 @@ class Search:
     def _event(self, what: str, **data: Any) -> None:
         if self.emit_events:
             self._events.append(Event(f"optscale:{what}", data))
-
-
-def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) -> Candidate:
-    """The candidate of a choice that the worker has read.
-
-    Args:
-        index: Its number within the search.
-        choice: The policy's choice.
-        round_number: The round in which it was asked for.
-        seconds: How long the request took.
-    """
-    return Candidate(
-        index,
-        choice.message,
-        round_number,
-        choice.usage,
-        seconds,
-        choice.answer,
-        choice.reasoning,
-        choice.reasoning_tags,
-        choice.parsed,
-    )

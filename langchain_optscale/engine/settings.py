@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from functools import cache
 from operator import is_not
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from pydantic import (
@@ -20,8 +20,7 @@ from pydantic import (
 )
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.answers.selection import SelectionLike
-from langchain_optscale.engine.defaults import with_learned
+from langchain_optscale.engine.defaults import pointwise_selection, with_learned
 from langchain_optscale.engine.fields import (
     read_certificate,
     read_extractor,
@@ -34,24 +33,24 @@ from langchain_optscale.engine.fields import (
 from langchain_optscale.engine.keywords import invalid_setting, split_call
 from langchain_optscale.engine.learned_part import LearnedPart
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
+from langchain_optscale.engine.prepared import Prepared
 from langchain_optscale.engine.prices import known_prices
 from langchain_optscale.engine.priors import read_prior, stand_in
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.learning.rows import Fingerprint
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy
 from langchain_optscale.records.reasoning_marks import check_tags
 from langchain_optscale.stats.estimation import ScorePrior
-from langchain_optscale.stopping import MaxSamples, Price, Rule
-from langchain_optscale.stopping.answer_rules import selection_for
+from langchain_optscale.stopping import MaxSamples, Rule
 from langchain_optscale.stopping.exploration import Exploration
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
-from langchain_optscale.verifiers import Verifier
+from langchain_optscale.verifiers import TournamentSelection, Verifier
+from langchain_optscale.verifiers.comparison.selection import tournament_in
 
 if TYPE_CHECKING:
     from langchain_optscale.learning.learned_file import LearnedPair
@@ -78,28 +77,6 @@ _MaxFailures = Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] | None
 
 def _overridable(value: Any) -> tuple[str, ...] | None:
     return as_overridable(value, SearchSettings.model_fields)
-
-
-class Prepared(NamedTuple):
-    """What follows from the settings alone, and is computed once for all searches with them.
-
-    Attributes:
-        session: One that has not begun.
-        sampler: One without arguments of a call.
-        prices: The models' price by role; an unknown one is left out.
-        selection: Chooses the candidate to return.
-        has_usage_budget: Whether a budget of tokens or money ends a search, so that usage must be known.
-        facts: What a store records of them, by the arguments of a call; filled when it is first needed.
-        untried: The roles "policy", "verifier" and "extract", without those that have done their work once.
-    """
-
-    session: Session
-    sampler: Sampler
-    prices: Mapping[str, Price]
-    selection: SelectionLike
-    has_usage_budget: bool
-    facts: dict[tuple[Any, ...], tuple[Fingerprint, Fingerprint, dict[str, Any]]]
-    untried: set[str]
 
 
 class SearchSettings(BaseModel):
@@ -131,8 +108,10 @@ class SearchSettings(BaseModel):
             default does, "posterior", with a learned rule what it was fitted for. "best" takes the highest score,
             "vote" the most frequent answer, "weighted_vote" the answer with the largest sum of scores, "posterior" the
             most probable answer; of an answer's candidates the one with the best score, and the best score of all
-            where there are no answers. Or a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets
-            the scored candidates and their scores by index and returns the index of the one to take.
+            where there are no answers. "tournament" compares the leading candidates by the verifier's own judge where
+            their scores cannot tell them apart; `TournamentSelection(judge)` by another. Or a `Selection` such as
+            `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their scores by index and
+            returns the index of the one to take.
         first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
@@ -335,7 +314,8 @@ class SearchSettings(BaseModel):
             session=self._new_session(self.rule()),
             sampler=self._new_sampler({}),
             prices=known_prices(self.price, self.policy, self.verifier),
-            selection=selection_for(self.select, self.stopping),
+            selection=pointwise_selection(self.select, self.stopping, self.extract),
+            tournament=tournament_in(self.select, self.verifier),
             has_usage_budget=counts_usage(self),
             facts={},
             untried={"policy", "verifier", "extract"},
@@ -384,9 +364,15 @@ class SearchSettings(BaseModel):
             estimates_usage=counts_usage(self),
         )
 
-    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None]:
-        """How many requests may be under way at once to the endpoints of policy and verifier; None for no limit."""
-        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit)
+    def tournament(self) -> TournamentSelection | None:
+        """The tournament that chooses among the leading candidates; None where scores and answers alone do."""
+        return self.prepared().tournament
+
+    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None, SharedLimit | None]:
+        """How many requests may be under way at once to policy, verifier and comparing judge; None for no limit."""
+        tournament = self.tournament()
+        judge = None if tournament is None else _at(tournament.judge, self.verifier_limit)
+        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit), judge
 
 
 def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_optscale.engine.failing import failure_in, record_work
-from langchain_optscale.engine.jobs import Draw
+from langchain_optscale.engine.jobs import Compare, Draw
 from langchain_optscale.engine.tracing import child_config, has_callbacks
+from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.prompts import encodable_message, encodable_prompt
 from langchain_optscale.records.candidates import Candidate, Verdict, shortcoming_of
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.jobs import Choice, Job, Verify
     from langchain_optscale.engine.sampler import Sampler
     from langchain_optscale.engine.settings import SearchSettings
+    from langchain_optscale.records.comparisons import Comparison
     from langchain_optscale.verifiers import Verifier
+    from langchain_optscale.verifiers.comparison.base import ComparisonJudge
 
 __all__ = ["Worker"]
 
@@ -72,13 +75,26 @@ class Worker:
         self._has_usage_budget = prepared.has_usage_budget
         self._untried = prepared.untried
         # Of the verifications under way, by candidate: the verdict once it is reached, and the usage of all attempts.
-        self._verdicts: dict[int, Verdict] = {}
-        self._counters: dict[int, UsageCounter] = {}
+        self._verdicts: dict[int | str, Verdict | Comparison] = {}
+        self._counters: dict[int | str, UsageCounter] = {}
 
     @cached_property
     def _traced(self) -> RunnableLambda[Candidate, Verdict]:
         """Gives each verification a run of its own in the trace, under the verifier's name."""
         return RunnableLambda(self._verify, self._averify, name=self._verifier_name)
+
+    @cached_property
+    def _compared(self) -> RunnableLambda[Compare, Comparison]:
+        """Gives each comparison a run of its own in the trace, under the judge's name."""
+        return RunnableLambda(self._compare, self._acompare, name=self._judge.name)
+
+    @cached_property
+    def _judge(self) -> ComparisonJudge:
+        tournament = self.settings.tournament()
+        if tournament is None:
+            raise SettingsError("the search has no tournament, so nothing is compared")
+        judge: ComparisonJudge = tournament.judge
+        return judge
 
     def equality_key(self, candidate: Candidate) -> str | None:
         """Equal for candidates that share a verdict; None for one that is verified whatever the others are.
@@ -102,8 +118,11 @@ class Worker:
         """Run a job and wait for it.
 
         Returns:
-            A list of `Choice`, each with its answer, or a `Verdict`.
+            A list of `Choice`, each with its answer, a `Verdict` or a `Comparison`.
         """
+        if isinstance(job, Compare):
+            child = self._comparison_config(job)
+            return self._compared.invoke(job, child) if self._is_traced else self._compare(job, child)
         if isinstance(job, Draw):
             return self._read(job.indexes, self._sampler.draw(self._prompt, job.indexes, self._config))
         child = self._verify_config(job)
@@ -113,6 +132,9 @@ class Worker:
 
     async def arun(self, job: Job) -> Any:
         """As `run`, without blocking the event loop."""
+        if isinstance(job, Compare):
+            child = self._comparison_config(job)
+            return await (self._compared.ainvoke(job, child) if self._is_traced else self._acompare(job, child))
         if isinstance(job, Draw):
             drawn = await self._sampler.adraw(self._prompt, job.indexes, self._config)
             if self._answers.extract is None:
@@ -127,8 +149,8 @@ class Worker:
         """The search has ended: what is still compared for it is withdrawn."""
         self._answers.close()
 
-    def collect(self, index: int) -> tuple[Verdict | None, Usage | None]:
-        """The verdict that a verification reached, and what it consumed beyond what the verdict reports.
+    def collect(self, index: int | str) -> tuple[Verdict | Comparison | None, Usage | None]:
+        """The verdict or comparison that a job reached, and what it consumed beyond what that reports.
 
         Both are kept for a job that fails or is cancelled as well. To be called once, at its end.
         """
@@ -183,6 +205,25 @@ class Worker:
         if index not in self._counters:
             self._counters[index] = UsageCounter(self.settings.verifier, fills_gaps=self._has_usage_budget)
         return self._counters[index].attach(child)
+
+    def _comparison_config(self, job: Compare) -> RunnableConfig:
+        name = f"optscale:comparison:{job.number}"
+        child = child_config(self._config, name, [name], {"judge": self._judge.name})
+        if job.key not in self._counters:
+            self._counters[job.key] = UsageCounter(self._judge, fills_gaps=self._has_usage_budget)
+        return self._counters[job.key].attach(child)
+
+    def _compare(self, job: Compare, config: RunnableConfig) -> Comparison:
+        shown = [_encodable(candidate) for candidate in job.candidates]
+        return self._keep_comparison(job, self._judge.compare(self._prompt_with_tools, shown, config))
+
+    async def _acompare(self, job: Compare, config: RunnableConfig) -> Comparison:
+        shown = [_encodable(candidate) for candidate in job.candidates]
+        return self._keep_comparison(job, await self._judge.acompare(self._prompt_with_tools, shown, config))
+
+    def _keep_comparison(self, job: Compare, made: Comparison) -> Comparison:
+        self._verdicts[job.key] = made
+        return made
 
     def _verify(self, candidate: Candidate, config: RunnableConfig) -> Verdict:
         shown = _encodable(candidate)

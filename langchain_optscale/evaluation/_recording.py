@@ -8,6 +8,7 @@ import os
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -18,7 +19,7 @@ from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.evaluation.samples import name_of, question_from_dict, question_to_json
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.failures import AllCandidatesFailed
-from langchain_optscale.records.files import append, lines_of, open_to_append
+from langchain_optscale.records.files import append, open_to_append, read_back
 from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.stopping import MaxSamples
 
@@ -233,23 +234,12 @@ class Recording:
         if path.suffix == ".gz":
             raise SettingsError(f"{path}: a recording cannot append to a .gz file; choose another name")
         recorded: dict[str, Question] = {}
-        whole, ended = 0, True
         try:
             self._file = open_to_append(path)
         except FileError as error:
             raise FileError.of(f"{path} cannot be continued", error) from error
         try:
-            with path.open("rb") as file:
-                for number, line in lines_of(file, path):
-                    question = self._read_back(line, recorded, f"{path}, line {number}")
-                    if question is None:
-                        break
-                    recorded[question.id] = question
-                    whole, ended = whole + len(line), line.endswith(b"\n")
-            # Only now that every line before has turned out to be valid.
-            os.ftruncate(self._file, whole)
-            if not ended:
-                append(self._file, path, b"\n")
+            read_back(self._file, path, partial(self._read_back, recorded))
         except OSError as error:
             self.close()
             raise SettingsError(f"{path} cannot be continued: {error.strerror}") from error
@@ -258,13 +248,13 @@ class Recording:
             raise
         return recorded
 
-    def _read_back(self, line: bytes, recorded: Mapping[str, Question], place: str) -> Question | None:
-        """The question of a line; None for an incomplete last line, as a crash leaves it."""
+    def _read_back(self, recorded: dict[str, Question], line: bytes, place: str) -> bool:
+        """Add the question of a line; False for an incomplete last line, as a crash leaves it."""
         try:
             data = json.loads(line)
         except (ValueError, RecursionError) as error:
             if not line.endswith(b"\n") and line.startswith(_LINE_START[: len(line)]):
-                return None
+                return False
             raise InvalidRecordError(f"{place}: not JSON: {error}") from error
         try:
             question = question_from_dict(data)
@@ -275,7 +265,8 @@ class Recording:
         if question.id in recorded:
             raise InvalidRecordError(f"{place}: id {question.id!r} stands on an earlier line already")
         self._check(question, data.get(_NOTES), place)
-        return question
+        recorded[question.id] = question
+        return True
 
     def _check(self, question: Question, notes: object, place: str) -> None:
         """Check that a recorded question has this recording's settings and prompt."""

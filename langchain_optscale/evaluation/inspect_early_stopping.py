@@ -16,8 +16,6 @@ from langchain_optscale.verifiers.evaluators.results import choose
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from inspect_ai.util import EarlyStop
-
     from langchain_optscale.stopping.base import Rule
 
 __all__ = ["InspectEarlyStopping"]
@@ -77,8 +75,12 @@ class InspectEarlyStopping:
         self._skipped.clear()
         return "optscale"
 
-    async def schedule_sample(self, id: str | int, epoch: int) -> EarlyStop | None:  # noqa: A002 - Inspect's name
-        """Whether to skip an epoch, with the reason and the figures of the decision."""
+    async def schedule_sample(self, id: str | int, epoch: int) -> Any:  # noqa: A002 - Inspect's name
+        """Whether to skip an epoch.
+
+        Returns:
+            Inspect's `EarlyStop` with the reason and the figures of the decision; None where the epoch runs.
+        """
         session = self._sessions[id]
         decision = session.decision
         if not decision.stop or decision.reason is None:
@@ -135,9 +137,9 @@ class InspectEarlyStopping:
         return verdict, getattr(score, "answer", None) if self._answers else None
 
 
-def _early_stop() -> type[EarlyStop]:
+def _early_stop() -> Any:
     try:
-        kind: type[EarlyStop] = import_module("inspect_ai.util").EarlyStop
+        kind = import_module("inspect_ai.util").EarlyStop
     except (ImportError, AttributeError) as error:
         raise MissingExtraError("Early stopping of Inspect", "pip install --upgrade inspect-ai") from error
     return kind

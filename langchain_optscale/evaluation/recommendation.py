@@ -201,6 +201,6 @@ def _check(pool: Pool, accuracy: float | None, budget: float | None, seed: int) 
         raise SettingsError(f"pool {pool.name!r} has samples without a score: there is nothing to calibrate")
     if len(pool) < 4 or pool.cap < 2:
         raise SettingsError(
-            f"a recommendation needs at least 4 questions of 2 samples each; pool {pool.name!r} has {len(pool)}, and "
-            f"{pool.cap} of the one that has the fewest"
+            f"a recommendation needs at least four questions of two samples each; pool {pool.name!r} has {len(pool)} "
+            f"questions, and {pool.cap} samples of the one that has the fewest"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.graph import END, START, StateGraph
 
 from langchain_optscale.engine.settings import SearchSettings
+from langchain_optscale.graph.comparing import compare, record_comparison_timeout
 from langchain_optscale.graph.context import OptScaleContext, SettingsCache
 from langchain_optscale.graph.loop import Loop, supersteps
 from langchain_optscale.graph.nodes import JobNode, Step, candidate, draw, record_timeout
@@ -101,13 +102,22 @@ def create_optscale_graph(
     graph.add_node("draw", JobNode(draw, cache, retries), destinations=("draw", "candidate"), **tasks)
     graph.add_node("candidate", JobNode(candidate, cache, retries), destinations=("candidate",), **tasks)
     graph.add_node("decide", Step(loop.decide, loop.is_slow))
+    after = "answer"
+    if checked.tournament() is not None:
+        after = "choose"
+        if retries.timeout is not None:
+            tasks["error_handler"] = record_comparison_timeout
+        graph.add_node("choose", Step(loop.choose, loop.is_slow))
+        graph.add_node("compare", JobNode(compare, cache, retries), **tasks)
+        graph.add_edge("compare", "choose")
+        graph.add_conditional_edges("choose", Step(loop.pair, loop.is_slow), ["compare", "answer"])
     if review:
-        graph.add_node("review", Step(loop.review, loop.is_slow), destinations=("ask", "answer"))
+        graph.add_node("review", Step(loop.review, loop.is_slow), destinations=("ask", after))
     graph.add_node("answer", Step(loop.answer, loop.is_slow))
     graph.add_edge(START, "ask")
     graph.add_edge("candidate", "decide")
     graph.add_conditional_edges("ask", Step(loop.dispatch, loop.is_slow), ["draw", "candidate", "decide"])
-    graph.add_conditional_edges("decide", Step(loop.route, loop.is_slow), ["ask", "review" if review else "answer"])
+    graph.add_conditional_edges("decide", Step(loop.route, loop.is_slow), ["ask", "review" if review else after])
     graph.add_edge("answer", END)
     return graph
 

@@ -159,6 +159,11 @@ class SettingsCache:
                 f"max_retries={settings.max_retries} is above the {self._max_attempts - 1} of the graph; a run can "
                 "only lower it, so build the graph with the larger number"
             )
+        if settings.tournament() is not None and self.settings.tournament() is None:
+            raise SettingsError(
+                "select can be a tournament only in a graph that was built with one: give select= to the graph, and "
+                "let a run choose another selection"
+            )
         checked = RunSettings(settings, changes)
         with self._lock:
             self._known[key] = checked

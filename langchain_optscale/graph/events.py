@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.records.candidates import Candidate, Failure, Verdict
+    from langchain_optscale.records.comparisons import Comparison, FailedComparison
     from langchain_optscale.records.decisions import Decision, Estimate
 
 __all__ = [
     "AnswerEvent",
     "CandidateEvent",
+    "ComparisonEvent",
     "DecisionEvent",
     "EstimateEvent",
     "Events",
@@ -65,6 +67,17 @@ class FailureEvent(TypedDict):
     attempts: int
 
 
+class ComparisonEvent(TypedDict):
+    """Leading candidates were compared in one order: each one's share of the win, or the error; the other is None."""
+
+    type: Literal["comparison"]
+    number: int
+    order: list[int]
+    shares: list[float] | None
+    explanation: str | None
+    error: str | None
+
+
 class EstimateEvent(TypedDict):
     """The estimated score distribution after a round; `mu` and `sigma` are those of the untruncated normal."""
 
@@ -100,7 +113,14 @@ class AnswerEvent(TypedDict):
 
 
 GraphEvent: TypeAlias = (
-    RoundStartedEvent | CandidateEvent | VerdictEvent | FailureEvent | EstimateEvent | DecisionEvent | AnswerEvent
+    RoundStartedEvent
+    | CandidateEvent
+    | VerdictEvent
+    | FailureEvent
+    | ComparisonEvent
+    | EstimateEvent
+    | DecisionEvent
+    | AnswerEvent
 )
 
 
@@ -129,6 +149,13 @@ class Events:
     def failure(self, index: int, failure: Failure) -> None:
         """A candidate failed."""
         self._write({"type": "failure", **_fields(FailureEvent, failure, index=index)})
+
+    def comparison(self, number: int, made: Comparison | FailedComparison) -> None:
+        """Candidates were compared, or could not be."""
+        data: dict[str, Any] = {"shares": None, "explanation": None, "error": None, **made.to_dict(), "number": number}
+        self._write(
+            {"type": "comparison", **{name: data[name] for name in ComparisonEvent.__annotations__.keys() - {"type"}}}
+        )
 
     def estimate(self, estimate: Estimate, best: float) -> None:
         """The score distribution was estimated."""

@@ -13,6 +13,7 @@ from langchain_optscale.engine.priors import depends_on_question, find_prior, is
 from langchain_optscale.engine.recording import Recording
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.compact import short_candidate, short_round
+from langchain_optscale.graph.comparing import comparing_in, most_supersteps
 from langchain_optscale.graph.context import changes_now, storable
 from langchain_optscale.graph.conversation import fingerprint
 from langchain_optscale.graph.events import Events
@@ -54,7 +55,9 @@ def supersteps(settings: SearchSettings) -> int:
     # A server that rejects a request for several choices is asked for half as many each time.
     largest = min(max(session.first_round, session.round_size), settings.sampler().max_choices)
     smaller = max(0, largest.bit_length() - 2)
-    return _STEPS_OF_A_ROUND * (1 + later) + smaller + 3
+    tournament = settings.tournament()
+    compared = 0 if tournament is None else most_supersteps(tournament.budget)
+    return _STEPS_OF_A_ROUND * (1 + later) + smaller + 3 + compared
 
 
 class Loop:
@@ -71,6 +74,8 @@ class Loop:
         self._retries = retries
         self._review = review
         self._sessions = SessionCache()
+        # A graph that was built without a tournament has no node for one.
+        self._after = "answer" if settings.settings.tournament() is None else "choose"
 
     def is_slow(self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any]) -> bool:
         """Whether a step may compare answers, which may take seconds."""
@@ -181,7 +186,23 @@ class Loop:
             return []
         if not Decision.from_dict(record.get("decision", {})).stop:
             return "ask"
-        return "review" if self._review else "answer"
+        return "review" if self._review else self._after
+
+    def choose(
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
+    ) -> dict[str, Any]:
+        """Where comparisons come together; what is compared next follows from the record alone."""
+        return {}
+
+    def pair(
+        self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
+    ) -> str | list[Send]:
+        """The edge after `choose`: tasks for the missing comparisons, or `answer`."""
+        record = record_in(state)
+        comparing = comparing_in(record, self._sessions.replay(self._run(record, config, runtime), record))
+        if comparing is None or not comparing[1]:
+            return "answer"
+        return [send("compare", {"number": job.number, "order": list(job.order)}, None) for job in comparing[1]]
 
     def review(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
@@ -191,7 +212,7 @@ class Loop:
         changes = self._settings.changes_of(record, config, runtime)
         replay = self._sessions.replay(self._settings.get(changes, record), record)
         if not missed_target(replay.run.settings, replay.session):
-            return Command(goto="answer")
+            return Command(goto=self._after)
 
         def changed(review: Mapping[str, Any]) -> ReplayedSession:
             so_far = {"search": {"review": {**record["search"].get("review", {}), **review}}}
@@ -208,9 +229,11 @@ class Loop:
 
         review = request_review(replay.run.settings, replay.session, record, objection)
         if not review:
-            return Command(goto="answer")
+            return Command(goto=self._after)
         update = {"search": {"review": {**record["search"].get("review", {}), **review}}}
-        return Command(update={"optscale": update}, goto="answer" if changed(review).session.decision.stop else "ask")
+        return Command(
+            update={"optscale": update}, goto=self._after if changed(review).session.decision.stop else "ask"
+        )
 
     def answer(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Any], *, is_async: bool
@@ -219,9 +242,12 @@ class Loop:
         record = record_in(state)
         run = self._run(record, config, runtime)
         replay = self._sessions.replay(run, record, keep=False)
-        recording = Recording.of(run.settings, run.prompt(state["messages"]), record["search"]["id"])
+        recording = None
+        if run.settings.store is not None:
+            recording = Recording(run.settings, run.prompt(state["messages"]), record["search"]["id"])
         try:
-            result = result_of(record, replay, self._settings.causes)
+            comparing = comparing_in(record, replay)
+            result = result_of(record, replay, self._settings.causes, comparing and comparing[0].ranking)
         except AllCandidatesFailed as error:
             if recording is not None:
                 recording.failed(replay.session, error)
@@ -241,7 +267,8 @@ class Loop:
     ) -> None:
         by_n = run.sampler(record).max_choices > 1
         # this step, candidate (after draw), decide, answer (after review)
-        needed = 4 + by_n + self._review
+        tournament = run.settings.tournament()
+        needed = 4 + by_n + self._review + (0 if tournament is None else most_supersteps(tournament.budget))
         if state["remaining_steps"] < needed:
             enough = supersteps(run.settings)
             raise GraphRecursionError(

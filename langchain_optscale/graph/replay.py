@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.graph.causes import Causes
     from langchain_optscale.graph.context import RunSettings
+    from langchain_optscale.records.comparisons import Ranking
     from langchain_optscale.stopping.session import Session
 
-__all__ = ["ReplayedSession", "SessionCache", "corrected", "missing_in", "result_of"]
+__all__ = ["ReplayedSession", "SessionCache", "corrected", "drawn_in", "missing_in", "result_of"]
 
 _CACHE_SIZE = 256
 _SOURCES = ("rounds", "candidates", "verdicts", "failures", "seconds")
@@ -184,21 +185,28 @@ def corrected(record: Mapping[str, Any], replay: ReplayedSession) -> list[dict[s
     ]
 
 
-def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes) -> OptScaleResult:
+def drawn_in(record: Mapping[str, Any], replay: ReplayedSession) -> dict[int, Candidate]:
+    """The candidates by index, equal answers as the same string."""
+    entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
+    return {index: Candidate.from_dict(entry) for index, entry in entries.items()}
+
+
+def result_of(
+    record: Mapping[str, Any], replay: ReplayedSession, causes: Causes, ranking: Ranking | None = None
+) -> OptScaleResult:
     """The result of a finished search.
 
     Args:
         record: The search.
         replay: Its session.
         causes: The exceptions behind its failures, for the error of a search without a score.
+        ranking: What a tournament found, where it chooses.
 
     Raises:
         AllCandidatesFailed: No candidate has a score.
         SettingsError: `select` returned something that is not a scored candidate.
     """
-    entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
-    drawn = {index: Candidate.from_dict(entry) for index, entry in entries.items()}
-    once, session = replay.reader.once, replay.session
+    drawn, once, session = drawn_in(record, replay), replay.reader.once, replay.session
     failures = causes.of(record["search"]["id"], failures_in(record, once(Failure.from_dict)))
     verdicts = verdicts_in(record, once(Verdict.from_dict))
     if unknown := sorted(verdicts.keys() - drawn.keys()):
@@ -208,7 +216,8 @@ def result_of(record: Mapping[str, Any], replay: ReplayedSession, causes: Causes
     elapsed_s, seeded = session.history.elapsed_s, replay.run.seeded
     settings, name = replay.run.settings, record["search"]["id"]
     search_id = None if settings.store is None else name
-    return build_result(settings, session, drawn, verdicts, failures, elapsed_s, seeded=seeded, search_id=search_id)
+    made_of = (settings, session, drawn, verdicts, failures, elapsed_s)
+    return build_result(*made_of, seeded=seeded, search_id=search_id, ranking=ranking)
 
 
 def _outcomes(record: Mapping[str, Any], reader: Reader) -> list[_Outcome]:

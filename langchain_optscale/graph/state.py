@@ -58,6 +58,7 @@ class SearchRecord(TypedDict, total=False):
         verdicts: Pairs of an index and its verdict.
         failures: Pairs of an index and its failure.
         seconds: Pairs of an index and the seconds that its draw and verification took.
+        comparisons: Pairs of a number and a comparison of a tournament, or its failure; missing without one.
         decision: The decision after the last complete round.
         estimate: The estimated score distribution at that time.
         best: Index of the chosen candidate, once the search has ended; then also `format`, `version`, `usage` and
@@ -70,6 +71,7 @@ class SearchRecord(TypedDict, total=False):
     verdicts: list[Any]
     failures: list[Any]
     seconds: list[Any]
+    comparisons: list[Any]
     decision: dict[str, Any]
     estimate: dict[str, Any]
     best: int
@@ -94,6 +96,7 @@ _LISTS: dict[str, tuple[Callable[[Any], int], Callable[[Any, Any], Any]]] = {
     "verdicts": (_first, lambda before, entry: [entry[0], full_verdict(entry[1])]),
     "failures": (_first, lambda before, entry: entry),
     "seconds": (_first, lambda before, entry: entry),
+    "comparisons": (_first, lambda before, entry: entry),
 }
 
 
@@ -153,7 +156,7 @@ class OptScaleState(TypedDict):
 
 def new_record(search: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a new search."""
-    return {"search": dict(search), **{name: [] for name in _LISTS}}
+    return {"search": dict(search), **{name: [] for name in _LISTS if name != "comparisons"}}
 
 
 def candidates_in(record: Mapping[str, Any]) -> dict[int, dict[str, Any]]:

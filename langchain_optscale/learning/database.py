@@ -83,7 +83,9 @@ class Connection:
             self._execute("DELETE FROM optscale_about WHERE name = 'version'")
             self._execute("INSERT INTO optscale_about VALUES ('version', {})", str(schema.VERSION))
         if 0 < found < schema.VERSION:
-            _logger.info("%s was migrated from version %s of its tables to %s", self._database, found, schema.VERSION)
+            _logger.warning(
+                "%s was migrated from version %s of its tables to %s", self._database, found, schema.VERSION
+            )
 
     def _version(self) -> int:
         """The version of the tables, 0 where there are none."""

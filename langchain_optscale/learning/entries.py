@@ -57,7 +57,8 @@ class Selection(NamedTuple):
         policy, verifier = self.pair or (None, None)
         equal = {"s.policy": policy, "s.verifier": verifier, "s.question": self.question, "s.id": self.id}
         found: list[tuple[str, Any]] = [(f"{name} = {{}}", value) for name, value in equal.items() if value is not None]
-        found += [(f"s.time {sign} {{}}", value) for sign, value in ((">=", self.since), ("<", self.until)) if value]
+        limits = ((">=", self.since), ("<", self.until))
+        found += [(f"s.time {sign} {{}}", value) for sign, value in limits if value is not None]
         if self.explored is not None:
             found.append(("s.explored = {}", int(self.explored)))
         if self.labelled is not None:

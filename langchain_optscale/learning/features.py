@@ -56,7 +56,7 @@ def hashed_features(text: str) -> tuple[NDArray[np.uint32], NDArray[np.float32]]
     plain = _SPACES.sub(" ", text[:_MOST_CHARACTERS].lower()).strip()
     places = np.concatenate([_words(plain), *_characters(plain)])
     found, counts = np.unique(places, return_counts=True)
-    return found, 1.0 + np.log(counts, dtype=np.float32)
+    return found.astype(np.uint32), (1.0 + np.log(counts)).astype(np.float32)
 
 
 def question_text(prompt: Any) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
+from langchain_optscale.stats.chances import reached_counts
+from langchain_optscale.stats.reaching import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,8 @@ __all__ = ["Moments", "held_out_figures", "scores_with"]
 
 # Scores that stand for a law of which only the moments are known.
 _QUANTILES = 16
+# A law with these moments is known as well as so many scores would show it.
+_KNOWN_AS = 256
 _LEAST_WEIGHT = 1e-3
 # A mean of n scores counts n / (n + 2), a standard deviation (n - 1) / (n + 3).
 _HALF_MEAN, _HALF_STD = 2.0, 3.0
@@ -34,6 +38,8 @@ class Moments:
         weights: How much each counts, in (0, 1], shape (questions, 2).
         score_lists: The scores of each; where only moments were given, quantiles of the Beta law that has them.
         count: How many scores there are; 0 where only moments were given.
+        reached: How many scores of each question reached each of `stats.reaching.TARGETS`, shape (questions, targets).
+        sizes: Of how many, shape (questions,).
     """
 
     places: tuple[int, ...]
@@ -41,6 +47,8 @@ class Moments:
     weights: FloatArray
     score_lists: Sequence[Sequence[float]]
     count: int
+    reached: FloatArray
+    sizes: FloatArray
 
     @classmethod
     def of(
@@ -85,17 +93,23 @@ class Moments:
         weights = np.column_stack([sizes / (sizes + _HALF_MEAN), (sizes - 1.0) / (sizes + _HALF_STD)])
         values = np.column_stack([means, np.minimum(stds, 0.5)]) if lists else np.empty((0, 2))
         kept = [one.tolist() for one in lists]
-        return cls(places, values, np.maximum(weights, _LEAST_WEIGHT), kept, int(sizes.sum()))
+        reached = reached_counts(kept)
+        return cls(places, values, np.maximum(weights, _LEAST_WEIGHT), kept, int(sizes.sum()), *reached)
 
     @classmethod
     def _of_moments(cls, means: Any, stds: Any) -> Moments:
+        from scipy import special
+
         values = np.column_stack([np.asarray(means, dtype=np.float64), np.asarray(stds, dtype=np.float64)])
         if not ((values[:, 0] >= 0.0) & (values[:, 0] <= 1.0)).all():
             raise SettingsError("means of scores must be finite numbers in [0, 1]")
         if not ((values[:, 1] >= 0.0) & (values[:, 1] <= 0.5)).all():
             raise SettingsError("standard deviations of scores must be finite numbers in [0, 0.5]")
         lists = scores_with(values[:, 0], values[:, 1], _QUANTILES).tolist()
-        return cls(tuple(range(len(values))), values, np.ones_like(values), lists, 0)
+        a, b = _shapes(values[:, 0], values[:, 1])
+        reached = _KNOWN_AS * special.betaincc(a[:, None], b[:, None], np.array(TARGETS))
+        sizes = np.full(len(values), float(_KNOWN_AS))
+        return cls(tuple(range(len(values))), values, np.ones_like(values), lists, 0, reached, sizes)
 
     def gain(self, predicted: FloatArray) -> float:
         """By how many standard errors predictions of the mean are better than the best constant, by square error."""
@@ -120,12 +134,17 @@ def scores_with(means: FloatArray, stds: FloatArray, count: int) -> FloatArray:
     """
     from scipy import special
 
+    a, b = _shapes(means, stds)
+    scores: FloatArray = special.betaincinv(a[:, None], b[:, None], (np.arange(count) + 0.5) / count)
+    return scores
+
+
+def _shapes(means: FloatArray, stds: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A and b of the Beta laws with some moments."""
     mean = np.clip(means, 1e-4, 1.0 - 1e-4)
     spread = mean * (1.0 - mean)
     strength = spread / np.clip(stds**2, 1e-8, 0.98 * spread) - 1.0
-    at = (np.arange(count) + 0.5) / count
-    scores: FloatArray = special.betaincinv((mean * strength)[:, None], ((1.0 - mean) * strength)[:, None], at)
-    return scores
+    return mean * strength, (1.0 - mean) * strength
 
 
 def held_out_figures(truth: FloatArray, predicted: FloatArray) -> dict[str, dict[str, float]]:

@@ -48,8 +48,9 @@ class PostgresDatabase(Database):
         self.address = without_password(url)
         try:
             psycopg.conninfo.conninfo_to_dict(url)
-        except psycopg.Error as error:
-            raise SettingsError(f"{self.address} is no address of a PostgreSQL database") from error
+        except psycopg.Error:
+            # psycopg's own words may repeat the password.
+            raise SettingsError(f"{self.address} is no address of a PostgreSQL database") from None
 
     def __str__(self) -> str:
         return f"the store {self.address}"

@@ -18,7 +18,8 @@ text says nothing.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,10 @@ import numpy as np
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.learning.moments import Moments
+from langchain_optscale.learning.question_prior_file import read_question_prior, write_question_prior
 from langchain_optscale.learning.ridge import fit_ridge
 from langchain_optscale.learning.text_model import HashedText, TextModel, text_model
+from langchain_optscale.stats.chances import fit_chances
 from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 from langchain_optscale.stats.question_law import QuestionLaw
 
@@ -37,11 +40,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from langchain_core.embeddings import Embeddings
+    from numpy.typing import NDArray
 
     from langchain_optscale.learning.features import QuestionFeatures
     from langchain_optscale.learning.ridge import FloatArray, Ridge
 
 __all__ = ["FEWEST_QUESTIONS", "QuestionPrior"]
+
+_logger = logging.getLogger(__name__)
 
 FEWEST_QUESTIONS = 40
 """With fewer questions the text is not used, and every question gets the population's prior."""
@@ -122,7 +128,7 @@ class QuestionPrior:
         """
         moments = Moments.of(len(prompts), means, stds, scores)
         asked = [prompts[place] for place in moments.places]
-        population = EmpiricalPrior.fit(_some(moments.score_lists, _MOST_OF_POPULATION))
+        population = _belief(moments, np.arange(len(asked)), _MOST_OF_POPULATION)
         text, rows = text_model(asked, embeddings)
         if len(asked) < FEWEST_QUESTIONS:
             return cls._of_population(text, moments, population)
@@ -131,7 +137,7 @@ class QuestionPrior:
         gain = moments.gain(left_out)
         known = np.column_stack([left_out, moments.values])
         order = np.argsort(known[:, 0], kind="stable")
-        centres, beliefs = _beliefs(known[order, 0], [moments.score_lists[place] for place in order])
+        centres, beliefs = _beliefs(moments, order, left_out[:, 0])
         return cls(
             text.with_coefficients(ridge.coefficients),
             (float(ridge.intercept[0]), float(ridge.intercept[1])),
@@ -151,25 +157,39 @@ class QuestionPrior:
         return cls(text, (float(mean), float(std)), known, (float(mean),), (population,), population, False, report)
 
     def __call__(self, prompt: str) -> QuestionLaw:
-        """The law of one question's scores."""
-        return self.predict([prompt])[0]
+        """The law of one question's scores; that of the population where an embedding model fails."""
+        try:
+            return self.predict([prompt])[0]
+        except Exception as error:
+            if not self.is_slow or isinstance(error, SettingsError):
+                raise
+            _logger.warning("The question's prior is the population's, since the embedding model failed: %s", error)
+            return self.of_population
 
     def predict(self, prompts: Sequence[str | QuestionFeatures]) -> list[QuestionLaw]:
         """The laws of the scores of some questions; many at once take less time than one by one.
+
+        The mean and standard deviation are those of the regression plus the median error of the past questions with the
+        nearest predictions: half of the questions like this one have more.
 
         Args:
             prompts: As in `fit`.
         """
         if not prompts:
             return []
-        values, is_known = self._moments(prompts)
-        errors = self._errors(values[:, 0])
-        deviations = np.maximum(np.sqrt((errors**2).mean(axis=1)), _LEAST_STD)
-        nearest = np.abs(np.subtract.outer(values[:, 0], np.array(self.centres))).argmin(axis=1)
+        raw, is_known = self._moments(prompts)
+        errors = self._errors(raw[:, 0])
+        centre = np.median(errors, axis=1)
+        deviations = np.maximum(np.sqrt(((errors - centre[:, None]) ** 2).mean(axis=1)), _LEAST_STD)
+        nearest = np.abs(np.subtract.outer(raw[:, 0], np.array(self.centres))).argmin(axis=1)
         return [
             QuestionLaw(mean, std, mean_std, std_std, self.beliefs[place]) if trusted else self.of_population
             for (mean, std), (mean_std, std_std), place, trusted in zip(
-                values.tolist(), deviations.tolist(), nearest.tolist(), is_known.tolist(), strict=True
+                _possible(raw + centre).tolist(),
+                deviations.tolist(),
+                nearest.tolist(),
+                is_known.tolist(),
+                strict=True,
             )
         ]
 
@@ -234,12 +254,10 @@ class QuestionPrior:
         Raises:
             SettingsError: The file cannot be written.
         """
-        from langchain_optscale.learning.question_prior_file import write_question_prior
-
-        write_question_prior(path, self)
+        write_question_prior(path, vars(self), self.fingerprint)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], embeddings: Embeddings | None = None) -> QuestionPrior:
+    def load(cls, path: str | os.PathLike[str], embeddings: Embeddings | None = None) -> Self:
         """Read what `save` or `optscale train-prior --kind question` wrote.
 
         Args:
@@ -250,12 +268,10 @@ class QuestionPrior:
             InvalidRecordError: The file is no such predictor, of a later version, or damaged; the message names it.
             SettingsError: It cannot be read, or needs an embedding model that is not given.
         """
-        from langchain_optscale.learning.question_prior_file import read_question_prior
-
-        return read_question_prior(path, embeddings)
+        return cls(**read_question_prior(path, embeddings))
 
     def _moments(self, prompts: Sequence[str | QuestionFeatures]) -> tuple[FloatArray, Any]:
-        """Predicted mean and standard deviation of each, and whether the prediction is to be used."""
+        """Mean and standard deviation of each by the regression, and whether it is to be used."""
         if not self.is_useful:
             return np.broadcast_to(self.intercept, (len(prompts), 2)).copy(), np.zeros(len(prompts), dtype=bool)
         predicted, is_known = self.text.predict(prompts)
@@ -277,21 +293,21 @@ def _possible(values: FloatArray) -> FloatArray:
 
 
 def _beliefs(
-    predicted: FloatArray, score_lists: Sequence[Sequence[float]]
+    moments: Moments, order: NDArray[np.intp], predicted: FloatArray
 ) -> tuple[tuple[float, ...], tuple[EmpiricalPrior, ...]]:
-    """The centres and beliefs of questions in the order of their predicted means."""
-    count = len(predicted)
+    """The centres and beliefs of the questions, `order` being that of their predicted means."""
+    count = len(order)
     near = min(count, max(_FEWEST_NEAR, round(_SHARE * count)))
     firsts = np.unique(np.linspace(0, count - near, min(_MOST_BELIEFS, 1 + 2 * (count - near) // near)).astype(int))
-    centres, beliefs = [], []
-    for first in firsts.tolist():
-        centres.append(float(np.median(predicted[first : first + near])))
-        beliefs.append(EmpiricalPrior.fit(_some(score_lists[first : first + near], _MOST_READ)))
-    return tuple(centres), tuple(beliefs)
+    groups = [order[first : first + near] for first in firsts.tolist()]
+    centres = tuple(float(np.median(predicted[group])) for group in groups)
+    return centres, tuple(_belief(moments, group, _MOST_READ) for group in groups)
 
 
-def _some(score_lists: Sequence[Sequence[float]], most: int) -> list[Sequence[float]]:
-    return [score_lists[place] for place in _spread(np.arange(len(score_lists)), most)]
+def _belief(moments: Moments, places: NDArray[np.intp], most: int) -> EmpiricalPrior:
+    """What the scores of some questions are like; the shape from at most so many of them, the chances from all."""
+    prior = EmpiricalPrior.fit([moments.score_lists[place] for place in _spread(places, most)])
+    return replace(prior, chances=fit_chances(moments.reached[places], moments.sizes[places]))
 
 
 def _spread(places: Any, most: int) -> Any:

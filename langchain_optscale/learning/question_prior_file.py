@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.learning.question_prior import QuestionPrior
 from langchain_optscale.learning.text_model import EmbeddedText, HashedText
 from langchain_optscale.records.arrays import read_arrays, write_arrays
 from langchain_optscale.records.stored import Fields, reading
@@ -30,29 +28,28 @@ _VERSION = 1
 _WHAT = "a prior of questions"
 
 
-def write_question_prior(path: str | os.PathLike[str], prior: QuestionPrior) -> None:
-    """Write a predictor, in one step.
+def write_question_prior(path: str | os.PathLike[str], parts: Mapping[str, Any], fingerprint: str) -> None:
+    """Write the parts of a `QuestionPrior`, by the names of its fields, in one step.
 
     Raises:
         SettingsError: The file cannot be written.
     """
+    text = parts["text"]
     header = {
         "format": QUESTION_PRIOR,
         "version": _VERSION,
-        "reads": "n-grams" if isinstance(prior.text, HashedText) else "embeddings",
-        "intercept": list(prior.intercept),
-        "centres": list(prior.centres),
-        "beliefs": [belief.to_dict() for belief in prior.beliefs],
-        "population": prior.population.to_dict(),
-        "is_useful": prior.is_useful,
-        "report": prior.report,
-        "fingerprint": prior.fingerprint,
+        "reads": "n-grams" if isinstance(text, HashedText) else "embeddings",
+        **{name: list(parts[name]) for name in ("intercept", "centres")},
+        "beliefs": [belief.to_dict() for belief in parts["beliefs"]],
+        "population": parts["population"].to_dict(),
+        **{name: parts[name] for name in ("is_useful", "report")},
+        "fingerprint": fingerprint,
     }
-    write_arrays(path, header, {**prior.text.arrays, "known": prior.known.astype(np.float32)})
+    write_arrays(path, header, {**text.arrays, "known": parts["known"].astype(np.float32)})
 
 
-def read_question_prior(path: str | os.PathLike[str], embeddings: Embeddings | None) -> QuestionPrior:
-    """Read what `write_question_prior` wrote; arguments and errors as for `QuestionPrior.load`."""
+def read_question_prior(path: str | os.PathLike[str], embeddings: Embeddings | None) -> dict[str, Any]:
+    """The parts that `write_question_prior` wrote; arguments and errors as for `QuestionPrior.load`."""
     data, arrays = read_arrays(path, QUESTION_PRIOR, _WHAT)
     reads_text = data.get("reads") == "n-grams"
     if not reads_text and embeddings is None:
@@ -61,36 +58,32 @@ def read_question_prior(path: str | os.PathLike[str], embeddings: Embeddings | N
         raise SettingsError(f"{path} was fitted on hashed n-grams: leave the embedding model out")
     try:
         with reading("its content"):
-            prior = _prior_in(Fields(data, _WHAT), arrays, embeddings)
-            # Settings cannot name an embedding model beside the file.
-            return replace(prior, path=os.fspath(path)) if embeddings is None else prior
+            parts = _parts_in(Fields(data, _WHAT), arrays, embeddings)
     except InvalidRecordError as error:
         raise InvalidRecordError(f"{path} cannot be read as {_WHAT}: {error}") from error
+    # Settings cannot name an embedding model beside the file.
+    return {**parts, "path": os.fspath(path) if embeddings is None else None}
 
 
-def _prior_in(data: Fields, arrays: Mapping[str, NDArray[Any]], embeddings: Embeddings | None) -> QuestionPrior:
+def _parts_in(data: Fields, arrays: Mapping[str, NDArray[Any]], embeddings: Embeddings | None) -> dict[str, Any]:
     data.whole("version", least=_VERSION, most=_VERSION)
-    known = _real(arrays["known"], (None, 4))
     intercept, centres = (tuple(map(float, data.items(name))) for name in ("intercept", "centres"))
     beliefs = tuple(EmpiricalPrior.from_dict(belief) for belief in data.items("beliefs"))
-    if (
-        len(intercept) != 2
-        or not beliefs
-        or len(beliefs) != len(centres)
-        or not np.isfinite([*intercept, *centres]).all()
-    ):
+    is_sound = len(intercept) == 2 and 0 < len(beliefs) == len(centres) and np.isfinite([*intercept, *centres]).all()
+    if not is_sound:
         raise InvalidRecordError("it has numbers that do not fit together")
-    text = _hashed(arrays) if embeddings is None else _embedded(arrays, embeddings)
-    return QuestionPrior(
-        text,
-        (intercept[0], intercept[1]),
-        known,
-        centres,
-        beliefs,
-        EmpiricalPrior.from_dict(data.mapping("population")),
-        data.flag("is_useful"),
-        dict(data.mapping("report")),
-    )
+    report = data.mapping("report")
+    Fields(report, "its report").whole("questions")
+    return {
+        "text": _hashed(arrays) if embeddings is None else _embedded(arrays, embeddings),
+        "intercept": intercept,
+        "known": _real(arrays["known"], (None, 4)),
+        "centres": centres,
+        "beliefs": beliefs,
+        "population": EmpiricalPrior.from_dict(data.mapping("population")),
+        "is_useful": data.flag("is_useful"),
+        "report": dict(report),
+    }
 
 
 def _hashed(arrays: Mapping[str, NDArray[Any]]) -> HashedText:

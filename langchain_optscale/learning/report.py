@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.changes import ChangeFinder
 from langchain_optscale.learning.promises import foregone_scores, kept_promises
 from langchain_optscale.learning.report_figures import Outlier, PairScores, Report, Saving, Window
 
@@ -64,12 +65,14 @@ class _Sums:
         self._costs: list[float] = []
         self._score_sums: list[float] = []
         self._scored: list[int] = []
+        self._label_scores: list[float] = []
         self._beyond = self._failed = self._labelled = self._explored = 0
         self._reasons: Counter[str] = Counter()
         self._pairs: dict[tuple[str, str], _PairSums] = defaultdict(_PairSums)
         self._slowest: list[Outlier] = []
         self._dearest: list[Outlier] = []
         self.evidence: list[SearchRow] = []
+        self._finder = ChangeFinder()
 
     def add(self, row: SearchRow) -> None:
         """Count one search."""
@@ -87,6 +90,9 @@ class _Sums:
         self._beyond += row.drawn - row.stopped_at if row.stopped_at is not None else 0
         self._reasons[row.reason] += 1
         self._pairs[row.pair].add(row, scored)
+        self._finder.add(row)
+        if row.label is not None and row.label.score is not None:
+            self._label_scores.append(row.label.score)
         if row.label is not None or row.explored:
             self.evidence.append(row)
         outlier = _outlier(row)
@@ -102,6 +108,7 @@ class _Sums:
             begin=self.times[0],
             end=self.times[-1],
             labelled=self._labelled,
+            label_score=math.fsum(self._label_scores) / len(self._label_scores) if self._label_scores else None,
             explored=self._explored,
             exploration=self._beyond / max(1, sum(self._drawn)),
             savings=self._savings(),
@@ -110,6 +117,7 @@ class _Sums:
             pairs=tuple(pair.scores() for pair in pairs[:_MOST_PAIRS]),
             reasons=tuple(self._reasons.most_common()),
             windows=self._windows(),
+            changes=self._finder.changes(),
             slowest=tuple(self._slowest),
             dearest=tuple(self._dearest),
             events=events,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_optscale.learning.changes import Change
     from langchain_optscale.learning.entries import Event
     from langchain_optscale.learning.promises import Foregone, Promise
 
@@ -116,6 +117,7 @@ class Report:
         begin: When the first ended, in seconds since 1970 UTC.
         end: When the last ended.
         labelled: Those with a label.
+        label_score: Mean score of the labels that have one; None without any.
         explored: Those that went on to the cap.
         exploration: Candidates that they drew beyond where they would have ended, as a share of all drawn.
         savings: In candidates, tokens and money, as far as known.
@@ -124,6 +126,7 @@ class Report:
         pairs: Scores by pair, the most frequent first.
         reasons: Searches by the reason of their end, the most frequent first.
         windows: The course of time.
+        changes: What is not any more as it was in the earlier half of a pair's searches.
         slowest: The slowest searches.
         dearest: Those that consumed the most money or, where no price is known, tokens.
         events: What was learned, and alarms of drift, in the order of time.
@@ -134,6 +137,7 @@ class Report:
     begin: float
     end: float
     labelled: int
+    label_score: float | None
     explored: int
     exploration: float
     savings: tuple[Saving, ...]
@@ -142,6 +146,7 @@ class Report:
     pairs: tuple[PairScores, ...]
     reasons: tuple[tuple[str, int], ...]
     windows: tuple[Window, ...]
+    changes: tuple[Change, ...]
     slowest: tuple[Outlier, ...]
     dearest: tuple[Outlier, ...]
     events: tuple[Event, ...]

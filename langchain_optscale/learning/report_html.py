@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from langchain_optscale.errors import printable
 from langchain_optscale.learning.report_words import (
     amount,
+    change_words,
     event_words,
     foregone_words,
     headline,
@@ -69,6 +70,7 @@ def html_report(report: Report, title: str = "OptScale report") -> str:
     sections = [
         _section("Promised and realised", _promises(report), _PROMISED),
         _section("The course of time", _course(report.windows), "Each point is the mean of consecutive searches."),
+        _section("Changes", _changes(report), _CHANGED),
         _section("Why searches ended", _reasons(report)),
         _section("Scores by policy and verifier", _pairs(report.pairs), "Each bar is a twentieth of the scale 0 to 1."),
         _section("Dearest searches", _outliers(report.dearest)),
@@ -92,6 +94,10 @@ _PROMISED = (
 )
 
 
+_CHANGED = (
+    "Of each policy with its verifier the later half of the searches is held against the earlier one. Where nothing "
+    "has changed, something shows with a probability of 1 % at most."
+)
 _IN_QUESTION = "in question"
 
 
@@ -207,6 +213,10 @@ def _histogram(counts: Sequence[int]) -> str:
     )
 
 
+def _changes(report: Report) -> str:
+    return "".join(f'<p class="bad">{_shown(change_words(change))}.</p>' for change in report.changes)
+
+
 def _outliers(outliers: Sequence[Outlier]) -> str:
     priced = any(outlier.cost is not None for outlier in outliers)
     rows = []
@@ -233,7 +243,7 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _mark(cell: str) -> str:
-    return ' class="bad"' if cell.endswith(f"({_IN_QUESTION})") else ""
+    return ' class="bad"' if cell.endswith(f"({_IN_QUESTION})") or cell.startswith("drift") else ""
 
 
 def _shown(value: object) -> str:

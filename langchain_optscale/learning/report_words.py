@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from langchain_optscale.records.decisions import StopReason
 
 if TYPE_CHECKING:
+    from langchain_optscale.learning.changes import Change
     from langchain_optscale.learning.entries import Event
     from langchain_optscale.learning.promises import Foregone, Promise
     from langchain_optscale.learning.report_figures import Outlier, Report, Saving
 
 __all__ = [
     "amount",
+    "change_words",
     "event_words",
     "foregone_words",
     "headline",
@@ -52,7 +54,8 @@ def headline(report: Report) -> str:
     """How many searches there are, and of what kinds."""
     noun = "search" if report.searches == 1 else "searches"
     words = f"{report.searches:,} {noun} from {moment(report.begin)} to {moment(report.end)} UTC"
-    words += f"; {report.labelled:,} labelled, {report.explored:,} explored"
+    mean = "" if report.label_score is None else f" (mean score {report.label_score:.3f})"
+    words += f"; {report.labelled:,} labelled{mean}, {report.explored:,} explored"
     if report.explored:
         words += f", which took {share(report.exploration)} of all candidates"
     return words + (f"; {report.failed:,} returned nothing" if report.failed else "")
@@ -94,6 +97,14 @@ def outlier_words(outlier: Outlier) -> tuple[str, ...]:
     cost = "" if outlier.cost is None else amount(outlier.cost, "money")
     score = "none" if outlier.score is None else f"{outlier.score:.3f}"
     return outlier.id, f"{outlier.seconds:.1f}", f"{outlier.tokens:,}", cost, f"{outlier.candidates:,}", score
+
+
+def change_words(change: Change) -> str:
+    """What has changed of a pair, and when it showed."""
+    return (
+        f"{change.policy} with {change.verifier}: {change.figure} was {change.before:.3f} in the earlier half and is "
+        f"{change.after:.3f} over {change.searches:,} later searches, until {moment(change.time)} UTC"
+    )
 
 
 def event_words(event: Event) -> str:

@@ -60,11 +60,11 @@ class ScoreStore:
         >>> folder = tempfile.TemporaryDirectory()
         >>> store = ScoreStore(f"{folder.name}/optscale.db")
         >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4"])
-        >>> search = OptScale(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text, store=store)
-        >>> result = search.invoke("What is 2 + 2?")
+        >>> settings = {"verifier": lambda prompt, candidate: "4" in candidate.text, "explore": 0}
+        >>> result = OptScale(policy=policy, store=store, **settings).invoke("What is 2 + 2?")
         >>> store.label(result.search_id, correct=True)
-        >>> [(row.scored, row.prompt, row.label.correct) for row in store.rows()]
-        [((0.0, 1.0), None, True)]
+        >>> [(sorted(row.scored), row.prompt, row.label.correct) for row in store.rows()]
+        [([0.0, 1.0], None, True)]
         >>> store.close(), folder.cleanup()
         (True, None)
     """
@@ -146,7 +146,8 @@ class ScoreStore:
             row: The search; its `prompt`, `texts` and `features` are written as `keep_text` and `keep_features` say.
             question: The question's text, of which the features are made.
         """
-        self._writer.put(partial(self._entry, row, question))
+        kept = (question, *(row.texts or ()))
+        self._writer.put(partial(self._entry, row, question), sum(len(text) for text in kept if text))
 
     def _entry(self, row: SearchRow, question: str | None, salt: bytes) -> Entry:
         """What is written of a row; in the writer's thread."""
@@ -335,7 +336,10 @@ def as_store(value: Any) -> ScoreStore | None:
         return value
     if isinstance(value, str | os.PathLike):
         return ScoreStore(value)
-    raise SettingsError(f"store must be a path, the URL of a PostgreSQL database or a ScoreStore, got {value!r}")
+    wanted = "store must be a path, the URL of a PostgreSQL database or a ScoreStore"
+    if any(kind.__module__.partition(".")[0] == "langgraph" for kind in type(value).__mro__):
+        raise SettingsError(f"{wanted}; a store of LangGraph's belongs into graph.compile(store=...)")
+    raise SettingsError(f"{wanted}, got {value!r}")
 
 
 def _database(address: str | os.PathLike[str]) -> Database:

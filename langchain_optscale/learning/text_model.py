@@ -27,6 +27,8 @@ __all__ = ["EmbeddedText", "HashedText", "TextModel", "text_model"]
 
 # The share of the questions of a fit that are as unlike the rest as a new one may be, and what is allowed beyond it.
 _UNLIKE, _BEYOND = 0.005, 0.8
+# A question is like the others if this share of it is known, however much alike those are.
+_ENOUGH = 0.6
 # Directions of embeddings that are kept to know an unlike one.
 _DIRECTIONS = 48
 _TARGETS = 2
@@ -77,7 +79,7 @@ class HashedText(TextModel):
         model = cls(places.astype(np.uint32), rarity, np.zeros((len(places), _TARGETS)), rarest, 0.0)
         # Of a question itself everything is known, so what occurs once says nothing.
         shares = model._rows(features, alone=counts < 2)[1]
-        least = float(np.quantile(shares, _UNLIKE)) * _BEYOND if len(shares) else 0.0
+        least = min(_ENOUGH, float(np.quantile(shares, _UNLIKE)) * _BEYOND) if len(shares) else 0.0
         return replace(model, least_known=least), model._rows(features)[0]
 
     def with_coefficients(self, coefficients: FloatArray) -> HashedText:
@@ -105,22 +107,23 @@ class HashedText(TextModel):
     def _rows(
         self, features: Sequence[QuestionFeatures], alone: NDArray[np.bool_] | None = None
     ) -> tuple[Any, FloatArray]:
-        """The rows, shape (questions, places), and the share of each question's squared weight that is known."""
+        """The rows, shape (questions, places), and the share of each question's n-grams that is known."""
         from scipy import sparse
 
         count = len(features)
         lengths = [len(places) for places, _ in features]
-        places = np.concatenate([places for places, _ in features])
-        values = np.concatenate([values for _, values in features]).astype(np.float64)
+        places = np.concatenate([one for one, _ in features])
+        values = np.concatenate([one for _, one in features]).astype(np.float64)
         question = np.repeat(np.arange(count), lengths)
         at = np.minimum(self.places.searchsorted(places), max(0, len(self.places) - 1))
         is_known = self.places[at] == places if len(self.places) else np.zeros(len(places), dtype=bool)
+        counted = is_known if alone is None else is_known & ~alone[at]
+        shares = np.bincount(question, values * counted, minlength=count)
+        shares /= np.maximum(np.bincount(question, values, minlength=count), 1e-12)
         values *= np.where(is_known, self.rarity[at] if len(self.places) else 0.0, self.rarest)
         block = 2 * question + (places >= WORDS)
         squares = np.bincount(block, values**2, minlength=2 * count)
         values /= np.sqrt(np.maximum(squares, 1e-12))[block]
-        counted = is_known if alone is None else is_known & ~alone[at]
-        shares = np.bincount(question[counted], values[counted] ** 2, minlength=count) / 2.0
         entries = (values[is_known], (question[is_known], at[is_known]))
         return sparse.csr_array(entries, shape=(count, len(self.places))), shares
 
@@ -152,7 +155,7 @@ class EmbeddedText(TextModel):
         _, vectors = np.linalg.eigh(rows.T @ rows)
         directions = vectors[:, ::-1][:, :_DIRECTIONS].astype(np.float32).astype(np.float64)
         shares = ((rows @ directions) ** 2).sum(axis=1)
-        least = float(np.quantile(shares, _UNLIKE)) * _BEYOND
+        least = min(_ENOUGH, float(np.quantile(shares, _UNLIKE)) * _BEYOND)
         return cls(embeddings, centre, directions, np.zeros((len(centre), _TARGETS)), least), rows
 
     def with_coefficients(self, coefficients: FloatArray) -> EmbeddedText:

@@ -59,19 +59,27 @@ class Writer:
         database: Where to.
         after_commit: Called in the thread with the connection after rows were written; it may delete old ones.
         capacity: The most rows that wait.
+        most_characters: The most characters of text that wait with them.
     """
 
     def __init__(
-        self, database: Database, after_commit: Callable[[Connection, int], None], *, capacity: int = 4096
+        self,
+        database: Database,
+        after_commit: Callable[[Connection, int], None],
+        *,
+        capacity: int = 4096,
+        most_characters: int = 64 << 20,
     ) -> None:
         self.database = database
         self.capacity = capacity
+        self.most_characters = most_characters
         self._after_commit = after_commit
         self._begin()
         after_fork(self)
 
     def _begin(self) -> None:
-        self._queue: deque[Callable[[bytes], Entry]] = deque()
+        self._queue: deque[tuple[Callable[[bytes], Entry], int]] = deque()
+        self._characters = 0
         self._lock = threading.Condition()
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
@@ -91,23 +99,27 @@ class Writer:
         """What became of the rows so far."""
         return WriterCounts(self._written, self._taken - self._done, self._lost, self._trouble)
 
-    def put(self, make: Callable[[bytes], Entry]) -> None:
+    def put(self, make: Callable[[bytes], Entry], characters: int = 0) -> None:
         """Have a row written; it never waits and never raises.
 
         Args:
             make: Makes the row in the writer's thread, given the store's key for digests of questions.
+            characters: How many characters of text wait with it.
         """
         with self._lock:
-            if self._taken - self._done >= self.capacity or not self._runs():
+            full = self._taken - self._done >= self.capacity or self._characters + characters > self.most_characters
+            if full or not self._runs():
                 self._lost += 1
                 first, self._full = not self._full, True
             else:
-                self._queue.append(make)
+                self._queue.append((make, characters))
+                self._characters += characters
                 self._taken += 1
                 first = False
                 self._lock.notify_all()
         if first:
-            _logger.warning("%s takes no more rows, %d wait; searches go on without", self.database, self.capacity)
+            waiting = self.counts.waiting
+            _logger.warning("%s takes no more rows, %d wait; searches go on without", self.database, waiting)
 
     def _runs(self) -> bool:
         """Start the thread where it does not run; False where the interpreter ends."""
@@ -170,6 +182,7 @@ class Writer:
         """End the thread: the connection is closed, and what still waits is lost."""
         self._count(lost=len(self._queue))
         self._queue.clear()
+        self._characters = 0
         self._disconnect()
         self._thread = None
 
@@ -177,22 +190,23 @@ class Writer:
         """Write the first rows of the queue in one transaction; they leave it when they are written."""
         if self._connection is None:
             self._connection = self.database.open()
-        makers = [self._queue[place] for place in range(min(len(self._queue), _MOST_IN_A_COMMIT))]
+        first = [self._queue[place] for place in range(min(len(self._queue), _MOST_IN_A_COMMIT))]
         entries, spoilt = [], 0
-        for make in makers:
+        for make, _ in first:
             try:
                 entries.append(make(self._connection.salt))
             except Exception as error:  # noqa: BLE001 - such as an error of a `redact` function
                 spoilt += self._dropped(error)
         spoilt += self._write(self._connection, entries)
-        for _ in makers:
+        for _ in first:
             self._queue.popleft()
         if self._trouble is not None:
             _logger.warning("%s takes rows again; %d were lost", self.database, self._lost + spoilt)
             self._trouble, self._full = None, False
         with self._lock:
-            self._count(written=len(makers) - spoilt, lost=spoilt)
-        self._after_commit(self._connection, len(makers))
+            self._characters -= sum(characters for _, characters in first)
+            self._count(written=len(first) - spoilt, lost=spoilt)
+        self._after_commit(self._connection, len(first))
 
     def _write(self, connection: Connection, entries: list[Entry]) -> int:
         """Write rows; those that the database refuses for what they are, are dropped one by one; their number."""

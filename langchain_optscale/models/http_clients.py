@@ -7,6 +7,7 @@ Such an address may be anybody's server. What is sent there is what was given, a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
@@ -21,7 +22,8 @@ from langchain_optscale.models.http_transports import (
     connections,
     httpx,
 )
-from langchain_optscale.models.keys import bearer_key
+from langchain_optscale.models.keys import NO_KEY, bearer_key
+from langchain_optscale.models.travel import SentKey, made_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["async_http_client", "chat_model", "given_client", "sync_http_client"]
 
-_NO_KEY = "not-needed"
 _USER_AGENT = "langchain-optscale"
 
 _Client = TypeVar("_Client", openai.OpenAI, openai.AsyncOpenAI)
@@ -51,9 +52,9 @@ def sync_http_client(
         max_bytes: The most bytes of a response, after decompression.
     """
     inner = transport or ReopenedTransport(lambda: httpx.HTTPTransport(**connections(keep_alive=keep_alive)))
-    return openai.DefaultHttpxClient(
-        transport=BoundedTransport(inner, max_bytes), follow_redirects=False, trust_env=False
-    )
+    bounded = BoundedTransport(inner, max_bytes)
+    client = openai.DefaultHttpxClient(transport=bounded, follow_redirects=False, trust_env=False)
+    return made_by(client, partial(sync_http_client, keep_alive=keep_alive, max_bytes=max_bytes), transport)
 
 
 def async_http_client(
@@ -61,8 +62,9 @@ def async_http_client(
 ) -> httpx.AsyncClient:
     """As `sync_http_client`, for any number of event loops."""
     inner = transport or PerLoopTransport(lambda: httpx.AsyncHTTPTransport(**connections()))
-    limited = AsyncBoundedTransport(inner, max_bytes)
-    return openai.DefaultAsyncHttpxClient(transport=limited, follow_redirects=False, trust_env=False)
+    bounded = AsyncBoundedTransport(inner, max_bytes)
+    client = openai.DefaultAsyncHttpxClient(transport=bounded, follow_redirects=False, trust_env=False)
+    return made_by(client, partial(async_http_client, max_bytes=max_bytes), transport)
 
 
 def given_client(
@@ -87,7 +89,7 @@ def given_client(
     key = bearer_key(api_key)
     return _given_kind(kind, dict(headers or {}))(
         base_url=base_url,
-        api_key=key.get_secret_value() if key else _NO_KEY,
+        api_key=key.get_secret_value() if key else NO_KEY,
         http_client=http_client,
         **{"max_retries": 0, **settings},
     )
@@ -104,10 +106,11 @@ def _given_kind(kind: type[_Client], headers: dict[str, str]) -> type[_Client]:
     return type(f"Given{kind.__name__}", (kind,), {"default_headers": property(default_headers)})
 
 
-def chat_model(**settings: Any) -> ChatOpenAI:
+def chat_model(*, key_variable: str | None = None, **settings: Any) -> ChatOpenAI:
     """A `ChatOpenAI` whose clients send what is given, and nothing of the environment.
 
     Args:
+        key_variable: The environment variable with the key in a process to which the model is sent by pickle.
         **settings: Arguments of `ChatOpenAI`; `base_url` and `api_key` are needed. Without `http_client` and
             `http_async_client` it gets clients of this module.
 
@@ -121,6 +124,7 @@ def chat_model(**settings: Any) -> ChatOpenAI:
         raise MissingExtraError("An OpenAI-compatible server", 'pip install "langchain-optscale[openai]"') from error
     named = settings.get("organization") or settings.get("openai_organization")
     key = settings.get("api_key")
+    given = settings
     settings = {
         "max_retries": 0,
         "use_responses_api": False,
@@ -128,7 +132,7 @@ def chat_model(**settings: Any) -> ChatOpenAI:
         "http_socket_options": (),
         "openai_proxy": "",
         **settings,
-        "api_key": key if callable(key) else bearer_key(key) or _NO_KEY,
+        "api_key": key if callable(key) else bearer_key(key) or NO_KEY,
     }
     settings["http_client"] = settings.get("http_client") or sync_http_client()
     settings["http_async_client"] = settings.get("http_async_client") or async_http_client()
@@ -139,7 +143,7 @@ def chat_model(**settings: Any) -> ChatOpenAI:
         made = _given_kind(kind, headers)
         return made(
             base_url=str(old.base_url),
-            api_key=old.api_key or _NO_KEY if not callable(key) else key,
+            api_key=old.api_key or NO_KEY if not callable(key) else key,
             timeout=old.timeout,
             max_retries=old.max_retries,
             default_query=model.default_query,
@@ -148,6 +152,9 @@ def chat_model(**settings: Any) -> ChatOpenAI:
 
     sync_client = remade(openai.OpenAI, model.root_client, settings["http_client"])
     async_client = remade(openai.AsyncOpenAI, model.root_async_client, settings["http_async_client"])
+    if not callable(key):
+        sent = {**given, "api_key": SentKey(bearer_key(key), key_variable, str(sync_client.base_url))}
+        made_by(sync_client, _chat_model_of, sent, key_variable)
     return model.model_copy(
         update={
             "root_client": sync_client,
@@ -157,3 +164,7 @@ def chat_model(**settings: Any) -> ChatOpenAI:
             "openai_organization": named,
         }
     )
+
+
+def _chat_model_of(settings: dict[str, Any], key_variable: str | None) -> ChatOpenAI:
+    return chat_model(key_variable=key_variable, **settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import SettingsError
@@ -9,7 +10,16 @@ from langchain_optscale.errors import SettingsError
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-__all__ = ["bearer_key"]
+__all__ = ["NO_KEY", "POLICY_KEY", "VERIFIER_KEY", "bearer_key", "key_in"]
+
+NO_KEY = "not-needed"
+"""What is sent where there is no key: the SDK sends none without."""
+
+POLICY_KEY = "OPTSCALE_POLICY_API_KEY"
+"""The environment variable with the key of the policy's server."""
+
+VERIFIER_KEY = "OPTSCALE_VERIFIER_API_KEY"
+"""The environment variable with the key of the verifier's server."""
 
 
 def bearer_key(api_key: SecretStr | str | None) -> SecretStr | None:
@@ -34,3 +44,15 @@ def bearer_key(api_key: SecretStr | str | None) -> SecretStr | None:
     if not all("!" <= character <= "~" for character in key):
         raise SettingsError("the API key holds a blank, a line break or a character that is not ASCII: copy it anew")
     return SecretStr(key) if key else None
+
+
+def key_in(variable: str, whose: str) -> SecretStr:
+    """The key in an environment variable.
+
+    Raises:
+        SettingsError: The variable is not set.
+    """
+    key = bearer_key(os.environ.get(variable))
+    if key is None:
+        raise SettingsError(f"{whose} needs a key, which is read from ${variable}: set it in this process")
+    return key

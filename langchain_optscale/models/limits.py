@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.forks import after_fork
@@ -125,6 +125,10 @@ class SharedLimit:
             raise SettingsError(f"a limit must be a whole number of at least 1, got {n!r}")
         self.n = n
         self.queue = queue or _Queue()
+
+    def __reduce__(self) -> Any:
+        """In another process it counts the requests of that one."""
+        return SharedLimit, (self.n,)
 
     def __repr__(self) -> str:
         return f"SharedLimit({self.n})"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.exceptions import ContextOverflowError, ModelAuthenticationError, ModelPermissionDeniedError
 
-from langchain_optscale.errors import ErrorReplyError, OptScaleError
+from langchain_optscale.errors import ErrorReplyError, OptScaleError, ResponseTooLargeError
 from langchain_optscale.models.error_status import passes, status_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def is_transient(error: BaseException) -> bool:
     error that was raised from one of these. False for everything else, such as a rejected key or a malformed request,
     and where the server's `Retry-After` is more than a minute.
     """
+    if any(isinstance(one, ResponseTooLargeError) for one in _with_causes(error)):
+        return False  # clients of openai below 3 call it a connection error
     for one in _with_causes(error):
         if (retry_after_s(one) or 0.0) > _LONGEST_RETRY_AFTER_S:
             return False

@@ -291,6 +291,32 @@ def lines_of(file: BinaryIO, path: FilePath, most: int = MOST_BYTES) -> Iterator
         yield number, line
 
 
+def read_back(file: int, path: FilePath, read: Callable[[bytes, str], bool]) -> None:
+    """Read the lines of a file that is appended to; afterwards it ends with a whole line.
+
+    Args:
+        file: From `open_to_append`.
+        path: Its path.
+        read: Takes a line and its place, such as "answers.jsonl, line 3", and raises where it belongs to no such file;
+            False for an incomplete last line, as a crash leaves it, which is cut off.
+
+    Raises:
+        InvalidRecordError: A line is too long.
+        SettingsError: The file cannot be written.
+        OSError: It cannot be read.
+    """
+    whole, ended = 0, True
+    with Path(path).open("rb") as lines:
+        for number, line in lines_of(lines, path):
+            if not read(line, f"{path}, line {number}"):
+                break
+            whole, ended = whole + len(line), line.endswith(b"\n")
+    # Only now that every line before has turned out to be valid.
+    os.ftruncate(file, whole)
+    if not ended:
+        append(file, path, b"\n")
+
+
 def read_json(path: FilePath, most: int = MOST_BYTES) -> Any:
     """The JSON document in a regular file.
 

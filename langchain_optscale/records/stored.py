@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from langchain_optscale.errors import InvalidRecordError, OptScaleError
 
@@ -153,6 +153,13 @@ class Fields:
             return tuple(map(inner.whole, inner.data))  # says which one
         return tuple(values)
 
+    def reals(self, name: str | int, *, most: int) -> tuple[float, ...]:
+        """A list of finite numbers, of at most so many."""
+        numbers = self.items(name, most=most)
+        if not all(is_number(value) and math.isfinite(value) for value in numbers):
+            raise self._wrong(name, "a list of finite numbers", numbers)
+        return tuple(float(value) for value in numbers)
+
     def is_null(self, name: str | int) -> bool:
         """Whether the field is there and says that there is no value."""
         return self.get(name) is None
@@ -182,7 +189,7 @@ def read_pairs(fields: Fields, name: str, read: Callable[[Any], Record], default
     return pairs
 
 
-def _is_whole(value: object, least: int = 0, most: int = _MOST_WHOLE) -> bool:
+def _is_whole(value: object, least: int = 0, most: int = _MOST_WHOLE) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.load import dumpd, dumps, loads
+from langchain_core.load import dumpd
 from langchain_core.runnables.configurable import RunnableConfigurableFields
 from pydantic import Field
 
 from langchain_optscale.engine.metadata import settings_metadata
 from langchain_optscale.engine.serialisation import NoJSONForm, identity, to_spec
 from langchain_optscale.engine.settings import SearchSettings, settings_in
-from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.private_names import prepare_configured
+from langchain_optscale.models.travel import reduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,20 +141,8 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
         return {"lc": 1, "type": "constructor", "id": self.lc_id(), "kwargs": kwargs}
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle the serialised form, which has no secrets; the reading process needs them in its environment.
-
-        Raises:
-            SettingsError: A part has no serialised form.
-        """
-        try:
-            for name in self.model_fields_set & _own_fields():
-                to_spec(getattr(self, name))
-        except NoJSONForm as error:
-            raise SettingsError(
-                f"this ChatOptScale cannot be pickled: {error}; build the model in the other process, for instance in "
-                "the initializer of the process pool"
-            ) from None
-        return _revive, (dumps(self),)
+        """Settings, with models that are made anew on arrival; see `models.travel`."""
+        return reduced(self)
 
 
 class _ConfiguredModel(RunnableConfigurableFields):  # type: ignore[type-arg]  # pydantic would build [Any, Any] anew
@@ -167,11 +155,6 @@ class _ConfiguredModel(RunnableConfigurableFields):  # type: ignore[type-arg]  #
         fields: Any = RunnableConfigurableFields.model_construct(default=given, fields=self.fields)
         prepared, config = prepare_configured(fields, config)
         return (self.default if prepared is given else prepared), config
-
-
-def _revive(text: str) -> IdentifiedChatModel:
-    model = loads(text, allowed_objects="all", valid_namespaces=["langchain_optscale"], secrets_from_env=True)
-    return cast("IdentifiedChatModel", model)
 
 
 def _own_fields() -> frozenset[str]:

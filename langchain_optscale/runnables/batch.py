@@ -89,7 +89,7 @@ class Batch:
     @property
     def questions_at_once(self) -> int:
         """Questions under way at once: at first one, until the models have done their work, in case they never do."""
-        if self._is_tried():
+        if self._is_settled:
             return self._questions_at_once
         slow = int((time.perf_counter() - self._began) / _LONGEST_TRIAL_S) if self._done == 0 else 0
         return min(self._questions_at_once, 1 + slow)
@@ -97,7 +97,11 @@ class Batch:
     @property
     def poll_s(self) -> float | None:
         """Seconds after which to ask again for `questions_at_once`; None where it does not change."""
-        return None if self._is_tried() else _POLL_S
+        return None if self._is_settled else _POLL_S
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._answered or self._is_tried()
 
     def check(self) -> None:
         """Check before a question that it has a chance.

@@ -16,6 +16,7 @@ from langchain_optscale.engine.result import OptScaleResult
 from langchain_optscale.engine.settings import SearchSettings, settings_in, split_keywords
 from langchain_optscale.engine.tracing import add_run_metadata
 from langchain_optscale.models.prompts import to_prompt
+from langchain_optscale.models.travel import reduced
 from langchain_optscale.runnables.batch import Batch, aas_completed, as_completed
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
 
     # LangChain's own base classes would ignore a misspelt setting.
     model_config = ConfigDict(extra="forbid")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Settings, with models that are made anew on arrival; see `models.travel`."""
+        return reduced(self)
 
     def invoke(
         self,

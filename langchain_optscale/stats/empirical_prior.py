@@ -29,6 +29,7 @@ from langchain_optscale.stats._dirichlet_mixture import DirichletMixture
 from langchain_optscale.stats._evidence import Evidence, infer_steps
 from langchain_optscale.stats._scipy import special
 from langchain_optscale.stats._weak_prior import weak_log_density
+from langchain_optscale.stats.chances import PLACES, fit_chances, prob_reach, reached_counts
 from langchain_optscale.stats.reaching import reach_table
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from langchain_optscale.stats._masses import FloatArray
+    from langchain_optscale.stats.chances import Chances
 
 __all__ = ["EmpiricalPrior"]
 
@@ -74,7 +76,10 @@ class EmpiricalPrior:
     Attributes:
         bumps: (mu, log sigma, weight) of each bump; the weights sum to one.
         dirichlet: The Dirichlet-process component: how often, and how, past scores followed no truncated normal.
-        reach: (target, a, b): the law Beta(a, b) of the chance that a candidate reaches the target, see `reaching`.
+        reach: (target, a, b): the law Beta(a, b) of the chance that a candidate reaches the target, see `reaching`:
+            the careful one, by which a search may stop for futility.
+        chances: (target, weights): the law of that chance without any shape, see `chances`: by which the first round
+            is sized. Empty in files of version 0.1.0.
 
     Raises:
         SettingsError: There is no bump, or a number is out of its range.
@@ -92,6 +97,7 @@ class EmpiricalPrior:
     bumps: tuple[tuple[float, float, float], ...]
     dirichlet: DirichletMixture
     reach: tuple[tuple[float, float, float], ...] = ()
+    chances: Chances = ()
 
     def __post_init__(self) -> None:
         numbers = np.array(self.bumps, dtype=np.float64).reshape(len(self.bumps), -1)
@@ -100,7 +106,7 @@ class EmpiricalPrior:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.bumps, self.dirichlet, self.reach))
+        return hash((self.bumps, self.dirichlet, self.reach, self.chances))
 
     def __hash__(self) -> int:
         # Cached grid values are looked up by it at every score.
@@ -152,7 +158,26 @@ class EmpiricalPrior:
         is_kept = of_bumps > _LEAST_WEIGHT * of_bumps.sum()
         bumps = np.column_stack([centres[is_kept], of_bumps[is_kept] / of_bumps[is_kept].sum()])
         kept = tuple((mu, log_sigma, weight) for mu, log_sigma, weight in bumps.tolist())
-        return cls(kept, mixture, reach_table([scores.tolist() for scores in lists]))
+        plain = [scores.tolist() for scores in lists]
+        return cls(kept, mixture, reach_table(plain), fit_chances(*reached_counts(plain)))
+
+    def prob_reach(self, target: float, k: int, missed: int = 0) -> float | None:
+        """P(one of the next k candidates of a question reaches the target), in [0, 1].
+
+        Args:
+            target: In [0, 1].
+            k: At least 0.
+            missed: How many candidates have missed it, at least 0; nothing else is known of their scores.
+
+        Returns:
+            The probability; None in a prior of version 0.1.0, which does not know it.
+
+        Example:
+            >>> prior = EmpiricalPrior.fit([[0.2, 0.97], [0.3, 0.1]] * 20)
+            >>> round(prior.prob_reach(0.95, 2), 2)
+            0.38
+        """
+        return prob_reach(self.chances, target, k, missed) if self.chances else None
 
     def log_density(self, mu: FloatArray, sigma: FloatArray) -> FloatArray:
         """Log density in d mu d log(sigma), up to a constant, elementwise over flat arrays."""
@@ -200,6 +225,7 @@ class EmpiricalPrior:
                 for name, value in asdict(self.dirichlet).items()
             },
             **({"reach": [list(row) for row in self.reach]} if self.reach else {}),
+            **({"chances": [[target, list(weights)] for target, weights in self.chances]} if self.chances else {}),
         }
 
     @classmethod
@@ -209,8 +235,8 @@ class EmpiricalPrior:
         Raises:
             InvalidRecordError: The data is not an empirical prior, of a later version, or damaged.
         """
-        known = data if isinstance(data, Mapping) else {}
-        if known.get("format") != _FORMAT or known.get("version") != _VERSION:
+        given = data if isinstance(data, Mapping) else {}
+        if given.get("format") != _FORMAT or given.get("version") != _VERSION:
             raise InvalidRecordError(f"not an empirical prior of format {_FORMAT!r}, version {_VERSION}")
         check_plain(data, "an empirical prior")
         with reading("the empirical prior"):
@@ -220,7 +246,9 @@ class EmpiricalPrior:
             bases = tuple(tuple(map(_number, base)) for base in mixture["bases"])
             bumps = tuple((_number(mu), _number(log_sigma), _number(weight)) for mu, log_sigma, weight in data["bumps"])
             reach = tuple((_number(at), _number(a), _number(b)) for at, a, b in data.get("reach", ()))
-            prior = cls(bumps, DirichletMixture(weight=_number(mixture["weight"]), bases=bases, **parts), reach)
+            chances = tuple((_number(at), tuple(map(_number, weights))) for at, weights in data.get("chances", ()))
+            known = DirichletMixture(weight=_number(mixture["weight"]), bases=bases, **parts)
+            prior = cls(bumps, known, reach, chances)
             _check_stored(prior)
             return prior
 
@@ -274,9 +302,15 @@ def _check_stored(prior: EmpiricalPrior) -> None:
         and bool(np.isclose(shares.sum(), 1.0))
         and all(0.0 <= at <= 1.0 and min(a, b) > 0.0 and max(a, b) <= _MOST_REACH for at, a, b in prior.reach)
         and bool(np.isclose(bases.sum(axis=1), 1.0).all())
+        and all(0.0 <= at <= 1.0 and _is_law(weights) for at, weights in prior.chances)
+        and sorted(at for at, _ in prior.chances) == [at for at, _ in prior.chances]
     )
     if not sound:
         raise InvalidRecordError("an empirical prior has numbers that do not fit together")
+
+
+def _is_law(weights: tuple[float, ...]) -> bool:
+    return len(weights) == len(PLACES) and min(weights) >= 0.0 and math.isclose(math.fsum(weights), 1.0, abs_tol=1e-6)
 
 
 def _log_bump(mu: FloatArray, log_sigma: FloatArray, centre: FloatArray) -> FloatArray:

@@ -95,6 +95,10 @@ class QuestionLaw:
         """(target, a, b) of `belief`: the law of the chance that a candidate reaches a target."""
         return self.belief.reach
 
+    def prob_reach(self, target: float, k: int, missed: int = 0) -> float | None:
+        """P(one of the next k candidates reaches the target), of `belief`; None where it does not know it."""
+        return self.belief.prob_reach(target, k, missed)
+
     def log_density(self, mu: FloatArray, sigma: FloatArray) -> FloatArray:
         """Log density of `belief` in d mu d log(sigma), up to a constant, elementwise."""
         return self.belief.log_density(mu, sigma)

@@ -153,7 +153,7 @@ class Objective(Rule):
         if not left:
             return self._go_on(history, figures, 1)
         if history.best == 0.0:  # a check that has passed none
-            draw = self._by_record(history.n, left, left)
+            draw = self._by_record(history.n, min(left, _MOST_AT_ONCE))
             return self._go_on(history, figures, draw)
         price = self._price(cap, 0 if support.votes_alone else 1)
         figures["price"] = price
@@ -202,28 +202,32 @@ class Objective(Rule):
         figures |= {"gain": _shown(gain), "price": _shown(price)}
         if not left or self.answers or gain >= price:
             enough = math.ceil(gain * (n + 1) / price) - n - 1 if price else left
-            return self._go_on(history, figures, self._by_record(n, left, max(1, enough)))
+            most = max(1, min(left, enough, _MOST_AT_ONCE))
+            if self.target is not None and hasattr(history.prior, "prob_reach"):
+                return self._go_on(history, figures, self._by_target(history, self.target, most))
+            return self._go_on(history, figures, self._by_record(n, most))
         if best >= 1.0:  # nothing can exceed it, and of equals the first is returned
             return self._end(StopReason.MARGINAL_GAIN, history, figures, "stable", 1.0)
         return self._end(StopReason.MARGINAL_GAIN, history, figures, "not sure", None)
 
-    def _by_record(self, n: int, left: int, enough: int) -> int:
-        """How many to draw while nothing but a record ends the search: k* for P(record by k), at most `enough`."""
-        most = max(1, min(left, enough, _MOST_AT_ONCE))
+    def _by_record(self, n: int, most: int) -> int:
+        """How many to draw while nothing but a record ends the search: k* for P(record by k), at most `most`."""
         return cheapest_round(lambda k: success_chance(n, k, SECOND_MODE), self.round_cost, 1, most)
+
+    def _by_target(self, history: History, target: float, most: int) -> int:
+        """The cheapest round until the target is reached, by the prior and the candidates that missed it."""
+        from langchain_optscale.stats.chances import chance_ahead
+
+        assert history.prior is not None  # noqa: S101 - by the caller
+        return cheapest_round(chance_ahead(history.prior, target, history.n), self.round_cost, 1, most)
 
     # -- rounds and prices
 
     def first_draw(self, history: History) -> int | None:
         """How many candidates to draw before anything is known, None where the first round is the caller's choice."""
         cap = history.max_samples or _HORIZON
-        if self.target is not None and history.prior is not None:
-            from langchain_optscale.stats.posterior import Posterior
-
-            target, posterior = self.target, Posterior()((), history.prior)
-            return cheapest_round(
-                lambda k: posterior.prob_reach(target, k), self.round_cost, 1, min(cap, _MOST_AT_ONCE)
-            )
+        if self.target is not None and history.prior is not None and not self.answers:
+            return self._by_target(history, self.target, min(cap, _MOST_AT_ONCE))
         if not self.answers:
             return min(2, cap)
         first = Support.of(("",), (0.5,))

@@ -18,6 +18,8 @@ __all__ = ["MarginalGain", "OptimalN", "TargetReached"]
 
 # More than anyone draws: an N* at or above it is reported as "no finite N".
 _OUT_OF_REACH = 10**9
+# The cap that is assumed for the first round where a search has none.
+_HORIZON = 64
 
 
 def _check_target(target: float) -> None:
@@ -96,6 +98,15 @@ class OptimalN(Rule):
             draw=max(0, bound - history.n - history.pending),
             optimal_n=bound,
         )
+
+    def first_draw(self, history: History) -> int | None:
+        """N* before the first score, where `Posterior` is the estimator and a prior was learned from past scores."""
+        learned = getattr(history.prior, "prob_reach", None) is not None
+        if history.prior is None or not learned or not getattr(history.estimator, "reads_scores", False):
+            return None
+        from langchain_optscale.stats.chances import least_draws
+
+        return least_draws(history.prior, self.target, self.confidence, history.max_samples or _HORIZON)
 
     def _bound(self, history: History) -> int | None:
         """N*, None before the first score and where no finite number of candidates reaches the target."""

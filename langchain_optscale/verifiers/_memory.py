@@ -40,6 +40,10 @@ class Memory(Generic[T]):
         self._turns: dict[Hashable, tuple[Any, list[None]]] = {}
         self._mutex = threading.Lock()
 
+    def __reduce__(self) -> Any:
+        """Sent to another process it is empty."""
+        return type(self), (self._size,)
+
     def __len__(self) -> int:
         return len(self._values)
 

@@ -16,6 +16,7 @@ from langchain_optscale.models.clients import without_client_retries_in
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.named import is_configurable_model, named_model
+from langchain_optscale.models.travel import Parcel, content_of
 from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind, to_verdict
@@ -66,6 +67,9 @@ class CallableVerifier(Verifier):
                 "the prompt and the candidate, or the keyword argument outputs"
             )
         self.function = function
+
+    def __reduce__(self) -> Any:
+        return _adapted, (type(self), Parcel(self.function))
 
     @property
     def name(self) -> str:
@@ -159,6 +163,9 @@ class RunnableVerifier(Verifier):
         # The search retries.
         self._single = isolated(without_client_retries_in(runnable))
 
+    def __reduce__(self) -> Any:
+        return _adapted, (type(self), Parcel(self.runnable))
+
     @property
     def name(self) -> str:
         """The Runnable's name."""
@@ -242,6 +249,12 @@ def is_chat_model(value: object) -> TypeGuard[Runnable[Any, Any]]:
     while isinstance(value, RunnableBinding):
         value = value.bound
     return isinstance(value, BaseChatModel) or is_configurable_model(value)
+
+
+def _adapted(verifier: type[Any], thing: Any) -> Verifier:
+    """A verifier as another process makes it anew."""
+    made: Verifier = verifier(content_of(thing))
+    return made
 
 
 def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:

@@ -155,8 +155,8 @@ class ToolCallJudge(LLMJudge):
         """What a judge's verdicts depend on, and the tools."""
         return [*super().content, self._tools]
 
-    def _material(self, prompt: PromptValue, candidate: Candidate) -> Material:
-        shown = super()._material(prompt, candidate)
+    def _material(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None) -> Material:
+        shown = super()._material(prompt, candidate, config)
         tools = _shown(tool_schemas(offered_tools(prompt))) if self._tools is None else self._tools
         # A label that begins with REQUEST, whose imitations `fenced` escapes.
         return replace(shown, request=(("REQUEST TOOLS ON OFFER", tools), *shown.request)) if tools else shown

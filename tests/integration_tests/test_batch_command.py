@@ -312,3 +312,23 @@ def test_ctrl_c_keeps_what_was_finished(tmp_path):
     assert child.returncode == 130
     assert complaint == "optscale: interrupted\n"
     assert 20 <= len(read(answers)) < 500
+
+
+def test_a_prior_of_each_question_belongs_to_the_file_s_settings(tmp_path):
+    from langchain_optscale import QuestionPrior
+
+    prompts = [f"{'easy' if n % 2 else 'hard'} question number {n}" for n in range(60)]
+    for name, high in (("one.npz", 0.9), ("other.npz", 0.8)):
+        scores = [[high, high - 0.05, high - 0.1] if n % 2 else [0.3, 0.35, 0.25] for n in range(60)]
+        QuestionPrior.fit(prompts, scores=scores).save(tmp_path / name)
+    questions = write(tmp_path / "in.jsonl", ["easy question number 1", "hard question number 2"])
+    answers = tmp_path / "out.jsonl"
+    with chaos_server(answer=lambda asked, choice: f"0 {asked.text}") as server:
+        one, other = (("--prior", str(tmp_path / name)) for name in ("one.npz", "other.npz"))
+        assert run(server, questions, answers, *one).returncode == 0
+        asked = len(server.payloads)
+        assert run(server, questions, answers, *one).returncode == 0
+        assert len(server.payloads) == asked
+        refused = run(server, questions, answers, *other)
+    assert refused.returncode == 2
+    assert "prior" in refused.stderr

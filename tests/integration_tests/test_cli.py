@@ -55,6 +55,23 @@ def test_ask_reads_a_pipe():
     assert done.stdout == "one two three\n"
 
 
+def test_ask_records_and_report_shows_it(tmp_path):
+    store = str(tmp_path / "optscale.db")
+    with scripted_server(lambda number, payload: Reply(["one two three"] * payload.get("n", 1))) as server:
+        asked = ("ask", "Count!", "--policy-url", server.base_url, "--policy-model", "m", "--words", "3")
+        first = run(*asked, "--store", store)
+        second = json.loads(run(*asked, "--store", store, "--json").stdout)
+    assert "recorded as " in first.stderr
+    listed = json.loads(run("store", "list", store, "--json").stdout)
+    assert listed[1]["id"] == second["search_id"]
+    assert listed[0]["id"] in first.stderr
+    assert run("store", "label", store, second["search_id"], "--correct").returncode == 0
+    report = run("report", store, "-o", str(tmp_path / "report.html"))
+    assert report.stdout.startswith("2 searches")
+    assert "any answer is right: 1 of 1 labelled" in " ".join(report.stdout.split())
+    assert (tmp_path / "report.html").stat().st_size > 3000
+
+
 def test_ask_with_the_policy_as_judge():
     def script(number, payload):
         text = json.dumps(payload["messages"])
@@ -76,6 +93,24 @@ def test_ask_the_embedded_model(local_server):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert "candidates scored" in done.stderr
+
+
+@pytest.mark.parametrize("question", ["What is the capital of France?", "17 * 23"])
+def test_an_easy_question_takes_few_candidates(local_server, question):
+    done = run("ask", question, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["drawn"] <= 5  # of 8
+    assert document["truncated"] == 0
+
+
+def test_ask_without_log_probabilities_or_a_check_says_what_to_give():
+    with scripted_server(lambda number, payload: Reply(["four"] * payload.get("n", 1))) as server:
+        done = run("ask", "q", "--policy-url", server.base_url, "--policy-model", "m")
+        assert len(server.requests) == 1
+    assert done.returncode == 1
+    assert "give a check, such as --max-words 5, or --judge policy" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_ask_an_endpoint_with_a_key_of_its_own():

@@ -14,7 +14,14 @@ from langchain_optscale.errors import InvalidReplyError, InvalidScoreError
 from langchain_optscale.models.retry import is_transient
 from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.verifiers import ConfidenceVerifier, LLMJudge, as_verifier
+from langchain_optscale.verifiers import (
+    ConfidenceVerifier,
+    GroupwiseJudge,
+    LLMJudge,
+    PairwiseJudge,
+    TournamentSelection,
+    as_verifier,
+)
 from langchain_optscale.verifiers.conformance import VerifierConformance, make_candidate
 from tests.integration_tests.verifier_server import Fault, completion, verifier_server
 from tests.unit_tests.fakes import PlainPolicy
@@ -91,6 +98,35 @@ def test_auto_takes_what_the_server_gives(server, caplog):
     refusing = LLMJudge(model(server, "another"))
     server.faults += [Fault(400, '{"error": {"message": "logprobs are not supported"}}')] * 2
     assert verify(refusing, GOOD).raw["method"] == "text"
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize("method", SCORES)
+def test_a_comparison_in_each_way(server, method, path):
+    judge = PairwiseJudge(model(server), method=method)
+    candidates = [make_candidate("It is Rome.", 0), make_candidate("It is Paris.", 1)]
+    ranking = (
+        judge.rank(PROMPT, candidates) if path == "sync" else asyncio.run(judge.arank(PROMPT, candidates, votes=1))
+    )
+    assert ranking.best == 1
+    assert ranking.usage == Usage(200, 20, 2)
+    shares = [one.shares[one.order.index(1)] for one in ranking.comparisons]
+    assert shares == pytest.approx([0.775, 0.775] if method == "logprobs" else [1.0, 1.0])
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+def test_a_tournament_is_retried_after_real_faults_and_ended_by_none(server, path):
+    policy = PlainPolicy(texts=["It is Rome.", "It is Paris.", "It is Oslo."])
+    select = TournamentSelection(GroupwiseJudge(model(server), group_size=3, method="logprobs"), noise=0.1)
+    server.faults += [Fault(429, "{}", {"Retry-After": "0"}), Fault(reset=True)]
+    search = OptScale(
+        policy=policy, verifier=lambda prompt, candidate: 0.5, select=select, max_samples=3, price=1e-9, seed=0
+    )
+    result = search.invoke(PROMPT) if path == "sync" else asyncio.run(search.ainvoke(PROMPT))
+    assert result.text == "It is Paris."
+    assert result.ranking.failures == ()
+    assert len(server.requests) == len(result.ranking.comparisons) + 2
+    assert result.usage["verifier"].requests == len(result.ranking.comparisons)
 
 
 FAULTS = {

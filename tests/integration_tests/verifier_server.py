@@ -121,6 +121,8 @@ def chat(payload, model_gives_logprobs=True):
         return choices([("It is Paris.", -0.1), ("It is Rome.", -2.0)][: payload.get("n", 1)], payload)
     asked = payload["messages"][-1]["content"]
     code = re.findall(r"The code is ([0-9a-f]{12})", asked)[-1]
+    if f"<<<ANSWER A {code}>>>" in asked:
+        return compare(payload, asked, code, model_gives_logprobs)
     answer = asked.split(f"<<<ANSWER {code}>>>\n", 1)[1].split(f"\n<<<END ANSWER {code}>>>", 1)[0]
     grade = 9 if "Paris" in answer else 2
     if "response_format" in payload:
@@ -133,6 +135,23 @@ def chat(payload, model_gives_logprobs=True):
     if payload.get("logprobs") and model_gives_logprobs:
         head = [entry(token, {token: 0.999}) for token in re.findall(r"[A-Za-z0-9]+|[^A-Za-z0-9]", text)[:-1]]
         logprobs = {"content": [*head, entry(str(grade), {str(grade): 0.8, str(grade - 1): 0.15, "The": 0.05})]}
+    return completion([{"text": text, "logprobs": logprobs}], payload)
+
+
+def compare(payload, asked, code, model_gives_logprobs):
+    """A judge that compares prefers Paris, and a little the first answer."""
+    names = [name for name in "ABCDEFGH" if f"<<<ANSWER {name} {code}>>>" in asked]
+    shown = {name: asked.split(f"<<<ANSWER {name} {code}>>>\n", 1)[1].split("\n<<<END", 1)[0] for name in names}
+    best = next((name for name in names if "Paris" in shown[name]), "A")
+    if "response_format" in payload:
+        text = json.dumps({"explanation": "As asked.", "code": code, "grade": best.lower()})
+        return completion([{"text": text, "logprobs": None}], payload)
+    text = f"GRADE-{code}: {best}"
+    logprobs = None
+    if payload.get("logprobs") and model_gives_logprobs:
+        head = [entry(token, {token: 0.999}) for token in re.findall(r"[A-Za-z0-9]+|[^A-Za-z0-9]", text)[:-1]]
+        law = {best: 0.7, **{name: 0.3 / len(names) for name in names if name != best}, "T": 0.3 / len(names)}
+        logprobs = {"content": [*head, entry(best, law)]}
     return completion([{"text": text, "logprobs": logprobs}], payload)
 
 

@@ -19,6 +19,7 @@ from langgraph.types import Command
 
 from langchain_optscale import (
     ChatOptScale,
+    LearnedPrior,
     OptScaleResult,
     Session,
     Usage,
@@ -144,6 +145,7 @@ def batch(tmp_path):
 def priors(tmp_path):
     fixed = read_json("fixed_prior.json")
     learned = EmpiricalPrior.load(LEGACY / "empirical_prior.json")
+    assert LearnedPrior.load(LEGACY / "empirical_prior.json") == learned
     # Where a prior stands alone it is read by the way it goes in a session's file.
     session = Session.from_dict(read_json("session_fixed_prior_middle.json") | {"events": [], "prior": fixed})
     other = Session.from_dict(read_json("session_learned_prior_middle.json"))

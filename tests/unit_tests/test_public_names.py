@@ -21,12 +21,15 @@ def test_public_names():
         "Failure",
         "FallbackVerifier",
         "FixedPrior",
+        "GroupwiseJudge",
         "LLMJudge",
         "LearnedPrior",
+        "LearnedSettings",
         "OptScale",
         "OptScaleError",
         "OptScaleMiddleware",
         "OptScaleResult",
+        "PairwiseJudge",
         "Price",
         "QuestionPrior",
         "RewardModelVerifier",
@@ -35,7 +38,9 @@ def test_public_names():
         "SearchSettings",
         "Session",
         "SettingsError",
+        "StackedVerifier",
         "StopReason",
+        "TournamentSelection",
         "Usage",
         "Verdict",
         "Verifier",
@@ -44,6 +49,7 @@ def test_public_names():
         "create_optscale_tool",
         "optscale",
         "paper",
+        "secrets_included",
     ]
     for name in langchain_optscale.__all__:
         assert getattr(langchain_optscale, name).__name__ == name

@@ -18,7 +18,7 @@ from langchain_optscale.endpoints.vllm.replicas import Replicas
 from langchain_optscale.endpoints.vllm.transport import replica_clients, timeout
 from langchain_optscale.errors import EndpointError, SettingsError
 from langchain_optscale.models.http_clients import given_client
-from langchain_optscale.models.keys import bearer_key
+from langchain_optscale.models.keys import NO_KEY, POLICY_KEY, VERIFIER_KEY, bearer_key
 from langchain_optscale.records.causes import cause_of
 
 if TYPE_CHECKING:
@@ -42,11 +42,6 @@ __all__ = [
 
 Task = Literal["generate", "classify", "prm", "pooling", "score"]
 """A server's task: generating text, or one of the kinds of `vllm_verifier`."""
-
-POLICY_KEY = "OPTSCALE_POLICY_API_KEY"
-"""The environment variable with the policy's key."""
-VERIFIER_KEY = "OPTSCALE_VERIFIER_API_KEY"
-"""The environment variable with the verifier's key."""
 
 STEP_MARK = "<extra_0>"
 """Where Qwen2.5-Math-PRM scores a step."""
@@ -151,7 +146,7 @@ def api_key_of(api_key: SecretStr | str | None) -> SecretStr:
     Raises:
         SettingsError: No HTTP header can carry the key.
     """
-    return bearer_key(api_key) or SecretStr("not-needed")
+    return bearer_key(api_key) or SecretStr(NO_KEY)
 
 
 def models_at(client: openai.OpenAI) -> dict[str, int | None]:

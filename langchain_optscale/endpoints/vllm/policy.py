@@ -82,6 +82,7 @@ def vllm_policy(
     settings: dict[str, Any] = {
         "base_url": f"{replicas.roots[0]}/v1",
         "api_key": key,
+        "key_variable": POLICY_KEY,
         "model": model,
         "temperature": temperature,
         "max_tokens": max_tokens,

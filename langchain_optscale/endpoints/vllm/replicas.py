@@ -126,6 +126,9 @@ class Replicas:
     def __len__(self) -> int:
         return len(self._replicas)
 
+    def __reduce__(self) -> Any:
+        return Replicas, (self.roots,)
+
     def __repr__(self) -> str:
         return f"Replicas({list(self.roots)})"
 

@@ -143,6 +143,9 @@ class ReplicaTransport(httpx.BaseTransport):
         self._replicas = replicas
         self._inner = ReopenedTransport(lambda: httpx.HTTPTransport(**connections()))
 
+    def __reduce__(self) -> Any:
+        return type(self), (self._replicas,)
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request.
 
@@ -177,6 +180,9 @@ class AsyncReplicaTransport(httpx.AsyncBaseTransport):
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
         self._inner = PerLoopTransport(lambda: httpx.AsyncHTTPTransport(**connections()))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self._replicas,)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request.

@@ -69,7 +69,13 @@ def vllm_verifier(
             kind = _kind_for(served.task, replicas)
     if kind == "judge":
         judge = vllm_policy(
-            replicas.roots, model, api_key=key, temperature=0.0, max_tokens=max_tokens, timeout_s=timeout_s
+            replicas.roots,
+            model,
+            api_key=key,
+            temperature=0.0,
+            max_tokens=max_tokens,
+            timeout_s=timeout_s,
+            key_variable=VERIFIER_KEY,
         )
         return LLMJudge(judge, **kwargs)
     sync_client, async_client = replica_clients(replicas)

@@ -9,21 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import MissingExtraError, SettingsError
-from langchain_optscale.records.candidates import Candidate, Verdict
-from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.verifiers.checks.base import TextCheck
 from langchain_optscale.verifiers.checks.json_patterns import with_timed_patterns
-from langchain_optscale.verifiers.checks.text import text_of
 
 if TYPE_CHECKING:
-    from langchain_core.prompt_values import PromptValue
-    from langchain_core.runnables import RunnableConfig
     from pydantic import BaseModel
 
 __all__ = ["JSONCheck"]
 
 
 @dataclass(frozen=True)
-class JSONCheck(Verifier):
+class JSONCheck(TextCheck):
     """1 where the text is a JSON document that fulfils the schema.
 
     The document is the whole text, or else the last fenced block marked `json` or unmarked. Text without a document
@@ -56,20 +53,13 @@ class JSONCheck(Verifier):
         elif not _is_model(self.schema):
             raise SettingsError(f"schema must be a pydantic model class or a JSON schema, not {self.schema!r}")
 
-    @property
-    def deterministic(self) -> bool:
-        """Equal candidates get equal scores."""
-        return True
-
-    def verify(
-        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
-    ) -> Verdict:
-        """Score the JSON document in one candidate's text.
+    def check(self, text: str) -> Verdict:
+        """Score the JSON document in a text.
 
         Raises:
             SettingsError: The JSON schema has an unresolvable reference.
         """
-        found = _document(text_of(candidate))
+        found = _document(text)
         if found is None:
             return Verdict(0.0, "the text is no JSON document and has none in a fenced block")
         source, data = found

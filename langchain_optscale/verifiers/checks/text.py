@@ -15,8 +15,6 @@ from langchain_optscale.answers.numerals import last_numeral
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from langchain_optscale.records.candidates import Candidate
-
 __all__ = [
     "count_characters",
     "count_items",
@@ -24,7 +22,6 @@ __all__ = [
     "count_words",
     "find_words",
     "last_number",
-    "text_of",
 ]
 
 # Kana and Han ideographs: written without spaces between words.
@@ -39,11 +36,6 @@ _ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "prof", "st", "vs", "cf", "
 
 _ITEM_BREAK = re.compile(r"[,،、，]")
 _CONJUNCTION = re.compile(r"(?<!\S)(?:and|or|&)(?!\S)", re.IGNORECASE)
-
-
-def text_of(candidate: Candidate | str) -> str:
-    """The text of a candidate; a string is its own text, so that a check can be tried on one."""
-    return candidate if isinstance(candidate, str) else candidate.text
 
 
 def count_words(text: str) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from langchain_optscale.answers.patterns import timed_pattern
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.candidates import Candidate, Verdict
-from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.verifiers.checks.base import TextCheck
 from langchain_optscale.verifiers.checks.text import (
     count_characters,
     count_items,
@@ -22,13 +22,8 @@ from langchain_optscale.verifiers.checks.text import (
     count_words,
     find_words,
     last_number,
-    text_of,
 )
 from langchain_optscale.verifiers.coercion import is_finite
-
-if TYPE_CHECKING:
-    from langchain_core.prompt_values import PromptValue
-    from langchain_core.runnables import RunnableConfig
 
 __all__ = ["LengthCheck", "LengthUnit", "NumberCheck", "RegexCheck", "RequiredWords"]
 
@@ -45,7 +40,7 @@ _BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
 @dataclass(frozen=True)
-class RegexCheck(Verifier):
+class RegexCheck(TextCheck):
     r"""1 where the pattern matches, 0 otherwise.
 
     A pattern that takes longer than a second on a candidate, as `(a|aa)+$` can, makes that candidate fail: use
@@ -72,20 +67,13 @@ class RegexCheck(Verifier):
     def __post_init__(self) -> None:
         timed_pattern(self.pattern, self.flags)
 
-    @property
-    def deterministic(self) -> bool:
-        """Equal candidates get equal scores."""
-        return True
-
-    def verify(
-        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
-    ) -> Verdict:
-        """Score one candidate's text by 1.0 or 0.0.
+    def check(self, text: str) -> Verdict:
+        """Score a text by 1.0 or 0.0.
 
         Raises:
             PatternTimeoutError: The pattern took too long on this text.
         """
-        timed, text = timed_pattern(self.pattern, self.flags), text_of(candidate)
+        timed = timed_pattern(self.pattern, self.flags)
         match = timed.fullmatch(text.strip()) if self.full else timed.search(text)
         where = "the whole text" if self.full else "the text"
         if match is None:
@@ -94,7 +82,7 @@ class RegexCheck(Verifier):
 
 
 @dataclass(frozen=True)
-class NumberCheck(Verifier):
+class NumberCheck(TextCheck):
     """1 where the last number in the text is the right one.
 
     It is right where |number - value| <= tolerance = max(rel_tol * |value|, abs_tol). Otherwise the score is 0 or, with
@@ -134,16 +122,9 @@ class NumberCheck(Verifier):
                 raise SettingsError(f"{name} must not be negative, got {number!r}")
             object.__setattr__(self, name, float(number))
 
-    @property
-    def deterministic(self) -> bool:
-        """Equal candidates get equal scores."""
-        return True
-
-    def verify(
-        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
-    ) -> Verdict:
-        """Score the last number of one candidate's text."""
-        number = last_number(text_of(candidate), percent=self.percent, fractions=self.fractions)
+    def check(self, text: str) -> Verdict:
+        """Score the last number of a text."""
+        number = last_number(text, percent=self.percent, fractions=self.fractions)
         if number is None:
             return Verdict(0.0, f"no number, asked for {self.value:g}")
         distance = abs(number - self.value)
@@ -156,7 +137,7 @@ class NumberCheck(Verifier):
 
 
 @dataclass(frozen=True)
-class LengthCheck(Verifier):
+class LengthCheck(TextCheck):
     """1 where the text's length is within the bounds, otherwise the ratio of its length and the violated bound.
 
     With n units and a bound b, a text that is too short scores n / b and one that is too long b / n: eleven words
@@ -196,16 +177,9 @@ class LengthCheck(Verifier):
         if self.unit not in get_args(LengthUnit):
             raise SettingsError(f"unit must be one of {', '.join(get_args(LengthUnit))}, not {self.unit!r}")
 
-    @property
-    def deterministic(self) -> bool:
-        """Equal candidates get equal scores."""
-        return True
-
-    def verify(
-        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
-    ) -> Verdict:
-        """Score the length of one candidate's text."""
-        count = _COUNTERS[self.unit](text_of(candidate))
+    def check(self, text: str) -> Verdict:
+        """Score the length of a text."""
+        count = _COUNTERS[self.unit](text)
         low = self.exactly if self.exactly is not None else self.at_least
         high = self.exactly if self.exactly is not None else self.at_most
         score = 1.0
@@ -225,7 +199,7 @@ class LengthCheck(Verifier):
 
 
 @dataclass(frozen=True)
-class RequiredWords(Verifier):
+class RequiredWords(TextCheck):
     """The share of the required words that occur, minus the share of the forbidden words that do, at least 0.
 
     Words match as whole words regardless of case; a phrase counts as one word. Without required words their share is 1.
@@ -259,17 +233,10 @@ class RequiredWords(Verifier):
         if both := {_folded(word) for word in self.words} & {_folded(word) for word in self.forbidden}:
             raise SettingsError(f"both required and forbidden: {', '.join(sorted(both))}")
 
-    @property
-    def deterministic(self) -> bool:
-        """Equal candidates get equal scores."""
-        return True
-
-    def verify(
-        self, prompt: PromptValue | str, candidate: Candidate | str, config: RunnableConfig | None = None
-    ) -> Verdict:
-        """Score the words of one candidate's text."""
-        present = find_words(self.words, text_of(candidate))
-        unwanted = find_words(self.forbidden, text_of(candidate))
+    def check(self, text: str) -> Verdict:
+        """Score the words of a text."""
+        present = find_words(self.words, text)
+        unwanted = find_words(self.forbidden, text)
         score = len(present) / len(self.words) if self.words else 1.0
         if unwanted:
             score = max(0.0, score - len(unwanted) / len(self.forbidden))

@@ -7,7 +7,7 @@ import concurrent.futures
 import threading
 from contextlib import contextmanager
 from dataclasses import is_dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, cast
 from uuid import uuid4
 
 from langchain_core.caches import BaseCache
@@ -67,7 +67,8 @@ class CachedVerifier(Wrapper):
     loop, or among the threads of the sync path. Failures are not cached: the callers that waited get the error, the
     next request calls again. If the calling task is cancelled, one of those that wait calls again.
 
-    A cached verdict has no `usage`.
+    A cached verdict has no `usage`. Close a file with `close`, or use the verifier as a context manager; otherwise it
+    stays open as long as the verifier exists.
 
     Args:
         verifier: Anything that `as_verifier` accepts whose verdict depends on prompt and candidate alone.
@@ -103,9 +104,9 @@ class CachedVerifier(Wrapper):
         self.size = size
         self._store: VerdictStore | None = None
         if store is not None:
-            self._store = VerdictStore(
-                store if isinstance(store, BaseCache) else SQLiteStore(store), _stored_identity(self.verifier, identity)
-            )
+            known = _stored_identity(self.verifier, identity)
+            self._store = VerdictStore(store if isinstance(store, BaseCache) else SQLiteStore(store), known)
+        self._owns_store = self._store is not None and not isinstance(store, BaseCache)
         self.identity = identity
         self._memory: Memory[Verdict] = Memory(size)
         self._hits = self._misses = 0
@@ -116,6 +117,29 @@ class CachedVerifier(Wrapper):
         """What a forked child begins with as well: no call of the parent's threads ends in it."""
         self._lock = threading.Lock()
         self._calls: dict[_Place, _Call] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """In another process it begins with an empty memory, and opens the file of its store."""
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_calls")} | {
+            "_hits": 0,
+            "_misses": 0,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
+        after_fork(self, "_begin")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file that `store` named; a later verification opens it again. A cache that was given stays open."""
+        if self._owns_store and self._store is not None:
+            cast("SQLiteStore", self._store.cache).close()
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
@@ -43,30 +44,43 @@ class SQLiteStore(BaseCache):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
         self._open()
         after_fork(self)
 
     def _after_fork(self) -> None:
         """A connection must not be carried over a fork; closing it here would disturb the parent's."""
-        keep_open(self._connection)
-        self._open()
-
-    def _open(self) -> None:
+        if self._connection is not None:
+            self._closing.detach()
+            keep_open(self._connection)
         self._lock = threading.Lock()
+        self._connection = None
+
+    def __reduce__(self) -> Any:
+        """In another process it opens the file of this path."""
+        return SQLiteStore, (self.path,)
+
+    def _open(self) -> sqlite3.Connection:
         path = self.path
         try:
-            self._connection = connect_sqlite(path, timeout_s=_BUSY_TIMEOUT_S)
+            connection = connect_sqlite(path, timeout_s=_BUSY_TIMEOUT_S)
         except (sqlite3.Error, SettingsError, ValueError) as error:
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
         try:
-            self._create_table()
+            self._create_table(connection)
         except sqlite3.Error as error:
-            self._connection.close()
+            connection.close()
             raise SettingsError(f"{path} cannot be used as a store of verdicts: {error}") from error
+        self._connection = connection
+        # A store that nobody closes closes its connection when it is collected.
+        self._closing = weakref.finalize(self, connection.close)
+        return connection
 
-    def _create_table(self) -> None:
-        with self._connection:
-            self._connection.execute(
+    @staticmethod
+    def _create_table(connection: sqlite3.Connection) -> None:
+        with connection:
+            connection.execute(
                 "CREATE TABLE IF NOT EXISTS verdicts (key TEXT, verifier TEXT, value TEXT, PRIMARY KEY (key, verifier))"
             )
 
@@ -81,10 +95,14 @@ class SQLiteStore(BaseCache):
         """
         with self._lock:
             try:
-                row = self._connection.execute(
-                    "SELECT substr(value, 1, ?) FROM verdicts WHERE key = ? AND verifier = ?",
-                    (_MOST_VALUE + 1, prompt, llm_string),
-                ).fetchone()
+                row = (
+                    (self._connection or self._open())
+                    .execute(
+                        "SELECT substr(value, 1, ?) FROM verdicts WHERE key = ? AND verifier = ?",
+                        (_MOST_VALUE + 1, prompt, llm_string),
+                    )
+                    .fetchone()
+                )
             except sqlite3.DatabaseError as error:
                 if getattr(error, "sqlite_errorname", "SQLITE_CORRUPT").startswith(_DAMAGED):
                     raise InvalidRecordError(f"{self.path} is damaged: {error}") from error
@@ -97,20 +115,22 @@ class SQLiteStore(BaseCache):
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Store the first generation's text."""
-        with self._lock, self._connection:
-            self._connection.execute(
+        with self._lock, self._connection or self._open() as connection:
+            connection.execute(
                 "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?)", (prompt, llm_string, return_val[0].text)
             )
 
     def clear(self, **kwargs: Any) -> None:
         """Delete all verdicts."""
-        with self._lock, self._connection:
-            self._connection.execute("DELETE FROM verdicts")
+        with self._lock, self._connection or self._open() as connection:
+            connection.execute("DELETE FROM verdicts")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; a later call opens it again."""
         with self._lock:
-            self._connection.close()
+            if self._connection is not None:
+                self._connection = None
+                self._closing()
 
 
 class VerdictStore:

@@ -104,10 +104,9 @@ def _of_mapping(result: Mapping[Any, Any], name: str) -> Iterator[Metric]:
 def _single(get: Callable[[str], Any], name: str) -> Metric:
     name = next((str(found) for field in _NAMES if (found := get(field))), name)
     notes = get("metadata")
-    noted = notes.get if isinstance(notes, Mapping) else {}.get
-    comment = next(
-        (str(found) for read in (get, noted) for field in _REASONS if (found := read(field)) is not None), None
-    )
+    noted: Mapping[str, Any] = notes if isinstance(notes, Mapping) else {}
+    reasons = [read(field) for read in (get, noted.get) for field in _REASONS]
+    comment = next((str(found) for found in reasons if found is not None), None)
     values = [get(field) for field in _SCORES]
     number = next((found for value in values if (found := number_of(value)) is not None), None)
     label = next((value for value in values if value is not None), None)

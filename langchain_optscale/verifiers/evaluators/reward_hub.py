@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_optscale.errors import SettingsError
+from langchain_optscale.errors import InvalidScoreError, SettingsError
+from langchain_optscale.verifiers.coercion import kind, number_of
 from langchain_optscale.verifiers.evaluators.case import Adapter, Case
 from langchain_optscale.verifiers.evaluators.results import Metric
 from langchain_optscale.verifiers.evaluators.signatures import accepted, derives, parameters_of
@@ -45,9 +46,11 @@ def _arguments(score: Any, case: Case) -> dict[str, Any]:
     return {"question": case.question, "responses": [case.answer]}
 
 
-def _metric(result: Any, name: str, highest: float) -> Any:
+def _metric(result: Any, name: str, highest: float) -> Metric:
     reasons = getattr(result, "reasonings", None) or [None]
     scores = getattr(result, "scores", result)
     score = scores[0] if isinstance(scores, list) and len(scores) == 1 else scores
-    score = getattr(score, "score", score)
-    return Metric(name, float(score) / highest, reasons[0])
+    number = number_of(getattr(score, "score", score))
+    if number is None:
+        raise InvalidScoreError(f"the reward model {name} returned {kind(score)} instead of a score")
+    return Metric(name, number / highest, reasons[0])

@@ -105,6 +105,14 @@ class EvaluatorVerifier(Verifier):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # How the evaluator is called is found again where it arrives.
+        return {name: value for name, value in vars(self).items() if name != "_adapter"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._adapter = _adapter_of(self.evaluator)
+
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Call the evaluator.
 

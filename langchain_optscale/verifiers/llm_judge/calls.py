@@ -31,6 +31,7 @@ from langchain_optscale.models.error_status import status_of
 from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.retry import is_transient
+from langchain_optscale.models.travel import Parcel, content_of
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
 from langchain_optscale.verifiers.llm_judge.labels import LabelReader, LabelReading
@@ -159,6 +160,10 @@ class Asker:
             except UnsupportedMethodError as error:
                 raise SettingsError(str(error)) from error
 
+    def __reduce__(self) -> Any:
+        settings = (self.method, self._sheet, self._min_mass, self._top_logprobs)
+        return _asker, (Parcel(self.given), *settings, self.method_in_use)
+
     @property
     def method_in_use(self) -> Method | None:
         """The method that is set or was found to work, also by another judge with this model; None before the first."""
@@ -231,6 +236,10 @@ class Asker:
     def _untried(self) -> tuple[Method, ...]:
         """The methods to try: a server that once gave no log-probabilities is not paid to give none again."""
         return tuple(method for method in self._order if not (method == "logprobs" and self._is_silent))
+
+    def assume(self, method: Method) -> None:
+        """Take a method as found to work, as it was in the process that sent this."""
+        self._methods[self._variant] = method
 
     def _known(self) -> Method:
         assert self.method_in_use is not None  # noqa: S101 - the last method is adopted or raises
@@ -368,3 +377,12 @@ class Asker:
             with contextlib.suppress(InvalidReplyError):
                 return Grading(*read_text(text, self._sheet.scale, code), "text")
         raise UnsupportedMethodError(objection)
+
+
+def _asker(
+    model: Any, method: JudgeMethod, sheet: Sheet, min_mass: float, top_logprobs: int, found: Method | None
+) -> Asker:
+    asker = Asker(content_of(model), method, sheet, min_mass=min_mass, top_logprobs=top_logprobs)
+    if found is not None:
+        asker.assume(found)
+    return asker

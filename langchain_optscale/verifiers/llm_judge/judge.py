@@ -57,7 +57,7 @@ class LLMJudge(Verifier):
     - "structured": an explanation and a grade through `with_structured_output`.
     - "text": an explanation and a line with the grade; works with every model.
     - "labels": the expected grade under the probabilities of the grades as labels, from one prefill that generates no
-      text; needs a vLLM server (`/v1/systemone` or `/generative_scoring`) behind a `ChatOpenAI`.
+      text; needs a vLLM server behind a `ChatOpenAI`.
 
     "auto" takes the first of the first three that the model supports, detected by its first reply, once for each
     endpoint and model. A reply that lacks what was asked for but has the grade in its text counts, and "text" is the
@@ -145,6 +145,7 @@ class LLMJudge(Verifier):
         self._reference = reference
         self._attach_images = images == "attach"
         sheet = Sheet(self.scale, rubric, tuple(as_example(one, self.scale) for one in examples), max_chars, template)
+        self._sheet = sheet
         self._memory: Memory[_Cached] = Memory(cache_size)
         self._asker = Asker(model, method, sheet, min_mass=min_mass, top_logprobs=top_logprobs)
         if votes > 1 and self._asker.temperature == 0:
@@ -176,6 +177,16 @@ class LLMJudge(Verifier):
     def method_in_use(self) -> str | None:
         """How the judge reports its grade; None while "auto" has not detected it."""
         return self._asker.method_in_use
+
+    def comparing(self) -> dict[str, Any]:
+        """The settings with which a judge that compares judges by the same, see `GroupwiseJudge.like`."""
+        return {
+            "method": self._asker.method,
+            "criterion": "; and ".join(criterion.description for criterion in self.criteria),
+            "rubric": self._sheet.rubric,
+            "reference": self._reference,
+            "max_chars": self._sheet.max_chars,
+        }
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Grade one candidate; criteria and votes run in threads, limited by the config's "max_concurrency".

@@ -53,7 +53,7 @@ def grading_schema(sheet: Sheet) -> type[Any]:
 
     made: type[Any] = create_model(
         "Grading",
-        __doc__="How good the answer is.",
+        __doc__="The judgement.",
         explanation=(str, Field(description="The judgement in at most three sentences.")),
         code=(str, Field(description="The code from the end of the message.")),
         grade=(Annotated[one, BeforeValidator(normalised)], Field(description=f"The grade, {sheet.scale.spoken}.")),

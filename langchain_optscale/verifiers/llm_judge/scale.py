@@ -9,18 +9,18 @@ from typing import Any
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.forks import cached_property
 
-__all__ = ["Scale"]
+__all__ = ["COMMENT", "MARKUP", "Scale"]
 
 _SPAN = re.compile(r"(\d{1,2})-(\d{1,2})")
 _HIGHEST = 10
 _WORDS = {"no": 0, "yes": 1}
 _COUNTED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_MARKUP = re.compile(r"[*_`\"'“”‘’$]+")
+MARKUP = re.compile(r"[*_`\"'“”‘’$]+")
 # What a judge writes before its grade, and after it.
 _BEFORE = re.compile(
     r"\s*(?:(?:the|my|final|overall)\s+)*(?:(?:score|grade|rating|verdict)\b\s*(?:is|of|[:=])?\s*)?", re.I
 )
-_COMMENT = (
+COMMENT = (
     r"(?:\s+(?:points?|stars?))?"
     r"(?:\s*[(\[].{0,200}|\s*[–—;,:.!](?!\s*\d).{0,200}|\s+-\s+(?!\d).{0,200}|\s+(?:because|since|as)\b.{0,200})?\s*"
 )
@@ -86,7 +86,7 @@ class Scale:
     def find(self, text: str) -> tuple[float, int] | None:
         """The value of a grade as text, and the place where the grade begins in it; None where it is none."""
         # Of the same length, so that places stay what they are.
-        plain = _MARKUP.sub(lambda match: " " * len(match.group()), text)
+        plain = MARKUP.sub(lambda match: " " * len(match.group()), text)
         match = self._pattern.fullmatch(plain, label.end() if (label := _BEFORE.match(plain)) else 0)
         if match is None:
             return None
@@ -107,10 +107,10 @@ class Scale:
     def _pattern(self) -> re.Pattern[str]:
         words = "|".join(self._numbers)
         if self.words:
-            return re.compile(rf"\s*(?P<grade>{words}){_COMMENT}", re.I)
+            return re.compile(rf"\s*(?P<grade>{words}){COMMENT}", re.I)
         highest = rf"(?:\s*/\s*|\s+(?:out\s+)?of\s+)(?:{self.high}|{_COUNTED[self.high]})(?![\d.,]*\d)"
         return re.compile(
-            rf"\s*(?P<grade>[0-9]{{1,2}}(?:[.,][0-9]{{1,4}})?|\b(?:{words})\b)(?:{highest})?{_COMMENT}", re.I
+            rf"\s*(?P<grade>[0-9]{{1,2}}(?:[.,][0-9]{{1,4}})?|\b(?:{words})\b)(?:{highest})?{COMMENT}", re.I
         )
 
     def _within(self, value: float) -> float | None:

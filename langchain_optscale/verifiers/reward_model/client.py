@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from langchain_optscale.errors import ErrorReplyError, InvalidReplyError, SettingsError
 from langchain_optscale.models.error_status import error_in_body, status_in_body
+from langchain_optscale.models.keys import VERIFIER_KEY
+from langchain_optscale.models.travel import Parcel, SentKey, content_of
 from langchain_optscale.records.forks import after_fork, keep_open
 
 if TYPE_CHECKING:
@@ -72,6 +74,11 @@ class PoolingClient:
         """The connections are the parent's: a forked child opens its own."""
         keep_open((self._sync, self._async))
         self._begin()
+
+    def __reduce__(self) -> Any:
+        key = SentKey(self._api_key, VERIFIER_KEY, self.root)
+        clients = [client and Parcel(client) for client in (self._http_client, self._http_async_client)]
+        return _pooling_client, (self.root, key, self._timeout_s, *clients)
 
     def post(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send one request.
@@ -137,6 +144,10 @@ class PoolingClient:
 
     def _settings(self) -> dict[str, Any]:
         return {"base_url": self.root, "api_key": self._api_key, "timeout": self._timeout_s}
+
+
+def _pooling_client(root: str, key: Any, timeout_s: float, *clients: Any) -> PoolingClient:
+    return PoolingClient(root, content_of(key), timeout_s, *map(content_of, clients))
 
 
 def json_object(route: str, text: str) -> Mapping[str, Any]:

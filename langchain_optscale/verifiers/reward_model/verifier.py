@@ -131,7 +131,6 @@ class RewardModelVerifier(Verifier):
         self._positive = positive
         self._step_marker = step_marker
         self._split = split_steps
-        self._split_steps = split_steps or _BLANK_LINES.split
         self._as_text = as_text
         self._client = PoolingClient(base_url, bearer_key(api_key), timeout_s, http_client, http_async_client)
 
@@ -200,7 +199,7 @@ class RewardModelVerifier(Verifier):
         text = answer(candidate)
         if self.kind != "prm":
             return [text]
-        steps = [without_marker(step, marker).strip() for step in self._split_steps(text)]
+        steps = [without_marker(step, marker).strip() for step in (self._split or _BLANK_LINES.split)(text)]
         steps = [step for step in steps if step]
         if not steps:
             raise InvalidReplyError(f"candidate {candidate.index} has no text, so there is no step to score")

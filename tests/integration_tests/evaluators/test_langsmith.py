@@ -1,13 +1,20 @@
 """LangSmith's evaluators, and LangChain's own string evaluators."""
 
+import socket
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 from langchain_classic.evaluation import load_evaluator
 from langchain_core.language_models import FakeListChatModel
-from langsmith import evaluate
+from langsmith import Client, evaluate, tracing_context
 from langsmith.evaluation import EvaluationResult, RunEvaluator, run_evaluator
 from langsmith.evaluation.evaluator import DynamicComparisonRunEvaluator
 from langsmith.evaluation.string_evaluator import StringEvaluator
+from langsmith.schemas import Example
 
+from langchain_optscale import OptScale
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.verifiers import EvaluatorVerifier
 
@@ -95,31 +102,33 @@ def test_langchain(score):
         score(load_evaluator("string_distance"))
 
 
-def test_a_search_under_langsmith_evaluate():
-    """The recipe of docs/evaluators.md: LangSmith runs the search, and the evaluators that verify may also report."""
-    from datetime import UTC, datetime
-    from uuid import uuid4
+@pytest.fixture
+def asked_hosts(monkeypatch):
+    """The hosts that were looked up, of which none is reached."""
+    hosts = []
 
-    from langsmith.schemas import Example
+    def refuse(host, *args, **kwargs):
+        hosts.append(host)
+        raise OSError("no network in this test")
 
-    from langchain_optscale import OptScale
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return hosts
 
-    policy = FakeListChatModel(responses=["Lyon", "Paris"])
-    search = OptScale(policy=policy, verifier=by_name, max_samples=4)
-    examples = [
-        Example(
-            id=uuid4(),
-            dataset_id=uuid4(),
-            created_at=datetime.now(UTC),
-            inputs={"question": "What is the capital of France?"},
-            outputs={"city": "Paris"},
-        )
-    ]
+
+def test_a_search_under_langsmith_evaluate(asked_hosts):
+    """The recipe of docs/evaluators.md: LangSmith runs the search, and nothing leaves this machine."""
+    search = OptScale(policy=FakeListChatModel(responses=["Lyon", "Paris"]), verifier=by_name, max_samples=4)
+    question, answer = {"question": "What is the capital of France?"}, {"city": "Paris"}
+    example = Example(id=uuid4(), dataset_id=uuid4(), created_at=datetime.now(UTC), inputs=question, outputs=answer)
 
     def target(inputs):
-        result = search.invoke(inputs["question"], {"configurable": {"reference": {"city": "Paris"}}})
+        with tracing_context(enabled=False):
+            result = search.invoke(inputs["question"], {"configurable": {"reference": answer}})
         return {"city": result.text, "drawn": len(result.candidates)}
 
-    results = list(evaluate(target, data=examples, evaluators=[by_name], upload_results=False))
+    offline = Client(auto_batch_tracing=False)
+    results = list(evaluate(target, data=[example], evaluators=[by_name], upload_results=False, client=offline))
     assert results[0]["run"].outputs["city"] == "Paris"
     assert results[0]["evaluation_results"]["results"][0].score is True
+    time.sleep(1)  # LangSmith uploads in the background
+    assert asked_hosts == []

@@ -6,6 +6,7 @@
 - `classifier`: a Llama with one label, its head fitted to the lessons: it knows these right answers from these wrong
   ones, and nothing else; `logits.json` has what transformers computes for each right answer and each wrong one;
 - `prm`: Qwen2.5-Math-PRM's architecture with random weights, two labels for each step;
+- `decider`: a Qwen3, an architecture whose decisions vLLM serves, with random weights; yes and no are one token each;
 - `smollm2`, where the file of SmolLM2-135M-Instruct is given: the same model in float32, for what needs
   a model that can read and write.
 
@@ -31,6 +32,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2Model,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<extra_0>"]
@@ -72,6 +75,16 @@ def tokenizer() -> PreTrainedTokenizerFast:
         chat_template=CHAT_TEMPLATE,
         model_max_length=CONTEXT,
     )
+
+
+def build_decider(directory: Path) -> None:
+    """A causal language model whose labels are single tokens."""
+    torch.manual_seed(0)
+    words = tokenizer()
+    words.add_tokens(["yes", "no"])
+    config = Qwen3Config(**SIZES, head_dim=32, vocab_size=len(words), initializer_range=0.05, dtype="float32")
+    Qwen3ForCausalLM(config).save_pretrained(directory)
+    words.save_pretrained(directory)
 
 
 def build_policy(directory: Path, words: PreTrainedTokenizerFast) -> None:
@@ -148,6 +161,7 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     words = tokenizer()
     build_policy(target / "policy", words)
+    build_decider(target / "decider")
     build_classifier(target / "classifier", words, json.loads(Path(sys.argv[2]).read_text()))
     build_prm(target / "prm", words)
     if len(sys.argv) > 3:

@@ -48,6 +48,7 @@ RECIPES = {
     "policy-2": Recipe("policy", (*_GENERATE, "--api-key", KEY), KEY),
     "classifier": Recipe("classifier", ("--runner", "pooling")),
     "smollm2": Recipe("smollm2", _GENERATE),
+    "decider": Recipe("decider", _GENERATE),
     "prm": Recipe("prm", ("--runner", "pooling", "--pooler-config", _STEPS)),
     "policy-without-prefix-cache": Recipe("policy", (*_GENERATE, "--no-enable-prefix-caching")),
     "policy-with-prefix-cache": Recipe("policy", (*_GENERATE, "--enable-prefix-caching")),

@@ -92,7 +92,7 @@ def first_token(server, judge, words):
     shown = judge._material(PROMPT, make_candidate("Paris"), None)
     code = judge._asker._sheet.fresh_code(shown)
     system, state = labels._flat(judge._asker._sheet.messages(judge.criteria[0].description, "labels", shown, code))
-    options = "\n".join([f"Question: {labels._ASK}", *words, "Answer with yes or no only."])
+    options = labels._options({word: word for word in words})
     turns = [{"role": "system", "content": system}, {"role": "user", "content": f"{state}\n\n{options}"}]
     client = vllm_policy(server.base_url).root_client
     reply = client.chat.completions.create(
@@ -103,35 +103,37 @@ def first_token(server, judge, words):
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize("kind_of_server", ["smollm2", "decider"])
 @pytest.mark.parametrize(("scale", "kinds"), [("yes/no", 2), ("0-9", 10), ("0-10", 11), ("1-5", 5)])
-def test_by_labels(server, scale, kinds, path):
+def test_by_labels(server, servers, kind_of_server, scale, kinds, path):
+    if kind_of_server == "decider":
+        (server,) = servers.start("decider")
+        route, requests = "/v1/systemone", 1
+    else:
+        route, requests = "/v1/chat/completions", 1
     judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale=scale, min_mass=0.0)
     verdict = graded(judge, path)
     details = verdict.raw["criteria"]["overall"]["judged"][0]
     assert verdict.raw["method"] == "labels"
-    assert details["route"] == "/v1/systemone"
+    assert details["route"] == route
     assert len(details["probabilities"]) == kinds
     assert sum(details["probabilities"].values()) == pytest.approx(1)
     assert 0 < verdict.score < 1
-    # One prefill, of which the server needs a token to answer.
-    assert verdict.usage.requests == 1
-    assert verdict.usage.output_tokens == 1
+    # A prefill each, of which the server generates one token.
+    assert verdict.usage.requests == verdict.usage.output_tokens == requests
 
 
-def test_labels_by_the_older_route_are_the_first_token_of_a_reply(server, monkeypatch):
-    monkeypatch.setattr(labels, "_SYSTEMONE", "/v1/no-such-route")
+@pytest.mark.parametrize(("route", "requests"), [("/v1/chat/completions", 1), ("/generative_scoring", 2)])
+def test_labels_are_the_first_token_of_a_reply(server, monkeypatch, route, requests):
     # The same marks in both requests.
     monkeypatch.setattr(Sheet, "fresh_code", lambda sheet, shown: "k7m2q9")
-    monkeypatch.setattr(
-        labels, "_options", lambda names: "\n".join([f"Question: {labels._ASK}", *names, "Answer with yes or no only."])
-    )  # as the newer route words it
+    if route == "/generative_scoring":
+        monkeypatch.setattr(labels, "_from_chat", lambda *args: None)
     judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale="yes/no", min_mass=0.0)
     verdict = judge.verify(PROMPT, make_candidate("Paris"))
     details = verdict.raw["criteria"]["overall"]["judged"][0]
-    assert details["route"] == "/generative_scoring"
-    assert verdict.usage.requests == 2
+    assert (details["route"], verdict.usage.requests) == (route, requests)
     listed = first_token(server, judge, ["yes", "no"])
-    assert details["mass"] <= 1
     assert listed
     for word, probability in listed.items():
         assert details["probabilities"][word] * details["mass"] == pytest.approx(probability, rel=0.02)
@@ -141,5 +143,5 @@ def test_a_server_without_the_routes(server, monkeypatch):
     monkeypatch.setattr(labels, "_SYSTEMONE", "/v1/no-such-route")
     monkeypatch.setattr(labels, "_TOKENIZE", "/no-such-route")
     judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale="yes/no")
-    with pytest.raises(SettingsError, match="answers neither"):
+    with pytest.raises(SettingsError, match="has neither"):
         judge.verify(PROMPT, make_candidate("Paris"))

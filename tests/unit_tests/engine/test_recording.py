@@ -5,7 +5,15 @@ from types import SimpleNamespace
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_optscale import AllCandidatesFailed, ChatOptScale, OptScale, SearchSettings, SettingsError, Verdict
+from langchain_optscale import (
+    AllCandidatesFailed,
+    ChatOptScale,
+    OptScale,
+    SearchSettings,
+    SettingsError,
+    Verdict,
+    Verifier,
+)
 from langchain_optscale.engine.fingerprints import policy_fingerprint, verifier_fingerprint
 from langchain_optscale.engine.recording import explores
 from langchain_optscale.engine.result import OptScaleResult
@@ -72,6 +80,21 @@ def test_a_search_without_a_score_leaves_a_row_too(store):
     row = only(store)
     assert (row.chosen, row.reason, row.score) == (None, "FAILURES", None)
     assert set(row.scores) == {None}
+
+
+def test_what_cannot_be_recorded_costs_no_search(store, caplog):
+    class Odd(Verifier):
+        @property
+        def content(self):
+            raise RuntimeError("not today")
+
+        def verify(self, prompt, candidate, config=None):
+            return Verdict(0.5)
+
+    result = OptScale(policy=FakeListChatModel(responses=["a"]), verifier=Odd(), store=store).invoke("q")
+    assert result.score == 0.5
+    assert f"search {result.search_id} could not be recorded: RuntimeError: not today" in caplog.text
+    assert len(store) == 0
 
 
 def test_texts_are_kept_on_request(tmp_path):
@@ -193,6 +216,13 @@ def test_an_explored_search_goes_on_to_the_cap_and_says_so(store):
     assert (row.explored, row.stopped_at, row.reason, row.stopped_choice) == (True, 2, "TARGET_REACHED", 1)
     assert row.scores == (0.1, 0.9, 0.3, 0.2)
     assert OptScaleResult.from_dict(json.loads(json.dumps(result.to_dict()))).explored == result.explored
+
+
+def test_the_card_says_where_an_explored_search_stopped(store):
+    settings = {"stopping": TargetReached(0.8), "max_samples": 4, "first_round": 1, "round_size": 1}
+    card = make(store=store, explore=1.0, **settings).invoke("q")._repr_html_()
+    assert "it would have ended after 2 candidates" in card
+    assert card.count("stop: ") == 1
 
 
 def test_limits_end_an_explored_search(store):

@@ -12,7 +12,7 @@ from langchain_core.load import dumpd, dumps, load
 from langchain_core.runnables import ConfigurableField
 from langchain_openai import ChatOpenAI
 
-from langchain_optscale import ChatOptScale, FixedPrior, SettingsError
+from langchain_optscale import ChatOptScale, FixedPrior
 from langchain_optscale.answers import (
     BoxedAnswer,
     Compared,
@@ -133,13 +133,6 @@ def test_a_process_pool_gets_the_model(monkeypatch):
     model = ChatOptScale(policy=openai(), verifier=LengthCheck(at_most=3), max_samples=5)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert pool.submit(name_of, model).result() == ("m", 5)
-
-
-def test_a_model_that_cannot_be_pickled_says_why():
-    with pytest.raises(SettingsError, match="read_score has no form as plain data; build the model in"):
-        pickle.dumps(ChatOptScale(policy=openai(), verifier=read_score))
-    with pytest.raises(SettingsError, match="ScriptedPolicy is not serialisable"):
-        pickle.dumps(ChatOptScale(policy=ScriptedPolicy(texts=["a"]), verifier=LengthCheck(at_most=3)))
 
 
 def test_copies_need_no_plain_form():

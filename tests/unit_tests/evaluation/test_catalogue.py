@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from langchain_optscale import FixedPrior
 from langchain_optscale.cli.main import main
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.evaluation.catalogue import METHODS, catalogue
+from langchain_optscale.evaluation.catalogue import METHODS, WITH_PRIOR, catalogue
 from langchain_optscale.evaluation.pools import Pool, Question, Sample, write_pool
 
 
@@ -32,6 +33,22 @@ def test_a_pool_is_offered_what_it_has_data_for():
     assert len(catalogue(pool())) == len(METHODS)
     bare = {method.name for method in catalogue(pool(answers=False, correct=False))}
     assert bare == {"optscale", "best-of-n", "threshold", "paper", "beacon", "pandora", "oracle-tail"}
+
+
+def test_a_prior_adds_the_methods_that_need_one():
+    prior = FixedPrior(0.8, 0.1)
+    names = [method.name for method in catalogue(pool(), prior=prior)]
+    assert names == [*(method.name for method in catalogue(pool())), *WITH_PRIOR]
+    asked = []
+    (method,) = catalogue(
+        pool(), names=["paper-trained"], prior=lambda prompt: asked.append(prompt) or prior, target=0.7
+    )
+    (fixed,) = catalogue(pool(), names=["paper-trained"], prior=prior, target=0.7)
+    (question, *_) = pool()
+    assert method.run(question, 6) == fixed.run(question, 6)
+    assert asked == ["2 + 2?"]
+    with pytest.raises(SettingsError, match="method 'paper-trained' needs a prior; give prior=, or --prior FILE"):
+        catalogue(pool(), names=["paper-trained"])
 
 
 def test_methods_can_be_named():

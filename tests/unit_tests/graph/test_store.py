@@ -1,5 +1,6 @@
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.store.memory import InMemoryStore
 
 from langchain_optscale import AllCandidatesFailed
 from langchain_optscale.errors import SettingsError
@@ -71,6 +72,11 @@ def test_a_search_without_a_score_is_recorded(store):
     with pytest.raises(AllCandidatesFailed):
         graph.compile().invoke(QUESTION)
     assert [row.chosen for row in store.rows()] == [None]
+
+
+def test_a_store_of_langgraphs_is_sent_to_compile():
+    with pytest.raises(SettingsError, match=r"belongs into graph.compile\(store=...\)"):
+        graph_of(SCORES, store=InMemoryStore())
 
 
 def test_a_run_may_not_name_a_store(tmp_path):

@@ -12,6 +12,7 @@ from langchain_optscale.learning.promises import foregone_scores, kept_promises
 from langchain_optscale.learning.report import report_of
 from langchain_optscale.learning.report_html import html_report
 from langchain_optscale.learning.report_words import (
+    change_words,
     event_words,
     headline,
     promise_words,
@@ -127,6 +128,38 @@ def test_a_report_is_json():
     assert data["events"] == [{"time": 1.0, "kind": "learned", "data": {"rows": 3}}]
 
 
+# --- changes ---
+
+
+def test_nothing_changes_where_nothing_has_changed():
+    assert report_of(TRAFFIC).changes == ()
+
+
+def test_false_alarms_are_rarer_than_promised():
+    """Oracle: traffic of one law throughout; at alpha = 0.01 hardly any of 60 stores may show a change."""
+    found = sum(bool(report_of(make_traffic(160, seed=seed)).changes) for seed in range(60))
+    # Binomial(60, 0.01) is above 4 with probability 0.0003.
+    assert found <= 4
+
+
+def test_a_change_of_the_scores_shows():
+    later = [
+        replace(row, scores=tuple(score / 2 for score in row.scores)) for row in make_traffic(100, seed=1, begin=1.8e9)
+    ]
+    report = report_of([*TRAFFIC[:100], *later])
+    (change,) = report.changes
+    assert change.figure == "the mean of the first two scores"
+    assert change.after < change.before
+    assert change.searches <= 50
+    assert "Changes" in html_report(report)
+    assert change_words(change).startswith("FakeListChatModel m T=0.7")
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_few_searches_show_nothing():
+    assert report_of(TRAFFIC[:59]).changes == ()
+
+
 # --- promises ---
 
 
@@ -166,6 +199,13 @@ def test_labels_say_whether_answers_are_right():
     certified, every = kept_promises(rows)
     assert (certified.kept, certified.searches, certified.promised) == (1, 1, 0.95)
     assert (every.kept, every.searches, every.promised) == (1, 2, None)
+
+
+def test_labels_with_scores_have_a_mean():
+    rows = [make_row(str(score), label=Label(score=score, time=1.0)) for score in (0.5, 1.0)]
+    report = report_of([*rows, make_row("x", label=Label(correct=True, time=1.0))])
+    assert (report.label_score, report.labelled) == (0.75, 3)
+    assert "3 labelled (mean score 0.750), 0 explored" in headline(report)
 
 
 def test_what_stopping_early_gave_up():

@@ -69,6 +69,7 @@ def test_rows_are_selected(store):
     assert ids(store, pair=(other.digest, VERIFIER.digest)) == ["c"]
     assert ids(store, since=2.0) == ["b", "c"]
     assert ids(store, until=2.0) == ["a"]
+    assert ids(store, until=0.0) == []
     assert ids(store, explored=True) == ["b"]
     assert ids(store, labelled=False) == ["a", "b"]
     assert store.pairs() == {make_row().pair: 2, (other.digest, VERIFIER.digest): 1}
@@ -315,7 +316,7 @@ def test_tables_are_migrated_forward(tmp_path, monkeypatch, caplog):
     step = ("ALTER TABLE optscale_searches ADD COLUMN note TEXT",)
     monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, step))
     monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
-    with caplog.at_level(logging.INFO), ScoreStore(tmp_path / "s.db") as store:
+    with caplog.at_level(logging.WARNING), ScoreStore(tmp_path / "s.db") as store:
         assert ids(store) == ["a"]
     assert "was migrated from version 1 of its tables to 2" in caplog.text
     assert execute(tmp_path / "s.db", "SELECT note FROM optscale_searches") == [(None,)]

@@ -24,10 +24,11 @@ from langchain_optscale.verifiers.composite.store import SQLiteStore
 
 attack = pytest.mark.attack
 NAMES = [
-    *("result", "session", "rule", "empirical prior", "fixed prior", "IsotonicCalibration", "LogisticCalibration"),
-    *("answer model", "certificate", "settings", "prior.json", "calibration.json", "model.json", "rule.npz"),
-    *("pool.jsonl", "pool.jsonl.gz", "questions.jsonl", "recording.jsonl", "inspect.json", "lm_eval.jsonl"),
-    *("answers.jsonl", "batch.jsonl", "verdicts.sqlite", "checkpoint"),
+    *("result", "session", "rule", "empirical prior", "question's prior", "fixed prior", "IsotonicCalibration"),
+    *("LogisticCalibration", "answer model", "certificate", "search row", "settings", "prior.json"),
+    *("calibration.json", "model.json", "prior.npz", "rule.npz", "pool.jsonl", "pool.jsonl.gz", "questions.jsonl"),
+    *("recording.jsonl", "inspect.json", "lm_eval.jsonl", "answers.jsonl", "batch.jsonl", "verdicts.sqlite"),
+    *("searches.sqlite", "checkpoint"),
 ]
 
 
@@ -40,7 +41,7 @@ def test_every_reader_has_a_test(every_reader):
     assert list(every_reader) == NAMES
 
 
-@attack("A stored record that was mutated, of 24 kinds", "it is read or raises `InvalidRecordError`, nothing else")
+@attack("A stored record that was mutated, of 28 kinds", "it is read or raises `InvalidRecordError`, nothing else")
 @pytest.mark.parametrize("name", NAMES)
 def test_mutated_records(every_reader, name):
     # `python -m benchmarks.mutations` does 3,000 of each.

@@ -1,6 +1,7 @@
 """Every candidate judged once: what counts as the same, who pays, who waits for whom, and what outlives the process."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
 import time
@@ -314,7 +315,10 @@ def test_a_damaged_or_broken_store_costs_a_verification_and_fails_none(tmp_path,
     connection.close()
     again = CachedVerifier(judge, store=path, identity="judge", size=1)
     assert verify(again, make_candidate("a")).score == 0.5
-    again._store.cache.close()
+    again.close()
+    for file in tmp_path.glob("verdicts.sqlite*"):
+        file.unlink()
+    path.mkdir()  # what is no file cannot be opened again
     assert verify(again, make_candidate("b")).score == 0.5
     assert judge.calls == ["a", "a", "b"]
     assert "could not be read" in caplog.text
@@ -373,3 +377,31 @@ class TestCached(VerifierConformance):
 class TestStored(TestCached):
     def make_verifier(self):
         return CachedVerifier(RequiredWords(["Paris"]), store=InMemoryCache())
+
+
+def test_closing_a_file_is_possible_and_not_final(tmp_path):
+    with CachedVerifier(judge := Judge(), store=tmp_path / "v.sqlite", identity="judge", size=1) as cached:
+        verify(cached, make_candidate("a"))
+    cached.close()
+    assert cached._store.cache._connection is None
+    verify(cached, make_candidate("b"))
+    verify(cached, make_candidate("a"))  # out of the file, which is open again
+    assert judge.calls == ["a", "b"]
+    cached.close()
+
+
+def test_a_cache_that_was_given_stays_open(tmp_path):
+    store = SQLiteStore(tmp_path / "v.sqlite")
+    with CachedVerifier(Judge(), store=store, identity="judge") as cached:
+        verify(cached, make_candidate("a"))
+    assert store._connection is not None
+    store.close()
+
+
+def test_a_store_that_nobody_closes_is_closed_when_it_is_collected(tmp_path):
+    cached = CachedVerifier(Judge(), store=tmp_path / "v.sqlite", identity="judge")
+    connection = cached._store.cache._connection
+    del cached
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")

@@ -1,0 +1,1 @@
+"""Judges that compare candidates, and the choice of the best of several by comparison."""
