@@ -190,13 +190,13 @@ bench_chaos: $(VENV)/test.stamp
 bench_fitted: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.fitted --write
 
-bench_learning: $(VENV)/test.stamp
-	@$(BIN)/python -m benchmarks.streaming_replay
-	@$(BIN)/python -m benchmarks.verifier_change
-
 bench_judges: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.pairwise_selection
 	@$(BIN)/python -m benchmarks.stacked_verifier
+
+bench_learning: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.streaming_replay
+	@$(BIN)/python -m benchmarks.verifier_change
 
 bench_store: $(VENV)/test.stamp
 	@.ci/with-postgres $(BIN)/python -m benchmarks.score_store

@@ -1,8 +1,8 @@
 """The default against best-of-N, majority and weighted vote at the cap, on recorded pools, and what it claims.
 
-    python -m benchmarks.decisions_held_out                     every development pool, every effort; about 4 minutes
-    python -m benchmarks.decisions_held_out --orders 8 --seed 1
-    python -m benchmarks.decisions_held_out --write             also writes the table of docs/effort.md
+    python -m benchmarks.decisions_held_out                     every part; 3 to 8 minutes
+    python -m benchmarks.decisions_held_out --only efforts      the default alone; half a minute
+    python -m benchmarks.decisions_held_out --write             also writes docs/effort.md and the table of the README
 
 Pools come from `tests/data/pools` and from OPTSCALE_SHARED_DATA (`field/` and `pools/`), without those whose cap is
 below 5. Every question is replayed in several random orders of its samples, up to the cap (at most 32), through the
@@ -11,9 +11,10 @@ cap, in points, with its standard error over questions; candidates verified and 
 rounds; the claims made at 0.95 and how many of them hold.
 
 "held_out": the scale of lambda is chosen anew for each pool from the others (the fewest candidates whose mean
-difference is at least -0.3 points), and reported on the pool that was left out. "baselines" have the selection of the
-default. "given_up": targets at fixed scores, given up at 0.95 without past scores, and with a prior learned on the
-other half of a pool's questions; how many could still have been reached.
+difference is at least -0.3 points), and reported on the pool that was left out. "baselines" have their own selection,
+and that of the default; "beaten_by" names those that are as accurate on average for as few candidates. "given_up":
+targets at fixed scores, given up at 0.95 without past scores, and with a prior learned on the other half of a pool's
+questions; how many could still have been reached.
 
 Prints one JSON document.
 """
@@ -22,151 +23,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
+import re
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy import stats
-
-from langchain_optscale.answers import MostProbable
-from langchain_optscale.evaluation.baselines import AdaptiveConsistency, ThresholdStopping
+from benchmarks.decision_baselines import baselines, beaten_by
+from benchmarks.decision_pools import ROOT, Field, by_kind, fields, outcome_of, summary
 from langchain_optscale.evaluation.methods import SessionMethod
-from langchain_optscale.evaluation.pools import Pool, Question, read_pool
-from langchain_optscale.evaluation.selection import place_of
 from langchain_optscale.stats import EmpiricalPrior
-from langchain_optscale.stopping import Futility, MaxSamples, Objective
+from langchain_optscale.stats.binomial import clopper_pearson
+from langchain_optscale.stopping import Futility, Objective
 from langchain_optscale.stopping.objective import EFFORTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "data"))
-PAGE = ROOT / "docs" / "effort.md"
-LEAST_CAP, MOST_CAP = 5, 32
+PAGE, README = ROOT / "docs" / "effort.md", ROOT / "README.md"
+PARTS = ("efforts", "held_out", "baselines", "given_up")
 SCALES = (0.5, 0.75, 1.0, 1.4, 2.0)
 SLACK = 0.3
 TARGETS = (0.8, 0.9, 0.95, 0.99)
 PAST_SCORES = 10
-
-Trial = tuple[int, Question]
-"""The number of a question, and its samples in one order."""
-
-
-class Field:
-    """One pool, ready to be replayed."""
-
-    def __init__(self, pool: Pool, orders: int, seed: int) -> None:
-        generator = np.random.default_rng([seed, sum(map(ord, pool.name))])
-        self.name = pool.name
-        self.cap = min(pool.cap, MOST_CAP)
-        self.trials: list[Trial] = []
-        for number, question in enumerate(pool):
-            for _ in range(orders):
-                places = generator.permutation(len(question.samples))
-                samples = tuple(question.samples[place] for place in places)
-                self.trials.append((number, replace(question, samples=samples)))
-        self.questions = len(pool)
-        self.graded = not pool.has_correct
-        answered = any(sample.answer is not None for _, one in self.trials for sample in one.samples)
-        scored = any(len({sample.score for sample in one.samples}) > 1 for _, one in self.trials)
-        self.kind = ("both" if scored else "votes") if answered else "scores"
-        self.reference = max(
-            (self._at_cap(select) for select in ("best", "vote", "weighted_vote")[: 3 if answered else 1]),
-            key=lambda values: float(values.mean()),
-        )
-
-    def value(self, question: Question, place: int) -> float:
-        """What the sample at this place is worth."""
-        sample = question.samples[place]
-        return float(sample.score or 0.0) if self.graded else float(bool(sample.correct))
-
-    def _at_cap(self, select: str) -> Any:
-        return np.array([self.value(one, place_of(select, one.samples[: self.cap])) for _, one in self.trials])
-
-    @lru_cache(maxsize=1)  # noqa: B019 - pools live as long as the process
-    def final(self) -> list[int]:
-        """The place that the default returns after the whole cap, for each trial."""
-        return [place_of(MostProbable(), one.samples[: self.cap]) for _, one in self.trials]
-
-    def by_question(self, values: Any) -> Any:
-        """Means over a question's orders."""
-        numbers = np.array([number for number, _ in self.trials])
-        return np.bincount(numbers, values) / np.bincount(numbers)
-
-
-def fields(orders: int, seed: int) -> Iterator[Field]:
-    """Every pool with a cap of 5 or more."""
-    for directory in (SHARED / "field", SHARED / "pools", ROOT / "tests" / "data" / "pools"):
-        for path in sorted(directory.glob("*.jsonl")):
-            pool = read_pool(path)
-            if not pool.has_scores and pool.has_logits:
-                pool = pool.scored()
-            if pool.cap >= LEAST_CAP:
-                yield Field(pool, orders, seed)
-
-
-def outcome_of(field: Field, method: Any) -> dict[str, Any]:
-    """How a method did on a pool."""
-    values, drawn, asked, rounds, claims = [], [], [], [], []
-    for (_, question), final in zip(field.trials, field.final(), strict=True):
-        outcome = method.run(question, field.cap)
-        values.append(field.value(question, outcome.chosen))
-        drawn.append(outcome.drawn)
-        asked.append(outcome.asked)
-        rounds.append(outcome.rounds)
-        if outcome.claim == "stable" and (outcome.probability or 0.0) >= 0.95 and outcome.drawn < field.cap:
-            first, last = question.samples[outcome.chosen], question.samples[final]
-            same = first.answer == last.answer if first.answer is not None else outcome.chosen == final
-            claims.append(bool(same))
-    difference = 100.0 * field.by_question(np.array(values) - field.reference)
-    return {
-        "pool": field.name,
-        "kind": field.kind,
-        "difference": float(difference.mean()),
-        "se": float(difference.std(ddof=1) / math.sqrt(len(difference))),
-        "share": float(np.mean(drawn) / field.cap),
-        "asked": float(np.mean(asked) / field.cap),
-        "rounds": float(np.mean(rounds)),
-        "claims": len(claims),
-        "true": sum(claims),
-    }
-
-
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means over pools: of the difference, and geometric ones of the shares; with intervals over pools."""
-    if not rows:
-        return {}
-    differences = np.array([row["difference"] for row in rows])
-    shares = np.log([row["share"] for row in rows])
-    half = (
-        float(stats.t.ppf(0.975, len(rows) - 1) * differences.std(ddof=1) / math.sqrt(len(rows)))
-        if len(rows) > 1
-        else math.nan
-    )
-    worst = min(rows, key=lambda row: float(row["difference"]))
-    return {
-        "pools": len(rows),
-        "difference": float(differences.mean()),
-        "interval": [float(differences.mean()) - half, float(differences.mean()) + half],
-        "worst": [worst["pool"], worst["difference"], worst["se"]],
-        "worse_by_half_a_point_and_2_se": [row["pool"] for row in rows if row["difference"] < -0.5 - 2.0 * row["se"]],
-        "share": float(np.exp(shares.mean())),
-        "asked": float(np.exp(np.log([row["asked"] for row in rows]).mean())),
-        "rounds": float(np.exp(np.log([row["rounds"] for row in rows]).mean())),
-    }
-
-
-def by_kind(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The summary of all pools, and of each kind."""
-    return {
-        kind: summary([row for row in rows if kind in ("all", row["kind"])])
-        for kind in ("all", "votes", "both", "scores")
-    }
+ENOUGH = 40
+"""Claims or futile questions of a pool from which on their share is worth a figure."""
 
 
 def default(field: Field, effort: str, scale: float = 1.0) -> SessionMethod:
@@ -192,28 +71,21 @@ def held_out(pools: Sequence[Field]) -> dict[str, Any]:
     return {**by_kind(chosen), "scales": [row["scale"] for row in chosen]}
 
 
-def baselines(pools: Sequence[Field]) -> dict[str, Any]:
-    """Adaptive consistency and thresholds with the selection of the default, and fixed numbers."""
-    found: dict[str, Any] = {}
-    voting = [field for field in pools if field.kind != "scores"]
-    scoring = [field for field in pools if field.kind != "votes"]
-    for threshold in (0.8, 0.85, 0.9, 0.95):
-        method: Any = AdaptiveConsistency(threshold)
-        found[f"adaptive consistency {threshold}"] = by_kind([outcome_of(one, method) for one in voting])
-    for threshold in (0.9, 0.99):
-        found[f"threshold {threshold}"] = by_kind([outcome_of(one, ThresholdStopping(threshold)) for one in scoring])
-    for share in (0.25, 0.33, 0.5):
-        rows = []
-        for one in pools:
-            number = max(1, round(share * one.cap))
-            rows.append(outcome_of(one, SessionMethod(MaxSamples(number), "fixed", round_size=64, select="posterior")))
-        found[f"fixed number, {share:.2f} of the cap"] = by_kind(rows)
-    return found
+def claims(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The claims of stability at 0.95: over all pools, and those that hold on pools with enough of them."""
+    made, true = (sum(row[figure] for row in rows) for figure in ("claims", "true"))
+    searches = sum(row["searches"] for row in rows)
+    many = {
+        row["pool"]: [row["true"] / row["claims"], *clopper_pearson(row["true"], row["claims"])]
+        for row in rows
+        if row["claims"] >= ENOUGH
+    }
+    return {"searches": searches, "claims": made, "true": true, "interval": clopper_pearson(true, made), "pools": many}
 
 
 def given_up(pools: Sequence[Field]) -> list[dict[str, Any]]:
     """Of the questions given up at 0.95: how many could have been reached within the cap."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for field in pools:
         if field.kind == "votes":
             continue
@@ -248,26 +120,88 @@ def _priors(field: Field) -> list[EmpiricalPrior]:
     return [EmpiricalPrior.fit(list(one.values())) for one in lists]
 
 
-def page(efforts: dict[str, Any]) -> str:
-    """The table of efforts."""
+_NAMES = {"votes": "votes alone", "both": "scores and answers", "scores": "scores alone", "all": "all"}
+_ROW = (
+    "| {} | {difference:+.2f} ({low:+.2f} to {high:+.2f}) | {worst:+.1f} +- {se:.1f} ({name}) "
+    "| {share:.3f} | {asked:.3f} | {rounds:.1f} |"
+)
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """docs/effort.md: efforts, the price that other pools choose, and baselines, a table for each kind of pool."""
     lines = [_HEAD]
-    names = {"votes": "votes alone", "both": "scores and answers", "scores": "scores alone", "all": "all"}
-    for kind, title in names.items():
+    for kind, title in _NAMES.items():
         lines += [
             f"\n## {title.capitalize()}\n",
-            "| effort | difference (95 % interval over pools) | worst pool | candidates | asked for | rounds |",
+            "| | difference (95 % interval over pools) | worst pool | candidates | asked for | rounds |",
             "|---|---|---|--:|--:|--:|",
         ]
-        for effort, found in efforts.items():
-            one = found[kind]
-            name, worst, se = one["worst"]
-            low, high = one["interval"]
-            lines.append(
-                f"| {effort} | {one['difference']:+.2f} ({low:+.2f} to {high:+.2f}) "
-                f"| {worst:+.1f} +- {se:.1f} ({name}) "
-                f"| {one['share']:.3f} | {one['asked']:.3f} | {one['rounds']:.1f} |"
-            )
-    return "\n".join(lines) + "\n"
+        named = {f'**effort="{effort}"**': found for effort, found in document["efforts"].items()}
+        named["price chosen on the other pools"] = document["held_out"]
+        if kind != "all":
+            named |= _frontier(document["baselines"], kind)
+        lines += [_row(name, found[kind]) for name, found in named.items()]
+    return "\n".join([*lines, "", _claims_text(document)]) + "\n"
+
+
+def _row(name: str, one: Mapping[str, Any]) -> str:
+    (worst_name, worst, se), (low, high) = one["worst"], one["interval"]
+    return _ROW.format(name, low=low, high=high, worst=worst, se=se, name=worst_name, **{
+        figure: one[figure] for figure in ("difference", "share", "asked", "rounds")
+    })  # fmt: skip
+
+
+def _frontier(found: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The baselines that no other baseline beats in both figures, the cheapest first."""
+    known = {name: one for name, one in found.items() if one[kind]}
+    most = max(one[kind]["pools"] for one in known.values())
+    known = {name: one for name, one in known.items() if one[kind]["pools"] == most}
+    kept: dict[str, Any] = {}
+    best = float("-inf")
+    for name, one in sorted(known.items(), key=lambda item: (item[1][kind]["share"], -item[1][kind]["difference"])):
+        if one[kind]["difference"] > best:
+            best = one[kind]["difference"]
+            kept[name] = one
+    return kept
+
+
+def _claims_text(document: Mapping[str, Any]) -> str:
+    made = document["claims"]["medium"]
+    many = ", ".join(
+        f"{name} {share:.3f} ({low:.2f} to {high:.2f})" for name, (share, low, high) in made["pools"].items()
+    )
+    holding = made["true"] / max(1, made["claims"])
+    futile = [row for row in document["given_up"] if row["given_up"] >= ENOUGH]
+    worst = max((row["reachable"] / row["given_up"] for row in futile), default=0.0)
+    enough = f"{ENOUGH} claims or more"
+    return f"""## What is claimed
+
+At medium effort {made["claims"]} of {made["searches"]} searches claim, before the cap and with 0.95 or more, that the
+whole cap would return the same answer; {holding:.3f} of the claims hold. On the pools with {enough}:
+{many}.
+
+Targets out of reach, at 0.95, over {len(futile)} pairs of a pool and a target with {ENOUGH} futile searches or more: at
+most {worst:.3f} of these searches could still have reached the target."""
+
+
+def readme_table(document: Mapping[str, Any]) -> str:
+    """The table of the README: each pool with the price that the other pools choose."""
+    found = document["held_out"]
+    titles = {
+        "votes": "answers alone, as in self-consistency",
+        "both": "answers and a verifier's scores",
+        "scores": "a verifier's scores alone",
+    }
+    lines = [
+        f"| {document['pools']} recorded pools, each left out in turn | candidates drawn | quality, in points [95 %] |",
+        "|---|---|---|",
+    ]
+    for kind, title in {**titles, "all": "all"}.items():
+        one = found[kind]
+        low, high = one["interval"]
+        label = title if kind == "all" else f"{title} ({one['pools']})"
+        lines.append(f"| {label} | {100 * one['asked']:.0f} % | {one['difference']:+.1f} [{low:+.1f}, {high:+.1f}] |")
+    return "\n".join(lines)
 
 
 _HEAD = """# Effort
@@ -278,7 +212,12 @@ _HEAD = """# Effort
 agreement where candidates carry answers, a difference of scores where they do not. The price of one candidate is
 derived from it; `price=` sets it. Below: the difference to the better of best-of-N, majority and weighted vote at the
 cap, in points of accuracy (or 100 times the mean score); candidates verified and asked for as shares of the cap,
-geometric means over pools. These pools informed the constants: pools from elsewhere are the better judge.
+geometric means over pools.
+
+These pools informed the constants: pools from elsewhere are the better judge. "Price chosen on the other pools" leaves
+each pool out in turn. Below it are the baselines that no other baseline beats in both figures, of adaptive consistency,
+CITE, CGES, DeepConf, thresholds, BEACON, Pandora's box, weighted votes, best-of-majority and fixed numbers, at several
+settings each, with their own selection and with ours: the best of many settings on the pools that it is reported on.
 """
 
 
@@ -287,24 +226,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", action="store_true", help="write docs/effort.md")
-    parser.add_argument("--only", choices=["efforts", "held_out", "baselines", "given_up"], action="append")
+    parser.add_argument("--write", action="store_true", help="write docs/effort.md and the table of the README")
+    parser.add_argument("--only", choices=PARTS, action="append")
     arguments = parser.parse_args()
-    wanted = arguments.only or ["efforts", "held_out", "baselines", "given_up"]
+    wanted = PARTS if arguments.write else arguments.only or PARTS
     pools = list(fields(arguments.orders, arguments.seed))
     document: dict[str, Any] = {"pools": len(pools), "orders": arguments.orders, "seed": arguments.seed}
     if "efforts" in wanted:
         rows = {effort: [outcome_of(one, default(one, effort)) for one in pools] for effort in EFFORTS}
         document["efforts"] = {effort: by_kind(found) for effort, found in rows.items()}
+        document["claims"] = {effort: claims(found) for effort, found in rows.items()}
         document["by_pool"] = rows["medium"]
-        if arguments.write:
-            PAGE.write_text(page(document["efforts"]), encoding="utf-8")
     if "held_out" in wanted:
         document["held_out"] = held_out(pools)
     if "baselines" in wanted:
         document["baselines"] = baselines(pools)
+        if "efforts" in wanted:
+            document["beaten_by"] = beaten_by(document["efforts"], document["baselines"])
     if "given_up" in wanted:
         document["given_up"] = given_up(pools)
+    if arguments.write:
+        PAGE.write_text(page(document), encoding="utf-8")
+        block = re.compile(r"(<!-- held out: .*? -->\n).*?(<!-- /held out -->)", re.DOTALL)
+        text = block.sub(lambda found: f"{found[1]}{readme_table(document)}\n{found[2]}", README.read_text("utf-8"))
+        README.write_text(text, encoding="utf-8")
     print(json.dumps(document, indent=2))
 
 

@@ -256,8 +256,9 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
 
 _HEAD = f"""# Situations
 
-*Written by `python -m benchmarks.situations --write` (or `make situations`), figures and all. Nothing is tuned on these
-simulations.*
+*Written by `python -m benchmarks.situations --write` (or `make situations`), figures and all. One thing was changed
+after it had been seen here: the default waits longer where a verifier likes none of the answers, as under the
+misconception with a good verifier. Nothing else is tuned on these simulations.*
 
 What the default `optscale()` does where the truth is known, beside best-of-N and majority at the cap and adaptive
 consistency at 0.95. {QUESTIONS} questions a situation. "Value" is the share of right answers, or the mean score where a

@@ -1,4 +1,4 @@
-"""What `docs/benchmarks.md` compares: each method at up to four settings that nobody chose on these pools.
+"""What `docs/benchmarks.md` compares: each method at up to four settings that were not chosen on these pools.
 
 Settings are those of the papers, or round numbers. Every method returns what its source returns, and, in a second row,
 what our default's selection returns of the same samples ("same selection"), so that stopping and selecting can be told

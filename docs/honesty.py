@@ -130,7 +130,7 @@ def papers_rule(played: Questions) -> list[Row]:
 
 
 def given_up(played: Questions) -> list[dict[str, Any]]:
-    """Of the questions and targets that `Futility` gives up: how many could have been reached within the cap."""
+    """Of the questions and targets where `Futility` stops: how many could have been reached within the cap."""
     rows = []
     for chance, learned in itertools.product(CHANCES, (False, True)):
         gave = could = count = 0

@@ -101,7 +101,7 @@ the questions that it gave up, so many could still have been reached; at most th
 
 {futility}
 
-Without past scores the bound is anytime-valid and gives up late, if at all; a prior learned from past questions gives
+Without past scores the bound is anytime-valid and stops late, if at all; a prior learned from past questions stops
 up earlier and leans on their being alike.
 
 ## Certified answers

@@ -13,7 +13,7 @@ OptScaleError
 ├── CandidateTooLongError (ValueError)   a candidate's tool calls are too long to be shown to a judge as a whole
 ├── TruncatedCandidateError (ValueError) the policy's answer was cut off at its token limit
 ├── FailedCandidateError (ValueError)    the policy's answer ended by an error, or cannot be read
-├── RefusedCandidateError (ModelRefusalError)  the policy refused, or a filter stopped it (in records.candidates)
+├── RefusedCandidateError (ModelRefusalError)  the policy refused, or a filter stopped it (in records.refusals)
 ├── ErrorReplyError      (RuntimeError)  a server answered with status 200 and an error in the body
 ├── AllCandidatesFailed  (RuntimeError)  nothing could be drawn or verified; lists every cause (in records.failures)
 ├── IncompletePool       (RuntimeError)  questions of a recording have no candidate (in evaluation.recording)
@@ -185,7 +185,7 @@ class EndpointError(OptScaleError, RuntimeError):
 
 
 class ResponseTooLargeError(EndpointError):
-    """A server's response has more bytes than any answer needs, or is compressed so that nobody can tell."""
+    """A server's response has more bytes than any answer needs, or is compressed in a way that hides their number."""
 
 
 class HungWorkError(OptScaleError, RuntimeError):

@@ -76,11 +76,11 @@ class _MathProcess:
         self._lines: SimpleQueue[str] = SimpleQueue()
 
     def find_equal(self, form: str, known: Sequence[str], timeout_s: float, comparisons: Comparisons) -> int | None:
-        """Ask the child; to be called by whoever has the turn."""
+        """Ask the child; to be called while holding the turn."""
         try:
             began = time.monotonic()
             child = self._running()
-            comparisons.spend(began - time.monotonic())  # starting the child is nobody's comparison
+            comparisons.spend(began - time.monotonic())  # starting the child counts for no search
             comparisons.on_withdrawal = child.kill
             limit_s = min(timeout_s, comparisons.left_s)
             question = json.dumps({"form": form, "known": list(known), "timeout_s": limit_s})

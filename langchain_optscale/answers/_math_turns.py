@@ -1,4 +1,4 @@
-"""Who may use the process that compares expressions next, and for how long.
+"""Which search may use the process that compares expressions next, and for how long.
 
 All searches share one process. Each has a budget of its seconds, so that one with hostile expressions cannot keep the
 others waiting; of those that wait, the one that has used the least goes first; and what a search that has ended still
@@ -62,7 +62,7 @@ class Comparisons:
         return 0.0 if self.withdrawn else max(0.0, BUDGET_S - self.used_s)
 
     def withdraw(self) -> None:
-        """The search has ended: what waits is given up, and what is under way is cut off."""
+        """The search has ended: what waits is cancelled, and what is under way is ended."""
         self.withdrawn = True
         if (stop := self.on_withdrawal) is not None:
             stop()
@@ -73,7 +73,7 @@ comparing: ContextVar[Comparisons | None] = ContextVar("comparing", default=None
 
 
 class Turns:
-    """One turn at a time, for whoever has used the least."""
+    """One turn at a time, for the search that has used the least."""
 
     def __init__(self) -> None:
         self._free = threading.Condition()

@@ -60,7 +60,7 @@ class AnswerBook:
         self._forms: dict[Equivalence, dict[str, str]] = {}
         self._restored: list[str] = []
         self._reading = threading.Lock()
-        self._comparisons = Comparisons(spent=spent)
+        self._comparisons = None if extract is None else Comparisons(spent=spent)
 
     @property
     def answers(self) -> Mapping[int, str | None]:
@@ -69,7 +69,7 @@ class AnswerBook:
 
     def close(self) -> None:
         """Withdraw the comparisons that are still waited for, since the search has ended."""
-        if self.extract is not None:
+        if self._comparisons is not None:
             self._comparisons.withdraw()
 
     def read(

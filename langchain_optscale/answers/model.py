@@ -27,13 +27,11 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.files import load_record, write_json
 from langchain_optscale.records.forks import cached_property
+from langchain_optscale.records.json_file import JSONFile
 from langchain_optscale.records.stored import check_plain, reading
 
 if TYPE_CHECKING:
-    import os
-
     from langchain_optscale.stats.calibration import Calibration
 
 __all__ = ["CALIBRATED_SCORES", "DEFAULT", "AnswerModel"]
@@ -47,7 +45,7 @@ _MOST_KNOWN = 4096
 
 
 @dataclass(frozen=True)
-class AnswerModel:
+class AnswerModel(JSONFile):
     """The constants of the model, see the module's docstring.
 
     The defaults suit raw scores of unknown scale, `CALIBRATED_SCORES` suits probabilities; `fit_labelled` and
@@ -150,24 +148,6 @@ class AnswerModel:
         if not all(_LEAST_STORED <= share <= 1.0 - _LEAST_STORED for share in (model.right, model.silence)):
             raise InvalidRecordError(f"right and silence of an answer model must keep {_LEAST_STORED:g} off 0 and 1")
         return model
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a JSON file, in one step.
-
-        Raises:
-            SettingsError: The file cannot be written.
-        """
-        write_json(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> AnswerModel:
-        """Read what `save` wrote.
-
-        Raises:
-            InvalidRecordError: The file is no answer model, or damaged; the message names it.
-            SettingsError: It cannot be read.
-        """
-        return load_record(path, cls.from_dict)
 
 
 def _logit(probability: float) -> float:

@@ -182,7 +182,7 @@ def _magnitude(parts: Mapping[str, str | None]) -> Fraction | None:
     below = _exact(divisor)
     if not below:
         return None
-    # 3 1/2 is a mixed number, of 3 7/2 nobody knows what it is.
+    # 3 1/2 is a mixed number; 3 7/2 has no meaning.
     whole = int(parts["whole"] or 0) if 0 < value < below else 0
     return whole + value / below
 

@@ -1,7 +1,7 @@
 r"""Regular expressions of users, with a time limit.
 
 Python's engine backtracks and holds the interpreter meanwhile: `(a+)+$` against thirty letters stops every thread. The
-`regex` package reads the same patterns, lets other threads run, and gives up when its time is over. A pattern is valid
+`regex` package reads the same patterns, lets other threads run, and stops after its timeout. A pattern is valid
 where `re` takes it; what only `regex` gives a meaning, such as `{e}` for fuzzy matching, keeps the meaning of `re`.
 """
 

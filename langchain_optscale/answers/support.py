@@ -12,19 +12,24 @@ be wrong ones, and the verifier may like the right one better.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["NEUTRAL", "Answer", "Support", "odds"]
+__all__ = ["NEUTRAL", "STRONGEST", "Answer", "Support", "Tally", "odds"]
 
 NEUTRAL = 0.5
 """The score that says nothing: where all have it, votes alone are counted."""
 
+STRONGEST = 6
+"""How many answers a support lists; the weaker ones are counted only."""
+
 _LEAST = 0.15
 _MOST = 1.0 - _LEAST
 _PRIOR_WEIGHT, _PRIOR_COUNT = 3.0, 3.0
+_BY_COUNT = itemgetter(1)
 
 
 def odds(score: float) -> float:
@@ -36,6 +41,53 @@ def odds(score: float) -> float:
     """
     bounded = _LEAST if score < _LEAST else min(score, _MOST)
     return bounded / (1.0 - bounded)
+
+
+class Tally(NamedTuple):
+    """Sums by answer that grow with every candidate; `Support` is made of them.
+
+    Attributes:
+        counts: Votes of each answer, in order of appearance.
+        weights: W_j of each.
+        best: The best score of each.
+        low: The lowest score of all candidates, with an answer or without.
+        high: The highest.
+    """
+
+    counts: Mapping[str, int] = {}
+    weights: Mapping[str, float] = {}
+    best: Mapping[str, float] = {}
+    low: float = 1.0
+    high: float = 0.0
+
+    @classmethod
+    def of(cls, answers: Sequence[str | None], scores: Sequence[float]) -> Tally:
+        """The tally of these candidates; arguments as in `Support.of`."""
+        counts: dict[str, int] = {}
+        weights: dict[str, float] = {}
+        best: dict[str, float] = {}
+        for answer, score in zip(answers, scores, strict=True):
+            if answer is not None:
+                _count(counts, weights, best, answer, score)
+        return cls(counts, weights, best, min(scores, default=1.0), max(scores, default=0.0))
+
+    def add(self, answer: str | None, score: float) -> Tally:
+        """The tally with one more candidate."""
+        low, high = min(self.low, score), max(self.high, score)
+        if answer is None:
+            return Tally(self.counts, self.weights, self.best, low, high)
+        counts, weights, best = dict(self.counts), dict(self.weights), dict(self.best)
+        _count(counts, weights, best, answer, score)
+        return Tally(counts, weights, best, low, high)
+
+
+def _count(
+    counts: dict[str, int], weights: dict[str, float], best: dict[str, float], answer: str, score: float
+) -> None:
+    counts[answer] = counts.get(answer, 0) + 1
+    weights[answer] = weights.get(answer, 0.0) + odds(score)
+    if score > best.get(answer, -1.0):
+        best[answer] = score
 
 
 class Answer(NamedTuple):
@@ -58,11 +110,12 @@ class Support(NamedTuple):
     """What candidates say together; make it by `of`.
 
     Attributes:
-        answers: The answers by falling weight.
+        answers: The strongest answers by falling weight, `STRONGEST` at most.
         total: W, the sum of all weights.
         answered: A, how many candidates have an answer.
         unseen: w_0, the mean weight of a candidate whose answer is still to come.
         votes_alone: Whether all scores say nothing.
+        kinds: How many distinct answers there are.
     """
 
     answers: list[Answer]
@@ -70,6 +123,7 @@ class Support(NamedTuple):
     answered: int
     unseen: float
     votes_alone: bool
+    kinds: int
 
     @classmethod
     def of(cls, answers: Sequence[str | None], scores: Sequence[float]) -> Support:
@@ -84,49 +138,43 @@ class Support(NamedTuple):
             >>> [(one.text, one.votes, round(one.weight, 1)) for one in support.answers]
             [('5', 1, 4.0), ('4', 2, 3.0)]
         """
-        counts: dict[str, int] = {}
-        votes_alone = min(scores) == NEUTRAL == max(scores)
-        if votes_alone:
-            for answer in answers:
-                if answer is not None:
-                    counts[answer] = counts.get(answer, 0) + 1
-            ranked = sorted(counts.items(), key=_votes, reverse=True)
-            count = sum(counts.values())
-            return cls([Answer(float(c), c, 1.0, text) for text, c in ranked], float(count), count, 1.0, True)
-        weights: dict[str, float] = {}
-        best: dict[str, float] = {}
-        for answer, score in zip(answers, scores, strict=True):
-            if answer is not None:
-                bounded = _LEAST if score < _LEAST else min(score, _MOST)
-                counts[answer] = counts.get(answer, 0) + 1
-                weights[answer] = weights.get(answer, 0.0) + bounded / (1.0 - bounded)
-                if score > best.get(answer, -1.0):
-                    best[answer] = score
-        count, total = sum(counts.values()), sum(weights.values())
-        unseen = max(total / count, (total + _PRIOR_WEIGHT * _PRIOR_COUNT) / (count + _PRIOR_COUNT))
-        order = sorted(weights, key=lambda text: (weights[text], best[text]), reverse=True)
+        return cls.of_tally(Tally.of(answers, scores))
+
+    @classmethod
+    def of_tally(cls, tally: Tally) -> Support:
+        """The support after the candidates of a tally, at least one of them with an answer."""
+        counts = tally.counts
+        count = sum(counts.values())
+        if tally.low == NEUTRAL == tally.high:
+            most = sorted(counts.items(), key=_BY_COUNT, reverse=True)[:STRONGEST]
+            return cls(
+                [Answer(float(c), c, 1.0, text) for text, c in most], float(count), count, 1.0, True, len(counts)
+            )
+        weights, best = tally.weights, tally.best
+        total = sum(weights.values())
+        unseen = _unseen(total, count)
+        order = sorted(weights, key=lambda text: (weights[text], best[text]), reverse=True)[:STRONGEST]
         rows = [
             Answer(weights[text], counts[text], (weights[text] + unseen) / (counts[text] + 1), text) for text in order
         ]
-        return cls(rows, total, count, unseen, False)
+        return cls(rows, total, count, unseen, False, len(counts))
+
+    @classmethod
+    def of_votes(cls, votes: Sequence[int], answered: int) -> Support:
+        """The support where votes alone count: those of the strongest answers, and of all answers together."""
+        rows = [Answer(float(count), count, 1.0, str(place)) for place, count in enumerate(votes)]
+        return cls(rows, float(answered), answered, 1.0, True, len(rows))
 
     def with_leader(self, more: int) -> Support:
         """The support if the next `more` candidates all gave the leading answer."""
         leader, *others = self.answers
         gained = more * leader.expected
         count, total = self.answered + more, self.total + gained
-        unseen = (
-            self.unseen
-            if self.votes_alone
-            else max(total / count, (total + _PRIOR_WEIGHT * _PRIOR_COUNT) / (count + _PRIOR_COUNT))
-        )
-        return self._replace(
-            answers=[leader._replace(weight=leader.weight + gained, votes=leader.votes + more), *others],
-            total=total,
-            answered=count,
-            unseen=unseen,
-        )
+        ahead = Answer(leader.weight + gained, leader.votes + more, leader.expected, leader.text)
+        unseen = self.unseen if self.votes_alone else _unseen(total, count)
+        return Support([ahead, *others], total, count, unseen, self.votes_alone, self.kinds)
 
 
-def _votes(item: tuple[str, int]) -> int:
-    return item[1]
+def _unseen(total: float, count: int) -> float:
+    """w_0 after so many candidates of this weight together."""
+    return max(total / count, (total + _PRIOR_WEIGHT * _PRIOR_COUNT) / (count + _PRIOR_COUNT))

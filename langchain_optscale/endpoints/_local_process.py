@@ -59,7 +59,7 @@ class ServerProcess:
 
     Attributes:
         pid: Process id of the child.
-        api_key: Without it the server answers nobody; made anew for each server.
+        api_key: Without it the server answers no request; made anew for each server.
         address: Host and port, such as `"127.0.0.1:40321"`; empty until `wait_until_ready` has returned.
     """
 
@@ -187,7 +187,7 @@ def _socket_path(resources: contextlib.ExitStack) -> str | None:
     """Where the server listens behind its gate; None where the system has no such sockets."""
     if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
         return None
-    # The path of a socket must be short; nobody else may look into the directory.
+    # The path of a socket must be short; no other user may look into the directory.
     home = None if len(tempfile.gettempdir()) <= _LONGEST_TMP else "/tmp"  # noqa: S108 - with a random name, mode 0700
     directory = tempfile.TemporaryDirectory(prefix="optscale-", dir=home, ignore_cleanup_errors=True)
     return str(Path(resources.enter_context(directory), "llama.sock"))

@@ -76,7 +76,7 @@ class LocalServer:
 
     @property
     def api_key(self) -> SecretStr:
-        """The key without which the server answers nobody; made anew for each server."""
+        """The key without which the server answers no request; made anew for each server."""
         return self._process.api_key
 
     @property

@@ -11,7 +11,7 @@ from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.engine.result import OptScaleResult
 from langchain_optscale.records.savings import Explored, Saved
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.stopping.claims import claim_about
+from langchain_optscale.stopping.claims import claim_about, final_decision
 from langchain_optscale.stopping.exploration import Exploration, explored_stop
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def build_result(
     scored = independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(settings.prepared().selection, scored, scores) if ranking is None else ranking.best
     answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
-    claim, probability = claim_about(session.decision, answers, list(scores.values()), place)
+    decision = final_decision(session)
+    claim, probability = claim_about(decision, answers, list(scores.values()), place)
     certification = None
     certificate = settings.certificate
     if certificate is not None:
@@ -84,7 +85,7 @@ def build_result(
         verdicts=verdicts,
         failures=failures,
         rounds=session.rounds,
-        decision=session.decision,
+        decision=decision,
         estimate=session.estimate,
         usage=usage,
         duration_s=duration_s,

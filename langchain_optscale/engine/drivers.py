@@ -95,7 +95,7 @@ def run_search(
     """
     settings.verifier.check_sync()
     began = time.perf_counter()
-    prior = find_prior(settings, prompt)
+    prior = find_prior(settings, prompt) if settings.prepared().has_question_prior else None
     search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
     executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session
@@ -163,7 +163,7 @@ async def arun_search(
     Cancelling the call itself cancels every draw and verification, and waits until they have ended.
     """
     began = time.perf_counter()
-    prior = await afind_prior(settings, prompt)
+    prior = await afind_prior(settings, prompt) if settings.prepared().has_question_prior else None
     search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
     executor = Executor(worker, batch.limit if batch else None)
     running: dict[asyncio.Task[Done | Raised | Cancelled], Job] = {}

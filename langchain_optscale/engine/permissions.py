@@ -1,7 +1,7 @@
 """What a run may change of the settings that an operator has chosen, and how far.
 
-A run's input (`config["configurable"]`, LangGraph's `context`, and through its server plain JSON) comes from whoever
-may call. By default it changes numbers and words, none of them beyond what the operator has set, and nothing is built
+A run's input (`config["configurable"]`, LangGraph's `context`, and through its server plain JSON) comes from the
+caller. By default it changes numbers and words, none of them beyond what the operator has set, and nothing is built
 from it. An object of this process, such as a verifier or a rule, may be given as well: who has one runs code here.
 """
 
@@ -161,8 +161,8 @@ def permit(settings: Chosen, changes: Mapping[str, Any], reviewed: Container[str
             and (name not in _PLAIN or (isinstance(value, Mapping | Sequence) and not isinstance(value, str)))
         ):
             raise SettingsError(
-                f"a run may not set {name} by plain data, since something would be built from it; whoever builds this "
-                f"search can allow it by overridable={{{name!r}, ...}}"
+                f"a run may not set {name} by plain data, since something would be built from it; to allow it, build "
+                f"the search with overridable={{{name!r}, ...}}"
             )
         if name in CEILINGS and name not in reviewed and (most := _ceiling(settings, name)) is not None:
             _check(name, value, most)
@@ -183,7 +183,7 @@ def _ceiling(settings: Chosen, name: str) -> Any:
 def _check(name: str, value: Any, most: Any) -> None:
     if _exceeds(getattr(value, "n", value), most):
         raise SettingsError(
-            f"{name}={value!r} is above the limit of {most!r} for this search; whoever builds it can raise it by "
+            f"{name}={value!r} is above the limit of {most!r} for this search; to raise it, build the search with "
             f"limits={{{name!r}: ...}}"
         )
 

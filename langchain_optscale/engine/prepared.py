@@ -27,6 +27,7 @@ class Prepared(NamedTuple):
         selection: Chooses the candidate to return by scores and answers.
         tournament: Chooses among the leading candidates by comparing them; None where `selection` does.
         has_usage_budget: Whether a budget of tokens or money ends a search, so that usage must be known.
+        has_question_prior: Whether each question has a prior of its own.
         facts: What a store records of them, by the arguments of a call; filled when it is first needed.
         untried: The roles "policy", "verifier" and "extract", without those that have done their work once.
     """
@@ -37,5 +38,6 @@ class Prepared(NamedTuple):
     selection: SelectionLike
     tournament: TournamentSelection | None
     has_usage_budget: bool
+    has_question_prior: bool
     facts: dict[tuple[Any, ...], tuple[Fingerprint, Fingerprint, dict[str, Any]]]
     untried: set[str]

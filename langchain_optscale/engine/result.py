@@ -50,7 +50,7 @@ class OptScaleResult:
         verdicts: What the verifier thought, by candidate index, in order of arrival.
         failures: What could not be drawn or not be verified, by candidate index.
         rounds: The rounds of the search, with the estimate and the decision after every candidate.
-        decision: The decision that ended the search.
+        decision: The decision that ended the search, with the figures after all candidates that are scored.
         estimate: The estimated distribution of all scores.
         usage: What was consumed, under "policy" and "verifier".
         duration_s: Wall-clock seconds of the search.

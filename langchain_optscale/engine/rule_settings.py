@@ -14,12 +14,13 @@ from langchain_optscale.stopping import (
     CostBudget,
     Deadline,
     MaxFailures,
+    MaxSamples,
     Objective,
     Rule,
     TokenBudget,
-    optscale,
     prices_by_role,
 )
+from langchain_optscale.stopping.labelled import search_form
 
 if TYPE_CHECKING:
     from langchain_optscale.stopping.learned.improved import ImprovedStopping
@@ -40,6 +41,8 @@ class RuleSettings(Protocol):
     first_round: int
     stopping: Rule | None
     extract: Any
+    select: Any
+    certify: Any
     max_failures: Any
     token_budget: int | None
     cost_budget: float | None
@@ -108,6 +111,9 @@ def check_rule_settings(settings: RuleSettings) -> None:
             f"{' and '.join(useless)} belong to the default rule and would be ignored with stopping=; "
             "put them into the rule"
         )
+    if settings.certify is not None:
+        rule = settings.stopping or _default_rule(settings)
+        settings.certify.check(search_form(rule, cap, settings.select, answered=settings.extract is not None))
     worth = _objective_price(settings)
     if settings.price is not None and worth is None:
         prices_by_role(settings.price)
@@ -121,15 +127,17 @@ def check_rule_settings(settings: RuleSettings) -> None:
 
 
 def _default_rule(settings: RuleSettings) -> Rule:
-    return optscale(
+    cap = settings.cap
+    rule = Objective(
         settings.target,
         settings.confidence,
-        settings.cap,
-        effort=settings.effort,
-        price=_objective_price(settings),
-        round_cost=settings.round_cost,
+        settings.effort,
+        _objective_price(settings),
+        settings.round_cost,
         answers=settings.extract is not None,
+        least=min(settings.first_round, cap) if "first_round" in settings.model_fields_set else 1,
     )
+    return rule | MaxSamples(cap)
 
 
 def _objective_price(settings: RuleSettings) -> float | None:

@@ -35,7 +35,7 @@ from langchain_optscale.engine.learned_part import LearnedPart
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
 from langchain_optscale.engine.prepared import Prepared
 from langchain_optscale.engine.prices import known_prices
-from langchain_optscale.engine.priors import read_prior, stand_in
+from langchain_optscale.engine.priors import depends_on_question, read_prior, stand_in
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
@@ -87,8 +87,8 @@ class SearchSettings(BaseModel):
             a prompt with a message, a string or, as `with_structured_output` does, a parsed object.
         verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model or its name as the judge, a Runnable, or a
             callable `(prompt, candidate) -> float`.
-        target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search. None looks
-            for the best that is worth its price.
+        target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search, and the
+            price of further candidates does not before. None looks for the best that is worth its price.
         confidence: The probability in (0, 1) of what the default rule claims when it ends: that the whole cap would
             return the same answer, or that the target is out of reach.
         max_samples: The most candidates drawn for one question, at least 1. Where `stopping` has a cap of its own and
@@ -112,7 +112,8 @@ class SearchSettings(BaseModel):
             their scores cannot tell them apart; `TournamentSelection(judge)` by another. Or a `Selection` such as
             `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their scores by index and
             returns the index of the one to take.
-        first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2.
+        first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2. The
+            default rule ends no search with fewer scores, unless one of them reaches the target.
         round_size: The most candidates in a later round, at least 1.
         overlap: Do not wait for the last candidates of a round before the next ones are drawn: up to `round_size` are
             under way all the time. Faster where answers take very different times; more is under way, and cancelled,
@@ -317,6 +318,7 @@ class SearchSettings(BaseModel):
             selection=pointwise_selection(self.select, self.stopping, self.extract),
             tournament=tournament_in(self.select, self.verifier),
             has_usage_budget=counts_usage(self),
+            has_question_prior=depends_on_question(self),
             facts={},
             untried={"policy", "verifier", "extract"},
         )
@@ -333,13 +335,12 @@ class SearchSettings(BaseModel):
         return self.prepared().session.restarted(prior)
 
     def _new_session(self, rule: Rule) -> Session:
-        cap = self.cap
         return Session(
             rule,
             estimator=self.estimator,
             prior=stand_in(self),
-            max_samples=cap,
-            first_round=min(self.first_round, cap) if "first_round" in self.model_fields_set else None,
+            max_samples=self.cap,
+            first_round=min(self.first_round, self.cap) if "first_round" in self.model_fields_set else None,
             round_size=self.round_size,
         )
 
@@ -381,9 +382,7 @@ def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
 
 def settings_in(config: RunnableConfig) -> dict[str, Any]:
     """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
-    configurable = config.get("configurable")
-    if not configurable:
-        return {}
+    configurable = config.get("configurable") or {}
     return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
 
 

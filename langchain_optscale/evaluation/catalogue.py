@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from langchain_optscale.errors import SettingsError
@@ -124,11 +125,10 @@ def catalogue(
     cap = pool.cap if max_samples is None else max_samples
     if cap < 1:
         raise SettingsError(f"max_samples must be at least 1, got {cap}")
-    wanted = [*METHODS, *(WITH_PRIOR if prior is not None else ())] if names is None else names
-    made = [
-        METHODS[name](target, confidence, cap) if name in METHODS else WITH_PRIOR[name](prior, target, confidence, cap)
-        for name in wanted
-    ]
+    known = METHODS
+    if prior is not None:
+        known = METHODS | {name: partial(make, prior) for name, make in WITH_PRIOR.items()}
+    made = [known[name](target, confidence, cap) for name in (known if names is None else names)]
     if names is not None:
         return made
     if not (fitting := [method for method in made if fits(method, pool)]):

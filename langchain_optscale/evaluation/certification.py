@@ -6,13 +6,13 @@ print(report.text())
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.stats.binomial import clopper_pearson
 from langchain_optscale.stopping.certificate import Certificate, least_labels
-from langchain_optscale.stopping.labelled import searched
+from langchain_optscale.stopping.labelled import form_of_search, searched
 
 if TYPE_CHECKING:
     from langchain_optscale.answers.selection import SelectionLike
@@ -109,7 +109,8 @@ def certify(
             f"pool {pool.name!r} lacks that"
         )
     pairs = searched(list(pool), rule, max_samples, select)
-    certificate = Certificate.fit(pairs, delta, eps)
+    form = form_of_search(list(pool), rule, max_samples, select)
+    certificate = replace(Certificate.fit(pairs, delta, eps), searched_with=form)
     first = {question.id for question in pool.split(seed=0)[0]}
     halves: tuple[list[tuple[float, bool]], ...] = ([], [])
     for question, pair in zip(pool, pairs, strict=True):

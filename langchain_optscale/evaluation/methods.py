@@ -168,6 +168,7 @@ class SessionMethod:
             max_samples=max_samples,
             first_round=self.first_round,
             round_size=self.round_size,
+            interim_draws=False,
         )
         samples, asked, drawn, rounds = question.samples, 0, 0, 0
         while count := session.ask():

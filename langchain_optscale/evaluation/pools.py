@@ -23,10 +23,10 @@ from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.evaluation.samples import (
     Question,
     Sample,
-    json_lines,
     name_of,
     question_from_dict,
     question_to_json,
+    questions_in,
 )
 from langchain_optscale.records.files import whole_file
 
@@ -242,18 +242,8 @@ def read_pool(path: str | os.PathLike[str], *, name: str | None = None) -> Pool:
         ...     read_pool(Path(directory, "sums.jsonl")) == Pool(pool.questions, "sums")
         True
     """
-    questions: list[Question] = []
-    lines: dict[str, int] = {}
-    for number, data in json_lines(path):
-        try:
-            question = _answered(question_from_dict(data), lines)
-        except InvalidRecordError as error:
-            raise InvalidRecordError(f"{path}, line {number}: {error}") from error
-        lines[question.id] = number
-        questions.append(question)
-    if not questions:
-        raise InvalidRecordError(f"{path}: the file has no questions")
-    return Pool(tuple(questions), name_of(path) if name is None else name)
+    questions = questions_in(path, lambda data, lines: _answered(question_from_dict(data), lines))
+    return Pool(questions, name_of(path) if name is None else name)
 
 
 def write_pool(pool: Pool, path: str | os.PathLike[str]) -> None:

@@ -19,7 +19,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.evaluation._recording import IncompletePool, Progress, Recording, RecordOptions, id_of
-from langchain_optscale.evaluation.samples import json_lines, question_from_dict
+from langchain_optscale.evaluation.samples import question_from_dict, questions_in
 from langchain_optscale.records.failures import AllCandidatesFailed
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ async def arecord_pool(
     try:
         recording = await asyncio.shield(opening)
     except asyncio.CancelledError:
-        # The thread goes on, and takes the lock of a file that nobody will write.
+        # The thread goes on, and takes the lock of a file that is not written any more.
         opening.add_done_callback(_close_opened)
         raise
     missing = iter(recording.missing)
@@ -142,18 +142,7 @@ def read_questions(path: str | os.PathLike[str]) -> tuple[Question, ...]:
             message names the file and the line.
         SettingsError: The file cannot be read.
     """
-    questions: list[Question] = []
-    lines: dict[str, int] = {}
-    for number, data in json_lines(path):
-        try:
-            question = _asked(data, lines)
-        except InvalidRecordError as error:
-            raise InvalidRecordError(f"{path}, line {number}: {error}") from error
-        lines[question.id] = number
-        questions.append(question)
-    if not questions:
-        raise InvalidRecordError(f"{path}: the file has no questions")
-    return tuple(questions)
+    return questions_in(path, _asked)
 
 
 def _asked(data: Any, lines: Mapping[str, int]) -> Question:

@@ -15,9 +15,18 @@ from langchain_optscale.records.files import lines_of, open_regular
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Question", "QuestionSet", "Sample", "json_lines", "name_of", "question_from_dict", "question_to_json"]
+__all__ = [
+    "Question",
+    "QuestionSet",
+    "Sample",
+    "json_lines",
+    "name_of",
+    "question_from_dict",
+    "question_to_json",
+    "questions_in",
+]
 
 # Candidates of one question pack by a factor of 5 to 50; a file of which a few bytes stand for gigabytes is no pool.
 _MOST_RATIO = 200
@@ -115,6 +124,33 @@ class QuestionSet(Protocol):
     def has_answers(self) -> bool: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Question]: ...
+
+
+def questions_in(
+    path: str | os.PathLike[str], read: Callable[[Any, Mapping[str, int]], Question]
+) -> tuple[Question, ...]:
+    """The questions of a file of JSON lines.
+
+    Args:
+        path: The file.
+        read: Makes a question of a line, given the lines of the earlier questions by their ids.
+
+    Raises:
+        InvalidRecordError: As `json_lines` and `read`, or there is no question; the message names file and line.
+        SettingsError: The file cannot be read.
+    """
+    questions: list[Question] = []
+    lines: dict[str, int] = {}
+    for number, data in json_lines(path):
+        try:
+            question = read(data, lines)
+        except InvalidRecordError as error:
+            raise InvalidRecordError(f"{path}, line {number}: {error}") from error
+        lines[question.id] = number
+        questions.append(question)
+    if not questions:
+        raise InvalidRecordError(f"{path}: the file has no questions")
+    return tuple(questions)
 
 
 def name_of(path: str | os.PathLike[str]) -> str:

@@ -2,9 +2,9 @@
 
 Later ones win: the settings that the graph was built with, those that the thread began with, `config["configurable"]`,
 `context`, and last the changes made in `review`. The thread stores numbers, strings and stopping rules, so that a
-resumed run continues as it began; models, functions and priors never enter the state and must be given again, and so
-must, in another process, a rule, unless `overridable` allows stored ones: a client that may write to a thread is not
-the operator.
+resumed run continues as it began; models, functions and priors never enter the state and must be given again (but see
+`stored_prior` for what a function said of the question), and so must, in another process, a rule, unless `overridable`
+allows stored ones: a client that may write to a thread is not the operator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from langchain_optscale.engine.permissions import Scope
 from langchain_optscale.engine.settings import SearchSettings, changeable, settings_in
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.causes import Causes
-from langchain_optscale.graph.state import record_in
+from langchain_optscale.graph.state import Reader, record_in
 from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.stopping import Rule
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["OptScaleContext", "RunSettings", "SettingsCache", "changes_now", "storable"]
 
 _CACHE_SIZE = 32
+_MOST_READERS = 256
 
 
 _PLAIN = {int, float, str, bool, type(None)}
@@ -76,6 +77,7 @@ class RunSettings:
             )
         self._sampler = settings.sampler()  # raises now if a setting does not fit the policy
         self._prompt: tuple[Any, PromptValue] | None = None
+        self._readers: dict[str, Reader] = {}
         # Kept alive, since the cache finds this object by the identity of these values.
         self.changes = dict(changes)
 
@@ -87,6 +89,19 @@ class RunSettings:
     def sampler(self, record: Mapping[str, Any]) -> Sampler:
         """The sampler of a search, limited to as many choices a request as its policy's server accepted."""
         return self._sampler.renewed(record["search"].get("choices"))
+
+    def reader(self, search: str) -> Reader:
+        """Reads the record of a search, by its id, for all of its tasks and steps."""
+        reader = self._readers.get(search)
+        if reader is None:
+            if len(self._readers) >= _MOST_READERS:
+                self._readers.clear()  # what is still needed is read again
+            reader = self._readers[search] = Reader()
+        return reader
+
+    def discard_reader(self, search: str) -> None:
+        """The search has ended: what was read of its record is not needed any more."""
+        self._readers.pop(search, None)
 
     def prompt(self, messages: Sequence[BaseMessage]) -> PromptValue:
         """The conversation as a prompt, made once for all tasks that read the same state."""
@@ -217,7 +232,7 @@ class SettingsCache:
         if _canonical(data) not in self._rules and name not in (self.settings.overridable or ()):
             raise SettingsError(
                 f"the thread stores its own {name}, which this process has not been given: give the same again "
-                f"through context= (or the config); whoever builds this search can allow stored ones by "
+                f"through context= (or the config); to allow stored ones, build the search with "
                 f"overridable={{{name!r}, ...}}"
             )
         return Rule.from_dict(data)

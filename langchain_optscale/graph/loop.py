@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command, Overwrite
 
-from langchain_optscale.engine.priors import depends_on_question, find_prior, is_slow, prior_form
+from langchain_optscale.engine.priors import find_prior, is_slow, prior_form
 from langchain_optscale.engine.recording import Recording
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.graph.compact import short_candidate, short_round
@@ -115,7 +115,7 @@ class Loop:
             )
         else:
             update |= _settings_update(record, config, runtime)
-        if depends_on_question(run.settings) and "prior" not in record["search"]:
+        if run.settings.prepared().has_question_prior and "prior" not in record["search"]:
             # Asked once a search: a resumed run has the same.
             prior = prior_form(find_prior(run.settings, run.prompt(messages)))
             update["search"] = {**update.get("search", {}), "prior": prior}
@@ -248,6 +248,7 @@ class Loop:
         try:
             comparing = comparing_in(record, replay)
             result = result_of(record, replay, self._settings.causes, comparing and comparing[0].ranking)
+            run.discard_reader(record["search"]["id"])
         except AllCandidatesFailed as error:
             if recording is not None:
                 recording.failed(replay.session, error)

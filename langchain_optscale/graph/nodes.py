@@ -27,7 +27,6 @@ from langchain_optscale.graph.state import candidate_in, candidates_in, record_i
 from langchain_optscale.graph.tasks import Task, failures_update, read_state, runtime_of, send
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
-from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.failures import Raised, failure_of
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.graph.context import SettingsCache
     from langchain_optscale.graph.retries import Retries
+    from langchain_optscale.records.candidates import Failure, Verdict
 
 __all__ = ["JobNode", "Step", "candidate", "draw", "record_timeout"]
 
@@ -171,7 +171,7 @@ def candidate(task: Task) -> Flow:
 
     stored = candidate_in(task.record, index)
     if stored is not None:
-        drawn = Candidate.from_dict(stored)
+        drawn = task.read(stored)
     else:
         outcome: Done | Raised = yield Draw((index,))
         if isinstance(outcome, Done) and not outcome.value:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.completion import build_result
-from langchain_optscale.engine.priors import depends_on_question
 from langchain_optscale.engine.recording import explores
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.graph.spending import spent_by
-from langchain_optscale.graph.state import Reader, candidates_in, failures_in, stored_prior, verdicts_in
+from langchain_optscale.graph.state import candidates_in, failures_in, stored_prior, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
 from langchain_optscale.records.identical import fingerprint
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.graph.causes import Causes
     from langchain_optscale.graph.context import RunSettings
+    from langchain_optscale.graph.state import Reader
     from langchain_optscale.records.comparisons import Ranking
     from langchain_optscale.stopping.session import Session
 
@@ -62,7 +62,6 @@ class ReplayedSession:
         answers: Read in the order of indexes, so that equal answers are the same string whatever came first.
         outcomes: What was passed to the session.
         source: The lists of the record from which they were read.
-        reader: Read the entries of these.
     """
 
     run: RunSettings
@@ -70,7 +69,6 @@ class ReplayedSession:
     answers: AnswerBook
     outcomes: list[_Outcome]
     source: tuple[Any, ...] = ()
-    reader: Reader = field(default_factory=Reader)
 
     def record(self, outcome: _Outcome, candidate: Mapping[str, Any] | None) -> None:
         """Pass a candidate's outcome and usage to the session."""
@@ -138,12 +136,11 @@ class SessionCache:
 
     def _continued(self, kept: ReplayedSession | None, run: RunSettings, record: Mapping[str, Any]) -> ReplayedSession:
         """The session, passed what it does not know yet; a new one where it was passed something else."""
-        reader = Reader() if kept is None else kept.reader
-        outcomes = _outcomes(record, reader)
+        outcomes = _outcomes(record, run.reader(record["search"]["id"]))
         sizes = [len(entry["indexes"]) for entry in record["rounds"]]
         if kept is None or kept.run is not run or not _is_prefix(kept, outcomes, sizes):
             answers = AnswerBook(run.settings.extract, spent_by(record["search"]["id"]))
-            kept = ReplayedSession(run, _new_session(run, record), answers, [], reader=reader)
+            kept = ReplayedSession(run, _new_session(run, record), answers, [])
         session, recorded = kept.session, len(kept.outcomes)
         drawn = candidates_in(record)
         for position, entry in enumerate(record["rounds"]):
@@ -160,7 +157,7 @@ def _new_session(run: RunSettings, record: Mapping[str, Any]) -> Session:
     """The session of a search; whether it explores follows from its id, so that a resumed one goes on as it began."""
     settings = run.settings
     explore = settings.store is not None and explores(record["search"]["id"], settings.explore)
-    return settings.session(stored_prior(record) if depends_on_question(settings) else None, explore=explore)
+    return settings.session(stored_prior(record) if settings.prepared().has_question_prior else None, explore=explore)
 
 
 def missing_in(record: Mapping[str, Any]) -> list[int]:
@@ -188,7 +185,8 @@ def corrected(record: Mapping[str, Any], replay: ReplayedSession) -> list[dict[s
 def drawn_in(record: Mapping[str, Any], replay: ReplayedSession) -> dict[int, Candidate]:
     """The candidates by index, equal answers as the same string."""
     entries = candidates_in(record) | {entry["index"]: entry for entry in corrected(record, replay)}
-    return {index: Candidate.from_dict(entry) for index, entry in entries.items()}
+    read = replay.run.reader(record["search"]["id"]).once(Candidate.from_dict)
+    return {index: read(entry) for index, entry in entries.items()}
 
 
 def result_of(
@@ -206,7 +204,8 @@ def result_of(
         AllCandidatesFailed: No candidate has a score.
         SettingsError: `select` returned something that is not a scored candidate.
     """
-    drawn, once, session = drawn_in(record, replay), replay.reader.once, replay.session
+    drawn, session = drawn_in(record, replay), replay.session
+    once = replay.run.reader(record["search"]["id"]).once
     failures = causes.of(record["search"]["id"], failures_in(record, once(Failure.from_dict)))
     verdicts = verdicts_in(record, once(Verdict.from_dict))
     if unknown := sorted(verdicts.keys() - drawn.keys()):

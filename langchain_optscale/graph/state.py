@@ -53,7 +53,7 @@ class SearchRecord(TypedDict, total=False):
             changed, those that were changed in `review`, the names of settings that are objects and must be `given`
             again on resuming, the most `choices` a request, where the policy's server accepts fewer than asked for,
             and the question's `prior`, where it is a function of the question.
-        rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `looks`.
+        rounds: Each round's `number`, the `indexes` of its candidates and, once the search is over, its `observations`.
         candidates: `Candidate.to_dict` of everything that was drawn, by index.
         verdicts: Pairs of an index and its verdict.
         failures: Pairs of an index and its failure.
@@ -185,15 +185,16 @@ class Reader:
     """Reads each entry of a record once, where a search comes back to it: merging keeps the entries that stay."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[object, Any]] = {}
+        self._known: dict[tuple[int, object], tuple[object, Any]] = {}
 
     def once(self, read: Callable[[Any], Read]) -> Callable[[Any], Read]:
         """The same function for entries, which remembers what it has read; entries are told apart by identity."""
 
         def remembered(entry: Any) -> Read:
-            known = self._known.get(id(entry))
+            key = (id(entry), read)
+            known = self._known.get(key)
             if known is None or known[0] is not entry:
-                known = self._known[id(entry)] = (entry, read(entry))
+                known = self._known[key] = (entry, read(entry))
             value: Read = known[1]
             return value
 

@@ -17,7 +17,7 @@ from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.spending import spent_by
 from langchain_optscale.graph.state import candidates_in, failures_in
 from langchain_optscale.models.private_names import READ_KEY, RUNTIME_KEY
-from langchain_optscale.records.candidates import Candidate
+from langchain_optscale.records.candidates import Candidate, Failure
 from langchain_optscale.records.identical import fingerprint
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from langchain_optscale.engine.jobs import Choice
     from langchain_optscale.graph.context import RunSettings, SettingsCache
     from langchain_optscale.graph.retries import Retries
-    from langchain_optscale.records.candidates import Failure
 
 __all__ = ["Task", "failures_update", "read_state", "runtime_of", "send"]
 
@@ -47,13 +46,17 @@ class Task:
         run: RunSettings = settings.get(settings.changes_of(self.record, config, runtime), self.record)
         self.settings = run.settings
         self._causes = settings.causes
-        answers = AnswerBook(run.settings.extract, spent_by(self.record["search"]["id"]))
+        search: str = self.record["search"]["id"]
+        once = run.reader(search).once
+        self.read = once(Candidate.from_dict)
+        answers = AnswerBook(run.settings.extract, spent_by(search))
         if run.settings.extract is not None:
-            no_answers = {index for index, failure in failures_in(self.record).items() if failure.stage == "draw"}
+            failures = failures_in(self.record, once(Failure.from_dict))
+            no_answers = {index for index, failure in failures.items() if failure.stage == "draw"}
             for index, entry in candidates_in(self.record).items():
                 if index in no_answers:
                     continue
-                candidate = Candidate.from_dict(entry)
+                candidate = self.read(entry)
                 answers.restore(index, candidate.answer, fingerprint(candidate, seeded=run.seeded))
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)

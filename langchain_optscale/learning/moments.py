@@ -107,7 +107,8 @@ class Moments:
             raise SettingsError("standard deviations of scores must be finite numbers in [0, 0.5]")
         lists = scores_with(values[:, 0], values[:, 1], _QUANTILES).tolist()
         a, b = _shapes(values[:, 0], values[:, 1])
-        reached = _KNOWN_AS * special.betaincc(a[:, None], b[:, None], np.array(TARGETS))
+        chances = special.betaincc(a[:, None], b[:, None], np.array(TARGETS))
+        reached = np.asarray(_KNOWN_AS * chances, dtype=np.float64)
         sizes = np.full(len(values), float(_KNOWN_AS))
         return cls(tuple(range(len(values))), values, np.ones_like(values), lists, 0, reached, sizes)
 
@@ -135,8 +136,7 @@ def scores_with(means: FloatArray, stds: FloatArray, count: int) -> FloatArray:
     from scipy import special
 
     a, b = _shapes(means, stds)
-    scores: FloatArray = special.betaincinv(a[:, None], b[:, None], (np.arange(count) + 0.5) / count)
-    return scores
+    return np.asarray(special.betaincinv(a[:, None], b[:, None], (np.arange(count) + 0.5) / count), dtype=np.float64)
 
 
 def _shapes(means: FloatArray, stds: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -105,9 +105,8 @@ class _Problem:
         from scipy import sparse
 
         constant = np.ones((rows.shape[0], 1))
-        self._rows: Any = (
-            sparse.hstack([rows, constant]).tocsr() if sparse.issparse(rows) else np.hstack([rows, constant])
-        )
+        parts: Any = [rows, constant]
+        self._rows: Any = sparse.hstack(parts).tocsr() if sparse.issparse(rows) else np.hstack(parts)
         self._weight = weight
         self._order = order
 

@@ -118,8 +118,8 @@ class HashedText(TextModel):
         at = np.minimum(self.places.searchsorted(places), max(0, len(self.places) - 1))
         is_known = self.places[at] == places if len(self.places) else np.zeros(len(places), dtype=bool)
         counted = is_known if alone is None else is_known & ~alone[at]
-        shares = np.bincount(question, values * counted, minlength=count)
-        shares /= np.maximum(np.bincount(question, values, minlength=count), 1e-12)
+        known = np.bincount(question, values * counted, minlength=count)
+        shares: FloatArray = known / np.maximum(np.bincount(question, values, minlength=count), 1e-12)
         values *= np.where(is_known, self.rarity[at] if len(self.places) else 0.0, self.rarest)
         block = 2 * question + (places >= WORDS)
         squares = np.bincount(block, values**2, minlength=2 * count)

@@ -2,7 +2,7 @@
 
 A verifier, a policy or a judge without an async method may hang. In the event loop's default executor it would then
 take a thread from the application for ever, and `asyncio.run` and the interpreter would wait for it at their end. The
-threads here belong to nobody else, are bounded in number, and keep nothing from ending.
+threads here are shared with nothing else, are bounded in number, and keep nothing from ending.
 """
 
 from __future__ import annotations
@@ -136,9 +136,9 @@ async def run_in_thread(function: Callable[..., T], *args: Any) -> T:
 def _deliver(
     loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any, error: BaseException | None
 ) -> None:
-    def settle() -> None:
+    def set_outcome() -> None:
         if future.done():
-            return  # cancelled: nobody waits any more
+            return  # cancelled: no caller waits for it
         if error is not None:
             future.set_exception(error)
         else:
@@ -146,7 +146,7 @@ def _deliver(
 
     # The event loop may be closed by now.
     with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(settle)
+        loop.call_soon_threadsafe(set_outcome)
 
 
 def as_finished(calls: Sequence[Callable[[], T]], limit: int | None = None) -> Iterator[tuple[int, T | BaseException]]:

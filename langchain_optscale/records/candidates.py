@@ -12,14 +12,11 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from langchain_core.exceptions import ModelRefusalError
-
 from langchain_optscale.errors import (
     EmptyCandidateError,
     FailedCandidateError,
     InvalidRecordError,
     InvalidScoreError,
-    OptScaleError,
     TruncatedCandidateError,
 )
 from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
@@ -39,7 +36,6 @@ __all__ = [
     "Candidate",
     "Failure",
     "Recurrence",
-    "RefusedCandidateError",
     "Verdict",
     "shortcoming_of",
     "without_numbers",
@@ -286,10 +282,6 @@ def _tag(data: object) -> ReasoningTag:
     return begin, end
 
 
-class RefusedCandidateError(OptScaleError, ModelRefusalError):
-    """The policy refused to answer, or a content filter stopped its answer; an error of langchain-core's kind too."""
-
-
 def shortcoming_of(
     candidate: Candidate, *, accept_truncated: bool = False, needs_whole: bool = False
 ) -> Exception | None:
@@ -311,6 +303,8 @@ def shortcoming_of(
 
 
 def _incomplete(candidate: Candidate, ended: EndReason, *, needs_whole: bool) -> Exception:
+    from langchain_optscale.records.refusals import RefusedCandidateError
+
     if ended is EndReason.REFUSAL:
         reason = refusal_of(candidate.message) or "it gave no reason"
         return RefusedCandidateError(f"the policy refused: {reason}", raw_message=candidate.message)

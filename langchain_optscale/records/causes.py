@@ -33,7 +33,7 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def cause_of(error: BaseException) -> str | None:
-    """Why a connection failed, in a few words with the system's own; None where it did not, or nobody knows.
+    """Why a connection failed, in a few words with the system's own; None where it did not, or is unknown.
 
     Told apart are: connection refused, unknown host, TLS (an untrusted certificate and a failed handshake), host
     unreachable, no connection in time, no answer in time, and a connection that the server closed.

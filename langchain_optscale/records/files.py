@@ -30,7 +30,6 @@ __all__ = [
     "append",
     "create_private",
     "lines_of",
-    "load_record",
     "open_regular",
     "open_to_append",
     "read_file",
@@ -329,17 +328,3 @@ def read_json(path: FilePath, most: int = MOST_BYTES) -> Any:
         return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidRecordError(f"{path}: not JSON: {error}") from error
-
-
-def load_record(path: FilePath, read: Callable[[Any], Record]) -> Record:
-    """What `read` makes of the JSON document in a file.
-
-    Raises:
-        InvalidRecordError: As `read_json`, or what `read` raises; the message names the file.
-        SettingsError: It cannot be read.
-    """
-    document = read_json(path)
-    try:
-        return read(document)
-    except InvalidRecordError as error:
-        raise InvalidRecordError(f"{path}: {error}") from error

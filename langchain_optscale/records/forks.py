@@ -3,7 +3,7 @@
 A child that `os.fork` makes has one thread. Locks that other threads of the parent held stay locked in it for ever, and
 counts of what those threads had under way never go down. Whoever holds a lock, a count or a connection registers here
 how to begin anew. `functools.cached_property` of Python 3.11 holds one lock for all instances of a class while it
-computes, which nobody could make anew: `cached_property` of this module has none, as in Python 3.12.
+computes, which could not be made anew: `cached_property` of this module has none, as in Python 3.12.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Symbols: s a score, y in {0, 1} whether the candidate is right, c(s) = P(y = 1 |
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.json_file import JSONFile
 from langchain_optscale.records.stored import check_plain, reading
 from langchain_optscale.stats._scipy import optimize, special
 from langchain_optscale.stats.reliability import (
@@ -28,7 +28,6 @@ from langchain_optscale.stats.reliability import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
@@ -46,7 +45,7 @@ _FORMAT = "langchain-optscale/calibration"
 _VERSION = 1
 
 
-class Calibration(ABC):
+class Calibration(JSONFile):
     """A non-decreasing function from scores in [0, 1] to probabilities of being right in (0, 1)."""
 
     @abstractmethod
@@ -58,8 +57,8 @@ class Calibration(ABC):
         data: dict[str, Any] = asdict(self)  # type: ignore[call-overload]  # every calibration is a dataclass
         return {"format": _FORMAT, "version": _VERSION, "kind": type(self).__name__, **data}
 
-    @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> Calibration:
+    @classmethod
+    def from_dict(cls, data: Any) -> Calibration:
         """Read what `to_dict` wrote.
 
         Raises:
@@ -75,24 +74,6 @@ class Calibration(ABC):
             values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
             calibration: Calibration = kind(**values)
         return calibration
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a JSON file, in one step.
-
-        Raises:
-            SettingsError: The file cannot be written.
-        """
-        write_json(path, self.to_dict())
-
-    @staticmethod
-    def load(path: str | os.PathLike[str]) -> Calibration:
-        """Read what `save` wrote.
-
-        Raises:
-            InvalidRecordError: The file is no calibration, or damaged; the message names it.
-            SettingsError: It cannot be read.
-        """
-        return load_record(path, Calibration.from_dict)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.files import load_record, write_json
 from langchain_optscale.records.forks import cached_property
+from langchain_optscale.records.json_file import JSONFile
 from langchain_optscale.records.stored import Fields, check_plain, reading
 from langchain_optscale.stats import _posterior_grid as grids
 from langchain_optscale.stats._dirichlet_fit import improved_mixture, starting_mixture
@@ -33,7 +33,6 @@ from langchain_optscale.stats.chances import PLACES, fit_chances, prob_reach, re
 from langchain_optscale.stats.reaching import reach_table
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
     from typing import Self
 
@@ -68,7 +67,7 @@ _LEAST_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True)
-class EmpiricalPrior:
+class EmpiricalPrior(JSONFile):
     """A prior of the next question's scores learned from past questions; make it by `fit`.
 
     `Posterior` uses all of it, `MaximumAPosteriori` its moments `mu`, `sigma`, `mu_std` and `sigma_std`.
@@ -251,24 +250,6 @@ class EmpiricalPrior:
             prior = cls(bumps, known, reach, chances)
             _check_stored(prior)
             return prior
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a JSON file, in one step.
-
-        Raises:
-            SettingsError: The file cannot be written.
-        """
-        write_json(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` or `optscale train-prior` wrote.
-
-        Raises:
-            InvalidRecordError: The file is no empirical prior, or damaged; the message names it.
-            SettingsError: It cannot be read.
-        """
-        return load_record(path, cls.from_dict)
 
 
 def _number(value: object) -> float:

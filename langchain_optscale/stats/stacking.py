@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.records.json_file import JSONFile
 from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.stats._scipy import special
 from langchain_optscale.stats.latent_class import fit_latent_class
@@ -61,7 +62,7 @@ class MemberScale:
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(JSONFile):
     """Several scores as one probability, from `fit_stack`.
 
     Attributes:

@@ -16,90 +16,21 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.decisions import Decision
 from langchain_optscale.records.forks import cached_property
-from langchain_optscale.records.identical import copies
 from langchain_optscale.records.stored import Fields, check_plain, reading
+from langchain_optscale.stopping.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from langchain_optscale.records.decisions import Estimate, StopReason
-    from langchain_optscale.records.usage import Usage
-    from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
+    from langchain_optscale.records.decisions import StopReason
 
 __all__ = ["Both", "Either", "History", "Rule"]
-
-
-@dataclass(frozen=True)
-class History:
-    """All that a rule may use: no clock, no models, no random numbers.
-
-    Attributes:
-        scores: Scores in [0, 1], in order of arrival.
-        answers: The canonical answer of each scored candidate, None where it has none; as long as `scores`, or empty.
-        pending: Candidates that were requested and have no outcome yet.
-        failures: Candidates that could not be drawn or not be verified.
-        tokens: Tokens spent so far by policy and verifier.
-        usage: The same by role, "policy" and "verifier", as far as the driver reports it.
-        elapsed_s: Seconds since the search began, as reported by the driver.
-        max_samples: The search's own cap on candidates, None where there is none.
-        estimator: How the score distribution is estimated; None means maximum likelihood, and `Posterior` for a rule
-            whose `looks_ahead` is true.
-        prior: Passed to the estimator.
-        sums: The sufficient statistics of `scores` if the caller maintains them; None computes them.
-        fingerprints: What tells of each scored candidate whether it is a copy of another, see `records.identical`; as
-            long as `scores`, or empty.
-    """
-
-    scores: tuple[float, ...] = ()
-    answers: tuple[str | None, ...] = ()
-    pending: int = 0
-    failures: int = 0
-    tokens: int = 0
-    usage: Mapping[str, Usage] = field(default_factory=dict)
-    elapsed_s: float = 0.0
-    max_samples: int | None = None
-    estimator: Estimator | None = None
-    prior: ScorePrior | None = None
-    sums: ScoreSums | None = None
-    fingerprints: tuple[str | None, ...] = ()
-
-    @cached_property
-    def independent(self) -> tuple[int, ...]:
-        """The places of the candidates that are no copies: copies agree with each other and prove nothing."""
-        if not any(self.fingerprints):
-            return tuple(range(self.n))
-        return tuple(place for place, is_copy in enumerate(copies(self.fingerprints)) if not is_copy)
-
-    @cached_property
-    def n(self) -> int:
-        """Number of scored candidates."""
-        return len(self.scores)
-
-    @cached_property
-    def drawn(self) -> int:
-        """Number of candidates requested: scored, failed and pending ones."""
-        return len(self.scores) + self.failures + self.pending
-
-    @cached_property
-    def best(self) -> float:
-        """The highest score so far, -inf before the first."""
-        return max(self.scores, default=-math.inf)
-
-    @cached_property
-    def estimate(self) -> Estimate:
-        """The estimated score distribution, computed at first use, since not every rule needs it."""
-        from langchain_optscale.stats.estimation import MaximumLikelihood
-
-        estimator = self.estimator or MaximumLikelihood()
-        if self.sums is None or getattr(estimator, "reads_scores", False):
-            return estimator(self.scores, self.prior)
-        return estimator(self.sums, self.prior)
 
 
 class Rule(ABC):
@@ -112,6 +43,9 @@ class Rule(ABC):
 
     looks_ahead: ClassVar[bool] = False
     """Whether it predicts the scores of further candidates. The default estimator is then `Posterior`."""
+
+    reads_support: ClassVar[bool] = False
+    """Whether it reads `History.support`, so that its tally should be maintained."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

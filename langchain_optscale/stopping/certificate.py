@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.records.files import load_record, write_json
+from langchain_optscale.records.json_file import JSONFile
 from langchain_optscale.records.stored import Fields, reading
-from langchain_optscale.stopping.labelled import probability_right, searched
+from langchain_optscale.stopping.labelled import form_of_search, probability_right, searched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,7 +86,7 @@ class Certification:
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(JSONFile):
     """A threshold above which answers are accepted as right, with a bounded error rate; made by `fit`.
 
     With probability 1 - eps over the labelled questions, at most the share delta of the answers that it accepts is
@@ -109,6 +109,8 @@ class Certificate:
         labels: How many labelled questions it was fitted to.
         accepted: How many of them it accepts.
         wrong: How many of these are wrong.
+        searched_with: What the labelled questions were searched with, see `labelled.search_form`; None where unknown,
+            as for pairs of numbers. `certify=` refuses to be used with other settings.
 
     Raises:
         SettingsError: A number is out of range.
@@ -120,6 +122,7 @@ class Certificate:
     labels: int
     accepted: int
     wrong: int
+    searched_with: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         for name in ("delta", "eps"):
@@ -165,8 +168,9 @@ class Certificate:
         """
         _check_open("delta", delta)
         _check_open("eps", eps)
-        entries = list(labelled)
+        entries, form = list(labelled), None
         if entries and all(hasattr(entry, "samples") for entry in entries):
+            form = form_of_search(entries, rule, max_samples, select)
             entries = searched(entries, rule, max_samples, select)
         pairs = sorted((_pair(entry) for entry in entries), key=lambda pair: -pair[0])
         start = _first_tested(len(pairs), delta, eps)
@@ -184,7 +188,23 @@ class Certificate:
                 break
             below = groups[place + 1][0] if place + 1 < len(groups) else 0.0
             found = (below, accepted, wrong)
-        return cls(found[0], delta, eps, len(pairs), found[1], found[2])
+        return cls(found[0], delta, eps, len(pairs), found[1], found[2], form)
+
+    def check(self, form: Mapping[str, Any]) -> None:
+        """Refuse to be used for another search than the one that it was fitted to.
+
+        Args:
+            form: Of the search, by `labelled.search_form`.
+
+        Raises:
+            SettingsError: A setting differs; the message names it.
+        """
+        for name, fitted in (self.searched_with or {}).items():
+            if form.get(name) != fitted:
+                raise SettingsError(
+                    f"the certificate of certify= was fitted to searches with {name}={fitted!r} and promises nothing "
+                    f"about {name}={form.get(name)!r}: search with that, or fit a certificate to these settings"
+                )
 
     def accepts(self, estimate: float) -> bool:
         """Whether an answer with this estimate of P(right) is certified."""
@@ -218,25 +238,8 @@ class Certificate:
                 labels=fields.whole("labels"),
                 accepted=fields.whole("accepted"),
                 wrong=fields.whole("wrong"),
+                searched_with=None if fields.get("searched_with", None) is None else fields.mapping("searched_with"),
             )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a JSON file, in one step.
-
-        Raises:
-            SettingsError: The file cannot be written.
-        """
-        write_json(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            InvalidRecordError: The file is no certificate, or damaged; the message names it.
-            SettingsError: It cannot be read.
-        """
-        return load_record(path, cls.from_dict)
 
 
 def least_labels(delta: float, eps: float, wrong: int = 0) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_optscale.records.decisions import Decision
+    from langchain_optscale.stopping.session import Session
 
-__all__ = ["CLAIMS", "claim_about"]
+__all__ = ["CLAIMS", "claim_about", "final_decision"]
 
 CLAIMS = ("stable", "target reached", "target out of reach", "not sure")
 """What can be claimed without labels; a certificate adds "right"."""
@@ -42,3 +44,37 @@ def claim_about(
     if decision.claim == "target reached" and target is not None and scores[place] < target:
         return "not sure", None
     return decision.claim, decision.probability
+
+
+def final_decision(session: Session) -> Decision:
+    """The decision that ended a session, with the figures and the claim of all candidates that count for its result.
+
+    Candidates of the same round may be verified after the one that ended the search. They may be returned, so what is
+    said about the result has to include them: where the rule would now go on, nothing is claimed. Why the search ended
+    stays as it was.
+
+    Args:
+        session: One that has ended, or not.
+
+    Example:
+        >>> from langchain_optscale.records.candidates import Verdict
+        >>> from langchain_optscale.stopping import Objective
+        >>> from langchain_optscale.stopping.session import Session
+        >>> session = Session(Objective(0.9), first_round=2)
+        >>> session.ask(), session.tell(0, Verdict(0.92)).stop, session.tell(1, Verdict(0.97)).figures["best"]
+        (2, True, 0.92)
+        >>> final_decision(session).figures["best"]
+        0.97
+    """
+    decision = session.decision
+    since = sum(one.decision.stop for each in session.rounds for one in each.observations)
+    if since < 2:  # nothing came after the one that ended it
+        return decision
+    now = session.stopping(session.history)
+    figures = {**decision.figures, **now.figures}
+    if now.stop:
+        return replace(decision, figures=figures, claim=now.claim, probability=now.probability)
+    # What the rule looks at in order to go on is no reason of the end.
+    return replace(
+        decision, figures={name: figures[name] for name in decision.figures}, claim="not sure", probability=None
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.answers.selection import Selection, as_selection
+from langchain_optscale.answers.selection import SELECTIONS, Selection, as_selection
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
+from langchain_optscale.stopping.objective import Objective
 from langchain_optscale.stopping.presets import optscale
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_optscale.answers.selection import SelectionLike
     from langchain_optscale.stopping.base import Rule
 
-__all__ = ["probability_right", "searched"]
+__all__ = ["form_of_search", "probability_right", "search_form", "searched"]
 
 
 def probability_right(answers: Sequence[str | None], scores: Sequence[float], place: int) -> float:
@@ -45,6 +47,43 @@ def probability_right(answers: Sequence[str | None], scores: Sequence[float], pl
     from langchain_optscale.answers.untrained import UntrainedPosterior  # needs NumPy
 
     return UntrainedPosterior.of(answers, scores).probabilities[answer]
+
+
+def search_form(rule: Rule | None, max_samples: int, select: SelectionLike, *, answered: bool) -> dict[str, Any]:
+    """What a search does that a certificate depends on, JSON-ready: equal for searches that are the same.
+
+    Args:
+        rule: The stopping rule, None for the default; of the default its own settings count, else the whole rule.
+        max_samples: The cap.
+        select: The selection; it counts where there are answers.
+        answered: Whether the candidates have answers.
+
+    Example:
+        >>> search_form(None, 16, "posterior", answered=True)["effort"]
+        'medium'
+    """
+    form: dict[str, Any] = {"max_samples": max_samples}
+    stopping = optscale(max_samples=max_samples) if rule is None else rule
+    objective = next((part for part in stopping.parts() if isinstance(part, Objective)), None)
+    if objective is None:
+        form["stopping"] = json.loads(json.dumps(stopping.to_dict()))
+    else:
+        form |= {name: getattr(objective, name) for name in ("target", "confidence", "effort", "price")}
+    if answered:
+        named = {selection: name for name, selection in SELECTIONS.items()}
+        chosen = as_selection(select)
+        form["select"] = named.get(chosen, getattr(chosen, "__qualname__", repr(chosen)))  # type: ignore[call-overload]
+    return form
+
+
+def form_of_search(
+    questions: Sequence[Any], rule: Rule | None, max_samples: int | None, select: SelectionLike | None
+) -> dict[str, Any]:
+    """The form of the search by which `searched` searches questions; arguments as there."""
+    cap = min(len(question.samples) for question in questions) if max_samples is None else max_samples
+    chosen = select or ("posterior" if rule is None else default_selection(rule))
+    answered = any(sample.answer is not None for question in questions for sample in question.samples)
+    return search_form(rule, cap, chosen, answered=answered)
 
 
 def searched(

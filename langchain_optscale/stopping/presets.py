@@ -71,8 +71,8 @@ def optscale(
     each effort costs and keeps on recorded pools, `docs/situations.md` what the default does where the truth is known.
 
     Args:
-        target: A score in [0, 1] that is good enough where there are no answers: it ends the search. None looks for
-            the best that is worth its price.
+        target: A score in [0, 1] that is good enough where there are no answers: it ends the search, and nothing but
+            the cap does before, unless it is out of reach. None looks for the best that is worth its price.
         confidence: In (0, 1): of what the search claims when it ends: that the whole cap would return the same
             answer, or that the target is out of reach.
         max_samples: The cap, at least 1.

@@ -71,12 +71,12 @@ def mean_excess(scores: Sequence[float]) -> float:
     return sum(above) / len(above) - least if above else _UNKNOWN_EXCESS
 
 
-def success_chance(missed: int, left: int, a: float = SECOND_MODE, b: float = 1.0) -> float:
+def success_chance(missed: int, left: float, a: float = SECOND_MODE, b: float = 1.0) -> float:
     """P(at least one of `left` further trials succeeds) after `missed` failures, under the prior Beta(a, b).
 
     Args:
         missed: n, at least 0.
-        left: m, at least 0.
+        left: m, at least 0; an expected number where it is not known.
         a: > 0.
         b: > 0.
 

@@ -18,17 +18,19 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.errors import InvalidRecordError, SettingsError
+from langchain_optscale.answers.support import Tally
+from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.candidates import Failure, Verdict
-from langchain_optscale.records.decisions import Decision, Estimate, Observation, Round, StopReason
+from langchain_optscale.records.decisions import Decision, Estimate, Observation, StopReason
 from langchain_optscale.records.stored import reading
 from langchain_optscale.stats.estimators import default_estimator, no_scores
 from langchain_optscale.stopping.base import History, Rule
 from langchain_optscale.stopping.budgets import MaxSamples
-from langchain_optscale.stopping.session_json import read_form, session_form
+from langchain_optscale.stopping.recurrence import is_recurrent
+from langchain_optscale.stopping.session_json import read_form, replay_event, session_form
+from langchain_optscale.stopping.session_record import SessionRecord
 from langchain_optscale.stopping.trained import carried_prior, check_prior, is_prior
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def _of_session(stopping: Rule, prior: Any) -> Any:
     return prior if is_prior(prior) else carried_prior(stopping, prior)
 
 
-class Session:
+class Session(SessionRecord):
     """One search for one question.
 
     A round is asked for only when nothing is pending, unless it is asked ahead. `tell` may end the session while
@@ -66,6 +68,8 @@ class Session:
         first_round: Candidates in the first round, at least 1; raised to the rule's own `min_samples`. None takes the
             rule's `first_draw`, else 2.
         round_size: The most candidates in a later round, at least 1.
+        interim_draws: Whether decisions taken while candidates are pending say how many to draw next. False saves time
+            where nobody asks ahead or shows them, as in a replay.
 
     Raises:
         SettingsError: A number is out of range, or estimator and prior do not fit.
@@ -80,10 +84,10 @@ class Session:
         max_samples: int = 32,
         first_round: int | None = None,
         round_size: int = 8,
+        interim_draws: bool = True,
     ) -> None:
-        for name, value in (("first_round", first_round), ("round_size", round_size)):
-            if value is None and name == "first_round":
-                continue
+        sizes = {"round_size": round_size} | ({} if first_round is None else {"first_round": first_round})
+        for name, value in sizes.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}")
         if not isinstance(stopping, Rule):
@@ -93,11 +97,11 @@ class Session:
         self.estimator = estimator or default_estimator(prior, looks_ahead=any(p.looks_ahead for p in stopping.parts()))
         self.max_samples = max_samples
         own = stopping.max_samples
-        # A cap that the rule has already need not be asked again after every score.
-        cap = MaxSamples(max_samples)
-        self._rule = stopping if own is not None and own <= max_samples else stopping | cap
+        # A cap that the rule has itself is not asked twice.
+        self._rule = stopping if own is not None and own <= max_samples else stopping | MaxSamples(max_samples)
         self.deadlines = self._rule.deadlines
         self.round_size = round_size
+        self._interim_draws = interim_draws
         self._given_first_round = first_round
         if estimator is not None and prior is None:
             self.estimator((), None)  # an estimator that needs a prior raises here, not in mid-search
@@ -110,8 +114,9 @@ class Session:
         if prior is not None:
             self.estimator((), prior)  # an estimator that does not fit the prior raises here, not in mid-search
         sums = None if getattr(self.estimator, "reads_scores", False) else no_scores()
+        tally = Tally() if any(part.reads_support for part in self.stopping.parts()) else None
         self._start = self.history = History(
-            max_samples=self.max_samples, estimator=self.estimator, prior=prior, sums=sums
+            max_samples=self.max_samples, estimator=self.estimator, prior=prior, sums=sums, tally=tally
         )
         wanted = self._rule.first_draw(self.history)
         first = self._given_first_round or (2 if wanted is None else min(wanted, max(2, self.round_size)))
@@ -120,11 +125,7 @@ class Session:
 
     def _begin(self) -> None:
         self._events: list[list[Any]] = []
-        self._rounds: list[tuple[tuple[int, ...], list[Observation]]] = []
-        self._round_of: dict[int, int] = {}
-        self._pending: set[int] = set()
-        self._scores: dict[int, float] = {}
-        self._failed: dict[int, Failure] = {}
+        self._clear()
         self.history, self.decision = self._start, self._first_decision
 
     def restarted(self, prior: ScorePrior | None = None) -> Session:
@@ -223,7 +224,7 @@ class Session:
         self._pending.discard(index)
         past = self.history
         score = outcome.score if isinstance(outcome, Verdict) else None
-        changes = self._consumed(tokens, usage, elapsed_s)
+        changes = past.consumed(tokens, usage, elapsed_s)
         if score is None:
             changes["failures"] = past.failures + 1
         else:
@@ -232,6 +233,8 @@ class Session:
             changes["fingerprints"] = (*past.fingerprints, fingerprint)
             if past.sums is not None:
                 changes["sums"] = past.sums.add(score)
+            if past.tally is not None:
+                changes["tally"] = past.tally.add(answer, score)
         self._advance(**changes, pending=past.pending - 1)
         if isinstance(outcome, Failure):
             self._failed[index] = outcome
@@ -248,15 +251,8 @@ class Session:
 
     def _stop_if_recurrent(self, index: int, failure: Failure) -> None:
         """Stop where further candidates would fail in the same way, see `Failure.recurrence`."""
-        if self.decision.stop or failure.recurrence == "possible":
-            return
         indexes = self._rounds[self._round_of[index]][0]
-        alike = [
-            one for one, other in self._failed.items() if other.recurrence != "possible" and other.resembles(failure)
-        ]
-        # One failure alone may be that candidate's fault.
-        whole_round = set(indexes) <= set(alike) and len(alike) > 1
-        if failure.recurrence == "certain" or whole_round:
+        if not self.decision.stop and is_recurrent(failure, self._failed, indexes):
             figures = {"failures": self.history.failures}
             self.decision = Decision(True, StopReason.FAILURES, 0, None, "Failure", figures)
 
@@ -269,18 +265,10 @@ class Session:
             usage: By role, "policy" and "verifier".
             elapsed_s: Seconds since the search began.
         """
-        changes = self._consumed(0, usage, elapsed_s)
+        changes = self.history.consumed(0, usage, elapsed_s)
         self._advance(decide=bool(self._scores) or self._is_late(changes["elapsed_s"]), **changes)
         self._events.append(["spend", dict(usage), elapsed_s])
         return self.decision
-
-    def _consumed(self, tokens: int, usage: Mapping[str, Usage] | None, elapsed_s: float) -> dict[str, Any]:
-        past = self.history
-        total = dict(past.usage)
-        for role, consumed in (usage or {}).items():
-            total[role] = total[role] + consumed if role in total else consumed
-            tokens += consumed.total_tokens
-        return {"tokens": past.tokens + tokens, "usage": total, "elapsed_s": max(past.elapsed_s, elapsed_s)}
 
     def tick(self, elapsed_s: float) -> Decision:
         """Let time pass without an outcome: a deadline may end the search.
@@ -293,40 +281,6 @@ class Session:
             self._advance(decide=self._is_late(elapsed_s), elapsed_s=elapsed_s)
             self._events.append(["tick", elapsed_s])
         return self.decision
-
-    @property
-    def pending(self) -> tuple[int, ...]:
-        """Indexes of the candidates that were asked for and not told yet, ascending."""
-        return tuple(sorted(self._pending))
-
-    @property
-    def asked(self) -> tuple[int, ...]:
-        """Indexes of the candidates that were asked for last, ascending."""
-        return self._rounds[-1][0] if self._rounds else ()
-
-    @property
-    def scores(self) -> Mapping[int, float]:
-        """Score by candidate index, in order of arrival."""
-        return dict(self._scores)
-
-    @property
-    def best(self) -> int | None:
-        """Index of the candidate with the highest score, the earliest of equals; None before the first score."""
-        return max(self._scores, key=lambda index: (self._scores[index], -index), default=None)
-
-    @property
-    def estimate(self) -> Estimate:
-        """The estimated distribution of all scores so far."""
-        return self.history.estimate
-
-    @property
-    def rounds(self) -> tuple[Round, ...]:
-        """The rounds so far, each with an observation for every candidate of it whose outcome is known."""
-        return tuple(Round(number, indexes, tuple(seen)) for number, (indexes, seen) in enumerate(self._rounds))
-
-    def round_of(self, index: int) -> int:
-        """The number of the round in which a candidate was asked for, from 0."""
-        return self._round_of[index]
 
     @property
     def over_budget(self) -> bool:
@@ -363,38 +317,17 @@ class Session:
         with reading("the session"):
             session = cls(**settings)
             for kind, *values in events:
-                session._replay(kind, values)
+                replay_event(session, kind, values)
         return session
-
-    def _replay(self, kind: str, values: list[Any]) -> None:
-        """Apply a recorded event."""
-        if kind == "ask":
-            if self.ask(ahead="ahead" in values) != values[0]:
-                raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
-        elif kind == "adopt":
-            self.adopt(values[0])
-        elif kind == "tell":
-            index, outcome, answer, tokens, elapsed_s, usage, mark = values
-            self.tell(
-                index,
-                outcome,
-                answer=answer,
-                tokens=tokens,
-                usage=usage,
-                elapsed_s=elapsed_s,
-                fingerprint=mark,
-            )
-        elif kind == "spend":
-            self.spend(values[0], values[1])
-        else:
-            self.tick(values[0])
 
     def _is_late(self, elapsed_s: float) -> bool:
         return any(moment <= elapsed_s for moment in self.deadlines)
 
     def _advance(self, *, decide: bool = True, **changes: Any) -> None:
         """Go on to the next history, and decide on it unless the session has ended."""
-        self.history = replace(self.history, **changes)
+        if not self._interim_draws:
+            changes["interim"] = changes.get("pending", self.history.pending) > 0
+        self.history = self.history.changed(**changes)
         if decide and not self.decision.stop:
             self.decision = self._evaluate()
 

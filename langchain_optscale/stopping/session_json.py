@@ -17,7 +17,7 @@ from langchain_optscale.stopping.base import Rule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["read_form", "session_form"]
+__all__ = ["read_form", "replay_event", "session_form"]
 
 _FORMAT = "langchain-optscale/session"
 _VERSION = 1
@@ -68,6 +68,26 @@ def read_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]
             **sizes,
         }
         return settings, [_event(event) for event in fields.items("events")]
+
+
+def replay_event(session: Any, kind: str, values: Sequence[Any]) -> None:
+    """Apply a recorded event to a session.
+
+    Raises:
+        InvalidRecordError: The session asks for another number of candidates than it did when it was recorded.
+    """
+    if kind == "ask":
+        if session.ask(ahead="ahead" in values) != values[0]:
+            raise InvalidRecordError(f"the events do not fit the settings: {values[0]} candidates were asked for")
+    elif kind == "adopt":
+        session.adopt(values[0])
+    elif kind == "tell":
+        index, outcome, answer, tokens, elapsed_s, usage, mark = values
+        session.tell(index, outcome, answer=answer, tokens=tokens, usage=usage, elapsed_s=elapsed_s, fingerprint=mark)
+    elif kind == "spend":
+        session.spend(values[0], values[1])
+    else:
+        session.tick(values[0])
 
 
 # What an event has after its kind; a reader accepts no other length and no other types.

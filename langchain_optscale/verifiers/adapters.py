@@ -67,6 +67,8 @@ class CallableVerifier(Verifier):
                 "the prompt and the candidate, or the keyword argument outputs"
             )
         self.function = function
+        self._name = function_name(function)
+        self._is_async = is_async(function)
 
     def __reduce__(self) -> Any:
         return _adapted, (type(self), Parcel(self.function))
@@ -74,11 +76,10 @@ class CallableVerifier(Verifier):
     @property
     def name(self) -> str:
         """The function's name, where it has one."""
-        name = function_name(self.function)
-        return name if name.isidentifier() else super().name
+        return self._name if self._name.isidentifier() else super().name
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({function_name(self.function)})"
+        return f"{type(self).__name__}({self._name})"
 
     def check_sync(self) -> None:
         """Check that the function is not async.
@@ -86,7 +87,7 @@ class CallableVerifier(Verifier):
         Raises:
             SettingsError: It is.
         """
-        if is_async(self.function):
+        if self._is_async:
             raise self._only_async()
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
@@ -113,7 +114,7 @@ class CallableVerifier(Verifier):
         """
         counter = UsageCounter()
         counted = counter.attach(config)
-        if is_async(self.function):
+        if self._is_async:
             with set_config_context(counted) as context:
                 answer = await asyncio.create_task(self._begin(prompt, candidate), context=context)
         else:
@@ -131,8 +132,7 @@ class CallableVerifier(Verifier):
 
     def _only_async(self) -> SettingsError:
         return SettingsError(
-            f"the verifier function {function_name(self.function)} is async: use ainvoke or another async "
-            "method, or pass a sync function"
+            f"the verifier function {self._name} is async: use ainvoke or another async method, or pass a sync function"
         )
 
 

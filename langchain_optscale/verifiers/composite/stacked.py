@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.daemon_threads import as_finished
 from langchain_optscale.records.candidates import Candidate, Verdict
-from langchain_optscale.records.files import load_record, write_json
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers._concurrent import arun_together
 from langchain_optscale.verifiers.composite.members import Composite, config_for, members_of, numbered_names
@@ -105,7 +104,7 @@ class StackedVerifier(Composite):
         """
         from langchain_optscale.stats.stacking import Stack
 
-        return cls(verifiers, load_record(path, Stack.from_dict))
+        return cls(verifiers, Stack.load(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write scales and weights as a JSON file, in one step; the members are not written.
@@ -113,7 +112,7 @@ class StackedVerifier(Composite):
         Raises:
             SettingsError: The file cannot be written.
         """
-        write_json(path, self.stack.to_dict())
+        self.stack.save(path)
 
     def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
         """Run all verifiers at once, each in a thread, and join their scores.

@@ -98,7 +98,7 @@ class PoolingClient:
                 http_client = self._http_client
                 if http_client is None:
                     http_client = sync_http_client(keep_alive=True)
-                    # A verifier that nobody closes closes its idle connections when it is collected.
+                    # A verifier that is not closed closes its idle connections when it is collected.
                     weakref.finalize(self, http_client.close).atexit = False
                 self._sync = given_client(openai.OpenAI, **self._settings(), http_client=http_client)
             client = self._sync

@@ -1,4 +1,4 @@
-"""Answers through the real search: extracted off the pump, made comparable, told to the session, and chosen by."""
+"""Answers through the real search: extracted off the driver, made comparable, passed on, and used to select."""
 
 import asyncio
 import threading

@@ -112,7 +112,7 @@ def test_a_chat_model_obeys_the_rule_of_a_file(tmp_path):
 
 
 def test_the_name_of_another_selection_is_refused_beside_evidence():
-    rule = FittedStopping.fit(voted(60), price=0.01, orders=4)
+    rule = FittedStopping.fit(voted(60, wrong=2), price=0.01, orders=4)
     for select in ("posterior", EvidenceVote()):
         with pytest.raises(SettingsError, match="fitted for select=EvidenceVote"):
             OptScale(policy=POLICY, verifier=read, stopping=rule, select=select)

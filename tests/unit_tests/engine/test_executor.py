@@ -343,13 +343,13 @@ def test_a_draw_that_waits_for_the_rate_limiter_is_not_sent_after_the_end():
     limiter = InMemoryRateLimiter(requests_per_second=4, check_every_n_seconds=0.02, max_bucket_size=1)
     policy = PlainPolicy(texts=["0.95"] * 8, rate_limiter=limiter)
     before = threading.active_count()
-    OptScale(policy=policy, verifier=read_score, first_round=8).invoke("q")
+    OptScale(policy=policy, verifier=read_score, target=0.9, first_round=8).invoke("q")
     sent = len(policy.requests)
     assert sent < 4
     until(lambda: threading.active_count() <= before, 1.0)  # seven of them would have waited for their turns
     assert len(policy.requests) <= sent + 1
     time.sleep(0.3)
-    assert limiter.acquire(blocking=False)  # and took none from whoever comes next
+    assert limiter.acquire(blocking=False)  # and took none from the next request
 
 
 @PATHS

@@ -223,7 +223,7 @@ def test_figures_against_a_count_by_hand():
         [(0.9, True, "x"), (0.9, False, "y"), (0.1, True, "x"), (1.0, False, "z")],
         # best: wrong; majority: a tie of right and wrong; one without an answer
         [(0.2, True, "x"), (0.8, False, "y"), (0.5, False, None)],
-        # nobody has an answer
+        # no sample has an answer
         [(0.0, False, None), (0.0, False, None), (0.0, False, None)],
     )
     figures = describe(pool)

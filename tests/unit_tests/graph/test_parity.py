@@ -50,7 +50,10 @@ def agree(ours, theirs):
             return
         assert all(look.score is None for look in looks_of(ours)[: len(theirs.failures)])
         return
-    assert ours.decision == theirs.decision
+    end, other = ours.decision, theirs.decision
+    assert (end.stop, end.reason, end.rule, end.optimal_n) == (other.stop, other.reason, other.rule, other.optimal_n)
+    if len(looks_of(ours)) == len(looks_of(theirs)):  # else it speaks of more candidates
+        assert end == other
     assert [one.indexes for one in ours.rounds] == [one.indexes for one in theirs.rounds]
     observed = looks_of(theirs)
     assert looks_of(ours)[: len(observed)] == observed

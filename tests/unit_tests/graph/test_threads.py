@@ -88,7 +88,7 @@ def test_fork_from_an_earlier_round_with_another_target(policy):
     assert (result_in(modest).text, result_in(modest).stop_reason) == ("0.55", StopReason.TARGET_REACHED)
     assert len(modest["optscale"]["candidates"]) == 5
     greedy = compiled.invoke(None, earlier.config, context={"target": 0.99, "max_samples": 11})
-    assert result_in(greedy).stop_reason is StopReason.MARGINAL_GAIN
+    assert result_in(greedy).stop_reason is StopReason.MAX_SAMPLES
     assert [candidate.text for candidate in result_in(greedy).candidates] == texts(*SCORES[:11])
 
 
@@ -230,7 +230,7 @@ def test_review_needs_a_checkpointer():
     assert not model.requests
 
 
-# What a thread stores is a client's word: whoever may write to a thread is not the operator.
+# What a thread stores is a client's word: who may write to a thread is not the operator.
 
 
 def stored(settings=None, **search):

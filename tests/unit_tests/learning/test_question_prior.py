@@ -202,7 +202,6 @@ def test_no_text_is_in_the_file(tmp_path):
         {"beliefs": []},
         {"centres": [0.5]},
         {"intercept": [0.5]},
-        {"intercept": [float("1e999"), 0.1]},
         {"is_useful": "yes"},
         {"population": {}},
         {"reads": "tea leaves"},
@@ -213,10 +212,7 @@ def test_a_damaged_header_is_refused(change, tmp_path):
     path = tmp_path / "prior.npz"
     PRIOR.save(path)
     header, arrays = read_arrays(path, "langchain-optscale/question-prior", "a prior")
-    try:
-        write_arrays(path, {**header, **change}, arrays)
-    except ValueError:
-        pytest.skip("JSON has no such number")
+    write_arrays(path, {**header, **change}, arrays)
     with pytest.raises((InvalidRecordError, SettingsError), match=r"prior\.npz"):
         QuestionPrior.load(path)
 

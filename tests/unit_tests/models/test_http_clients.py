@@ -1,4 +1,4 @@
-"""What is built from an address sends what was given, follows nobody elsewhere, and reads only so much."""
+"""What is built from an address sends what was given, follows no redirect, and reads only so much."""
 
 import gzip
 import json

@@ -46,7 +46,7 @@ def test_no_other_module_accesses_private_members_of_libraries():
 
 
 def test_langchain_core_streams_to_users_by_these_handlers():
-    # Without them tokens of candidates would reach whoever streams the final answer.
+    # Without them tokens of candidates would reach the stream of the final answer.
     from langchain_core.tracers.event_stream import _AstreamEventsCallbackHandler
     from langchain_core.tracers.log_stream import LogStreamCallbackHandler
 

@@ -20,7 +20,7 @@ class TestConformance(RuleConformance):
 def given_up(
     rows: np.ndarray, target: float, prior: EmpiricalPrior | None, probability: float = 0.05
 ) -> tuple[int, int]:
-    """How many questions were given up, and in how many of them the target was still to come."""
+    """How many questions were stopped for futility, and in how many of them the target was still to come."""
     rule, gave, could = Futility(target, probability), 0, 0
     cap = rows.shape[1]
     for row in rows:
@@ -74,8 +74,8 @@ def test_a_learned_prior_gives_up_early_where_questions_are_unlike() -> None:
     gave, could = given_up(rows, 0.9, prior)
     assert gave >= 30
     assert could <= 0.07 * gave
-    hopeless = History(scores=(0.0,) * 28, max_samples=32, prior=prior)
-    assert Futility(0.9, 0.05)(hopeless).stop
+    futile = History(scores=(0.0,) * 28, max_samples=32, prior=prior)
+    assert Futility(0.9, 0.05)(futile).stop
     assert not Futility(0.9, 0.05)(History(scores=(0.0,) * 28, max_samples=32)).stop
 
 

@@ -12,8 +12,10 @@ from langchain_optscale.answers.untrained import select_untrained
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.stopping import History, Objective, Rule
+from langchain_optscale.stopping.answer_gains import stability
 from langchain_optscale.stopping.conformance import RuleConformance
-from langchain_optscale.stopping.objective import EFFORTS, cheapest_round, stability
+from langchain_optscale.stopping.objective import EFFORTS
+from langchain_optscale.stopping.rounds import cheapest_round
 
 
 class TestConformance(RuleConformance):
