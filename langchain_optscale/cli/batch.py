@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from langchain_optscale.cli.batch_file import Answers, Questions
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.records.failures import AllCandidatesFailed
+    from langchain_optscale.runnables.budget import Budget
     from langchain_optscale.runnables.optscale import OptScale
 
 __all__ = ["add_batch"]
@@ -55,6 +56,12 @@ def add_batch(commands: Any) -> None:
         metavar="N",
         help="stop when N questions in a row have failed (default 20); they are asked again in the next run",
     )
+    parser.add_argument(
+        "--budget",
+        metavar="UNIT=N",
+        help="samples=N or tokens=N for all questions together, which go where they help most",
+    )
+    parser.add_argument("--window", type=int, default=256, metavar="N", help="questions that share a part of it (256)")
     add_instruction(parser)
     add_policy(parser)
     add_checks(parser)
@@ -72,6 +79,7 @@ def _batch(arguments: argparse.Namespace) -> None:
             raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}")
     if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
         raise SettingsError("-o names the file of the questions; give the answers another file")
+    budget = _budget(arguments)
     questions = Questions(arguments.questions)
     began = time.perf_counter()
     with open_policy(arguments) as policy:
@@ -87,9 +95,10 @@ def _batch(arguments: argparse.Namespace) -> None:
         }
         with Answers(arguments.output, asked, retry_failed=arguments.retry_failed) as answers:
             earlier = len(answers)
+            left = None if budget is None else budget.less(_spent(budget, answers), questions.count - earlier)
             with _bar(arguments, questions.count) as advance:
                 # Async, so that an interrupt cancels the open requests.
-                asyncio.run(_answer(search, questions, answers, arguments, advance))
+                asyncio.run(_answer(search, questions, answers, arguments, advance, left))
             figures = {
                 **answers.summary(),
                 "answered_now": len(answers) - earlier,
@@ -112,6 +121,7 @@ async def _answer(
     answers: Answers,
     arguments: argparse.Namespace,
     advance: Callable[[int, int], None],
+    budget: Budget | None = None,
 ) -> None:
     """Ask every question without an answer line; each outcome is on disk before the next question starts."""
     from langchain_optscale.cli.short_answers import instructed
@@ -134,7 +144,7 @@ async def _answer(
 
     advance(len(answers), answers.failed)
     completed = search.abatch_as_completed(
-        missing(), {"max_concurrency": arguments.max_concurrency}, return_exceptions=True
+        missing(), {"max_concurrency": arguments.max_concurrency}, return_exceptions=True, budget=budget
     )
     async with contextlib.aclosing(completed):
         async for index, outcome in completed:
@@ -156,6 +166,27 @@ async def _answer(
                 await keep(id_, outcome)
     for failed in failed_in_a_row:
         await keep(*failed)
+
+
+def _budget(arguments: argparse.Namespace) -> Budget | None:
+    """The budget of `--budget`; None without one.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    from langchain_optscale.runnables.budget import Budget
+
+    if arguments.budget is None:
+        return None
+    unit, _, amount = arguments.budget.partition("=")
+    if unit not in {"samples", "tokens"} or not amount.isascii() or not amount.isdigit():
+        raise SettingsError(f"--budget must be samples=N or tokens=N with a whole number N, got {arguments.budget!r}")
+    return Budget(**{unit: int(amount)}, window=arguments.window)
+
+
+def _spent(budget: Budget, answers: Answers) -> float:
+    """What earlier runs have consumed for the answers that are there."""
+    return answers.candidates if budget.unit == "samples" else answers.tokens
 
 
 def _digest(prior: Any) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.engine.allowance import Allowance
     from langchain_optscale.engine.jobs import Cancelled, Done, Job
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
@@ -53,6 +54,10 @@ class BatchControl(Protocol):
     @property
     def limit(self) -> SharedLimit | None:
         """A limit on the requests of all of them, beside those of the settings."""
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What this search may draw of a budget that they share; None without one."""
 
     @property
     def cancelled(self) -> threading.Event:
@@ -96,7 +101,7 @@ def run_search(
     settings.verifier.check_sync()
     began = time.perf_counter()
     prior = find_prior(settings, prompt) if settings.prepared().has_question_prior else None
-    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
+    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began, batch)
     executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session
     cancelled = {Draw: threading.Event(), Verify: threading.Event(), Compare: threading.Event()}
@@ -140,6 +145,7 @@ def run_search(
                 item = None
             if session.deadlines:
                 search.tick()
+            search.resume()
             if item is not None:
                 record(*item)
         while not finished.empty():  # what has finished has been paid for: keep it
@@ -164,7 +170,7 @@ async def arun_search(
     """
     began = time.perf_counter()
     prior = await afind_prior(settings, prompt) if settings.prepared().has_question_prior else None
-    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
+    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began, batch)
     executor = Executor(worker, batch.limit if batch else None)
     running: dict[asyncio.Task[Done | Raised | Cancelled], Job] = {}
     # None only wakes the driver.
@@ -199,6 +205,7 @@ async def arun_search(
             await _aemit(search, config)
             first = await _first(finished, search.wait_s)
             search.tick()
+            search.resume()
             if first is not None:
                 record(first, _CANCELLED_FROM_WITHIN)
             while not search.over and not finished.empty():
@@ -231,6 +238,7 @@ def _begin(
     call_kwargs: Mapping[str, Any] | None,
     prior: ScorePrior | None,
     began: float,
+    batch: BatchControl | None,
 ) -> tuple[Search, Worker, int]:
     """The search, its worker, and how many jobs may be under way at once.
 
@@ -246,6 +254,7 @@ def _begin(
         recording=None if settings.store is None else Recording(settings, prompt, call_kwargs=call_kwargs),
         prior=prior,
         spent_s=time.perf_counter() - began,
+        allowance=None if batch is None else batch.allowance,
     )
     room = max_concurrency(config) or 2 * max(search.session.round_size, search.session.first_round)
     return search, worker, room
