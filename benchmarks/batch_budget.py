@@ -11,8 +11,8 @@ Every order of a pool's samples is a batch. `Budget` is replayed by what product
   rest where p (1 - p)^n is largest. Its own majority vote, and the default's selection.
 
 Differences are the budget's accuracy less the other's (or its mean score, where nothing is known to be right), paired
-by question, with a 95 % interval over questions. No constant was chosen on these figures but `allocation.WAVE`, which
-changes them by less than their errors. Prints JSON.
+by question, with a 95 % interval over questions. What a wave takes was chosen on these
+pools: so that it comes close to giving out one candidate at a time. Prints JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import argparse
 import heapq
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -31,8 +31,8 @@ from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.selection import place_of
 from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.stopping import optscale
-from langchain_optscale.stopping.allocation import WAVE, Offer, rise_per_candidate, wave
-from langchain_optscale.stopping.objective import EFFORTS
+from langchain_optscale.stopping.allocation import Offer, rise_per_candidate, wave
+from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 BUDGETS = (2, 3, 4, 6, 8)
 LOG_PROBABILITIES = frozenset({"gsm8k_logprob_x16_a"})
-_ENOUGH_FOR_TWO = 3
 
 Counts = list[int]
 Batch = list["Question"]
@@ -64,10 +63,9 @@ def shared(batch: Batch, cap: int, budget: int) -> Counts:
         counts[index] += more
 
     for index in range(len(batch)):
-        draw(index, 2 if budget >= _ENOUGH_FOR_TWO * len(batch) else 1)
+        draw(index, 1)
     offers = {index: Offer(index, rise_per_candidate(one.history)) for index, one in enumerate(sessions)}
-    most = math.ceil(len(batch) * WAVE)
-    while chosen := wave(list(offers.values()), budget - sum(counts), most):
+    while chosen := wave(list(offers.values()), budget - sum(counts), len(batch)):
         for index in chosen:
             draw(index, 1)
             offers[index] = Offer(index, rise_per_candidate(sessions[index].history))
@@ -76,7 +74,7 @@ def shared(batch: Batch, cap: int, budget: int) -> Counts:
     return counts
 
 
-def per_question(batch: Batch, cap: int, effort: str) -> Counts:
+def per_question(batch: Batch, cap: int, effort: Effort) -> Counts:
     """How many candidates the default rule draws of each question alone."""
     method = SessionMethod(optscale(None, effort=effort, max_samples=cap), "per question", round_size=1)
     return [method.run(question, cap).drawn for question in batch]
@@ -136,7 +134,7 @@ def of_pool(field: Field, orders: int) -> Iterator[dict[str, Any]]:
             for name, select in (("UAB, vote", "vote"), ("UAB, our selection", None)):
                 theirs = [worth(field, one, n, select) for one, n in zip(every, numbers, strict=True)]
                 yield row | {"against": name} | difference(ours, theirs)
-    for effort in EFFORTS:
+    for effort in get_args(Effort):
         alone = [per_question(one, field.cap, effort) for one in every]
         ours = [worth(field, one, shared(one, field.cap, sum(n))) for one, n in zip(every, alone, strict=True)]
         theirs = [worth(field, one, n) for one, n in zip(every, alone, strict=True)]

@@ -62,6 +62,10 @@ def add_batch(commands: Any) -> None:
         help="samples=N or tokens=N for all questions together, which go where they help most",
     )
     parser.add_argument("--window", type=int, default=256, metavar="N", help="questions that share a part of it (256)")
+    engine = parser.add_argument_group("engine")
+    engine.add_argument("--engine", choices=["local", "ray"], default="local", help="where to search (default local)")
+    engine.add_argument("--address", metavar="ADDRESS", help="of a running Ray cluster; by default one of its own")
+    engine.add_argument("--workers", type=int, default=2, metavar="N", help="processes on the cluster (default 2)")
     add_instruction(parser)
     add_policy(parser)
     add_checks(parser)
@@ -80,7 +84,8 @@ def _batch(arguments: argparse.Namespace) -> None:
     if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
         raise SettingsError("-o names the file of the questions; give the answers another file")
     budget = _budget(arguments)
-    questions = Questions(arguments.questions)
+    # Workers read the questions themselves.
+    questions = Questions(arguments.questions) if arguments.engine == "local" else None
     began = time.perf_counter()
     with open_policy(arguments) as policy:
         settings = search_settings(arguments, policy)
@@ -93,6 +98,9 @@ def _batch(arguments: argparse.Namespace) -> None:
             "policy": policy_name(policy),
             "verifier": search.verifier.name,
         }
+        if questions is None:
+            _on_ray(arguments, search, asked, budget, began)
+            return
         with Answers(arguments.output, asked, retry_failed=arguments.retry_failed) as answers:
             earlier = len(answers)
             left = None if budget is None else budget.less(_spent(budget, answers), questions.count - earlier)
@@ -104,6 +112,23 @@ def _batch(arguments: argparse.Namespace) -> None:
                 "answered_now": len(answers) - earlier,
                 "duration_s": time.perf_counter() - began,
             }
+    _report(arguments, figures)
+
+
+def _on_ray(
+    arguments: argparse.Namespace, search: OptScale, asked: dict[str, Any], budget: Budget | None, began: float
+) -> None:
+    """Search on a Ray cluster; the output is a directory, in which each worker writes a file."""
+    from langchain_optscale.cli.batch_ray import answer_on_ray
+
+    if arguments.record or arguments.retry_failed:
+        raise SettingsError("--engine ray keeps no whole records and asks no failed question again: leave both out")
+    with _bar(arguments, 0) as advance:
+        figures = answer_on_ray(arguments, search, asked, budget, advance)
+    _report(arguments, {**figures, "duration_s": time.perf_counter() - began})
+
+
+def _report(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
     if arguments.json:
         print_json(figures)
     else:

@@ -15,10 +15,6 @@ __all__ = ["Allowance", "Turns"]
 class Allowance(Protocol):
     """What a search may draw of a budget that it shares; `runnables.budget` gives it out."""
 
-    @property
-    def first_round(self) -> int:
-        """How many candidates every search draws first, at least 1."""
-
     def begin(self, session: Session) -> None:
         """The session from whose history the consumption of this search is read."""
 
@@ -53,9 +49,8 @@ class Turns:
             self._waits = True
             self._allowance.wait()
             return 0
-        # Until there is a score nothing is known: failures are tried again one by one, as long as the rule allows.
-        wanted = self._granted or (1 if history.drawn else self._allowance.first_round)
-        count = min(wanted, session.max_samples - history.drawn)
+        # The first candidate needs no grant, nor does another one while all have failed and the rule goes on.
+        count = min(self._granted or 1, session.max_samples - history.drawn)
         self._granted = 0
         if count > 0:
             session.adopt(count)

@@ -1,6 +1,6 @@
 """One budget for all questions of a batch: candidates go where they are expected to help most.
 
-Questions are searched in windows. Every question of a window draws its first candidates; then they wait for each other,
+Questions are searched in windows. Every question of a window draws its first candidate; then they wait for each other,
 and the window's share of the budget is given out in waves, see `stopping.allocation`. What a window consumes depends on
 its own questions and on the windows before it alone, never on time: the same seeds give the same results.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.runnables.batch import DEFAULT_CONCURRENCY, Batch
-from langchain_optscale.stopping.allocation import WAVE, Offer, rise_per_candidate, wave
+from langchain_optscale.stopping.allocation import Offer, rise_per_candidate, wave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from langchain_optscale.stopping.session import Session
 
 __all__ = ["Budget", "BudgetedBatch"]
-
-# A budget of fewer candidates a question leaves nothing to share out after a first round of two.
-_ENOUGH_FOR_TWO = 3.0
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,21 @@ class Budget:
                 f"{spent:g} of the budget's {self.amount:g} {self.unit} are spent, too many for {questions} more "
                 "questions; give a larger budget"
             )
-        amount = max(left, questions, 1) if self.cost is None else max(left, math.ulp(0.0))
-        return replace(self, questions=questions, **{self.unit: amount if self.cost is not None else int(amount)})
+        return self.share(max(left, math.ulp(0.0)), questions)
+
+    def share(self, amount: float, questions: int) -> Budget:
+        """A budget of another amount in the same unit for `questions` questions, of which each gets a candidate.
+
+        Args:
+            amount: Above 0; samples and tokens are rounded down, though not below the number of questions.
+            questions: How many there are.
+        """
+        if self.cost is not None:
+            return replace(self, cost=amount, questions=questions)
+        whole = max(int(amount), questions, 1)
+        if self.samples is not None:
+            return replace(self, samples=whole, questions=questions)
+        return replace(self, tokens=whole, questions=questions)
 
     def rule_settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Settings under which a search counts what this budget limits.
@@ -140,11 +150,6 @@ class _Member:
     def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
         self.wake = callback
         return self._batch.on_cancel(callback)
-
-    @property
-    def first_round(self) -> int:
-        """How many candidates every question draws first."""
-        return self._batch.first_round
 
     def begin(self, session: Session) -> None:
         """The session of this question, from which its consumption is read."""
@@ -195,8 +200,6 @@ class BudgetedBatch(Batch):
         self._questions_at_once = budget.window
         self.limit = self.limit or SharedLimit(DEFAULT_CONCURRENCY)
         self._budget, self._prices = budget, prices
-        roomy = budget.samples is not None and budget.samples >= _ENOUGH_FOR_TWO * total
-        self.first_round = 2 if roomy else 1
         self._windows: dict[int, _Window] = {}
         self._closed, self._spent = 0, 0.0
         self._sharing = threading.Lock()
@@ -255,7 +258,7 @@ class BudgetedBatch(Batch):
         consumed = {member.index: self._consumption(member) for member in members}
         remaining = share - window.spent - sum(consumed.values())
         offers = [self._offer(member, consumed[member.index]) for member in members]
-        chosen = set(wave(offers, remaining, math.ceil(window.size * WAVE)))
+        chosen = set(wave(offers, remaining, window.size))
         # Where none can be paid for, the window ends; a question that nothing helps ends by itself.
         ending = {offer.index for offer in offers if not chosen or offer.rise <= 0.0}
         woken = [member for member in members if member.index in chosen | ending]

@@ -10,7 +10,8 @@ are those of the default rule, see `stopping.objective`: with answers the share 
 has, with scores alone the best score. They are answers' and scores' own units, so that one budget should serve
 questions of one kind.
 
-Candidates are given out in waves: the best questions of a wave get one each, and are judged anew before the next.
+Candidates are given out in waves: the best questions of a wave get one each, and are judged anew before the next. A
+wave takes no more than half of what is left: the last candidates are given out one by one, as by an exact greedy pass.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["WAVE", "Offer", "rise_per_candidate", "wave"]
 
 WAVE = 0.25
-"""The share of the questions that get a candidate in one wave."""
+"""The largest share of the questions that get a candidate in one wave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +80,29 @@ def rise_per_candidate(history: History) -> float:
     return is_worth(history.support, answering, int(min(left, 2**10)), math.inf)[1]
 
 
-def wave(offers: Sequence[Offer], remaining: float, most: int) -> list[int]:
-    """The questions that get a candidate next.
+def wave(offers: Sequence[Offer], remaining: float, questions: int) -> list[int]:
+    """The questions that get a candidate next: at most `WAVE` of all, and half of what is left pays for all but one.
 
     Args:
         offers: The questions that wait for one.
         remaining: What is left of the budget, in its unit.
-        most: The most candidates of one wave, at least 1.
+        questions: How many questions share the budget, at least 1.
 
     Returns:
         Their indexes, best first; empty where the budget pays for none of them, or none is expected to help.
 
     Example:
-        >>> wave([Offer(0, 0.02), Offer(1, 0.1), Offer(2, 0.05)], remaining=2, most=8)
+        >>> wave([Offer(0, 0.02), Offer(1, 0.1), Offer(2, 0.05)], remaining=4, questions=8)
         [1, 2]
-        >>> wave([Offer(0, 0.1, consumption=500), Offer(1, 0.05, consumption=100)], remaining=400, most=1)
+        >>> wave([Offer(0, 0.1, consumption=500), Offer(1, 0.05, consumption=100)], remaining=400, questions=4)
         [1]
     """
+    most, half = math.ceil(questions * WAVE), 0.5 * remaining
     chosen: list[int] = []
     for offer in sorted(offers, key=lambda offer: (-offer.rate, offer.index)):
         if len(chosen) == most or offer.rise <= 0.0:
             break
-        if offer.consumption <= remaining:
-            remaining -= offer.consumption
+        if offer.consumption <= (half if chosen else remaining):
+            half -= offer.consumption
             chosen.append(offer.index)
     return chosen

@@ -50,7 +50,7 @@ def test_the_budget_is_spent_and_not_exceeded(path):
     results = batch(path, search(), QUESTIONS, budget=Budget(samples=100))
     drawn = [drawn_by(result) for result in results]
     assert sum(drawn) == 100
-    assert min(drawn) >= 2
+    assert min(drawn) >= 1
     assert sum(drawn[0::2]) > 2 * sum(drawn[1::2])  # where scores differ a further one may be better
     assert {result.stop_reason for result in results} <= {StopReason.BATCH_BUDGET, StopReason.MAX_SAMPLES}
 

@@ -45,11 +45,13 @@ def test_the_rise_of_the_best_score_ranks_questions_as_their_laws_do():
 
 def test_a_wave_takes_the_best_that_it_can_pay_for():
     offers = [Offer(0, 0.3, 10.0), Offer(1, 0.2, 2.0), Offer(2, 0.2, 2.0), Offer(3, 0.0, 1.0)]
-    assert wave(offers, 100.0, 8) == [1, 2, 0]
-    assert wave(offers, 4.5, 8) == [1, 2]
-    assert wave(offers, 100.0, 1) == [1]
-    assert wave(offers, 1.0, 8) == []
-    assert wave([], 5.0, 1) == []
+    assert wave(offers, 100.0, 12) == [1, 2, 0]
+    assert wave(offers, 8.0, 12) == [1, 2]
+    assert wave(offers, 7.9, 12) == [1]  # a second one would leave less than half
+    assert wave(offers, 2.0, 12) == [1]
+    assert wave(offers, 100.0, 4) == [1]
+    assert wave(offers, 1.0, 12) == []
+    assert wave([], 5.0, 4) == []
 
 
 def test_greedy_waves_find_more_than_equal_shares():
@@ -63,7 +65,7 @@ def test_greedy_waves_find_more_than_equal_shares():
         histories = [
             History(scores=tuple(map(float, row[:n])), max_samples=12) for row, n in zip(trials, drawn, strict=True)
         ]
-        chosen = wave([Offer(i, rise_per_candidate(one)) for i, one in enumerate(histories)], remaining, 75)
+        chosen = wave([Offer(i, rise_per_candidate(one)) for i, one in enumerate(histories)], remaining, 300)
         if not chosen:
             break
         drawn[chosen] += 1
