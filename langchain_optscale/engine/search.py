@@ -106,7 +106,9 @@ class Search:
         """
         if not self._stopped:
             return None
-        if self._comparing is None:
+        if self._comparing is None and self._settings.tournament() is None:
+            self._comparing = (None,)
+        elif self._comparing is None:
             drawn, verdicts, seeded = self._candidates, self._verdicts, self._sampler.seeded
             self._comparing = (Comparing.of(self._settings, self.session, drawn, verdicts, seeded=seeded),)
         return self._comparing[0]

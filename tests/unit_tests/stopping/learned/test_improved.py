@@ -176,18 +176,18 @@ def test_a_population_is_a_mean_over_tasks_whatever_their_size():
     assert mean.searches == 1.0
 
 
-def test_learning_saves_candidates_and_keeps_the_right_answers():
-    past = [(search, walk(search, BASE)) for search in searches(80, seed=1)]
-    rule = learn_from(past, BASE, price=0.1)
-    drawn = by_default = lost = 0
-    for search in searches(200, seed=2):
+def test_learning_saves_candidates_and_loses_no_more_than_their_price():
+    past = [(search, walk(search, BASE)) for search in searches(80, seed=5)]
+    rule = learn_from(past, BASE)
+    saved, lost = [], []
+    for search in searches(400, seed=2):
         way = walk(search, BASE)
         place = way.stopped_by(rule)
-        drawn += way.end if place is None else way.counts[place]
-        by_default += way.end
-        lost += (way.last == "right") - ((way.last if place is None else way.picks[place]) == "right")
-    assert drawn < 0.98 * by_default
-    assert lost <= 4
+        saved.append(0.0 if place is None else (way.end - way.counts[place]) / CAP)
+        lost.append((way.last == "right") - ((way.last if place is None else way.picks[place]) == "right"))
+    net = 0.08 * np.array(saved) - np.array(lost)
+    assert np.mean(saved) > 0.01
+    assert net.mean() > -2.0 * net.std() / np.sqrt(len(net))
 
 
 def test_the_price_that_it_stops_by_is_never_above_half_more_than_the_asked_one():
