@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.decision_pools import by_kind, outcome_of
@@ -42,22 +42,36 @@ class WithSelection:
         return replace(outcome, chosen=place_of(MostProbable(), question.samples[: outcome.drawn]))
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """A method whose outcomes are computed once for each trial."""
+
+    method: Any
+    known: dict[int, Outcome] = field(default_factory=dict)
+
+    def run(self, question: Question, max_samples: int) -> Outcome:
+        """As the method; the trials of a pool live as long as the process."""
+        if id(question) not in self.known:
+            self.known[id(question)] = self.method.run(question, max_samples)
+        return self.known[id(question)]
+
+
 def baselines(pools: Sequence[Field]) -> dict[str, Any]:
     """Every baseline at several settings, summarised by kind of pool."""
     found: dict[str, Any] = {}
-    for name, method, kinds in _methods():
-        mine = [field for field in pools if field.kind in kinds]
-        found[f"{name}, own selection"] = by_kind([outcome_of(field, method) for field in mine])
-        found[f"{name}, our selection"] = by_kind([outcome_of(field, WithSelection(method)) for field in mine])
+    for name, made, kinds in _methods():
+        method, mine = Remembered(made), [one for one in pools if one.kind in kinds]
+        found[f"{name}, own selection"] = by_kind([outcome_of(one, method) for one in mine])
+        found[f"{name}, our selection"] = by_kind([outcome_of(one, WithSelection(method)) for one in mine])
     for share in SHARES:
-        fixed = [outcome_of(field, _fixed(max(1, round(share * field.cap)))) for field in pools]
+        fixed = [outcome_of(one, _fixed(max(1, round(share * one.cap)))) for one in pools]
         found[f"fixed number, {share:g} of the cap, our selection"] = by_kind(fixed)
         for name, kind, kinds in (
             ("weighted vote", WeightedVote, ANSWERED),
             ("best of majority", BestOfMajority, ANSWERED),
         ):
-            mine = [field for field in pools if field.kind in kinds]
-            rows = [outcome_of(field, kind(max(1, round(share * field.cap)))) for field in mine]
+            mine = [one for one in pools if one.kind in kinds]
+            rows = [outcome_of(one, kind(max(1, round(share * one.cap)))) for one in mine]
             found[f"{name}, {share:g} of the cap"] = by_kind(rows)
     return found
 

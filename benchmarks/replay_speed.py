@@ -1,9 +1,10 @@
 """How fast recorded candidates are replayed through the real session: 1,000 questions of 64 samples, one method.
 
 The targets are out of reach, so that every question is drawn to the cap: the slowest case. `posterior` has
-`OptimalN | TargetReached` and `posterior, every rule` all rules that use the posterior; both are given for
-10,000 questions as well, at the same speed. `optscale, answers` has candidates with one of 30 answers, of which none is
-frequent: there the default weighs the answers after every candidate, and stops for futility before the cap.
+`OptimalN | TargetReached` and `posterior, every rule` all rules that use the posterior. `optscale` is the default,
+`optscale, answers` with one of 30 answers for each candidate, of which none is frequent, and `optscale, votes` the same
+without scores: there it weighs the answers after every candidate, and ends before the cap. All but the first are given
+for 10,000 questions as well, at the same speed.
 """
 
 from __future__ import annotations
@@ -38,16 +39,19 @@ def main() -> None:
                 for number, rows in enumerate(zip(scores.tolist(), told.tolist(), strict=True))
             )
         )
-        for told in (np.full_like(answers, ""), answers)
+        for told in (np.full(answers.shape, None), answers)
     )
+    votes = answered.with_scores(lambda _: 0.5)
     figures: dict[str, object] = {"benchmark": "replay_speed", "questions": QUESTIONS, "samples": SAMPLES}
     by_posterior = OptimalN(0.999, 0.95) | TargetReached(0.999) | MaxSamples(SAMPLES)
     every_rule = by_posterior | Futility(0.999, 1e-9) | MarginalGain(1e-12)
-    default = optscale(0.999, 0.99, SAMPLES)
+    default = optscale(max_samples=SAMPLES)
     for pool, method in (
         (graded, SessionMethod(TargetReached(0.999) | MaxSamples(SAMPLES), "without_estimate")),
         (graded, SessionMethod(default, "optscale")),
+        (graded, SessionMethod(optscale(0.999, 0.99, SAMPLES), "optscale, target")),
         (answered, SessionMethod(default, "optscale, answers")),
+        (votes, SessionMethod(default, "optscale, votes")),
         (graded, SessionMethod(by_posterior, "posterior", estimator=Posterior())),
         (graded, SessionMethod(every_rule, "posterior, every rule", estimator=Posterior())),
     ):
@@ -56,7 +60,7 @@ def main() -> None:
         seconds = time.process_time() - began
         figures[f"{method.name}_cpu_s"] = seconds
         figures[f"{method.name}_us_per_sample"] = seconds / report[0]["samples"].sum() * 1e6
-        if method.estimator is not None:
+        if method.name != "without_estimate":
             figures[f"{method.name}_cpu_s_of_10000"] = seconds * 10_000 / QUESTIONS
     print(json.dumps(figures))
 

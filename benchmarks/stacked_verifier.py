@@ -28,8 +28,12 @@ from langchain_optscale.stats.stacking import auc, fit_stack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from langchain_optscale.evaluation.pools import Pool
     from langchain_optscale.evaluation.samples import Question
+
+    FloatArray = NDArray[np.float64]
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -67,7 +71,7 @@ def members_of(pool: Pool) -> tuple[Members, list[int], list[float]]:
         for sample in samples:
             value = sample.score if sample.score is not None else sample.logit
             members["score"].append(math.nan if value is None else float(value))
-            members["brevity"].append(-float(sample.tokens))
+            members["brevity"].append(-float(sample.tokens or 0))
         members["agreement"] += agreement(question)
     varied = {name: row for name, row in members.items() if len({value for value in row if value == value}) > 1}
     return varied, groups, labels
@@ -83,14 +87,16 @@ def simulated(labels: Sequence[float], accuracies: dict[str, float]) -> Members:
     }
 
 
-def normal(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+def normal(train: FloatArray, test: FloatArray) -> FloatArray:
     """Normal scores of a column, by the ranks of the other questions; 0 for a missing one."""
     known = np.sort(train[~np.isnan(train)])
     ranks = (np.searchsorted(known, test, "left") + np.searchsorted(known, test, "right")) / (2.0 * len(known))
     return np.where(np.isnan(test), 0.0, special.ndtri(np.clip(ranks, 0.5 / len(known), 1 - 0.5 / len(known))))
 
 
-def held_out(table: np.ndarray, groups: np.ndarray, labels: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def held_out(
+    table: FloatArray, groups: NDArray[np.int64], labels: FloatArray
+) -> tuple[dict[str, FloatArray], dict[str, Any]]:
     """Each way's score of each candidate by a fit without its question, and what each fit chose."""
     folds = np.random.default_rng(1).permutation(groups.max() + 1)[groups] % FOLDS
     ways = {name: np.zeros(len(table)) for name in ("gold", "none", "best member", "mean")}
@@ -111,7 +117,7 @@ def held_out(table: np.ndarray, groups: np.ndarray, labels: np.ndarray) -> tuple
     return ways, chosen
 
 
-def within(scores: np.ndarray, groups: np.ndarray, right: np.ndarray) -> float:
+def within(scores: FloatArray, groups: NDArray[np.int64], right: NDArray[np.bool_]) -> float:
     """The mean AUC within a question, over those with right and wrong candidates."""
     return float(np.nanmean([auc(scores[groups == group], right[groups == group]) for group in np.unique(groups)]))
 
@@ -131,7 +137,7 @@ def figures(members: Members, groups: list[int], labels: list[float]) -> dict[st
         taken = np.concatenate([by_group[place] for place in rng.integers(0, len(by_group), len(by_group))])
         draws.append({name: auc(scores[taken], right[taken]) for name, scores in ways.items()})
     found = {name: auc(scores, right) for name, scores in ways.items()}
-    leads = {}
+    leads: dict[str, Any] = {}
     for name in ("gold", "none"):
         for rival in ("best member", "mean"):
             spread = [one[name] - one[rival] for one in draws]
@@ -189,7 +195,7 @@ def on_local_model() -> dict[str, Any]:
                 except Exception:  # noqa: BLE001 - a small model does not always keep to the form
                     score = math.nan
                 members["judge"].append(score)
-                members["brevity"].append(-float(sample.tokens))
+                members["brevity"].append(-float(sample.tokens or 0))
                 groups.append(number)
                 labels.append(float(bool(sample.correct)))
             members["agreement"] += agreement(question)[: len(samples)]

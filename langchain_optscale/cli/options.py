@@ -144,7 +144,7 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
     Without a check or judge, a mean token probability is the only score, of which no value is a goal: candidates then
     carry answers, and the search ends once their agreement and the model's confidence settle which one is returned.
     """
-    from langchain_optscale.cli.short_answers import ShortAnswer
+    from langchain_optscale.cli.short_answers import ShortAnswer, Wording
 
     checked = is_checked(arguments)
     most = _MOST if checked else _MOST_UNCHECKED
@@ -152,7 +152,7 @@ def search_settings(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -
     if target is None and checked and arguments.judge is None:
         target = _MET
     return {
-        "verifier": verifier_of(arguments, policy),
+        "verifier": verifier_of(arguments, policy) if checked else Wording(),
         "target": target,
         **({} if checked else {"extract": ShortAnswer(), "round_size": _PAIR}),
         "confidence": arguments.confidence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from langchain_core.messages import SystemMessage
@@ -12,14 +12,18 @@ from langchain_core.prompt_values import ChatPromptValue
 from langchain_optscale.answers import Extractor, LastNumber, NormalForm
 from langchain_optscale.answers.base import Found
 from langchain_optscale.models.prompts import to_prompt
+from langchain_optscale.verifiers import ConfidenceVerifier
 
 if TYPE_CHECKING:
     import argparse
 
     from langchain_core.messages import AIMessage
     from langchain_core.prompt_values import PromptValue
+    from langchain_core.runnables import RunnableConfig
 
-__all__ = ["ShortAnswer", "instructed"]
+    from langchain_optscale.records.candidates import Candidate, Verdict
+
+__all__ = ["ShortAnswer", "Wording", "instructed"]
 
 # The embedded model's own instruction, and a form in which its answers end and can be compared.
 _BRIEF = "You are a helpful AI assistant named SmolLM, trained by Hugging Face. Answer in one short sentence."
@@ -66,3 +70,17 @@ class ShortAnswer(Extractor):
         if number.find(sentences[0]) or _NUMBER_AT_END.search(sentences[-1][-_END_CHARS:]):
             return number.find(text)
         return Found(sentences[0], NormalForm())
+
+
+@dataclass(frozen=True, repr=False)
+class Wording(ConfidenceVerifier):
+    """The policy's confidence p in its wording, as the score (1 + p) / 2.
+
+    An answer is no less likely right because its wording was one of many: below 1/2 a score would speak against it, and
+    keep a search going whose candidates all agree. The order of the candidates is that of their confidence.
+    """
+
+    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
+        """Score one candidate, from 1/2 to 1."""
+        verdict = super().verify(prompt, candidate, config)
+        return replace(verdict, score=(1.0 + verdict.score) / 2.0)

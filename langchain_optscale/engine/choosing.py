@@ -6,11 +6,11 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.completion import independent
 from langchain_optscale.engine.jobs import Compare, Done
 from langchain_optscale.errors import printable
 from langchain_optscale.records.comparisons import FailedComparison
 from langchain_optscale.records.failures import Raised
-from langchain_optscale.records.identical import copies, fingerprint
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping import CostBudget, TokenBudget
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_optscale.stopping.session import Session
     from langchain_optscale.verifiers.comparison.tournament import Tournament
 
-__all__ = ["Comparing", "failed_comparison", "independent", "tournament_of"]
+__all__ = ["Comparing", "failed_comparison", "tournament_of"]
 
 _LONGEST_ERROR = 300
 
@@ -144,16 +144,3 @@ def failed_comparison(order: Sequence[int], error: BaseException) -> FailedCompa
     said = printable(str(error))
     text = f"{type(error).__name__}: {said}"
     return FailedComparison(tuple(order), text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}…")
-
-
-def independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded: bool) -> list[Candidate]:
-    """The candidates without copies, which would vote for one answer several times; of equals the best-scored."""
-    if all(candidate.answer is None for candidate in scored):
-        return scored
-    marks = [fingerprint(candidate, seeded=seeded) for candidate in scored]
-    copied = {mark for mark, is_copy in zip(marks, copies(marks), strict=True) if is_copy}
-    best: dict[str | None, Candidate] = {}
-    for candidate, mark in zip(scored, marks, strict=True):
-        if mark in copied and (mark not in best or scores[candidate.index] > scores[best[mark].index]):
-            best[mark] = candidate
-    return [one for one, mark in zip(scored, marks, strict=True) if mark not in copied or best[mark] is one]

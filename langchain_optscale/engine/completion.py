@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers import choose
-from langchain_optscale.engine.choosing import independent
 from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.engine.result import OptScaleResult
+from langchain_optscale.records.identical import copies, fingerprint
 from langchain_optscale.records.savings import Explored, Saved
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.claims import claim_about, final_decision
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_optscale.stopping import Price
     from langchain_optscale.stopping.session import Session
 
-__all__ = ["build_result"]
+__all__ = ["build_result", "independent"]
 
 
 def build_result(
@@ -129,3 +129,16 @@ def _saved_by(cap: int, drawn: int, usage: Mapping[str, Usage], cost: float | No
     rest = max(0, cap - drawn)
     tokens = round(Usage.total(usage.values()).total_tokens / drawn * rest)
     return Saved(rest, cap, tokens, None if cost is None else cost / drawn * rest)
+
+
+def independent(scored: list[Candidate], scores: Mapping[int, float], *, seeded: bool) -> list[Candidate]:
+    """The candidates without copies, which would vote for one answer several times; of equals the best-scored."""
+    if all(candidate.answer is None for candidate in scored):
+        return scored
+    marks = [fingerprint(candidate, seeded=seeded) for candidate in scored]
+    copied = {mark for mark, is_copy in zip(marks, copies(marks), strict=True) if is_copy}
+    best: dict[str | None, Candidate] = {}
+    for candidate, mark in zip(scored, marks, strict=True):
+        if mark in copied and (mark not in best or scores[candidate.index] > scores[best[mark].index]):
+            best[mark] = candidate
+    return [one for one, mark in zip(scored, marks, strict=True) if mark not in copied or best[mark] is one]

@@ -81,7 +81,7 @@ class Executor:
         """
         if isinstance(job, Draw):
             return result or Cancelled()
-        verdict, unreported = self._worker.collect(job.key)
+        verdict, unreported = self._worker.collect(job)
         if isinstance(result, Done):
             return Done(result.value, result.seconds, unreported)
         if result is not None and not isinstance(result.error, Exception):

@@ -15,7 +15,7 @@ from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.models.named import named_model
 from langchain_optscale.models.policy import refuse_graph
 from langchain_optscale.stopping.certificate import Certificate, as_certificate
-from langchain_optscale.verifiers import as_verifier
+from langchain_optscale.verifiers import ComparisonJudge, TournamentSelection, as_verifier
 from langchain_optscale.verifiers.comparison.selection import TOURNAMENT
 
 if TYPE_CHECKING:
@@ -51,8 +51,10 @@ def read_verifier(value: Any) -> Verifier:
 
 
 def read_selection(value: Any) -> Any:
-    """A selection, its name, or a function; checked and kept as it was given."""
+    """A selection, its name, or a function, checked and kept as it was given; a judge that compares as a tournament."""
     chosen = from_spec(value)
+    if isinstance(chosen, ComparisonJudge):
+        return TournamentSelection(chosen)
     if chosen != TOURNAMENT:
         as_selection(chosen)
     return chosen

@@ -30,11 +30,6 @@ class Verify:
 
     candidate: Candidate
 
-    @property
-    def key(self) -> int:
-        """What tells it apart from the other jobs of its search that verify or compare."""
-        return self.candidate.index
-
 
 @dataclass(frozen=True, slots=True)
 class Compare:

@@ -109,9 +109,9 @@ class SearchSettings(BaseModel):
             "vote" the most frequent answer, "weighted_vote" the answer with the largest sum of scores, "posterior" the
             most probable answer; of an answer's candidates the one with the best score, and the best score of all
             where there are no answers. "tournament" compares the leading candidates by the verifier's own judge where
-            their scores cannot tell them apart; `TournamentSelection(judge)` by another. Or a `Selection` such as
-            `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their scores by index and
-            returns the index of the one to take.
+            their scores cannot tell them apart; `TournamentSelection(judge)`, or a judge that compares, by another. Or
+            a `Selection` such as `WeightedVote(exponent=2.0)`, or a function that gets the scored candidates and their
+            scores by index and returns the index of the one to take.
         first_round: Candidates in the first round, at least 1; where it is not given the rule chooses, else 2. The
             default rule ends no search with fewer scores, unless one of them reaches the target.
         round_size: The most candidates in a later round, at least 1.

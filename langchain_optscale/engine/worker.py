@@ -149,11 +149,12 @@ class Worker:
         """The search has ended: what is still compared for it is withdrawn."""
         self._answers.close()
 
-    def collect(self, index: int | str) -> tuple[Verdict | Comparison | None, Usage | None]:
+    def collect(self, job: Verify | Compare) -> tuple[Verdict | Comparison | None, Usage | None]:
         """The verdict or comparison that a job reached, and what it consumed beyond what that reports.
 
         Both are kept for a job that fails or is cancelled as well. To be called once, at its end.
         """
+        index = job.key if isinstance(job, Compare) else job.candidate.index
         verdict = self._verdicts.pop(index, None)
         counter = self._counters.pop(index, None)
         counted = counter.usage if counter is not None else None

@@ -33,6 +33,7 @@ __all__ = [
     "Choice",
     "HeldOut",
     "Parity",
+    "at_parity",
     "cheapest",
     "frontier",
     "held_out",
@@ -211,7 +212,7 @@ def parity_in(
         raise SettingsError(
             f"parity needs the reference's run and one for each of {len(grid)} settings, got {len(report.runs)}"
         )
-    found = held_out(pool, report, partial(_at_parity, margin=margin, tolerance=tolerance), splits)
+    found = held_out(pool, report, partial(at_parity, margin=margin, tolerance=tolerance), splits)
     name = report.runs[1].name
     pair = replace(report, runs=(report.runs[0], Runs(name, {}, found.values)))
     return Parity(
@@ -263,8 +264,18 @@ def cheapest(
     return int(places[np.lexsort((-accuracy[places], samples[places]))[0]]), has_it
 
 
-def _at_parity(accuracy: FloatArray, samples: FloatArray, margin: float, tolerance: float) -> tuple[int, bool]:
-    """The cheapest setting that is shown to be as accurate as the reference, which stands first; else a careful one."""
+def at_parity(accuracy: FloatArray, samples: FloatArray, margin: float, tolerance: float) -> tuple[int, bool]:
+    """The cheapest setting that is shown to be as accurate as the reference, which stands first; else a careful one.
+
+    Args:
+        accuracy: By method and question, shape (M, Q); the reference is row 0.
+        samples: The same.
+        margin: As in `samples_at_parity`.
+        tolerance: The same.
+
+    Returns:
+        Its row, and whether anything was shown.
+    """
     means, spent = accuracy.mean(axis=1), samples.mean(axis=1)
     eligible = np.arange(len(accuracy)) > 0
     losses = accuracy[0] - accuracy

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,13 @@ import numpy as np
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.advice import Recommendation, SearchChoice
 from langchain_optscale.evaluation.baselines import BestOfN, SelfConsistency
-from langchain_optscale.evaluation.frontier import cheapest, held_out
+from langchain_optscale.evaluation.frontier import (
+    DEFAULT_MARGIN,
+    DEFAULT_TOLERANCE,
+    at_parity,
+    cheapest,
+    held_out,
+)
 from langchain_optscale.evaluation.methods import SessionMethod
 from langchain_optscale.evaluation.metrics import Runs, form_of
 from langchain_optscale.evaluation.replay import fits, replay
@@ -62,7 +69,9 @@ def recommend(
         pool: With scores, at least four questions of at least two samples.
         accuracy: The cheapest setting that has this accuracy, in (0, 1].
         budget: Or the most accurate setting that takes at most this many samples a question, at least 1. With neither,
-            the cheapest setting that is not less accurate than best-of-N at the cap.
+            the cheapest setting that is shown to be no less accurate than best-of-N at the cap, within 0.02: of many
+            settings the cheapest that was as accurate on these questions would be so partly by chance, see
+            `samples_at_parity`. On few questions nothing can be shown, and little is saved.
         seed: Of the orders of samples and of the intervals.
         on_question: Called with the number of questions done and of all questions.
 
@@ -114,6 +123,9 @@ def _grid(pool: Pool) -> list[SearchChoice]:
 
 
 def _chooser(accuracy: float | None, budget: float | None) -> Choice:
+    if accuracy is None and budget is None:
+        return partial(at_parity, margin=DEFAULT_MARGIN, tolerance=DEFAULT_TOLERANCE)
+
     def choose(by_question: FloatArray, samples_by_question: FloatArray) -> tuple[int, bool]:
         accuracies, samples = by_question.mean(axis=1), samples_by_question.mean(axis=1)
         able = np.arange(len(accuracies)) > 0
@@ -122,8 +134,8 @@ def _chooser(accuracy: float | None, budget: float | None) -> Choice:
             if not affordable.any():
                 return cheapest(-samples, samples, able, np.zeros_like(able))[0], False
             return cheapest(accuracies, samples, affordable, np.zeros_like(able))[0], True
-        wanted = accuracies[0] if accuracy is None else accuracy
-        return cheapest(accuracies, samples, able, accuracies >= wanted - 1e-12)
+        assert accuracy is not None  # noqa: S101 - one of the two is given
+        return cheapest(accuracies, samples, able, accuracies >= accuracy - 1e-12)
 
     return choose
 
@@ -168,7 +180,13 @@ def _warnings(
             "these data do not show that the verifier separates right from wrong within a question better than chance; "
             "choosing its best score may be no better than taking the first candidate"
         )
-    if not has_it:
+    enough = math.ceil((1.0 + DEFAULT_MARGIN) / DEFAULT_TOLERANCE)
+    if not has_it and accuracy is None and budget is None:
+        warnings.append(
+            f"these questions do not show of any setting that it loses at most {DEFAULT_TOLERANCE:g} of the "
+            f"{report.measure}, so nothing is saved: record {enough} questions or more, or give an accuracy or a budget"
+        )
+    elif not has_it:
         warnings.append("no setting meets the goal; the nearest is recommended")
     elif accuracy is not None and expected["accuracy"] < accuracy:
         warnings.append(

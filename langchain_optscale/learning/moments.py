@@ -131,7 +131,7 @@ def scores_with(means: FloatArray, stds: FloatArray, count: int) -> FloatArray:
 
     Example:
         >>> scores_with(np.array([0.5]), np.array([0.1]), 3).round(3).tolist()
-        [[0.403, 0.5, 0.597]]
+        [[0.401, 0.5, 0.599]]
     """
     from scipy import special
 

@@ -67,7 +67,7 @@ def fit_chances(reached: FloatArray, sizes: FloatArray) -> Chances:
     Example:
         >>> chances = fit_chances(*reached_counts([[0.2, 0.97], [0.3, 0.1]] * 20))
         >>> [round(prob_reach(chances, 0.95, k), 2) for k in (1, 2, 64)]
-        [0.26, 0.38, 0.73]
+        [0.26, 0.44, 0.96]
     """
     hit, miss = np.log(PLACES), np.log1p(-PLACES)
     table = []
@@ -129,7 +129,7 @@ def least_draws(prior: ScorePrior, target: float, confidence: float, most: int) 
     Example:
         >>> from langchain_optscale import FixedPrior
         >>> least_draws(FixedPrior(0.9, 0.05, 0.01, 0.01), 0.95, 0.95, 64)
-        19
+        40
     """
     chance = chance_ahead(prior, target)
     return bisect_left(range(1, most), confidence, key=chance) + 1

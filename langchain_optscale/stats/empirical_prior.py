@@ -174,7 +174,7 @@ class EmpiricalPrior(JSONFile):
         Example:
             >>> prior = EmpiricalPrior.fit([[0.2, 0.97], [0.3, 0.1]] * 20)
             >>> round(prior.prob_reach(0.95, 2), 2)
-            0.38
+            0.44
         """
         return prob_reach(self.chances, target, k, missed) if self.chances else None
 

@@ -204,7 +204,8 @@ class _Fit:
     def _targets(self, rows: Any) -> FloatArray | None:
         """What the regression learns: labels, or the chances of a latent class; None where those are not trusted."""
         if self._mode == "gold":
-            return np.where(self._known, self._labels, np.nan)[rows]
+            known: FloatArray = np.where(self._known, self._labels, np.nan)[rows]
+            return known
         if self._table.shape[1] < 3:
             return None
         levels = np.stack([_levels(column) for column in self._table.T], axis=1)[rows]

@@ -140,7 +140,7 @@ class Session(SessionRecord):
         other = copy(self)
         if prior is not None:
             other._expect(check_prior(prior))  # noqa: SLF001 - of this class
-        other._begin()  # noqa: SLF001
+        other._begin()  # noqa: SLF001 - of this class
         return other
 
     def ask(self, *, ahead: bool = False) -> int:

@@ -20,7 +20,7 @@ for package in ("langchain", "langchain_openai", "langgraph.checkpoint.sqlite"):
 ROOT = Path(__file__).parents[2]
 BLOCKS = [
     pytest.param(page, block, id=f"{page.stem}-{number}")
-    for page in sorted(ROOT.joinpath("docs").glob("*.md"))
+    for page in sorted(ROOT.joinpath("docs").rglob("*.md"))
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL), 1)
 ]
 

@@ -77,7 +77,10 @@ class LabelReader:
     def __init__(self, model: Any, scale: Scale, min_mass: float) -> None:
         import openai
 
-        self._clients = getattr(model, "root_client", None), getattr(model, "root_async_client", None)
+        self._clients: tuple[Any, Any] = (
+            getattr(model, "root_client", None),
+            getattr(model, "root_async_client", None),
+        )
         if not (isinstance(self._clients[0], openai.OpenAI) and isinstance(self._clients[1], openai.AsyncOpenAI)):
             raise SettingsError(
                 "method='labels' needs a ChatOpenAI at a vLLM server, such as vllm_policy(base_url) makes: set another "

@@ -1,14 +1,17 @@
 """What agrees among answers that nothing checks, and when the embedded model is told to be brief."""
 
+import asyncio
+import math
 from types import SimpleNamespace
 
 import pytest
-from langchain_core.messages import HumanMessage, SystemMessage
-from langchain_core.prompt_values import ChatPromptValue
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 
-from langchain_optscale.cli.short_answers import ShortAnswer, instructed
+from langchain_optscale.cli.short_answers import ShortAnswer, Wording, instructed
 from langchain_optscale.engine.settings import SearchSettings
-from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.records.candidates import Candidate, Verdict
+from langchain_optscale.verifiers import ConfidenceVerifier
 from tests.unit_tests.fakes import PlainPolicy
 
 SAME = [
@@ -49,11 +52,27 @@ def test_long_texts_are_read_at_once():
     assert ShortAnswer()("a. " * 100_000) is not None
 
 
-@pytest.mark.parametrize("score", [0.4, 0.7, 0.95])
-def test_answers_that_agree_end_a_search_of_eight_after_three(score):
+def sure(probability):
+    """A candidate of two tokens of this probability."""
+    entry = {"token": "x", "logprob": math.log(probability)}
+    message = AIMessage("It is Paris.", response_metadata={"logprobs": {"content": [entry, entry]}})
+    return Candidate(0, message, 0)
+
+
+def test_the_score_keeps_the_order_of_confidence_and_never_speaks_against_an_answer():
+    prompt = StringPromptValue(text="q")
+    scores = [Wording().verify(prompt, sure(p)).score for p in (1e-6, 0.2, 0.5, 0.9, 1.0)]
+    assert scores == pytest.approx([0.5, 0.6, 0.75, 0.95, 1.0], abs=1e-6)
+    assert asyncio.run(Wording().averify(prompt, sure(0.2))).score == pytest.approx(0.6)
+    assert Wording().policy_kwargs == ConfidenceVerifier().policy_kwargs
+
+
+@pytest.mark.parametrize("probability", [0.01, 0.3, 0.4, 0.7, 0.95])
+def test_answers_that_agree_end_a_search_of_eight_after_two_to_four(probability):
+    score = Wording().verify(StringPromptValue(text="q"), sure(probability)).score
     settings = SearchSettings(
         policy=PlainPolicy(texts=["x"]),
-        verifier=lambda prompt, candidate: score,
+        verifier=Wording(),
         extract=ShortAnswer(),
         max_samples=8,
         round_size=2,
@@ -63,7 +82,7 @@ def test_answers_that_agree_end_a_search_of_eight_after_three(score):
         first = session.history.drawn
         for index in range(first, first + session.ask()):
             session.tell(index, Verdict(score), answer="paris")
-    assert session.history.drawn <= 3
+    assert session.history.drawn <= (4 if probability < 0.1 else 3)
 
 
 def asked(question, *, system=None, policy=None, policy_url=None, is_checked=False):

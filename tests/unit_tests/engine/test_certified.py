@@ -5,7 +5,9 @@ import pytest
 from langchain_optscale import Certificate, ChatOptScale, OptScale, OptScaleResult, SettingsError, create_optscale_tool
 from langchain_optscale.engine.metadata import result_metadata
 from langchain_optscale.engine.serialisation import from_spec, to_spec
+from langchain_optscale.evaluation.pools import Question, Sample
 from langchain_optscale.stopping import MaxSamples
+from langchain_optscale.stopping.labelled import search_form
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 from tests.unit_tests.graph.searches import QUESTION, graph_of, result_in
 
@@ -82,3 +84,43 @@ async def test_every_entry_point_takes_it():
 def test_it_is_plain_data_in_settings():
     assert from_spec(to_spec(SURE)) == SURE
     assert search(to_spec(SURE)).certify == SURE
+
+
+def labelled_pool():
+    """Forty questions of four scored samples, of which the better-scored half are right."""
+    return [
+        Question(
+            str(place), "?", tuple(Sample(score=s, answer=str(s > 0.5), correct=s > 0.5) for s in (0.2, 0.9, 0.8, 0.7))
+        )
+        for place in range(40)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [({"max_samples": 8}, "max_samples=4"), ({"effort": "low"}, "effort='medium'"), ({"select": "vote"}, "posterior")],
+)
+def test_it_refuses_another_search_than_it_was_fitted_to(settings, named):
+    certificate = Certificate.fit(labelled_pool())
+    assert certificate.searched_with["max_samples"] == 4
+    policy = ScriptedPolicy(texts=TEXTS)
+    alike = {"policy": policy, "verifier": read_score, "extract": "number", "max_samples": 4, "certify": certificate}
+    OptScale(**alike)
+    with pytest.raises(SettingsError, match=f"was fitted to searches with .*{named}.* promises nothing"):
+        OptScale(**{**alike, **settings})
+
+
+def test_what_it_was_fitted_to_is_kept_in_its_file(tmp_path):
+    certificate = Certificate.fit(labelled_pool(), rule=MaxSamples(3), max_samples=3)
+    certificate.save(tmp_path / "certificate.json")
+    again = Certificate.load(tmp_path / "certificate.json")
+    assert again == certificate
+    again.check(search_form(MaxSamples(3), 3, "best", answered=True))
+    with pytest.raises(SettingsError, match="stopping"):
+        again.check(search_form(MaxSamples(2), 3, "best", answered=True))
+
+
+def test_pairs_of_numbers_say_nothing_about_the_search():
+    certificate = Certificate.fit([(0.9, True)] * 40)
+    assert certificate.searched_with is None
+    certificate.check(search_form(None, 5, "best", answered=False))

@@ -285,6 +285,11 @@ async def test_a_graphs_comparison_that_takes_too_long_is_left_out():
     assert len(result.ranking.failures) == 4
 
 
+def test_a_judge_alone_is_a_tournament():
+    result = OptScale(**settings(select=Longest())).invoke("q")
+    assert (result.best.index, result.ranking.pointwise) == (1, 2)
+
+
 def test_a_judge_may_be_a_model():
     select = TournamentSelection(PlainJudge(reply=lambda messages: AIMessage("no")))
     assert isinstance(select.judge, PairwiseJudge)

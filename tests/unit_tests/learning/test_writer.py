@@ -105,13 +105,19 @@ def test_trouble_is_logged_once_and_when_it_is_over(store, monkeypatch, caplog):
     monkeypatch.setattr("langchain_optscale.learning.sqlite.SQLiteDatabase.open", broken_disk)
     for place in range(3):
         store.record(make_row(str(place)))
-        store.flush(timeout_s=0.05)
+        wait_for_trouble(store)
     assert store.counts.trouble == "OSError: [Errno 5] the disk is broken"
     assert caplog.text.count("cannot be written, searches go on") == 1
     monkeypatch.undo()
     assert store.flush(timeout_s=30)
     assert caplog.text.count("takes rows again; 0 were lost") == 1
     assert store.counts.trouble is None
+
+
+def wait_for_trouble(store):
+    ends = time.monotonic() + 30
+    while store.counts.trouble is None and time.monotonic() < ends:
+        store.flush(timeout_s=0.05)
 
 
 def broken_disk(self, timeout_s=0.0):
@@ -153,7 +159,7 @@ def test_closing_does_not_wait_for_ever(store, monkeypatch, caplog):
 def test_a_full_disk_costs_no_search(tmp_path):
     """A limit on the size of files, in a process of its own, stands for a full disk."""
     code = """
-import resource, signal, sys
+import resource, signal, sys, time
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from langchain_optscale.learning.store import ScoreStore
 from tests.unit_tests.learning.make_rows import make_row
@@ -164,7 +170,9 @@ hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, hard))
 for place in range(3000):
     store.record(make_row(str(place), texts=("x" * 500,)), "question " * 50)
-store.flush(0.5)
+ends = time.monotonic() + 40
+while store.counts.trouble is None and time.monotonic() < ends:
+    store.flush(0.2)
 counts = store.counts
 assert counts.trouble and counts.waiting, counts
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
@@ -257,6 +265,7 @@ def test_logs_have_no_ansi_codes_of_errors(store, monkeypatch, caplog):
     monkeypatch.setattr("langchain_optscale.learning.sqlite.SQLiteDatabase.open", shout)
     with caplog.at_level(logging.WARNING):
         store.record(make_row())
-        store.flush(timeout_s=0.05)
+        wait_for_trouble(store)
+    assert "cleared" in caplog.text
     assert "\x1b" not in caplog.text
     monkeypatch.undo()

@@ -11,7 +11,7 @@ from langchain_optscale.answers.support import Support
 from langchain_optscale.answers.untrained import select_untrained
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.decisions import StopReason
-from langchain_optscale.stopping import History, Objective, Rule
+from langchain_optscale.stopping import History, MaxSamples, Objective, Rule
 from langchain_optscale.stopping.answer_gains import stability
 from langchain_optscale.stopping.conformance import RuleConformance
 from langchain_optscale.stopping.objective import EFFORTS
@@ -271,3 +271,40 @@ def test_a_decision_takes_little_time(answered: bool, most: float) -> None:
         rule(history)
         times.append(time.perf_counter() - start)
     assert min(times) < most
+
+
+# -- targets and the fewest scores
+
+
+@pytest.mark.parametrize("scores", [(0.97,) * 8, (0.3, 0.5, 0.4, 0.45, 0.5, 0.5, 0.5, 0.5)])
+def test_no_price_ends_a_search_whose_target_may_still_be_reached(scores: tuple[float, ...]) -> None:
+    """The price alone would end it, whatever it is; a reached target does."""
+    history = History(scores=scores, max_samples=16)
+    assert Objective(price=1.0)(history).stop
+    for price in (None, 0.1, 1.0):
+        rule = Objective(target=0.99, price=price)
+        assert not rule(history).stop
+        assert (rule(history).draw or 0) >= 1
+        reached = rule(History(scores=(*scores, 0.995), max_samples=16))
+        assert (reached.reason, reached.claim) == (StopReason.TARGET_REACHED, "target reached")
+
+
+def test_a_target_out_of_reach_does_end_it() -> None:
+    decision = Objective(target=0.99)(History(scores=(0.3, 0.4) * 70, max_samples=141))
+    assert (decision.reason, decision.claim) == (StopReason.FUTILITY, "target out of reach")
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_no_search_ends_with_fewer_scores_than_the_least(answered: bool) -> None:
+    scores, answers = (1.0,) * 6, ("a",) * 6 if answered else (None,) * 6
+    for n in range(1, 7):
+        history = History(scores=scores[:n], answers=answers[:n], max_samples=16)
+        decision = Objective(least=6)(history)
+        assert decision.stop == (n == 6 and Objective()(history).stop)
+        assert decision.stop or 1 <= (decision.draw or 0) <= 5
+    assert Objective(0.9, least=6)(History(scores=(0.95,), max_samples=16)).reason is StopReason.TARGET_REACHED
+
+
+def test_the_least_cannot_hold_a_search_beyond_its_cap() -> None:
+    history = History(scores=(0.9,) * 3, max_samples=4, failures=1)
+    assert (Objective(least=8, price=1.0) | MaxSamples(4))(history).stop

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from langchain_optscale import FixedPrior, Session, SettingsError, Verdict, paper
+from langchain_optscale import FixedPrior, Session, SettingsError, Verdict, optscale, paper
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.stats import EmpiricalPrior, MaximumAPosteriori, MaximumLikelihood, Posterior
 from langchain_optscale.stats.question_law import QuestionLaw
@@ -139,3 +139,30 @@ def test_a_restarted_session_takes_another_question_s_prior():
     assert other.history.prior == hard
     assert other.ask() == 32 > session.ask()
     assert other.restarted().prior == hard
+
+
+@pytest.mark.parametrize("round_cost", [0.5, 2.0, 10.0])
+def test_the_default_sizes_every_round_by_the_prior_and_the_misses(round_cost):
+    rule = optscale(0.9, 0.95, 64, price=1e-9, round_cost=round_cost)
+    session = Session(rule, prior=LAW, max_samples=64, round_size=64)
+    told = 0
+    for _ in range(3):
+        cheapest = min(range(1, 17), key=lambda k: (k + round_cost) / LAW.prob_reach(0.9, k, told))
+        assert session.ask() == cheapest
+        for index in session.pending:
+            session.tell(index, Verdict(0.5))
+            told += 1
+
+
+def test_the_default_asks_for_more_at_once_of_a_hard_question():
+    generator = np.random.default_rng(0)
+    easy, hard = (
+        QuestionLaw(0.7, 0.1, 0.05, 0.03, EmpiricalPrior.fit(generator.normal(mean, 0.05, (80, 8)).clip(0, 1).tolist()))
+        for mean in (0.9, 0.82)
+    )
+    rule = optscale(0.9, 0.95, 32, round_cost=4.0)
+    draws = [Session(rule, prior=law, max_samples=32, round_size=32).ask() for law in (easy, hard)]
+    assert draws[0] < draws[1]
+    # With answers a score ends no search, so that there is nothing to size by it.
+    answering = optscale(0.9, 0.95, 32, answers=True)
+    assert Session(answering, prior=hard, round_size=32).ask() == Session(answering, round_size=32).ask()

@@ -1,0 +1,183 @@
+"""Pages of the site that are made from the code when it is built: settings, command line, messages, recipes, changelog.
+
+MkDocs calls `on_config` and `on_files`. `make docs` builds the site.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import base64
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mkdocs.structure.files import File
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = "https://github.com/langchain-optscale/langchain-optscale/blob/main/"
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+
+def settings_page() -> str:
+    """Every setting of a search with its type, its default and what it means, from `SearchSettings`."""
+    from langchain_optscale import SearchSettings
+
+    meanings = argument_texts(inspect.getdoc(SearchSettings) or "")
+    lines = [
+        "# Settings",
+        "",
+        "Every entry point takes these by name: `OptScale`, `ChatOptScale`, `create_optscale_graph`, "
+        "`create_optscale_tool`, `OptScaleMiddleware` and, where it makes sense on a command line, `optscale`.",
+        "",
+    ]
+    for name, field in SearchSettings.model_fields.items():
+        default = "required" if field.is_required() else f"default `{field.get_default()!r}`"
+        bounds = ", ".join(str(bound) for bound in field.metadata if re.match(r"(Ge|Gt|Le|Lt)\(", repr(bound)))
+        lines += [f"## `{name}`", "", f"*{default}{'; ' + bounds if bounds else ''}*", "", meanings[name], ""]
+    return "\n".join(lines)
+
+
+def argument_texts(docstring: str) -> dict[str, str]:
+    """What a Google docstring says of each argument."""
+    section = re.split(r"(?:Args|Attributes):\n", docstring, maxsplit=1)[1].split("\n\n", 1)[0]
+    texts: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if found := re.match(r" {4}(\w+): (.*)", line):
+            name, texts[found[1]] = found[1], found[2]
+        else:
+            texts[name] += " " + line.strip()
+    return texts
+
+
+def command_page() -> str:
+    """The help of each command, as the command line prints it."""
+    from langchain_optscale.cli.main import _parser
+
+    parser = _parser()
+    lines = ["# Command line", "", parser.description or "", ""]
+    for name, command in _subcommands(parser):
+        lines += [f"## optscale {name}", "", "```text", _help(command), "```", ""]
+        for inner, nested in _subcommands(command):
+            lines += [f"### optscale {name} {inner}", "", "```text", _help(nested), "```", ""]
+    return "\n".join(lines)
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.items()
+
+
+def _help(parser: argparse.ArgumentParser) -> str:
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=100)
+    return parser.format_help().rstrip()
+
+
+def messages_page() -> str:
+    """The page of errors: what is written by hand, and every message that the code can raise, by its class."""
+    lines = [(ROOT / "docs" / "errors.md").read_text(encoding="utf-8").rstrip(), "", "## Every message", ""]
+    lines += ["Words in braces are filled in. Each message says what to do.", ""]
+    by_class: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "langchain_optscale").rglob("*.py")):
+        for name, message in raised_in(ast.parse(path.read_text(encoding="utf-8"))):
+            by_class.setdefault(name, set()).add(message)
+    for name, messages in sorted(by_class.items()):
+        lines += [f"### {name}", ""]
+        lines += [f"- {_escaped(message)}" for message in sorted(messages)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", text)
+
+
+def raised_in(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """The class and the message of each error of this package that the code makes with a text."""
+    from langchain_optscale import errors
+
+    known = {*errors.__all__, "AllCandidatesFailed", "RefusedCandidateError"} - {"printable"}
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known and node.args):
+            continue
+        message = "".join(_parts(node.args[0]))
+        if len(message.split()) > 2:
+            yield node.func.id, message
+
+
+def _parts(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        for value in node.values:
+            yield from _parts(value)
+    elif isinstance(node, ast.FormattedValue):
+        yield "{" + ast.unparse(node.value) + "}"
+
+
+def changelog_page() -> str:
+    """The changelog; what it names by path leads to the repository."""
+    return (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+MADE = {"reference/settings.md": settings_page, "reference/cli.md": command_page, "changelog.md": changelog_page}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """List the recipes in the navigation."""
+    for entry in config.nav or []:
+        if "Cookbook" in entry:
+            entry["Cookbook"] = [f"cookbook/{path.stem}.md" for path in recipes()]
+    return config
+
+
+def recipes() -> list[Path]:
+    """The notebooks, in their order."""
+    return sorted((ROOT / "cookbook").glob("*.ipynb"))
+
+
+def recipe_page(path: Path) -> str:
+    """A notebook with its outputs; pictures stand in the page itself."""
+    import nbformat
+    from nbconvert import MarkdownExporter
+
+    notebook = nbformat.read(path, as_version=4)
+    text, resources = MarkdownExporter().from_notebook_node(notebook)
+    for name, picture in (resources.get("outputs") or {}).items():
+        kind = "svg+xml" if name.endswith("svg") else "png"
+        text = text.replace(f"({name})", f"(data:image/{kind};base64,{base64.b64encode(picture).decode()})")
+    name = f"cookbook/{path.name}"
+    return f"{_ANSI.sub('', text)}\n\n[The notebook]({REPOSITORY}{name})\n"
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made."""
+    for name, make in MADE.items():
+        files.append(File.generated(config, name, content=make()))
+    files.remove(files.src_uris["errors.md"])
+    files.append(File.generated(config, "errors.md", content=messages_page()))
+    for path in recipes():
+        files.append(File.generated(config, f"cookbook/{path.stem}.md", content=recipe_page(path)))
+    return files
+
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_OUTSIDE = re.compile(
+    r"\]\((?:\.\./)+((?:langchain_optscale|tests|cookbook|benchmarks|deploy|examples)[^)]*|[A-Z]+\.md[^)]*)\)"
+)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links out of docs/ lead to the repository."""
+    return _OUTSIDE.sub(lambda found: f"]({REPOSITORY}{found[1]})", markdown)

@@ -1,0 +1,113 @@
+"""The documentation's site: its navigation, what is made from the code, and the page for coding assistants."""
+
+import ast
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import langchain_optscale
+from langchain_optscale import SearchSettings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the documentation is not here")
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def listed():
+    class Loader(yaml.SafeLoader):
+        """Without the functions that the configuration names."""
+
+    Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)  # noqa: S506 - our own file
+
+    def pages(entry):
+        if isinstance(entry, str):
+            return [entry]
+        values = entry if isinstance(entry, list) else entry.values()
+        return [page for value in values for page in pages(value)]
+
+    return pages(config["nav"])
+
+
+def test_the_navigation_has_every_page():
+    made = {"reference/settings.md", "reference/cli.md", "changelog.md"}
+    written = {
+        path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if not path.name.endswith(".template.md")
+    }
+    assert set(listed()) == written | made
+
+
+def names_in(block):
+    """Each name that a block takes from this package, and the arguments that it gives to it."""
+    tree = ast.parse(block)
+    imported = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("langchain_optscale"):
+            module = importlib.import_module(node.module)
+            imported |= {alias.asname or alias.name: getattr(module, alias.name) for alias in node.names}
+    calls = [
+        (imported[node.func.id], {keyword.arg for keyword in node.keywords if keyword.arg})
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in imported
+    ]
+    return imported, calls
+
+
+@pytest.mark.parametrize("block", blocks(DOCS / "assistants.md"))
+def test_names_and_arguments_of_the_page_for_assistants_exist(block):
+    imported, calls = names_in(block)
+    assert imported
+    assert calls
+    for function, arguments in calls:
+        parameters = inspect.signature(function).parameters
+        takes = set(parameters)
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            takes |= set(SearchSettings.model_fields)
+        assert arguments <= takes, function
+
+
+def test_names_in_code_of_the_page_for_assistants_exist():
+    text = (DOCS / "assistants.md").read_text(encoding="utf-8") + (DOCS / "llms.txt").read_text(encoding="utf-8")
+    result = set(dir(langchain_optscale.OptScaleResult))
+    result |= set(langchain_optscale.OptScaleResult.__dataclass_fields__)
+    attributes = set(re.findall(r"\bresult\.(\w+)", text))
+    assert len(attributes) > 10
+    assert attributes <= result
+    public = set(langchain_optscale.__all__) | set(importlib.import_module("langchain_optscale.verifiers").__all__)
+    ours = set(re.findall(r"\b((?:create_optscale_|OptScale|ChatOptScale|LLMJudge|Agreement)\w*)\(", text))
+    assert ours
+    assert ours <= public
+    settings = set(re.findall(r"\b([a-z_]+)=", re.sub(r"```.*?```", "", text, flags=re.DOTALL)))
+    known = {*SearchSettings.model_fields, "checkpointer", "middleware", "responses", "model", "judge", "temperature"}
+    assert settings <= known
+
+
+def test_every_setting_and_command_is_described():
+    site_pages = importlib.import_module("docs.site_pages") if importlib.util.find_spec("mkdocs") else None
+    if site_pages is None:
+        pytest.skip("mkdocs is not installed")
+    page = site_pages.settings_page()
+    assert all(f"## `{name}`" in page for name in SearchSettings.model_fields)
+    assert "## optscale batch" in site_pages.command_page()
+
+
+@pytest.mark.parametrize("name", langchain_optscale.__all__)
+def test_public_names_say_what_they_are(name):
+    said = inspect.getdoc(getattr(langchain_optscale, name)) or ""
+    assert len(said.split()) >= 3
+
+
+@pytest.mark.parametrize("name", langchain_optscale.__all__)
+def test_classes_and_functions_have_an_example(name):
+    thing = getattr(langchain_optscale, name)
+    if not callable(thing) or (isinstance(thing, type) and issubclass(thing, BaseException)):
+        pytest.skip("no class or function that one calls")
+    assert ">>>" in (inspect.getdoc(thing) or "")
