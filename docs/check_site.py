@@ -38,7 +38,10 @@ def look(page: Any, url: str, root: str) -> list[str]:
 
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(f"console: {message.text}") if message.type == "error" else None)
-    page.on("request", lambda one: None if one.url.startswith((root, "data:", "blob:")) else wrong.append(f"loads {one.url}"))
+    page.on(
+        "request",
+        lambda one: None if one.url.startswith((root, "data:", "blob:")) else wrong.append(f"loads {one.url}"),
+    )
     page.goto(url)
     page.wait_for_load_state("networkidle")
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

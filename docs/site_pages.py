@@ -173,7 +173,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_OUTSIDE = re.compile(r"\]\((?:\.\./)+((?:langchain_optscale|tests|cookbook|benchmarks|deploy|examples)[^)]*|[A-Z]+\.md[^)]*)\)")
+_OUTSIDE = re.compile(
+    r"\]\((?:\.\./)+((?:langchain_optscale|tests|cookbook|benchmarks|deploy|examples)[^)]*|[A-Z]+\.md[^)]*)\)"
+)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
