@@ -73,8 +73,8 @@ class OptScaleResult:
         >>> result = search.invoke("What is 2 + 2?")
         >>> result.text, result.score, result.stop_reason.name
         ('3 + 1 is 4', 1.0, 'MARGINAL_GAIN')
-        >>> len(result.candidates) == len(result.verdicts) + len(result.failures)
-        True
+        >>> result.best in result.candidates, result.verdicts[result.best.index].score
+        (True, 1.0)
     """
 
     best: Candidate

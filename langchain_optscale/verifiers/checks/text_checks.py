@@ -159,9 +159,9 @@ class LengthCheck(TextCheck):
     Example:
         >>> from langchain_core.prompt_values import StringPromptValue
         >>> from langchain_optscale.verifiers.conformance import make_candidate
-        >>> check = LengthCheck(at_least=3, at_most=5)
-        >>> check.verify(StringPromptValue(text="Why?"), make_candidate("So it is.")).score
-        1.0
+        >>> check = LengthCheck(at_least=4, at_most=6, unit="sentences")
+        >>> check.verify(StringPromptValue(text="Why?"), make_candidate("So it is. That is all.")).score
+        0.5
     """
 
     exactly: int | None = None

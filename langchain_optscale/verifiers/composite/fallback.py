@@ -40,6 +40,10 @@ class FallbackVerifier(Composite):
         SettingsError: There is no verifier, or two need contradicting policy arguments.
 
     Example:
+        ```python
+        FallbackVerifier(RewardModelVerifier("http://localhost:8000", "rm"), LLMJudge(model))
+        ```
+
         >>> from langchain_core.prompt_values import StringPromptValue
         >>> from langchain_optscale.verifiers.conformance import make_candidate
         >>> def offline(prompt, candidate):
