@@ -68,6 +68,12 @@ class Candidate:
         parsed: The object that a policy with structured output made of it, such as a pydantic model; None for any other
             policy. It is not compared, and read back as plain data.
         answer_text: The text of the message without reasoning.
+
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> candidate = Candidate(0, AIMessage("It is 4."), round=0, answer="4")
+        >>> candidate.text, candidate.answer
+        ('It is 4.', '4')
     """
 
     index: int
@@ -170,6 +176,10 @@ class Verdict:
 
     Raises:
         InvalidScoreError: The score is not a real number, not finite, or outside [0, 1]. Scores are never clipped.
+
+    Example:
+        >>> Verdict(0.75, "right, but long").score
+        0.75
     """
 
     score: float
@@ -222,6 +232,10 @@ class Failure(_Caused):
             any other.
         recurrence: Whether another candidate would fail in the same way. "certain", as for a rejected key, ends the
             search; "likely" ends it where all candidates of a round, and at least two, fail so with equal errors.
+
+    Example:
+        >>> Failure("verify", "TimeoutError: no reply", attempts=4).to_dict()
+        {'stage': 'verify', 'error': 'TimeoutError: no reply', 'attempts': 4}
     """
 
     stage: Literal["draw", "verify"]

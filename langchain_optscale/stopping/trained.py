@@ -98,6 +98,12 @@ class TrainedOptimalN(OptimalN):
 
     Raises:
         SettingsError: A number is out of its range, or the prior is neither.
+
+    Example:
+        >>> from langchain_optscale import FixedPrior, Session
+        >>> rule = TrainedOptimalN(0.9, 0.95, FixedPrior(mu=0.85, sigma=0.15))
+        >>> Session(rule).prior
+        FixedPrior(mu=0.85, sigma=0.15, mu_std=0.1, sigma_std=0.1)
     """
 
     prior: Any = None
