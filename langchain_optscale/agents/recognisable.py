@@ -1,7 +1,8 @@
 """A model object behind which other middleware recognises the model that it stands for.
 
 Middleware of providers asks what the agent's model is, by `isinstance`, by its attributes and by its provider, before
-it marks a prompt for caching or offers a provider's own tools. A step's searching model therefore answers as the policy.
+it marks a prompt for caching or offers a provider's own tools. A step's searching model therefore answers as the
+policy.
 """
 
 from __future__ import annotations
@@ -40,6 +41,18 @@ class RecognisablePolicy:
             if model is None or not hasattr(model, name):
                 raise
             return getattr(model, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Pydantic asks `__class__` for the fields and private attributes, which would be those of the policy.
+        kind: Any = type(self)
+        if name in kind.__private_attributes__:
+            held = cast("Any", self).__pydantic_private__
+            held[name] = value
+        elif name in kind.model_fields:
+            self.__dict__[name] = value
+            cast("Any", self).__pydantic_fields_set__.add(name)
+        else:
+            super().__setattr__(name, value)
 
     def __repr_name__(self) -> str:
         """Pydantic's name of the class, in the repr."""
