@@ -103,14 +103,22 @@ def run_search(
     cancelled = {Draw: threading.Event(), Verify: threading.Event(), Compare: threading.Event()}
     under_way = {Draw: 0, Verify: 0, Compare: 0}
     # None only wakes the driver.
-    finished: queue.SimpleQueue[tuple[Job, Done | Raised | Cancelled] | None] = queue.SimpleQueue()
+    finished: queue.SimpleQueue[tuple[Job, Done | Raised | Cancelled | BaseException] | None] = queue.SimpleQueue()
+
+    def run(job: Job) -> None:
+        try:
+            finished.put((job, executor.run(job, cancelled[type(job)])))
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for the job
+            finished.put((job, error))
 
     def start(job: Job) -> None:
         under_way[type(job)] += 1
-        in_thread(lambda: finished.put((job, executor.run(job, cancelled[type(job)]))))
+        in_thread(lambda: run(job))
 
-    def record(job: Job, outcome: Done | Raised | Cancelled) -> None:
+    def record(job: Job, outcome: Done | Raised | Cancelled | BaseException) -> None:
         under_way[type(job)] -= 1
+        if isinstance(outcome, BaseException):
+            raise outcome
         if isinstance(outcome, Raised) and not isinstance(outcome.error, Exception):
             raise outcome.error  # such as SystemExit: no failure of a candidate, but meant for our caller
         search.record_outcome(job, outcome)

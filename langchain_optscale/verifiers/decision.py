@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from langchain_core.runnables.base import RunnableBindingBase
 
@@ -143,7 +143,7 @@ class DecisionVerifier(Verifier):
         return math.fsum(levels[level] * p for level, p in found.items()) / mass
 
 
-def is_decision_model(value: object) -> bool:
+def is_decision_model(value: object) -> TypeGuard[Runnable[Any, Any]]:
     """Whether it is a decision model of langchain-core, possibly bound or with a config."""
     while isinstance(value, RunnableBindingBase):
         value = value.bound
