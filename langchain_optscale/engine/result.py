@@ -103,6 +103,12 @@ class OptScaleResult:
         return self.best.message
 
     @property
+    def state(self) -> Mapping[str, Any] | None:
+        """What the chosen run of an agent, or of another graph, ended in; None for a policy that answers a message."""
+        state: Mapping[str, Any] | None = self.best.state
+        return state
+
+    @property
     def text(self) -> str:
         """The text of the chosen candidate."""
         return self.best.text

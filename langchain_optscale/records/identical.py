@@ -19,6 +19,7 @@ import json
 from typing import TYPE_CHECKING
 
 from langchain_optscale.records.content import content_of
+from langchain_optscale.records.tool_calls import render_calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +42,9 @@ def content_key(candidate: Candidate) -> str:
 
 
 def fingerprint(candidate: Candidate, *, seeded: bool) -> str | None:
-    """As `text_fingerprint`, of all that the policy wrote, its reasoning included."""
-    return text_fingerprint(f"{candidate.reasoning or ''}\n{candidate.text}", seeded=seeded)
+    """As `text_fingerprint`, of all that the policy wrote, its reasoning and an agent's steps included."""
+    steps = "".join(f"{one.text}\n{render_calls(one)}\n" for one in candidate.trajectory if one.type == "ai")
+    return text_fingerprint(f"{steps}{candidate.reasoning or ''}\n{candidate.text}", seeded=seeded)
 
 
 def text_fingerprint(text: str, *, seeded: bool) -> str | None:
