@@ -61,7 +61,7 @@ class RecognisablePolicy:
     def to_json(self) -> Any:
         """As of the class behind, under the object's own name and class."""
         kind = type(self)
-        own = {"id": [*kind.__module__.split("."), kind.__name__], "name": self.get_name()}  # type: ignore[attr-defined]
+        own = {"id": [*kind.__module__.split("."), kind.__name__], "name": self.get_name()}
         return {**super().to_json(), **own}  # type: ignore[misc]
 
     @property
