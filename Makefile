@@ -10,6 +10,8 @@ AUDIT ?= .venv-audit
 AUDIT_PIP := $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check
 # Other packages for the same task, in an environment of their own, so that their pins do not touch ours.
 PEERS ?= .venv-peers
+# The documentation's site, see mkdocs.yml.
+SITE ?= .venv-docs
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
 # The lowest versions that pyproject.toml allows.
@@ -41,6 +43,8 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	demo \
 	dist \
 	docs \
+	docs_check \
+	figures \
 	format \
 	help \
 	hooks \
@@ -90,7 +94,9 @@ help:
 	@echo "make bench_labels      a judge by label probabilities against one that writes its grade, on real vLLM; JSON"
 	@echo "make bench_vllm        n = 8 in one request against eight requests, on real vLLM; the table of docs/gpu.md"
 	@echo "make record_demo       records what optscale demo replays, where it is missing; about 5 minutes"
-	@echo "make docs              the pictures and diagrams of README and docs"
+	@echo "make docs              the documentation as a site, in site/; warnings are errors"
+	@echo "make docs_check        every page of the site in a real browser, with axe-core; about 10 minutes"
+	@echo "make figures           the pictures and diagrams of README and docs"
 	@echo "make hooks             the checks of every commit, as a git hook"
 	@echo "make bench_mutations   3,000 mutated records for each reader; about 5 minutes"
 	@echo "make security          docs/security.md: every attack that a test makes, and how it ends"
@@ -251,9 +257,21 @@ bench_peers: $(PEERS)/run.stamp
 	-@$(PEERS_PIP) --no-deps --requirement benchmarks/requirements-peers-no-deps.txt >&2
 	@$(PEERS)/bin/python -m benchmarks.peers
 
-docs: $(VENV)/run.stamp
+figures: $(VENV)/run.stamp
 	$(BIN)/python -m docs.make_figures
 	$(BIN)/python -m docs.graph_diagram
+
+# The site's builder has pins of its own.
+$(SITE)/stamp: $(VENV)/pip.stamp pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group docs
+	@touch $@
+
+docs: $(SITE)/stamp
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet
+
+docs_check: docs
+	$(SITE)/bin/python -m docs.check_site
 
 # The hooks are local ones: they run the tools of $(VENV), which this installs.
 hooks: $(VENV)/lint.stamp

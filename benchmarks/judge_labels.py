@@ -29,7 +29,7 @@ from langchain_optscale.errors import InvalidReplyError
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.conformance import make_candidate
 from langchain_optscale.verifiers.llm_judge import labels
-from langchain_optscale.verifiers.llm_judge.judge import JudgeExample
+from langchain_optscale.verifiers.llm_judge.criteria import JudgeExample
 from tests.integration_tests.vllm import environment
 from tests.integration_tests.vllm.servers import Servers
 

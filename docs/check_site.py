@@ -1,7 +1,7 @@
-"""Looks at the built site in a real browser: `python -m docs.check_site [SITE]`, after `make docs`. Prints JSON.
+"""Looks at the built site in a real browser: `python -m docs.check_site [SITE [PAGE...]]`. Prints JSON.
 
-Every page at widths of 1280 and 390 pixels, light and dark: nothing is wider than the screen, the console has no errors,
-nothing is loaded from elsewhere, and axe-core finds no violation. The search finds what a reader would type.
+Every page at widths of 1280 and 390 pixels, light and dark: nothing is wider than the screen, the console has no
+errors, nothing is loaded from elsewhere, and axe-core finds no violation. The search finds what a reader would type.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ def look(page: Any, url: str, root: str) -> list[str]:
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if wider > 0:
         wrong.append(f"{wider} px wider than the screen")
-    for found in Axe().run(page).response["violations"]:
-        wrong.append(f"{found['id']}: {len(found['nodes'])} times, first {found['nodes'][0]['html'][:120]}")
+    found = Axe().run(page).response["violations"]
+    wrong += [f"{one['id']}: {len(one['nodes'])} times, first {one['nodes'][0]['html'][:120]}" for one in found]
     return wrong
 
 
 def searches(page: Any, root: str) -> list[str]:
     """The words that the search does not find."""
+    from playwright.sync_api import TimeoutError as NotFoundInTime
+
     missing = []
     for word in WORDS:
         page.goto(f"{root}/index.html")
@@ -62,7 +64,7 @@ def searches(page: Any, root: str) -> list[str]:
         page.keyboard.type(word, delay=20)
         try:
             page.wait_for_selector(".md-search-result__item", timeout=10_000)
-        except Exception:  # the library's own timeout, by any name
+        except NotFoundInTime:
             missing.append(word)
     return missing
 
@@ -95,7 +97,7 @@ def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
 def main() -> None:
     """Fail where anything is wrong."""
     figures = check(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site", sys.argv[2:] or None)
-    print(json.dumps(figures, indent=1))
+    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     sys.exit(bool(figures["wrong"] or figures["not_found"]))
 
 

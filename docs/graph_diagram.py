@@ -1,4 +1,4 @@
-"""The diagram in docs/langgraph.md, drawn by the graph itself: `make docs`, or `python -m docs.graph_diagram`."""
+"""The diagram in docs/langgraph.md, drawn by the graph itself: `make figures`, or `python -m docs.graph_diagram`."""
 
 from __future__ import annotations
 

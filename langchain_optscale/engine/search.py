@@ -107,10 +107,7 @@ class Search:
 
     @property
     def comparing(self) -> Comparing | None:
-        """The comparisons among the leading candidates; None before the search has stopped, and where there are none.
-
-        Once it is there, nothing else is waited for.
-        """
+        """The comparisons among the leading candidates, once no verdict is waited for; None where there are none."""
         if not self._stopped:
             return None
         if self._comparing is None and self._settings.tournament() is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from langchain_core.runnables.base import RunnableBindingBase
 
@@ -56,6 +56,20 @@ class DecisionVerifier(Verifier):
         questions = {"correct": "Is the answer correct?", "tone": Score(...)}
         DecisionVerifier(model, questions, weights={"correct": 3, "tone": 1})
         ```
+
+        >>> from langchain_core.decisions import BaseDecisionModel, ClassifierResponse
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> class Decider(BaseDecisionModel):
+        ...     model: str = "decider"
+        ...     _provider = "local"
+        ...     def _classify(self, state, questions):
+        ...         answer = {"type": "noul", "noul": 0.9 if "Paris" in state["answer"] else 0.1}
+        ...         reply = {"model": "decider", "answers": dict.fromkeys(questions, answer)}
+        ...         return ClassifierResponse.model_validate(reply)
+        >>> verifier = DecisionVerifier(Decider(), "Is the answer right?")
+        >>> verifier.verify(StringPromptValue(text="The capital of France?"), make_candidate("Paris")).score
+        0.9
     """
 
     def __init__(
@@ -143,7 +157,7 @@ class DecisionVerifier(Verifier):
         return math.fsum(levels[level] * p for level, p in found.items()) / mass
 
 
-def is_decision_model(value: object) -> bool:
+def is_decision_model(value: object) -> TypeGuard[Runnable[Any, Any]]:
     """Whether it is a decision model of langchain-core, possibly bound or with a config."""
     while isinstance(value, RunnableBindingBase):
         value = value.bound

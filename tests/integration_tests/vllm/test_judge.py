@@ -87,19 +87,22 @@ def test_one_server_is_policy_and_judge(server):
     assert result.scores
 
 
-def first_token(server, judge, words):
-    """The probabilities of words as the first token of a reply to what the judge asks, by a chat completion."""
+def first_token(server, judge):
+    """The probabilities of the labels that a chat completion lists for the first token of its reply, by grade."""
     shown = judge._material(PROMPT, make_candidate("Paris"), None)
     code = judge._asker._sheet.fresh_code(shown)
     system, state = labels._flat(judge._asker._sheet.messages(judge.criteria[0].description, "labels", shown, code))
-    options = labels._options({word: word for word in words})
-    turns = [{"role": "system", "content": system}, {"role": "user", "content": f"{state}\n\n{options}"}]
+    grades = labels._labels(judge.scale)
+    turns = [
+        {"role": "system", "content": system},
+        {"role": "user", "content": f"{state}\n\n{labels._options(grades)}"},
+    ]
     client = vllm_policy(server.base_url).root_client
     reply = client.chat.completions.create(
         model="smollm2", messages=turns, max_tokens=1, temperature=0, logprobs=True, top_logprobs=20
     )
     listed = {one.token: math.exp(one.logprob) for one in reply.choices[0].logprobs.content[0].top_logprobs}
-    return {word: listed[word] for word in words if word in listed}
+    return {grade: listed[label] for label, grade in grades.items() if label in listed}
 
 
 @pytest.mark.parametrize("path", ["sync", "async"])
@@ -123,20 +126,20 @@ def test_by_labels(server, servers, kind_of_server, scale, kinds, path):
     assert verdict.usage.requests == verdict.usage.output_tokens == requests
 
 
-@pytest.mark.parametrize(("route", "requests"), [("/v1/chat/completions", 1), ("/generative_scoring", 2)])
+@pytest.mark.parametrize(("route", "requests"), [("/v1/chat/completions", 1), ("/generative_scoring", 10)])
 def test_labels_are_the_first_token_of_a_reply(server, monkeypatch, route, requests):
     # The same marks in both requests.
     monkeypatch.setattr(Sheet, "fresh_code", lambda sheet, shown: "k7m2q9")
     if route == "/generative_scoring":
         monkeypatch.setattr(labels, "_from_chat", lambda *args: None)
-    judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale="yes/no", min_mass=0.0)
+    judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale="0-9", min_mass=0.0)
     verdict = judge.verify(PROMPT, make_candidate("Paris"))
     details = verdict.raw["criteria"]["overall"]["judged"][0]
     assert (details["route"], verdict.usage.requests) == (route, requests)
-    listed = first_token(server, judge, ["yes", "no"])
+    listed = first_token(server, judge)
     assert listed
-    for word, probability in listed.items():
-        assert details["probabilities"][word] * details["mass"] == pytest.approx(probability, rel=0.02)
+    for grade, probability in listed.items():
+        assert details["probabilities"][grade] * details["mass"] == pytest.approx(probability, rel=0.02)
 
 
 def test_a_server_without_the_routes(server, monkeypatch):
