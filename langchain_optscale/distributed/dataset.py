@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_ray", "map_dataset"]
 
+_CPUS_A_WORKER = 0.5
+
 
 def check_ray() -> None:
     """Check that Ray Data is installed.
@@ -56,7 +58,8 @@ def map_dataset(
             one; or with the single column "text", each a line of JSON lines.
         search: What to search with; or a function that makes it on each worker, where a model has a key of its own
             that no environment variable of its provider names.
-        workers: Processes, at least 1, each with a CPU of the cluster.
+        workers: Processes, at least 1, each with half a CPU of the cluster, since they mostly wait for endpoints.
+            One CPU at least must be left for reading.
         max_concurrency: Requests under way at once over all workers, at least `workers`.
         block: Questions that a worker takes at once, at least 1.
         output: A directory in which every worker writes answer lines, on a file system that all of them share. A run
@@ -85,6 +88,7 @@ def map_dataset(
     if budget is not None:
         spent, there = _spent(budget, output)
         budget = budget.less(spent, max(0, dataset.count() - there))
+    _check_cpus(workers)
     plan = Plan(search, max_concurrency // workers, output, dict(asked or {}), prepare, budget, give_up_after)
     return dataset.map_batches(
         Answering,
@@ -92,7 +96,26 @@ def map_dataset(
         batch_size=block,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=_CPUS_A_WORKER,
     )
+
+
+def _check_cpus(workers: int) -> None:
+    """Check that the workers leave a CPU for reading, without which they would wait for questions for ever.
+
+    Raises:
+        SettingsError: They leave none.
+    """
+    import ray
+
+    if not ray.is_initialized():
+        ray.init()
+    cpus = ray.cluster_resources().get("CPU", 0.0)
+    if cpus < 1.0 + workers * _CPUS_A_WORKER:
+        raise SettingsError(
+            f"{workers} workers leave no CPU for reading, since the cluster has {cpus:g} and a worker takes "
+            f"{_CPUS_A_WORKER:g}; give fewer workers"
+        )
 
 
 def _spent(budget: Budget, output: str | None) -> tuple[float, int]:

@@ -164,6 +164,8 @@ def test_numbers_that_make_no_sense_are_refused():
     dataset = ray.data.from_items(rows(3))
     with pytest.raises(SettingsError, match="must not be smaller than workers"):
         map_dataset(dataset, search(), workers=4, max_concurrency=3)
+    with pytest.raises(SettingsError, match="leave no CPU for reading"):
+        map_dataset(dataset, search(), workers=5)
     with pytest.raises(SettingsError, match="block must be"):
         map_dataset(dataset, search(), block=0)
     with pytest.raises(SettingsError, match="give a larger budget"):
