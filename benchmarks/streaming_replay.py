@@ -2,7 +2,7 @@
 
     make bench_learning                                       every development pool, about 5 minutes on one core
     python -m benchmarks.streaming_replay --orders 8 --only returned
-    python -m benchmarks.streaming_replay --orders 8 --write-population   only writes the population that ships with the package
+    python -m benchmarks.streaming_replay --orders 8 --write-population    only writes the population that is shipped
 
 Pools come from `tests/data/pools` and from OPTSCALE_SHARED_DATA (`field/` and `pools/`), those with a cap of 8 or more;
 at most 32 candidates of a question are used. Each pool is one stream of searches of one fingerprint. A search uses what
@@ -239,8 +239,7 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
         others = {price: np.mean([one[price].difference for o, one in found.items() if o != name]) for price in PRICES}
         price = max((one for one in PRICES if others[one] >= SLACK), default=PRICES[0])
         one = by_price[price]
-        net = one.difference + 100.0 * price * one.saved
-        rows.append({"pool": name, "price": price, "net_points": _rounded(net), **_rounded(one._asdict())})
+        rows.append(_row(name, price, one))
     shares = [math.log(row["share"]) for row in rows]
     differences = [row["difference"] for row in rows]
     worse = [row["pool"] for row in rows if row["difference"] < -row["error"] - 1e-9]
@@ -263,6 +262,12 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
     return summary
 
 
+def _row(name: str, price: float, one: Measured) -> dict[str, Any]:
+    """A pool at a price; "net_points" is its difference and what the price allows for what was saved."""
+    net = one.difference + 100.0 * price * one.saved
+    return {"pool": name, "price": price, "net_points": _rounded(net), **_rounded(one._asdict())}
+
+
 def _at_price(found: Mapping[str, Mapping[float, Measured]], price: float, still: int) -> dict[str, Any]:
     """All pools at the same price."""
     rows = [one[price] for one in found.values()]
@@ -272,6 +277,7 @@ def _at_price(found: Mapping[str, Mapping[float, Measured]], price: float, still
         "share_all_pools": math.exp(sum(shares) / (len(rows) + still)),
         "difference": float(np.mean([row.difference for row in rows])),
         "worse_by_more_than_one_error": sum(row.difference < -row.error - 1e-9 for row in rows),
+        "by_pool": [_row(name, price, one[price]) for name, one in found.items()],
     }
 
 

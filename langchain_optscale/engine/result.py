@@ -64,8 +64,8 @@ class OptScaleResult:
         explored: What was spent for later searches to learn from, see `explore=`; None where nothing was.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
         ranking: The comparisons of a tournament and what came of them; None where there was nothing to compare.
-        drift: With `learn=` or `settings=`, what has changed since it was learned, so that the untrained default decided;
-            None where nothing has.
+        drift: With `learn=` or `settings=`, what has changed since it was learned, so that the untrained default
+            decided; None where nothing has.
     """
 
     best: Candidate
@@ -172,10 +172,9 @@ class OptScaleResult:
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
             `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
             or are identical; with `certify=` also `certified` and `promise`, with `store=` also `search_id`, and of a
-            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`); where learned parts stepped back
-            `drift`, why; after a tournament `ranking`
-            (`indexes`, `strengths`, `probabilities`, `place_bias`, `pointwise`, and how many `comparisons` and
-            `failures`).
+            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`); where learned parts stepped
+            back `drift`, why; after a tournament `ranking` (`indexes`, `strengths`, `probabilities`, `place_bias`,
+            `pointwise`, and how many `comparisons` and `failures`).
         """
         return {
             "n": len(self.verdicts),

@@ -19,7 +19,7 @@ share alpha.
 A score is not bet on itself but its rank among the scores that were learned from, as a share: it is even over [0, 1],
 so that a shift of narrow scores is a large one.
 
-A verifier that turns round may leave the mean of scores as it was. What scores have to do with being right shows without
+A verifier that turns round may leave the mean of scores as it was. Whether scores still say what is right shows without
 labels in how they go with agreement. With r the rank of the mean of the first two scores, a whether their answers are
 equal and m how often they were, together = 1/2 + (r - 1/2) (a - m) / max(m, 1 - m) exceeds 1/2 as both are correlated.
 """

@@ -10,8 +10,8 @@ the posterior mean of a linear model whose prior is centred at the population's 
 A linear model is wrong somewhere, and a rule stops where it is lowest. So the price that it stops by is chosen by
 two-fold cross-validation of what several shares of the asked one would have gained on the trajectories themselves: the
 asked price of what was saved less what was lost. Not the share that gained most is taken but the lowest that gained no
-less by more than one standard error of the difference (the one-standard-error rule: Breiman et al. 1984, section 3.4.3):
-what is saved by stopping earlier still may be chance as well.
+less by more than one standard error of the difference (the one-standard-error rule: Breiman et al. 1984, 3.4.3), since
+what a higher one gained beyond that may be chance.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ def mean_of(parts: Sequence[Moments]) -> Moments:
 def cautious_mean(parts: Sequence[Moments]) -> Moments:
     """The mean of several tasks, with gains one standard error above it: what a task not among them may well show.
 
-    The constant that is added to each gain is the standard error, over the tasks, of the mean gain of going on. With the
-    constant as the first feature x_0 = 1 it adds that much of E[x x_0] to E[x a].
+    To each gain the standard error, over the tasks, of the mean gain is added: with x_0 = 1 the first feature, E[x a]
+    grows by that much of E[x x_0].
 
     Args:
         parts: Of two tasks or more; one alone stays as it is.
@@ -167,7 +167,7 @@ def cautious_mean(parts: Sequence[Moments]) -> Moments:
 
 @cache
 def untrained_population() -> Moments:
-    """The cautious mean over the development pools, written by `python -m benchmarks.streaming_replay --write-population`."""
+    """The cautious mean over the development pools, as `benchmarks.streaming_replay --write-population` writes it."""
     text = resources.files(__package__).joinpath("population.json").read_text(encoding="utf-8")
     return Moments.from_dict(json.loads(text))
 
