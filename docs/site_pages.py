@@ -158,6 +158,7 @@ def recipe_page(path: Path) -> str:
         kind = "svg+xml" if name.endswith("svg") else "png"
         text = text.replace(f"({name})", f"(data:image/{kind};base64,{base64.b64encode(picture).decode()})")
     name = f"cookbook/{path.name}"
+    text = text.replace("](../docs/", "](../")
     return f"{_ANSI.sub('', text)}\n\n[The notebook]({REPOSITORY}{name})\n"
 
 

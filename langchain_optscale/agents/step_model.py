@@ -11,6 +11,7 @@ from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import PrivateAttr
 
+from langchain_optscale.agents.recognisable import RecognisablePolicy
 from langchain_optscale.agents.when import FirstIsGood, Gate
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.jobs import Choice
@@ -125,11 +126,11 @@ class _Unscored(Verifier):
         return self.verify(prompt, candidate, config)
 
 
-class StepModel(ChatOptScale):
+class StepModel(RecognisablePolicy, ChatOptScale):
     """The agent's model for one step, with a search behind it.
 
     The agent binds tools, structured output and settings to it as to its own model. Only the best candidate appears in
-    the agent's streams.
+    the agent's streams. Other middleware recognises the agent's own model behind it.
     """
 
     _gate: Gate | None = PrivateAttr(default=None)
@@ -159,6 +160,8 @@ class StepModel(ChatOptScale):
             metadata: For every child run.
         """
         model = cls(**settings)
+        # What a trace calls the step's run, above the runs of its candidates and verdicts.
+        model.name = f"optscale:step ({policy_name(model.policy)})"
         model._gate, model._good_enough, model._most_tokens = gate, good_enough, most_tokens
         model._metadata = dict(metadata or {})
         return model

@@ -14,7 +14,14 @@ from langchain_optscale.answers.book import Agreement, AnswerBook
 from langchain_optscale.answers.catalogue import EXTRACTORS
 from langchain_optscale.answers.equivalence import Equivalence, ExactText, NormalForm, SameMath, same_answer
 from langchain_optscale.answers.evidence import EvidenceVote
-from langchain_optscale.answers.extraction import BoxedAnswer, ChoiceLetter, LastNumber, RegexAnswer, WholeText
+from langchain_optscale.answers.extraction import (
+    BoxedAnswer,
+    ChoiceLetter,
+    LastNumber,
+    RegexAnswer,
+    StateAnswer,
+    WholeText,
+)
 from langchain_optscale.answers.model import CALIBRATED_SCORES, DEFAULT, AnswerModel
 from langchain_optscale.answers.selection import (
     SELECTIONS,
@@ -60,6 +67,7 @@ __all__ = [
     "RegexAnswer",
     "SameMath",
     "Selection",
+    "StateAnswer",
     "ToolCallAnswer",
     "Vote",
     "WeightedVote",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -51,14 +51,23 @@ class Extractor:
         """
         raise NotImplementedError
 
-    def __call__(self, text: str, message: AIMessage | None = None) -> str | None:
+    def find_in_state(
+        self, state: Mapping[str, Any], text: str, message: AIMessage | None = None
+    ) -> Found | str | None:
+        """The answer of an agent or another graph, given the state it ended in; by default that in its last message."""
+        return self.find(text, message)
+
+    def __call__(
+        self, text: str, message: AIMessage | None = None, state: Mapping[str, Any] | None = None
+    ) -> str | None:
         """The text of the answer, or None."""
-        found = self.read(text, message)
+        found = self.read(text, message, state)
         return None if found is None else found.text
 
-    def read(self, text: str, message: AIMessage | None = None) -> Found | None:
+    def read(self, text: str, message: AIMessage | None = None, state: Mapping[str, Any] | None = None) -> Found | None:
         """The answer with its equivalence, None where there is none or it is blank; reasoning is no part of it."""
-        found = self.find(split_text(text)[0], message)
+        plain = split_text(text)[0]
+        found = self.find(plain, message) if state is None else self.find_in_state(state, plain, message)
         if isinstance(found, str):
             found = Found(found)
         if found is None or (isinstance(found, Found) and not found.text.strip()):
@@ -118,6 +127,11 @@ class FirstOf(Extractor):
                 return found
         return None
 
+    def find_in_state(self, state: Mapping[str, Any], text: str, message: AIMessage | None = None) -> Found | None:
+        """The first answer that an extractor finds in the state or in the last message."""
+        read = (extractor.read(text, message, state) for extractor in self.extractors)  # type: ignore[union-attr]
+        return next((found for found in read if found is not None), None)
+
 
 @dataclass(frozen=True)
 class Compared(Extractor):
@@ -150,13 +164,19 @@ class Compared(Extractor):
         found = self.extractor(text, message)  # type: ignore[operator]
         return None if found is None else Found(found, self.by)
 
+    def find_in_state(self, state: Mapping[str, Any], text: str, message: AIMessage | None = None) -> Found | None:
+        """As `find`, of a graph's state."""
+        found = self.extractor(text, message, state)  # type: ignore[operator]
+        return None if found is None else Found(found, self.by)
+
 
 @dataclass(frozen=True)
 class FunctionAnswer(Extractor):
     """A function as an extractor.
 
     Attributes:
-        function: `(text)` or `(text, message)`; returns the answer as a string, or None.
+        function: `(text)`, `(text, message)` or `(text, message, state)`; returns the answer as a string, or None. The
+            state is that of a policy which is a graph, and None for any other.
 
     Raises:
         SettingsError: It accepts neither.
@@ -167,20 +187,25 @@ class FunctionAnswer(Extractor):
     def __post_init__(self) -> None:
         if not callable(self.function) or isinstance(self.function, type) or self._arguments() is None:
             raise SettingsError(
-                f"an extractor must be a function of the candidate's text, or of its text and message, got {self!r}"
+                "an extractor must be a function of the candidate's text, or of its text and message, or of its text, "
+                f"message and state, got {self!r}"
             )
 
     def find(self, text: str, message: AIMessage | None = None) -> str | None:
         """The function's result."""
-        return self.function(*(text, message)[: self._arguments()])
+        return self.function(*(text, message, None)[: self._arguments()])
+
+    def find_in_state(self, state: Mapping[str, Any], text: str, message: AIMessage | None = None) -> str | None:
+        """The function's result."""
+        return self.function(*(text, message, state)[: self._arguments()])
 
     def _arguments(self) -> int | None:
-        """How many positional arguments to pass; None where the function takes neither one nor two."""
+        """How many positional arguments to pass; None where it takes neither one nor two nor three."""
         try:
             signature = inspect.signature(self.function)
         except ValueError:
             return 1  # some functions written in C have no signature
-        for count in (1, 2):
+        for count in (1, 2, 3):
             try:
                 signature.bind(*[None] * count)
             except TypeError:
@@ -193,8 +218,8 @@ def as_extractor(value: ExtractorLike | None) -> Extractor | None:
     """Convert to an extractor.
 
     Args:
-        value: An `Extractor` or None (both returned unchanged), a name in `EXTRACTORS`, or a function `(text)` or
-            `(text, message)` that returns a string or None.
+        value: An `Extractor` or None (both returned unchanged), a name in `EXTRACTORS`, or a function `(text)`,
+            `(text, message)` or `(text, message, state)` that returns a string or None.
 
     Raises:
         SettingsError: It is anything else.

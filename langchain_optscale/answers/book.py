@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_optscale.answers._math_turns import Comparisons, Spent, comparing
 from langchain_optscale.errors import SettingsError
@@ -73,7 +73,12 @@ class AnswerBook:
             self._comparisons.withdraw()
 
     def read(
-        self, index: int, text: str, message: AIMessage | None = None, fingerprint: str | None = None
+        self,
+        index: int,
+        text: str,
+        message: AIMessage | None = None,
+        fingerprint: str | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> str | None:
         """The canonical answer of a completed candidate; idempotent.
 
@@ -84,6 +89,7 @@ class AnswerBook:
             text: Its text.
             message: Its message, where there is one.
             fingerprint: What tells whether it is a copy of another, see `records.identical`.
+            state: The state that it ended in, where the policy is a graph.
 
         Raises:
             Exception: The extractor's error, at every call; the candidate then counts as one without an answer.
@@ -91,7 +97,7 @@ class AnswerBook:
         if index not in self._answers:
             answer: str | None = None
             try:
-                found = self.extract.read(text, message) if self.extract is not None else None
+                found = self.extract.read(text, message, state) if self.extract is not None else None
             except Exception as error:  # noqa: BLE001 - kept, and raised below
                 self._errors.setdefault(index, error)
                 found = None

@@ -13,9 +13,10 @@ Every extractor takes time linear in the text, except that `RegexAnswer` depends
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.base import Extractor, Found
 from langchain_optscale.answers.equivalence import ExactText, NormalForm
@@ -24,11 +25,14 @@ from langchain_optscale.answers.notation.choices import find_choice
 from langchain_optscale.answers.numerals import last_numeral, write_number
 from langchain_optscale.answers.patterns import timed_pattern
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.records.states import state_to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.messages import AIMessage
 
-__all__ = ["BoxedAnswer", "ChoiceLetter", "LastNumber", "RegexAnswer", "WholeText"]
+__all__ = ["BoxedAnswer", "ChoiceLetter", "LastNumber", "RegexAnswer", "StateAnswer", "WholeText"]
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,55 @@ class RegexAnswer(Extractor):
         match = timed.last(text)
         found: str | None = match and match[min(1, timed.plain.groups) if self.group is None else self.group]
         return found
+
+
+@dataclass(frozen=True)
+class StateAnswer(Extractor):
+    """A value in the state that an agent or another graph ends in, found by its keys.
+
+    A string is the answer as it is; any other value is written as JSON. The answers are equal where they are the same
+    text. A candidate of a policy that answers with a message has none.
+
+    Attributes:
+        keys: The key of the value, or those that lead to it, the outermost first; whole numbers count in lists, from
+            the end where they are negative. A pydantic model is read like a mapping.
+
+    Raises:
+        SettingsError: There is no key.
+
+    Example:
+        >>> StateAnswer(("files", "notes.md"))("done", state={"messages": [], "files": {"notes.md": "two lines"}})
+        'two lines'
+    """
+
+    keys: str | int | tuple[str | int, ...]
+
+    def __post_init__(self) -> None:
+        keys = tuple(self.keys) if isinstance(self.keys, tuple | list) else (self.keys,)
+        if not keys or not all(isinstance(key, str | int) and key != "" for key in keys):
+            raise SettingsError(
+                f"keys must be those of a value in the state, such as 'answer' or ('files', 'notes.md'), got {keys!r}"
+            )
+        object.__setattr__(self, "keys", keys)
+
+    def find(self, text: str, message: AIMessage | None = None) -> Found | None:
+        """None: there is no state."""
+        return None
+
+    def find_in_state(self, state: Mapping[str, Any], text: str, message: AIMessage | None = None) -> Found | None:
+        """The value; None where there is none."""
+        value: Any = state
+        for key in self.keys:  # type: ignore[union-attr]  # a tuple by now
+            if hasattr(value, "model_dump"):
+                value = value.model_dump()
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                return None  # this run never wrote it
+        if value is None:
+            return None
+        written = value if isinstance(value, str) else json.dumps(state_to_json(value), sort_keys=True)
+        return Found(written, ExactText())
 
 
 @dataclass(frozen=True)

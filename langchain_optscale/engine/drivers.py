@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 
 from langchain_optscale.answers import AnswerBook
+from langchain_optscale.engine.custom_stream import stream_writer, write_event
 from langchain_optscale.engine.executor import Executor, in_thread
 from langchain_optscale.engine.jobs import Compare, Draw, Verify
 from langchain_optscale.engine.priors import afind_prior, find_prior
@@ -102,20 +103,30 @@ def run_search(
     cancelled = {Draw: threading.Event(), Verify: threading.Event(), Compare: threading.Event()}
     under_way = {Draw: 0, Verify: 0, Compare: 0}
     # None only wakes the driver.
-    finished: queue.SimpleQueue[tuple[Job, Done | Raised | Cancelled] | None] = queue.SimpleQueue()
+    finished: queue.SimpleQueue[tuple[Job, Done | Raised | Cancelled | BaseException] | None] = queue.SimpleQueue()
+
+    def run(job: Job) -> None:
+        try:
+            finished.put((job, executor.run(job, cancelled[type(job)])))
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for the job
+            finished.put((job, error))
 
     def start(job: Job) -> None:
         under_way[type(job)] += 1
-        in_thread(lambda: finished.put((job, executor.run(job, cancelled[type(job)]))))
+        in_thread(lambda: run(job))
 
-    def record(job: Job, outcome: Done | Raised | Cancelled) -> None:
+    def record(job: Job, outcome: Done | Raised | Cancelled | BaseException) -> None:
         under_way[type(job)] -= 1
+        if isinstance(outcome, BaseException):
+            raise outcome
         if isinstance(outcome, Raised) and not isinstance(outcome.error, Exception):
             raise outcome.error  # such as SystemExit: no failure of a candidate, but meant for our caller
         search.record_outcome(job, outcome)
 
     with contextlib.ExitStack() as leaving:
         leaving.callback(worker.close)
+        writer = leaving.enter_context(stream_writer())
+        search.emit_events |= writer is not None
         for event in cancelled.values():
             leaving.callback(executor.cancel, event)
         if batch is not None:
@@ -133,7 +144,7 @@ def run_search(
                 waited_for = under_way[Verify] + (0 if session.decision.stop else under_way[Draw])
             for job in search.take(room - waited_for):
                 start(job)
-            _emit(search, config)
+            _emit(search, config, writer)
             try:
                 item = finished.get(timeout=search.wait_s if session.deadlines else None)
             except queue.Empty:
@@ -145,9 +156,9 @@ def run_search(
         while not finished.empty():  # what has finished has been paid for: keep it
             if item := finished.get():
                 record(*item)
-        _emit(search, config)
+        _emit(search, config, writer)
         result = search.result()
-        _emit(search, config)
+        _emit(search, config, writer)
         return result
 
 
@@ -189,6 +200,8 @@ async def arun_search(
 
     leaving = contextlib.ExitStack()
     try:
+        writer = leaving.enter_context(stream_writer())
+        search.emit_events |= writer is not None
         if batch is not None:
             leaving.enter_context(batch.on_cancel(lambda: finished.put_nowait(None)))
         while not search.over:
@@ -196,7 +209,7 @@ async def arun_search(
                 _check_batch(batch, search)
             for job in search.take(room - len(running)):
                 start(job)
-            await _aemit(search, config)
+            await _aemit(search, config, writer)
             first = await _first(finished, search.wait_s)
             search.tick()
             if first is not None:
@@ -206,9 +219,9 @@ async def arun_search(
             if search.session.decision.stop:
                 await cancel([task for task, job in running.items() if not search.wants(job)])
         await cancel(running)
-        await _aemit(search, config)
+        await _aemit(search, config, writer)
         result = search.result()
-        await _aemit(search, config)
+        await _aemit(search, config, writer)
         return result
     finally:
         leaving.close()
@@ -278,11 +291,17 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def _emit(search: Search, config: RunnableConfig) -> None:
+def _emit(search: Search, config: RunnableConfig, writer: Callable[[Any], None] | None) -> None:
     for event in search.events() if search.emit_events else ():
-        dispatch_custom_event(event.name, event.data, config=config)
+        if writer is not None:
+            write_event(writer, event)
+        if has_callbacks(config):
+            dispatch_custom_event(event.name, event.data, config=config)
 
 
-async def _aemit(search: Search, config: RunnableConfig) -> None:
+async def _aemit(search: Search, config: RunnableConfig, writer: Callable[[Any], None] | None) -> None:
     for event in search.events() if search.emit_events else ():
-        await adispatch_custom_event(event.name, event.data, config=config)
+        if writer is not None:
+            write_event(writer, event)
+        if has_callbacks(config):
+            await adispatch_custom_event(event.name, event.data, config=config)

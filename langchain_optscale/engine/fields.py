@@ -11,9 +11,9 @@ from langchain_optscale.answers import as_extractor, as_selection
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.learning.store import ScoreStore, as_store
+from langchain_optscale.models.graph_runs import check_graph
 from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.models.named import named_model
-from langchain_optscale.models.policy import refuse_graph
 from langchain_optscale.stopping.certificate import Certificate, as_certificate
 from langchain_optscale.verifiers import ComparisonJudge, TournamentSelection, as_verifier
 from langchain_optscale.verifiers.comparison.selection import TOURNAMENT
@@ -36,12 +36,12 @@ def read_policy(value: object) -> object:
     """The policy, a Runnable or the name of a chat model.
 
     Raises:
-        SettingsError: It is neither, or a graph of ours.
+        SettingsError: It is neither, or a graph that takes no conversation.
     """
     value = named_model(value, "policy") if isinstance(value, str) else value
     if not isinstance(value, Runnable):
         raise SettingsError(f"policy must be a chat model or another Runnable, got {type(value).__name__}")
-    refuse_graph(value)
+    check_graph(value)
     return value
 
 

@@ -69,6 +69,7 @@ class Choice:
         reasoning: The reasoning that was taken out of the message.
         reasoning_tags: Tags around reasoning that is still in it.
         parsed: The object that a policy with structured output answers with.
+        state: What a policy that is a graph ended in.
     """
 
     message: AIMessage
@@ -78,6 +79,7 @@ class Choice:
     reasoning: str | None = None
     reasoning_tags: tuple[ReasoningTag, ...] = ()
     parsed: Any = None
+    state: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +131,5 @@ def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) 
         choice.reasoning,
         choice.reasoning_tags,
         choice.parsed,
+        choice.state,
     )

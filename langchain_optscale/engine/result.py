@@ -66,6 +66,17 @@ class OptScaleResult:
         ranking: The comparisons of a tournament and what came of them; None where there was nothing to compare.
         drift: With `learn=` or `settings=`, what has changed since it was learned, so that the untrained default
             decided; None where nothing has.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import OptScale
+        >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4"])
+        >>> search = OptScale(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
+        >>> result = search.invoke("What is 2 + 2?")
+        >>> result.text, result.score, result.stop_reason.name
+        ('3 + 1 is 4', 1.0, 'MARGINAL_GAIN')
+        >>> result.best in result.candidates, result.verdicts[result.best.index].score
+        (True, 1.0)
     """
 
     best: Candidate
@@ -93,6 +104,12 @@ class OptScaleResult:
     def message(self) -> AIMessage:
         """The policy's message of the chosen candidate, as it came."""
         return self.best.message
+
+    @property
+    def state(self) -> Mapping[str, Any] | None:
+        """What the chosen run of an agent, or of another graph, ended in; None for a policy that answers a message."""
+        state: Mapping[str, Any] | None = self.best.state
+        return state
 
     @property
     def text(self) -> str:

@@ -84,7 +84,8 @@ class SearchSettings(BaseModel):
 
     Attributes:
         policy: The chat model that draws candidates, its name such as "openai:gpt-5-mini", or any Runnable that answers
-            a prompt with a message, a string or, as `with_structured_output` does, a parsed object.
+            a prompt with a message, a string, a parsed object as `with_structured_output` does, or a state that has
+            `messages`, as agents and other graphs do.
         verifier: Scores candidates in [0, 1]: a `Verifier`, a chat model or its name as the judge, a Runnable, or a
             callable `(prompt, candidate) -> float`.
         target: A score in [0, 1] that is good enough: where candidates carry no answers it ends the search, and the
@@ -173,6 +174,13 @@ class SearchSettings(BaseModel):
 
     Raises:
         SettingsError: A setting is unknown, out of range or contradicts another.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> settings = SearchSettings(policy=policy, verifier=lambda prompt, candidate: 1.0, max_samples=8)
+        >>> settings.max_samples, settings.effort, settings.target
+        (8, 'medium', None)
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())

@@ -100,10 +100,10 @@ class Worker:
         """Equal for candidates that share a verdict; None for one that is verified whatever the others are.
 
         Equal tool calls share one, and with a deterministic verifier, or under `reverify_equal=False`, equal texts too.
-        None do where the verifier compares a search's candidates with each other.
+        None do where the verifier compares a search's candidates with each other, and no two runs of an agent do.
         """
         again = self.settings.reverify_equal
-        if again or self._verifier is not self.settings.verifier:
+        if again or self._verifier is not self.settings.verifier or candidate.state is not None:
             return None
         if candidate.message.tool_calls:
             return call_key(candidate.message)
@@ -174,7 +174,7 @@ class Worker:
     def _read_one(self, index: int, choice: Choice) -> Choice:
         settings = self.settings
         self._record_work("policy")  # it answered, with whatever: the next answer may be a better one
-        drawn = Candidate(index, choice.message, 0, reasoning_tags=settings.reasoning_tags)
+        drawn = Candidate(index, choice.message, 0, reasoning_tags=settings.reasoning_tags, state=choice.state)
         plain = choice.message
         if drawn.reasoning is not None:
             plain = drawn.answer_message
@@ -188,7 +188,7 @@ class Worker:
             return choice
         mark = fingerprint(drawn, seeded=self._sampler.seeded)
         try:
-            answer = self._answers.read(index, drawn.answer_text, plain, mark)
+            answer = self._answers.read(index, drawn.answer_text, plain, mark, choice.state)
             self._record_work("extract")
             return replace(choice, answer=answer)
         except Exception as raised:  # noqa: BLE001 - the user's function; its error is kept as the failure

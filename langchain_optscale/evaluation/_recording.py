@@ -226,7 +226,7 @@ class Recording:
             return candidate.text
         if candidate.answer is None:
             return None
-        found = self.search.extract.read(candidate.text, candidate.answer_message)
+        found = self.search.extract.read(candidate.text, candidate.answer_message, candidate.state)
         return None if found is None else str(found.text)
 
     def _continued(self, path: Path) -> dict[str, Question]:

@@ -95,7 +95,8 @@ class ReplayedSession:
         mark = fingerprint(candidate, seeded=self.run.seeded)
         # A candidate whose extractor raises has a failure in the record.
         with contextlib.suppress(Exception):
-            return self.answers.read(candidate.index, candidate.answer_text, candidate.answer_message, mark), mark
+            text, message = candidate.answer_text, candidate.answer_message
+            return self.answers.read(candidate.index, text, message, mark, candidate.state), mark
         return None, mark
 
 

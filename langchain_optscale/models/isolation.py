@@ -1,4 +1,4 @@
-"""Runnables whose synchronous parts run in daemon threads of our own on the async path.
+"""Runnables whose synchronous parts run in daemon threads of our own on the async path, and whose graphs run apart.
 
 LangChain runs what has no async method in the event loop's default executor. There a part that hangs takes a thread
 from the application for ever, and keeps `asyncio.run` from ending.
@@ -22,6 +22,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.tools import BaseTool, StructuredTool
 
 from langchain_optscale.models.daemon_threads import run_in_thread
+from langchain_optscale.models.graph_runs import GraphRun, is_graph
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -43,7 +44,7 @@ def isolated(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
     """The Runnable with each part that has no async method put into a daemon thread when it is awaited.
 
     Sequences, parallels, branches, bindings and fallbacks are looked into; what is awaited natively stays as it is, and
-    so does everything on the sync path.
+    so does everything on the sync path. A compiled graph in it becomes a `GraphRun`.
     """
     if isinstance(runnable, RunnableBindingBase):
         return runnable.model_copy(update={"bound": isolated(runnable.bound)})
@@ -58,6 +59,8 @@ def isolated(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
     if isinstance(runnable, RunnableWithFallbacks):
         others = [isolated(other) for other in runnable.fallbacks]
         return runnable.model_copy(update={"runnable": isolated(runnable.runnable), "fallbacks": others})
+    if is_graph(runnable):
+        return GraphRun(runnable)
     return _Isolated(runnable) if _is_synchronous(runnable) else runnable
 
 

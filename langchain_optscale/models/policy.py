@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
 
-__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "refuse_graph", "unwrap"]
+__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
@@ -138,23 +138,6 @@ def unwrap(
         configs.insert(0, policy.config)
         policy = policy.bound
     return (policy, kwargs, configs) if isinstance(policy, BaseChatModel) else (None, {}, [])
-
-
-def refuse_graph(policy: Runnable[Any, Any]) -> None:
-    """Refuse a compiled LangGraph graph, such as an agent, before it is paid for: it answers with its state.
-
-    Raises:
-        SettingsError: The policy is such a graph.
-    """
-    while isinstance(policy, RunnableBinding):
-        policy = policy.bound
-    # By its attributes, since importing LangGraph takes longer than this package; an `entrypoint` has no builder.
-    parts = vars(policy)
-    if "builder" in parts and isinstance(parts.get("output_channels"), list | tuple):
-        raise SettingsError(
-            f"the policy {policy.get_name()} is a graph, which answers with its state instead of a message; end it "
-            "with | (lambda state: state['messages'][-1]), and put the prompt's messages into the state before it"
-        )
 
 
 def policy_name(policy: Runnable[Any, Any]) -> str:

@@ -29,7 +29,7 @@ from langchain_optscale.records.usage import Usage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_core.messages import AIMessage
+    from langchain_core.messages import AIMessage, BaseMessage
 
 __all__ = [
     "CHOICE_ERROR",
@@ -67,7 +67,16 @@ class Candidate:
         reasoning_tags: Tags around reasoning in the message's text, beside those that are known.
         parsed: The object that a policy with structured output made of it, such as a pydantic model; None for any other
             policy. It is not compared, and read back as plain data.
+        state: What a policy that is an agent, or another graph, ended in: the mapping as it returned it; None for any
+            other policy. It is not compared. `to_dict` writes messages and plain data; of other objects it writes the
+            fields where they have some, else the type alone.
         answer_text: The text of the message without reasoning.
+
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> candidate = Candidate(0, AIMessage("It is 4."), round=0, answer="4")
+        >>> candidate.text, candidate.answer
+        ('It is 4.', '4')
     """
 
     index: int
@@ -79,6 +88,7 @@ class Candidate:
     reasoning: str | None = None
     reasoning_tags: tuple[ReasoningTag, ...] = ()
     parsed: Any = field(default=None, compare=False)
+    state: Any = field(default=None, compare=False, repr=False)
     answer_text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -114,9 +124,21 @@ class Candidate:
         calls = render_calls(self.message)
         return f"{text}\n\n{calls}" if text.strip() and calls else calls or text
 
+    @property
+    def trajectory(self) -> tuple[BaseMessage, ...]:
+        """All messages of an agent's run, the question first, its tool calls and their results among them.
+
+        Empty for a policy that answers with a message, and for a state without `messages`.
+        """
+        from langchain_optscale.records.states import messages_in
+
+        return () if self.state is None else messages_in(self.state)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` gives an equal candidate back."""
         from langchain_core.messages import message_to_dict
+
+        from langchain_optscale.records.states import state_to_json
 
         parsed = self.parsed.model_dump(mode="json") if hasattr(self.parsed, "model_dump") else self.parsed
         return {
@@ -127,6 +149,7 @@ class Candidate:
             "latency_s": self.latency_s,
             "answer": self.answer,
             **({} if parsed is None else {"parsed": parsed}),
+            **({} if self.state is None else {"state": state_to_json(self.state)}),
             **({} if self.reasoning is None else {"reasoning": self.reasoning}),
             **({"reasoning_tags": list(self.reasoning_tags)} if self.reasoning_tags else {}),
         }
@@ -140,6 +163,8 @@ class Candidate:
         """
         from langchain_core.messages import AIMessage, messages_from_dict
 
+        from langchain_optscale.records.states import state_from_json
+
         fields = Fields(data, "a candidate")
         fields.whole("index")
         fields.whole("round")
@@ -152,7 +177,9 @@ class Candidate:
             (message,) = messages_from_dict([data["message"]])
             if not isinstance(message, AIMessage):
                 raise InvalidRecordError(f"a candidate's message must be an AI message, not {message.type!r}")
-            candidate = cls(**{**data, "message": message, "usage": usage, "reasoning_tags": tags})
+            read = {"message": message, "usage": usage, "reasoning_tags": tags}
+            state = {"state": state_from_json(data["state"])} if "state" in data else {}
+            candidate = cls(**{**data, **read, **state})
             # What a verifier reads is made of the message's parts.
             str(message.text + candidate.text)
             return candidate
@@ -170,6 +197,10 @@ class Verdict:
 
     Raises:
         InvalidScoreError: The score is not a real number, not finite, or outside [0, 1]. Scores are never clipped.
+
+    Example:
+        >>> Verdict(0.75, "right, but long").score
+        0.75
     """
 
     score: float
@@ -222,6 +253,10 @@ class Failure(_Caused):
             any other.
         recurrence: Whether another candidate would fail in the same way. "certain", as for a rejected key, ends the
             search; "likely" ends it where all candidates of a round, and at least two, fail so with equal errors.
+
+    Example:
+        >>> Failure("verify", "TimeoutError: no reply", attempts=4).to_dict()
+        {'stage': 'verify', 'error': 'TimeoutError: no reply', 'attempts': 4}
     """
 
     stage: Literal["draw", "verify"]

@@ -16,6 +16,7 @@ from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.candidates import Verdict
 from langchain_optscale.records.content import NoContentError, digest
 from langchain_optscale.records.forks import after_fork
+from langchain_optscale.records.states import MESSAGES, state_to_json
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.composite.members import Wrapper
 from langchain_optscale.verifiers.composite.store import SQLiteStore, VerdictStore
@@ -270,6 +271,7 @@ def _key(prompt: PromptValue, candidate: Candidate, config: RunnableConfig | Non
                 "tools": tool_schemas(tools) if (tools := offered_tools(prompt)) else None,
                 "candidate": _plain(candidate.answer_message, ids),
                 "answer": candidate.answer,
+                **({} if candidate.state is None else {"state": _state(candidate, ids)}),
                 "logprobs": candidate.message.response_metadata.get("logprobs"),
                 # Only where there is one, so that what was stored before is still found.
                 **({} if (reference := call_reference(config)) is None else {"reference": reference}),
@@ -277,6 +279,12 @@ def _key(prompt: PromptValue, candidate: Candidate, config: RunnableConfig | Non
         )
     except (NoContentError, SettingsError):
         return uuid4().hex  # not comparable with any other, so it is verified by itself
+
+
+def _state(candidate: Candidate, ids: dict[str, int]) -> dict[str, Any]:
+    """What an agent ended in: its messages as in any conversation, and the rest as it is written in records."""
+    rest = {name: value for name, value in candidate.state.items() if name != MESSAGES}
+    return {"messages": [_plain(message, ids) for message in candidate.trajectory], "rest": state_to_json(rest)}
 
 
 def _plain(message: BaseMessage, ids: dict[str, int]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGenerationChunk
@@ -23,6 +23,7 @@ from langchain_optscale import (
     Verdict,
     Verifier,
 )
+from langchain_optscale.engine.worker import Worker
 from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.stopping import Price
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
@@ -449,3 +450,17 @@ def test_a_verifier_that_gives_no_verdict_is_a_failure_of_its_candidate(path):
     result = run(OptScale(policy=PlainPolicy(texts=["x"]), verifier=Careless(), max_samples=2), path)
     assert result.scores == (0.7,)
     assert "InvalidScoreError" in result.failures[1].error
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+def test_an_error_outside_the_request_reaches_the_caller_at_once(path, monkeypatch):
+    """Such as one in what counts a verification's usage: nobody waits for a job that cannot report."""
+
+    def broken(self, job):
+        raise RuntimeError("the usage cannot be read")
+
+    monkeypatch.setattr(Worker, "collect", broken)
+    search = OptScale(policy=FakeListChatModel(responses=["a"]), verifier=lambda prompt, candidate: 0.5, max_samples=2)
+    ask = search.invoke if path == "sync" else lambda question: asyncio.run(search.ainvoke(question))
+    with pytest.raises(RuntimeError, match="the usage cannot be read"):
+        ask("q")

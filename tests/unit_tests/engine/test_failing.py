@@ -12,6 +12,8 @@ from langchain_core.exceptions import (
 )
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
+from langgraph.graph import StateGraph
+from typing_extensions import TypedDict
 
 from langchain_optscale import (
     AllCandidatesFailed,
@@ -131,12 +133,16 @@ def test_a_policy_with_answers_of_a_wrong_type_costs_two_requests(answer):
     assert len(asked) <= 2
 
 
-def test_an_agent_as_the_policy_costs_nothing():
-    agents = pytest.importorskip("langchain.agents")
-    policy = PlainPolicy(texts=["hi"])
-    with pytest.raises(SettingsError, match=r"is a graph, .* end it with | \(lambda state"):
-        OptScale(policy=agents.create_agent(policy, []), verifier=read_score)
-    assert not policy.requests
+def test_a_graph_without_messages_as_the_policy_costs_nothing():
+    class Asked(TypedDict):
+        question: str
+
+    asked = []
+    graph = StateGraph(Asked).add_node("only", asked.append).set_entry_point("only").compile()
+    for policy in (graph, graph.with_config(tags=["bound"]), graph.bind()):
+        with pytest.raises(SettingsError, match=r"input has no `messages`: begin with a step that makes its input"):
+            OptScale(policy=policy, verifier=read_score)
+    assert not asked
 
 
 def test_a_batch_that_collects_errors_stops_paying():
