@@ -19,7 +19,7 @@ import json
 from typing import TYPE_CHECKING
 
 from langchain_optscale.records.content import content_of
-from langchain_optscale.records.tool_calls import render_calls
+from langchain_optscale.records.tool_calls import calls_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def content_key(candidate: Candidate) -> str:
 
 def fingerprint(candidate: Candidate, *, seeded: bool) -> str | None:
     """As `text_fingerprint`, of all that the policy wrote, its reasoning and an agent's steps included."""
-    steps = "".join(f"{one.text}\n{render_calls(one)}\n" for one in candidate.trajectory if one.type == "ai")
+    steps = "".join(f"{one.text}\n{calls_in(one)}\n" for one in candidate.trajectory if one.type == "ai")
     return text_fingerprint(f"{steps}{candidate.reasoning or ''}\n{candidate.text}", seeded=seeded)
 
 
