@@ -89,7 +89,16 @@ def printable(text: str, escape: Callable[[str], str] = _escaped) -> str:
 
 
 class OptScaleError(Exception):
-    """Base class of every error that this package raises on purpose; its text shows control characters as escapes."""
+    """Base class of every error that this package raises on purpose; its text shows control characters as escapes.
+
+    Example:
+        >>> from langchain_optscale.verifiers import to_verdict
+        >>> try:
+        ...     to_verdict("good")
+        ... except OptScaleError as error:
+        ...     print(type(error).__name__)
+        InvalidScoreError
+    """
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -99,6 +108,14 @@ class SettingsError(OptScaleError):
     """A setting is unknown, out of range or contradicts another.
 
     Not a ValueError: pydantic would swallow that in a validator and hide the sentence in a list of its own.
+
+    Example:
+        >>> from langchain_optscale.stopping import MaxSamples
+        >>> try:
+        ...     MaxSamples(0)
+        ... except SettingsError as error:
+        ...     print(error)
+        max_samples must be a whole number of at least 1, got 0
     """
 
 

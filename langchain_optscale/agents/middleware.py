@@ -80,6 +80,14 @@ class OptScaleMiddleware(AgentMiddleware[OptScaleState, Any, Any]):
             policy, tools, middleware=[OptScaleMiddleware(verifier=ToolCallJudge(judge), when="tool_calls")]
         )
         ```
+
+        >>> from langchain.agents import create_agent
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4"])
+        >>> search = OptScaleMiddleware(verifier=lambda prompt, candidate: "4" in candidate.text)
+        >>> agent = create_agent(policy, middleware=[search])
+        >>> agent.invoke({"messages": [("human", "What is 2 + 2?")]})["messages"][-1].text
+        '3 + 1 is 4'
     """
 
     state_schema = OptScaleState

@@ -64,6 +64,17 @@ class OptScaleResult:
         explored: What was spent for later searches to learn from, see `explore=`; None where nothing was.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
         ranking: The comparisons of a tournament and what came of them; None where there was nothing to compare.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import OptScale
+        >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4"])
+        >>> search = OptScale(policy=policy, verifier=lambda prompt, candidate: "4" in candidate.text)
+        >>> result = search.invoke("What is 2 + 2?")
+        >>> result.text, result.score, result.stop_reason.name
+        ('3 + 1 is 4', 1.0, 'MARGINAL_GAIN')
+        >>> result.best in result.candidates, result.verdicts[result.best.index].score
+        (True, 1.0)
     """
 
     best: Candidate

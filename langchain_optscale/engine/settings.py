@@ -173,6 +173,13 @@ class SearchSettings(BaseModel):
 
     Raises:
         SettingsError: A setting is unknown, out of range or contradicts another.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> settings = SearchSettings(policy=policy, verifier=lambda prompt, candidate: 1.0, max_samples=8)
+        >>> settings.max_samples, settings.effort, settings.target
+        (8, 'medium', None)
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())

@@ -80,7 +80,7 @@ def recommend(
     """
     _check(pool, accuracy, budget, seed)
     fit = fit_calibration(pool) if pool.has_correct else None
-    known = discrimination(pool, seed=seed) if fit else None
+    known = discrimination(pool) if fit else None
     scored = pool if fit is None else fit.pool
     choices = _grid(scored)
     report = replay(

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.evaluation.bootstrap import Interval, bootstrap_means
+from langchain_optscale.evaluation.bootstrap import Interval
 from langchain_optscale.evaluation.description import won_pairs
+from langchain_optscale.stats.binomial import clustered_share
 from langchain_optscale.stats.calibration import IsotonicCalibration, LogisticCalibration
 from langchain_optscale.stats.reliability import expected_calibration_error
 
@@ -35,7 +36,7 @@ class Discrimination:
     Attributes:
         auc: P(a right sample scores above a wrong one of the same question), ties counted half; 0.5 is chance. Every
             pair counts alike. None where no question has both right and wrong samples.
-        interval: Its 95 % bootstrap interval over questions, None with it.
+        interval: Its 95 % interval, None with it. It holds at an `auc` of 1 too: few questions show little.
         questions: Questions that have both.
     """
 
@@ -68,13 +69,11 @@ class CalibrationFit:
     log_loss: float
 
 
-def discrimination(pool: Pool, *, bootstrap: int = 1000, seed: int = 0) -> Discrimination:
+def discrimination(pool: Pool) -> Discrimination:
     """How well the scores separate right from wrong within a question.
 
     Args:
         pool: With scores, and correctness of every sample.
-        bootstrap: Resamples of the questions, at least 1.
-        seed: Of the resamples.
 
     Raises:
         SettingsError: Scores or correctness are missing.
@@ -90,9 +89,8 @@ def discrimination(pool: Pool, *, bootstrap: int = 1000, seed: int = 0) -> Discr
     mixed = won[won[:, 1] > 0]
     if not len(mixed):
         return Discrimination(None, None, 0)
-    means = bootstrap_means(mixed, bootstrap, seed)
-    low, high = np.percentile(means[:, 0] / means[:, 1], (2.5, 97.5)).tolist()
-    return Discrimination(float(mixed[:, 0].sum() / mixed[:, 1].sum()), Interval(low, high), len(mixed))
+    interval = Interval(*clustered_share(mixed[:, 0], mixed[:, 1], averaged=True))
+    return Discrimination(float(mixed[:, 0].sum() / mixed[:, 1].sum()), interval, len(mixed))
 
 
 def fit_calibration(pool: Pool) -> CalibrationFit:

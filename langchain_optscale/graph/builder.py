@@ -133,7 +133,7 @@ def create_optscale_node(
     Args:
         policy: As for `create_optscale_graph`.
         verifier: As for `create_optscale_graph`.
-        **settings: As for `create_optscale_graph`.
+        **settings: Those of `SearchSettings`, as for `create_optscale_graph`.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel

@@ -139,6 +139,16 @@ class LearnedSettings:
         pairs: By the digests of policy and verifier, see `SearchRow.pair`.
         population: What all searches together have taught: what a new pair starts from.
         time: When it was learned, in seconds since 1970 UTC.
+
+    Example:
+        >>> from langchain_optscale.learning.learned_file import LearnedPair
+        >>> learned = LearnedSettings({("policy", "verifier"): LearnedPair(searches=200)}, LearnedPair(searches=900))
+        >>> part, own = learned.part(("policy", "verifier"))
+        >>> part.searches, own
+        (200, True)
+        >>> part, own = learned.part(("another policy", "verifier"))
+        >>> part.searches, own
+        (900, False)
     """
 
     pairs: Mapping[tuple[str, str], LearnedPair] = field(default_factory=dict)

@@ -82,6 +82,13 @@ class QuestionPrior:
             question gets the population's prior.
         report: Held-out figures and what it was fitted on, JSON-ready; see `fit`.
         path: The file that it was read from, None for none; settings that hold it serialise by it.
+
+    Example:
+        >>> prompts = [f"{word} question {number}" for number in range(20) for word in ("easy", "hard")]
+        >>> scores = [[0.85, 0.9, 0.95] if "easy" in prompt else [0.2, 0.3, 0.4] for prompt in prompts]
+        >>> prior = QuestionPrior.fit(prompts, scores=scores)
+        >>> prior("easy question 41").mean > 0.8, prior("hard question 41").mean < 0.4
+        (True, True)
     """
 
     text: TextModel

@@ -38,6 +38,7 @@ def secrets_included() -> Iterator[None]:
     """Within the block, pickles of models and verifiers contain their keys, in plain text.
 
     Example:
+        >>> import pickle
         >>> from langchain_optscale import RewardModelVerifier
         >>> verifier = RewardModelVerifier("http://localhost:8000", "reward", api_key="sk-0123")
         >>> with secrets_included():

@@ -71,6 +71,12 @@ class Candidate:
             other policy. It is not compared. `to_dict` writes messages and plain data; of other objects it writes the
             fields where they have some, else the type alone.
         answer_text: The text of the message without reasoning.
+
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> candidate = Candidate(0, AIMessage("It is 4."), round=0, answer="4")
+        >>> candidate.text, candidate.answer
+        ('It is 4.', '4')
     """
 
     index: int
@@ -191,6 +197,10 @@ class Verdict:
 
     Raises:
         InvalidScoreError: The score is not a real number, not finite, or outside [0, 1]. Scores are never clipped.
+
+    Example:
+        >>> Verdict(0.75, "right, but long").score
+        0.75
     """
 
     score: float
@@ -243,6 +253,10 @@ class Failure(_Caused):
             any other.
         recurrence: Whether another candidate would fail in the same way. "certain", as for a rejected key, ends the
             search; "likely" ends it where all candidates of a round, and at least two, fail so with equal errors.
+
+    Example:
+        >>> Failure("verify", "TimeoutError: no reply", attempts=4).to_dict()
+        {'stage': 'verify', 'error': 'TimeoutError: no reply', 'attempts': 4}
     """
 
     stage: Literal["draw", "verify"]

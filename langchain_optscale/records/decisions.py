@@ -17,7 +17,12 @@ __all__ = ["Decision", "Estimate", "Observation", "Round", "StopReason"]
 
 
 class StopReason(Enum):
-    """Why a search ended; the value is a sentence that a person understands."""
+    """Why a search ended; the value is a sentence that a person understands.
+
+    Example:
+        >>> print(StopReason.MAX_SAMPLES.name, "-", StopReason.MAX_SAMPLES.value)
+        MAX_SAMPLES - the largest allowed number of candidates was drawn
+    """
 
     TARGET_REACHED = "a candidate reached the target score"
     OPTIMAL_N = "as many candidates were drawn as the bound asks for"
@@ -53,6 +58,12 @@ class Estimate:
         n: Number of scores it rests on.
         at_bound: True where the estimate sits on a bound of the estimator's parameter space, as it does for
             saturated or constant scores, whose likelihood has no interior maximum.
+
+    Example:
+        >>> from langchain_optscale.stats import MaximumLikelihood
+        >>> estimate = MaximumLikelihood()([0.5, 0.6, 0.7, 0.8])
+        >>> round(estimate.mu, 2), round(estimate.sigma, 2), estimate.n
+        (0.65, 0.11, 4)
     """
 
     mu: float
@@ -97,6 +108,12 @@ class Decision:
         claim: What is promised with the rule's confidence when it stops: "stable" (the whole cap would return the same
             answer), "target reached", "target out of reach", or "not sure".
         probability: The probability of what could be claimed, None where nothing can.
+
+    Example:
+        >>> from langchain_optscale.stopping import History, MaxSamples
+        >>> decision = MaxSamples(2)(History(scores=(0.4, 0.6)))
+        >>> decision.stop, decision.reason.name
+        (True, 'MAX_SAMPLES')
     """
 
     stop: bool = False

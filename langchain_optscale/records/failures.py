@@ -88,6 +88,16 @@ class AllCandidatesFailed(OptScaleError, RuntimeError):  # noqa: N818 - a public
         cost: The same.
         roles: The policy and the verifier by stage, as a sentence names them.
         advice: What to do, by the index of a failed candidate.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import OptScale
+        >>> search = OptScale(policy=FakeListChatModel(responses=[""]), verifier=lambda prompt, candidate: 1.0)
+        >>> try:
+        ...     search.invoke("What is 2 + 2?")
+        ... except AllCandidatesFailed as error:
+        ...     print(error.failures[0].error)
+        EmptyCandidateError: the policy answered with neither text nor a tool call
     """
 
     def __new__(cls, failures: Mapping[int, Failure] = MappingProxyType({}), *args: Any, **kwargs: Any) -> Self:

@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from langchain_optscale.records.content import content_of
-from langchain_optscale.records.tool_calls import calls_in
+from langchain_optscale.records.tool_calls import render_calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from langchain_core.messages import AIMessage
 
     from langchain_optscale.records.candidates import Candidate
 
@@ -43,7 +45,8 @@ def content_key(candidate: Candidate) -> str:
 
 def fingerprint(candidate: Candidate, *, seeded: bool) -> str | None:
     """As `text_fingerprint`, of all that the policy wrote, its reasoning and an agent's steps included."""
-    steps = "".join(f"{one.text}\n{calls_in(one)}\n" for one in candidate.trajectory if one.type == "ai")
+    written = [cast("AIMessage", one) for one in candidate.trajectory if one.type == "ai"]
+    steps = "".join(f"{one.text}\n{render_calls(one)}\n" for one in written)
     return text_fingerprint(f"{steps}{candidate.reasoning or ''}\n{candidate.text}", seeded=seeded)
 
 

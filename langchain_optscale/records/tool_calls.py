@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.records.content import NoContentError, content_of
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.messages import AIMessage
 
-__all__ = ["call_key", "calls_in", "render_calls"]
+__all__ = ["call_key", "render_calls"]
 
 
 def render_calls(message: AIMessage) -> str:
@@ -38,11 +38,6 @@ def render_calls(message: AIMessage) -> str:
         for call in message.invalid_tool_calls
     ]
     return "\n\n".join(parts)
-
-
-def calls_in(message: BaseMessage) -> str:
-    """As `render_calls`, of any message; "" of one that no model wrote."""
-    return render_calls(cast("AIMessage", message)) if hasattr(message, "invalid_tool_calls") else ""
 
 
 def call_key(message: AIMessage) -> str | None:

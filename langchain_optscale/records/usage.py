@@ -30,6 +30,10 @@ class Usage:
         input_token_details: Kinds of prompt tokens, such as "cache_read", where a server reports them; they need not
             add up to all of them.
         output_token_details: Kinds of generated tokens, such as "reasoning", likewise.
+
+    Example:
+        >>> (Usage(100, 20, requests=1) + Usage(50, 30, requests=1)).total_tokens
+        200
     """
 
     input_tokens: int = 0

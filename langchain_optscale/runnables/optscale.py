@@ -32,8 +32,8 @@ __all__ = ["OptScale"]
 class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScaleResult]):
     """Draws candidates until the computed optimal N, and returns the best with the record of the search.
 
-    Takes the settings of `SearchSettings` as keyword arguments. All but the models can be changed for one call:
-    `invoke(question, {"configurable": {"max_samples": 4}})`.
+    Takes the settings of `SearchSettings` as keyword arguments; `help(SearchSettings)` describes each. All but the
+    models can be changed for one call: `invoke(question, {"configurable": {"max_samples": 4}})`.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel

@@ -60,7 +60,9 @@ def clopper_pearson(count: float, trials: float, level: float = 0.95) -> tuple[f
     return low, upper_bound(count, trials, error)
 
 
-def clustered_share(counts: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+def clustered_share(
+    counts: ArrayLike, trials: ArrayLike, level: float = 0.95, *, averaged: bool = False
+) -> tuple[float, float]:
     """The interval of a share whose trials come in clusters, such as several replays of one question.
 
     The Clopper-Pearson interval at the effective number of trials p (1 - p) / var(p), with the linearised variance
@@ -72,6 +74,8 @@ def clustered_share(counts: ArrayLike, trials: ArrayLike, level: float = 0.95) -
         counts: k_i of each cluster.
         trials: n_i of each cluster, as many.
         level: Of confidence, in (0, 1).
+        averaged: Whether each cluster's share is an average over many trials, as an area under the curve is one over
+            pairs: a cluster may then count as more than one trial, less what Student's t takes for few clusters.
 
     Returns:
         Low and high; (0, 1) without trials.
@@ -91,8 +95,15 @@ def clustered_share(counts: ArrayLike, trials: ArrayLike, level: float = 0.95) -
         residuals = k[used] - share * n[used]
         variance = float((residuals**2).sum()) / total**2 * clusters / (clusters - 1)
         if variance > 0.0:
-            effective = min(effective, share * (1.0 - share) / variance)
+            known = share * (1.0 - share) / variance
+            effective = known * _few(clusters - 1, level) if averaged else min(effective, known)
     return clopper_pearson(share * effective, effective, level)
+
+
+def _few(freedom: int, level: float) -> float:
+    """What a variance with few degrees of freedom takes from the effective number of trials (Korn and Graubard)."""
+    quantile = (1.0 + level) / 2.0
+    return float(special.ndtri(quantile) / special.stdtrit(freedom, quantile)) ** 2
 
 
 def _check(count: float, trials: float, error: float) -> None:

@@ -37,6 +37,19 @@ class Rule(ABC):
     """A stopping rule. Subclass it as a frozen dataclass and write `__call__`.
 
     It inherits equality by value, a readable repr, `|`, `&`, and JSON by `to_dict` / `Rule.from_dict`.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from langchain_optscale import StopReason
+        >>> from langchain_optscale.stopping import History
+        >>> @dataclass(frozen=True)
+        ... class Spread(Rule):
+        ...     least: float
+        ...     def __call__(self, history):
+        ...         spread = max(history.scores) - min(history.scores)
+        ...         return self._decision(StopReason.MARGINAL_GAIN, {"spread": spread}, stop=spread < self.least)
+        >>> Spread(0.1)(History(scores=(0.5, 0.55))).stop
+        True
     """
 
     _known: ClassVar[dict[str, type[Rule]]] = {}
@@ -180,7 +193,16 @@ class _Pair(Rule):
 
 @dataclass(frozen=True)
 class Either(_Pair):
-    """`left | right`: stops when either stops, and requests the smaller number of draws."""
+    """`left | right`: stops when either stops, and requests the smaller number of draws.
+
+    Example:
+        >>> from langchain_optscale.stopping import History, MaxSamples, TargetReached
+        >>> rule = TargetReached(0.9) | MaxSamples(3)
+        >>> rule
+        TargetReached(target=0.9) | MaxSamples(limit=3)
+        >>> rule(History(scores=(0.95,))).reason.name, rule(History(scores=(0.5,) * 3)).reason.name
+        ('TARGET_REACHED', 'MAX_SAMPLES')
+    """
 
     def __repr__(self) -> str:
         return f"{self.left!r} | {self.right!r}"
@@ -217,6 +239,14 @@ class Both(_Pair):
     """`left & right`: stops when both stop, for the left one's reason, and requests the larger number of draws.
 
     A side that would stop requests nothing, so the other side's request counts.
+
+    Example:
+        >>> from langchain_optscale.stopping import History, MinSamples, TargetReached
+        >>> rule = TargetReached(0.9) & MinSamples(3)
+        >>> rule
+        TargetReached(target=0.9) & MinSamples(limit=3)
+        >>> rule(History(scores=(0.95,))).stop, rule(History(scores=(0.95, 0.5, 0.5))).stop
+        (False, True)
     """
 
     def __repr__(self) -> str:

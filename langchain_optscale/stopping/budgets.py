@@ -53,6 +53,11 @@ class MinSamples(_Limit):
 
     Args:
         limit: At least 1. Failed candidates do not count, since they are no evidence.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> MinSamples(2)(History(scores=(0.5,))).stop, MinSamples(2)(History(scores=(0.5, 0.6))).stop
+        (False, True)
     """
 
     _setting: ClassVar[str] = "min_samples"
@@ -77,6 +82,12 @@ class MaxSamples(_Limit, _Budget):
 
     Args:
         limit: At least 1.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> decision = MaxSamples(4)(History(scores=(0.5,), failures=1))
+        >>> decision.stop, decision.draw
+        (False, 2)
     """
 
     _setting: ClassVar[str] = "max_samples"
@@ -104,6 +115,12 @@ class TokenBudget(_Limit, _Budget):
 
     Args:
         limit: Tokens, at least 1.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> decision = TokenBudget(1000)(History(scores=(0.5, 0.6), tokens=400))
+        >>> decision.stop, decision.draw
+        (False, 3)
     """
 
     _setting: ClassVar[str] = "token_budget"
@@ -158,6 +175,11 @@ def prices_by_role(price: Any) -> dict[str, Price]:
 
     Raises:
         SettingsError: A role is unknown, or a price is no `Price`.
+
+    Example:
+        >>> from langchain_optscale import Price
+        >>> prices_by_role(Price(input=0.15, output=0.60))["verifier"]
+        Price(input=0.15, output=0.6, request=0.0)
     """
     if not isinstance(price, Price | Mapping | tuple):
         raise SettingsError(f"a price must be a Price(input=..., output=...), got {price!r}")
@@ -185,6 +207,7 @@ class CostBudget(_Budget):
         SettingsError: The amount is not above 0, a role is unknown, or no price is above 0.
 
     Example:
+        >>> from langchain_optscale import Price
         >>> CostBudget(0.05, {"policy": Price(0.15, 0.60), "verifier": Price(2.50, 10.0)}).amount
         0.05
     """
@@ -240,6 +263,11 @@ class Deadline(_Budget):
 
     Args:
         seconds: Finite and above 0.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> Deadline(30)(History(elapsed_s=12.0)).stop, Deadline(30)(History(elapsed_s=30.5)).stop
+        (False, True)
     """
 
     seconds: float
@@ -267,6 +295,11 @@ class MaxFailures(_Limit, _Budget):
 
     Args:
         limit: At least 1.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> MaxFailures(3)(History(failures=3)).reason.name
+        'FAILURES'
     """
 
     _setting: ClassVar[str] = "max_failures"

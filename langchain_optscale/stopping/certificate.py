@@ -1,10 +1,4 @@
-"""Certified answers: which of the returned answers are right with a promised error rate, learned from labels.
-
->>> labelled = [(0.99 - place / 1000, True) for place in range(80)] + [(0.3, place % 2 == 0) for place in range(80)]
->>> certificate = Certificate.fit(labelled, delta=0.1, eps=0.1)
->>> certificate.accepts(0.95), certificate.accepts(0.3)
-(True, False)
-"""
+"""Certified answers: which of the returned answers are right with a promised error rate, learned from labels."""
 
 from __future__ import annotations
 
@@ -45,6 +39,11 @@ class Certification:
         threshold: Above it an answer is accepted; None where the certificate accepts nothing.
         delta: Of the accepted answers at most this share is wrong ...
         eps: ... except with this probability, over the labelled questions that the certificate was fitted to.
+
+    Example:
+        >>> certification = Certification(certified=True, estimate=0.97, threshold=0.9, delta=0.1, eps=0.1)
+        >>> certification.certified, certification.estimate > certification.threshold
+        (True, True)
     """
 
     certified: bool
@@ -114,6 +113,13 @@ class Certificate(JSONFile):
 
     Raises:
         SettingsError: A number is out of range.
+
+    Example:
+        >>> labelled = [(0.99 - place / 1000, True) for place in range(80)]
+        >>> labelled += [(0.3, place % 2 == 0) for place in range(80)]
+        >>> certificate = Certificate.fit(labelled, delta=0.1, eps=0.1)
+        >>> certificate.accepts(0.95), certificate.accepts(0.3)
+        (True, False)
     """
 
     threshold: float | None

@@ -59,6 +59,12 @@ class Futility(Rule):
     Args:
         target: A score in [0, 1].
         probability: In (0, 1).
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> rule = Futility(target=0.95, probability=0.05)
+        >>> [rule(History(scores=(0.1, 0.2) * n, max_samples=121)).stop for n in (1, 60)]
+        [False, True]
     """
 
     looks_ahead: ClassVar[bool] = True

@@ -42,6 +42,12 @@ class History:
             long as `scores`, or empty.
         tally: The sums by answer behind `support` if the caller maintains them; None computes them.
         interim: Whether no candidates will be requested on this decision, so that it need not say how many.
+
+    Example:
+        >>> from langchain_optscale.stopping import TargetReached
+        >>> history = History(scores=(0.4, 0.95), pending=1)
+        >>> len(history.scores), TargetReached(0.9)(history).stop
+        (2, True)
     """
 
     scores: tuple[float, ...] = ()

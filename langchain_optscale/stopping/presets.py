@@ -46,6 +46,15 @@ def paper(
     Returns:
         The rule. Estimation is by maximum likelihood (OptScale^0) or, with a prior, maximum a posteriori (OptScale^t),
         where no other estimator is given.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> rule = paper(0.9, max_samples=8, first_round=3)
+        >>> rule
+        OptimalN(target=0.9, confidence=0.95) & MinSamples(limit=3) | MaxSamples(limit=8)
+        >>> decision = rule(History(scores=(0.6, 0.85, 0.7)))
+        >>> decision.stop, decision.optimal_n
+        (False, 80)
     """
     _check_first_round(first_round, max_samples)
     bound = OptimalN(target, confidence) if trained is None else TrainedOptimalN(target, confidence, trained)
@@ -85,6 +94,14 @@ def optscale(
 
     Returns:
         The rule. Where there are answers, return what it speaks of: `select="posterior"`.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> rule = optscale(max_samples=16)
+        >>> rule(History(scores=(0.5, 0.9), max_samples=16)).stop
+        False
+        >>> rule(History(scores=(0.9,) * 6, max_samples=16)).reason.name
+        'MARGINAL_GAIN'
     """
     rule: Rule = Objective(target, confidence, effort, price, round_cost, answers)
     if first_round is not None:

@@ -33,6 +33,11 @@ class TargetReached(Rule):
 
     Args:
         target: A score in [0, 1].
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> TargetReached(0.9)(History(scores=(0.4, 0.95))).reason.name
+        'TARGET_REACHED'
     """
 
     target: float
@@ -76,6 +81,12 @@ class OptimalN(Rule):
     Args:
         target: A score in [0, 1].
         confidence: The probability, in (0, 1), with which the best of N* should reach the target.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> decision = OptimalN(target=0.9, confidence=0.95)(History(scores=(0.6, 0.85, 0.7, 0.8)))
+        >>> decision.stop, decision.optimal_n
+        (False, 65)
     """
 
     target: float
@@ -143,6 +154,12 @@ class MarginalGain(Rule):
     Args:
         min_gain: A difference of scores in [0, 1]; what a candidate must be worth. With calibrated scores it is a price
             in accuracy.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> decision = MarginalGain(0.02)(History(scores=(0.5, 0.6, 0.95)))
+        >>> decision.stop, decision.reason.name
+        (True, 'MARGINAL_GAIN')
     """
 
     looks_ahead: ClassVar[bool] = True

@@ -2,16 +2,6 @@
 
 A session does no input or output, reads no clock and holds no random generator. The caller owns drawing, verifying
 and concurrency: it asks how many candidates to draw, and tells what came of each, in any order, one at a time.
-
-    >>> from langchain_optscale.records.candidates import Verdict
-    >>> from langchain_optscale.stopping import TargetReached
-    >>> session = Session(TargetReached(0.9), max_samples=8)
-    >>> session.ask()
-    2
-    >>> session.tell(0, Verdict(0.4)).stop, session.tell(1, Verdict(0.95)).stop
-    (False, True)
-    >>> session.ask(), session.best
-    (0, 1)
 """
 
 from __future__ import annotations
@@ -73,6 +63,17 @@ class Session(SessionRecord):
 
     Raises:
         SettingsError: A number is out of range, or estimator and prior do not fit.
+
+    Example:
+        >>> from langchain_optscale import Verdict
+        >>> from langchain_optscale.stopping import TargetReached
+        >>> session = Session(TargetReached(0.9), max_samples=8)
+        >>> session.ask()
+        2
+        >>> session.tell(0, Verdict(0.4)).stop, session.tell(1, Verdict(0.95)).stop
+        (False, True)
+        >>> session.ask(), session.best
+        (0, 1)
     """
 
     def __init__(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.stats.priors import prior_from_dict, prior_to_dict
 from langchain_optscale.stopping.score_rules import OptimalN
 
 if TYPE_CHECKING:
@@ -99,6 +98,12 @@ class TrainedOptimalN(OptimalN):
 
     Raises:
         SettingsError: A number is out of its range, or the prior is neither.
+
+    Example:
+        >>> from langchain_optscale import FixedPrior, Session
+        >>> rule = TrainedOptimalN(0.9, 0.95, FixedPrior(mu=0.85, sigma=0.15))
+        >>> Session(rule).prior
+        FixedPrior(mu=0.85, sigma=0.15, mu_std=0.1, sigma_std=0.1)
     """
 
     prior: Any = None
@@ -121,12 +126,17 @@ class TrainedOptimalN(OptimalN):
         """JSON-ready form, without a prior that is a function of the question."""
         form = {**super().to_dict(), "prior": None}
         if is_prior(self.prior):
+            # Imports NumPy, which deciding by other rules does not need.
+            from langchain_optscale.stats.priors import prior_to_dict
+
             form["prior"] = prior_to_dict(self.prior)
         return form
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Rule:
         """The rule with these settings, its prior read."""
+        from langchain_optscale.stats.priors import prior_from_dict
+
         prior = settings.get("prior")
         if not (prior is None or isinstance(prior, Mapping)):
             raise InvalidRecordError(f"the prior of a rule must be an object, got {type(prior).__name__}")

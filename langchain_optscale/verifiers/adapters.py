@@ -50,9 +50,11 @@ class CallableVerifier(Verifier):
         SettingsError: It does not take two positional arguments, or is an evaluator (see `EvaluatorVerifier`).
 
     Example:
-        ```python
-        CallableVerifier(lambda prompt, candidate: "because" in candidate.text)
-        ```
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> verifier = CallableVerifier(lambda prompt, candidate: "because" in candidate.text)
+        >>> verifier.verify(StringPromptValue(text="Why?"), make_candidate("Just because.")).score
+        1.0
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -150,10 +152,16 @@ class RunnableVerifier(Verifier):
         SettingsError: It is not a Runnable.
 
     Example:
-        ```python
-        rate = ChatPromptTemplate.from_template("Question: {prompt}\nAnswer: {candidate}\nRate it, 0 to 10.")
-        RunnableVerifier(rate | model | StrOutputParser() | (lambda text: float(text) / 10))
-        ```
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_core.output_parsers import StrOutputParser
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_core.prompts import ChatPromptTemplate
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> rate = ChatPromptTemplate.from_template("Rate the answer, 0 to 10. Question: {prompt} Answer: {candidate}")
+        >>> model = FakeListChatModel(responses=["8"])
+        >>> verifier = RunnableVerifier(rate | model | StrOutputParser() | (lambda text: float(text) / 10))
+        >>> verifier.verify(StringPromptValue(text="The capital of France?"), make_candidate("Paris")).score
+        0.8
     """
 
     def __init__(self, runnable: Runnable[Any, Any]) -> None:
@@ -208,9 +216,11 @@ def as_verifier(value: VerifierLike) -> Verifier:
         SettingsError: It is none of them, or a language model that is no chat model.
 
     Example:
-        ```python
-        as_verifier(lambda prompt, candidate: len(candidate.text) < 500)
-        ```
+        >>> from langchain_core.runnables import RunnableLambda
+        >>> as_verifier(lambda prompt, candidate: len(candidate.text) < 500).name
+        'CallableVerifier'
+        >>> as_verifier(RunnableLambda(lambda given: "4" in given["candidate"])).name
+        'RunnableLambda'
     """
     from langchain_core.language_models import BaseLanguageModel
 

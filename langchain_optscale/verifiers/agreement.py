@@ -51,12 +51,14 @@ class AgreementVerifier(Verifier):
         SettingsError: A number is out of range.
 
     Example:
-        ```python
-        OptScale(
-            policy=model, verifier=AgreementVerifier(), extract="boxed", select="vote",
-            stopping=TargetReached(0.8) | MaxSamples(16),
-        )
-        ```
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import OptScale
+        >>> from langchain_optscale.stopping import MaxSamples, TargetReached
+        >>> policy = FakeListChatModel(responses=["2 + 2 is 4", "4", "I say 5", "so x = 4"])
+        >>> settings = {"extract": "number", "select": "vote", "stopping": TargetReached(0.7) | MaxSamples(8)}
+        >>> search = OptScale(policy=policy, verifier=AgreementVerifier(), **settings)
+        >>> search.invoke("What is 2 + 2?").best.answer
+        '4'
     """
 
     agreeing: float = 1.0

@@ -30,11 +30,14 @@ class Verifier(ABC):
     A verifier must be safe to call from several threads and tasks at once.
 
     Example:
-        ```python
-        class Brevity(Verifier):
-            def verify(self, prompt, candidate, config=None):
-                return Verdict(1 / (1 + len(candidate.text) / 500))
-        ```
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale import Verdict
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> class Brevity(Verifier):
+        ...     def verify(self, prompt, candidate, config=None):
+        ...         return Verdict(1 / (1 + len(candidate.text) / 500))
+        >>> Brevity().verify(StringPromptValue(text="The capital of France?"), make_candidate("Paris" * 100)).score
+        0.5
     """
 
     @property

@@ -35,9 +35,10 @@ def to_verdict(value: Any) -> Verdict:
         InvalidScoreError: It is anything else (text is never parsed), or the score is not in [0, 1].
 
     Example:
-        ```python
-        to_verdict({"score": 0.5, "explanation": "half of it"}).score  # 0.5
-        ```
+        >>> to_verdict({"score": 0.5, "explanation": "half of it"}).score
+        0.5
+        >>> to_verdict(True).score
+        1.0
     """
     if isinstance(value, Verdict):
         return value

@@ -51,6 +51,13 @@ class ConfidenceVerifier(Verifier):
         ```python
         OptScale(policy=ChatOpenAI(model="gpt-4.1-mini"), verifier=ConfidenceVerifier("lowest", tail=0.1))
         ```
+
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> tokens = [{"token": "Paris", "logprob": -0.1}, {"token": ".", "logprob": -0.3}]
+        >>> candidate = make_candidate("Paris.", logprobs={"content": tokens})
+        >>> round(ConfidenceVerifier().verify(StringPromptValue(text="The capital of France?"), candidate).score, 3)
+        0.819
     """
 
     statistic: Statistic = "mean"

@@ -56,6 +56,20 @@ class DecisionVerifier(Verifier):
         questions = {"correct": "Is the answer correct?", "tone": Score(...)}
         DecisionVerifier(model, questions, weights={"correct": 3, "tone": 1})
         ```
+
+        >>> from langchain_core.decisions import BaseDecisionModel, ClassifierResponse
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> class Decider(BaseDecisionModel):
+        ...     model: str = "decider"
+        ...     _provider = "local"
+        ...     def _classify(self, state, questions):
+        ...         answer = {"type": "noul", "noul": 0.9 if "Paris" in state["answer"] else 0.1}
+        ...         reply = {"model": "decider", "answers": dict.fromkeys(questions, answer)}
+        ...         return ClassifierResponse.model_validate(reply)
+        >>> verifier = DecisionVerifier(Decider(), "Is the answer right?")
+        >>> verifier.verify(StringPromptValue(text="The capital of France?"), make_candidate("Paris")).score
+        0.9
     """
 
     def __init__(

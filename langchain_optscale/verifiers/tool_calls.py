@@ -61,6 +61,16 @@ class ToolCallCheck(Verifier):
         ```python
         OptScale(policy=model.bind_tools(tools), verifier=ToolCallCheck(), target=1.0)
         ```
+
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale import Candidate
+        >>> def weather(city: str, days: int):
+        ...     '''The forecast for a city.'''
+        >>> call = {"name": "weather", "args": {"city": "Rome", "days": "two"}, "id": "1"}
+        >>> candidate = Candidate(0, AIMessage("", tool_calls=[call]), round=0)
+        >>> ToolCallCheck([weather]).verify(StringPromptValue(text="Weather in Rome?"), candidate).score
+        0.75
     """
 
     tools: Sequence[Any] | None = field(default=None, hash=False)
@@ -135,6 +145,17 @@ class ToolCallJudge(LLMJudge):
         ```python
         create_agent(policy, tools, middleware=[OptScaleMiddleware(verifier=ToolCallJudge(judge))])
         ```
+
+        >>> import re
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_core.runnables import RunnableLambda
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> def reply(messages):  # stands in for a chat model, and repeats the code of the grading
+        ...     return AIMessage(re.findall("GRADE-[0-9a-f]+:", messages[-1].text)[-1] + " 8")
+        >>> judge = ToolCallJudge(RunnableLambda(reply), method="text")
+        >>> judge.verify(StringPromptValue(text="Weather in Rome?"), make_candidate("I cannot know that.")).score
+        0.8
     """
 
     def __init__(
@@ -186,6 +207,16 @@ class ToolCallAgreement(AgreementVerifier):
             stopping=TargetReached(0.7) | MaxSamples(8),
         )
         ```
+
+        >>> from langchain_core.language_models import FakeMessagesListChatModel
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_optscale import OptScale
+        >>> from langchain_optscale.stopping import MaxSamples
+        >>> call = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": "Rome"}, "id": "1"}])
+        >>> policy = FakeMessagesListChatModel(responses=[call])
+        >>> search = OptScale(policy=policy, verifier=ToolCallAgreement(), stopping=MaxSamples(4))
+        >>> search.invoke("Weather in Rome?").score  # the last of four candidates that agree
+        0.8
     """
 
     ignore: Iterable[str] = ()

@@ -1,6 +1,8 @@
 """The documentation's site: its navigation, what is made from the code, and the page for coding assistants."""
 
 import ast
+import builtins
+import doctest
 import importlib
 import inspect
 import re
@@ -105,9 +107,49 @@ def test_public_names_say_what_they_are(name):
     assert len(said.split()) >= 3
 
 
-@pytest.mark.parametrize("name", langchain_optscale.__all__)
-def test_classes_and_functions_have_an_example(name):
-    thing = getattr(langchain_optscale, name)
-    if not callable(thing) or (isinstance(thing, type) and issubclass(thing, BaseException)):
-        pytest.skip("no class or function that one calls")
-    assert ">>>" in (inspect.getdoc(thing) or "")
+PUBLIC = [
+    (module, name)
+    for module in ("langchain_optscale", "langchain_optscale.verifiers", "langchain_optscale.stopping")
+    for name in importlib.import_module(module).__all__
+]
+
+
+def unknown_names(code, known):
+    """The names that code reads and neither knows nor makes itself."""
+    nodes = list(ast.walk(ast.parse(code)))
+    made = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    made |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    made |= {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.ExceptHandler)}
+    made |= {alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    made |= {alias.asname or alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return read - made - set(dir(builtins)) - known
+
+
+@pytest.mark.parametrize(("module", "name"), PUBLIC)
+def test_public_classes_and_functions_have_an_example_that_runs(module, name):
+    """Of their own, not that of a base class; `make test` runs it, and a reader who has imported the name can."""
+    steps = doctest.DocTestParser().get_examples(getattr(importlib.import_module(module), name).__doc__ or "")
+    assert any(step.want for step in steps)
+    assert not any(step.options.get(doctest.SKIP) for step in steps)
+    assert unknown_names("".join(step.source for step in steps), {name}) == set()
+
+
+def test_help_on_the_settings_describes_each():
+    described = set(re.findall(r"^    (\w+): \S", inspect.getdoc(SearchSettings), re.MULTILINE))
+    assert set(SearchSettings.model_fields) <= described
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ChatOptScale",
+        "OptScale",
+        "OptScaleMiddleware",
+        "create_optscale_graph",
+        "create_optscale_node",
+        "create_optscale_tool",
+    ],
+)
+def test_help_on_what_takes_settings_says_where_they_are(name):
+    assert "`SearchSettings`" in inspect.getdoc(getattr(langchain_optscale, name))

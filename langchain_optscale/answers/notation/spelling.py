@@ -26,6 +26,8 @@ _SPACE = re.compile(
 _SIMPLE = re.compile(r"(?:[A-Za-z ]++[.,]?)++|[\d \n.,/%-]*+")
 _NEXT_BOX = re.compile(r"(?<=\})\s*(?=\\f?box(?:ed)?\s*\{)")
 _DELIMITER = re.compile(r"(?<!(?<!\\)\\)\$+|(?<!\\)\\[()\[\]]")
+_CLOSE_COMMA = re.compile(r"\d,\d")
+_DELIMITED_ENTRY = re.compile(r"(?<=,)\$(?=[^$]*\$)")
 _ROW_GAP = re.compile(r"\\\\\s*\[[^\[\]]{0,12}(?:pt|em|ex|mm|cm|in)\]")
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z{}%$])")
 _DEGREE = re.compile(
@@ -159,6 +161,13 @@ _ASCII_RELATIONS = {"<=": r"\le ", "=<": r"\le ", ">=": r"\ge ", "!=": r"\ne ", 
 _ASCII_RELATION = re.compile("|".join(map(re.escape, _ASCII_RELATIONS)))
 
 
+def _undelimited(text: str) -> str:
+    """Without the marks of mathematics. An entry in them is no wider apart than its neighbours: 5,2,$1$ has three."""
+    if "$" in text and _CLOSE_COMMA.search(text):
+        text = _DELIMITED_ENTRY.sub("", text)
+    return _DELIMITER.sub(" ", text)
+
+
 def spell(text: str) -> str:
     r"""The text without wrappers such as \text{} and \left, and with one name for each symbol.
 
@@ -171,7 +180,7 @@ def spell(text: str) -> str:
     if "\\begin" not in text:
         # Backslashes that were escaped once too often, as in JSON within JSON.
         text = _DOUBLED.sub(r"\\", text)
-    text = _DELIMITER.sub(" ", _COMMA.sub(",", _NEXT_BOX.sub(", ", text)))
+    text = _undelimited(_COMMA.sub(",", _NEXT_BOX.sub(", ", text)))
     text = _unicode(text)
     text = _ASCII_RELATION.sub(lambda match: _ASCII_RELATIONS[match[0]], text)
     text = _REALS.sub(r"\\R ", text)

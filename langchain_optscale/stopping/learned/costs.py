@@ -28,6 +28,10 @@ class CandidatePrice:
 
     Raises:
         SettingsError: A number is negative or not finite.
+
+    Example:
+        >>> CandidatePrice(sample=0.01, second=0.001)
+        CandidatePrice(sample=0.01, token=0.0, second=0.001, seconds_per_token=0.02)
     """
 
     sample: float = 0.0

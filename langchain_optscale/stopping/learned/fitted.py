@@ -70,6 +70,16 @@ class FittedStopping(Rule):
 
     Raises:
         SettingsError: The parts do not fit together.
+
+    Example:
+        >>> import numpy as np
+        >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
+        >>> from langchain_optscale.stopping import History
+        >>> scores = np.random.default_rng(0).uniform(size=(60, 4))
+        >>> pool = Pool(tuple(Question(f"q{n}", "?", tuple(map(Sample, row.tolist()))) for n, row in enumerate(scores)))
+        >>> rule = FittedStopping.fit(pool, price=0.05, labels="none")
+        >>> rule(History(scores=(0.99,))).stop, rule(History(scores=(0.1,))).stop
+        (True, False)
     """
 
     points: tuple[int, ...]

@@ -38,9 +38,15 @@ class JSONCheck(TextCheck):
         MissingExtraError: It is a JSON schema and `jsonschema` is not installed.
 
     Example:
-        ```python
-        JSONCheck({"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]})
-        ```
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from pydantic import BaseModel
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> class Person(BaseModel):
+        ...     name: str
+        ...     age: int
+        >>> candidate = make_candidate('{"name": "Ann", "age": "x"}')
+        >>> JSONCheck(Person).verify(StringPromptValue(text="Who?"), candidate).score
+        0.75
     """
 
     schema: type[BaseModel] | Mapping[str, Any] = field(hash=False)

@@ -55,9 +55,11 @@ class RegexCheck(TextCheck):
         SettingsError: The pattern or the flags are invalid.
 
     Example:
-        ```python
-        RegexCheck(r"answer is \d+")
-        ```
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> check = RegexCheck("answer is [0-9]+")
+        >>> check.verify(StringPromptValue(text="2 + 2?"), make_candidate("The answer is 4.")).score
+        1.0
     """
 
     pattern: str
@@ -101,9 +103,11 @@ class NumberCheck(TextCheck):
         SettingsError: The value or a tolerance is not a finite number, or a tolerance is negative.
 
     Example:
-        ```python
-        NumberCheck(3.1416, abs_tol=0.0001)
-        ```
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> check = NumberCheck(3.1416, abs_tol=0.0001)
+        >>> check.verify(StringPromptValue(text="pi?"), make_candidate("pi = 3.14159")).score
+        1.0
     """
 
     value: float
@@ -153,9 +157,11 @@ class LengthCheck(TextCheck):
         SettingsError: There is no bound, the bounds contradict, or a bound or the unit is invalid.
 
     Example:
-        ```python
-        LengthCheck(at_least=3, at_most=5, unit="sentences")
-        ```
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> check = LengthCheck(at_least=4, at_most=6, unit="sentences")
+        >>> check.verify(StringPromptValue(text="Why?"), make_candidate("So it is. That is all.")).score
+        0.5
     """
 
     exactly: int | None = None
@@ -212,9 +218,11 @@ class RequiredWords(TextCheck):
         SettingsError: No words at all, a blank word, or one that is both required and forbidden.
 
     Example:
-        ```python
-        RequiredWords(["mitochondria", "energy"], forbidden=["powerhouse"])
-        ```
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> check = RequiredWords(["mitochondria", "energy"], forbidden=["powerhouse"])
+        >>> check.verify(StringPromptValue(text="What do they do?"), make_candidate("They provide energy.")).score
+        0.5
     """
 
     words: Sequence[str]

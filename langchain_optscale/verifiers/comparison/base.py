@@ -28,6 +28,19 @@ class ComparisonJudge(ABC):
 
     A judge must be safe to call from several threads and tasks at once. It need not be fair to all places: it is asked
     in both orders, and its preference for a place is measured and taken out, see `stats.bradley_terry`.
+
+    Example:
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.records.comparisons import Comparison
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> class Shorter(ComparisonJudge):
+        ...     def compare(self, prompt, candidates, config=None):
+        ...         order = tuple(candidate.index for candidate in candidates)
+        ...         first, second = (len(candidate.text) for candidate in candidates)
+        ...         return Comparison(order, (float(first <= second), float(first > second)))
+        >>> candidates = [make_candidate("It is Paris.", 0), make_candidate("Paris", 1)]
+        >>> Shorter().rank(StringPromptValue(text="The capital of France?"), candidates).best
+        1
     """
 
     @property

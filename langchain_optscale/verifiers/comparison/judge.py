@@ -74,6 +74,18 @@ class GroupwiseJudge(ComparisonJudge):
         judge = GroupwiseJudge(ChatOpenAI(model="gpt-4.1-mini", temperature=0), group_size=4)
         OptScale(policy=policy, verifier=verifier, select=TournamentSelection(judge))
         ```
+
+        >>> import re
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_core.runnables import RunnableLambda
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> def reply(messages):  # stands in for a chat model, and repeats the code of the grading
+        ...     return AIMessage(re.findall("GRADE-[0-9a-f]+:", messages[-1].text)[-1] + " B")
+        >>> candidates = [make_candidate(text, index) for index, text in enumerate(["Rome", "Paris", "Bern"])]
+        >>> judge = GroupwiseJudge(RunnableLambda(reply), group_size=3, method="text")
+        >>> judge.compare(StringPromptValue(text="The capital of France?"), candidates).shares
+        (0.0, 1.0, 0.0)
     """
 
     def __init__(
@@ -216,6 +228,18 @@ class PairwiseJudge(GroupwiseJudge):
         judge = PairwiseJudge(ChatOpenAI(model="gpt-4.1-mini", temperature=0), rubric="Prefer the shorter proof.")
         judge.rank(prompt, candidates).best
         ```
+
+        >>> import re
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_core.runnables import RunnableLambda
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> def reply(messages):  # stands in for a chat model, and repeats the code of the grading
+        ...     return AIMessage(re.findall("GRADE-[0-9a-f]+:", messages[-1].text)[-1] + " B")
+        >>> candidates = [make_candidate(text, index) for index, text in enumerate(["Rome", "Paris"])]
+        >>> judge = PairwiseJudge(RunnableLambda(reply), method="text")
+        >>> judge.compare(StringPromptValue(text="The capital of France?"), candidates).shares
+        (0.0, 1.0)
     """
 
     def __init__(self, model: Runnable[Any, Any] | str, **settings: Any) -> None:

@@ -66,6 +66,14 @@ class TournamentSelection(Selection):
         judge = PairwiseJudge(ChatOpenAI(model="gpt-4.1-mini", temperature=0))
         OptScale(policy=policy, verifier=verifier, select=TournamentSelection(judge, k=4, budget=12))
         ```
+
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import OptScale
+        >>> policy = FakeListChatModel(responses=["It is Paris, as everybody knows.", "Paris"])
+        >>> select = TournamentSelection(lambda prompt, first, second: len(first.text) < len(second.text))
+        >>> search = OptScale(policy=policy, verifier=lambda prompt, candidate: 0.8, select=select, max_samples=4)
+        >>> search.invoke("The capital of France?").text
+        'Paris'
     """
 
     judge: Any = None

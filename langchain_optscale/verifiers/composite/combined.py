@@ -57,9 +57,13 @@ class EnsembleVerifier(Composite):
         SettingsError: A setting is out of range, or two verifiers need contradicting policy arguments.
 
     Example:
-        ```python
-        EnsembleVerifier([LengthCheck(at_most=100), RequiredWords(["because"])], weights=[1, 3])
-        ```
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers import LengthCheck, RequiredWords
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> verifier = EnsembleVerifier([LengthCheck(at_most=100), RequiredWords(["because"])], weights=[1, 3])
+        >>> verdict = verifier.verify(StringPromptValue(text="Why?"), make_candidate("Nobody knows."))
+        >>> verdict.score, verdict.raw
+        (0.25, {'LengthCheck': 1.0, 'RequiredWords': 0.0})
     """
 
     def __init__(

@@ -43,6 +43,15 @@ class FallbackVerifier(Composite):
         ```python
         FallbackVerifier(RewardModelVerifier("http://localhost:8000", "rm"), LLMJudge(model))
         ```
+
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> def offline(prompt, candidate):
+        ...     raise ConnectionError("the server is down")
+        >>> verifier = FallbackVerifier(offline, lambda prompt, candidate: 0.5)
+        >>> verdict = verifier.verify(StringPromptValue(text="Why?"), make_candidate("Because."))
+        >>> verdict.score, verdict.raw["failed"]
+        (0.5, {'offline': 'ConnectionError: the server is down'})
     """
 
     def __init__(self, *verifiers: VerifierLike | Sequence[VerifierLike]) -> None:

@@ -54,6 +54,16 @@ class StackedVerifier(Composite):
         stacked.save("stack.json")
         OptScale(policy=policy, verifier=StackedVerifier.load("stack.json", [judge, reward_model, check]), target=0.9)
         ```
+
+        >>> import numpy as np
+        >>> generator = np.random.default_rng(0)
+        >>> right = generator.random(300) < 0.5
+        >>> noise = generator.normal(0, (0.1, 0.4), (300, 2))
+        >>> scores = np.clip(0.4 + 0.2 * right[:, None] + noise, 0, 1)
+        >>> recorded = {"scores": scores, "groups": np.arange(300) // 6, "labels": right}
+        >>> stacked = StackedVerifier.fit([lambda prompt, candidate: 0.9, lambda prompt, candidate: 0.5], recorded)
+        >>> bool(stacked.stack.weights[0] > stacked.stack.weights[1])
+        True
     """
 
     def __init__(self, verifiers: Iterable[VerifierLike], stack: Stack) -> None:

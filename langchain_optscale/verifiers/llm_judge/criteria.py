@@ -34,6 +34,10 @@ class Criterion:
 
     Raises:
         SettingsError: The name or the description is empty, or the weight out of range.
+
+    Example:
+        >>> Criterion("sources", "every figure is taken from the report", weight=2.0)
+        Criterion(name='sources', description='every figure is taken from the report', weight=2.0)
     """
 
     name: str
@@ -56,6 +60,10 @@ class JudgeExample:
         answer: The answer.
         grade: The grade on the judge's scale: a whole number, or "yes" or "no".
         explanation: The reasons.
+
+    Example:
+        >>> JudgeExample("What is 2 + 2?", "It is 5.", grade=0, explanation="2 + 2 is 4.")
+        JudgeExample(request='What is 2 + 2?', answer='It is 5.', grade=0, explanation='2 + 2 is 4.')
     """
 
     request: str

@@ -108,6 +108,17 @@ class LLMJudge(Verifier):
         )
         OptScale(policy=policy, verifier=judge)
         ```
+
+        >>> import re
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_core.runnables import RunnableLambda
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> def reply(messages):  # stands in for a chat model, and repeats the code of the grading
+        ...     return AIMessage(re.findall("GRADE-[0-9a-f]+:", messages[-1].text)[-1] + " 9")
+        >>> judge = LLMJudge(RunnableLambda(reply), method="text", scale="0-10")
+        >>> judge.verify(StringPromptValue(text="The capital of France?"), make_candidate("Paris")).score
+        0.9
     """
 
     def __init__(

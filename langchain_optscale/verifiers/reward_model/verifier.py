@@ -87,6 +87,15 @@ class RewardModelVerifier(Verifier):
         RewardModelVerifier("http://localhost:8000", "reward", from_logits=Logistic(location=1.0, scale=4.0))
         RewardModelVerifier("http://localhost:8001", "Qwen2.5-Math-PRM-7B", kind="prm", aggregate="min")
         ```
+
+        >>> import httpx
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> server = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": [{"probs": [0.2, 0.8]}]}))
+        >>> client = httpx.Client(transport=server)
+        >>> verifier = RewardModelVerifier("http://localhost:8000", "reward", http_client=client)
+        >>> verifier.verify(StringPromptValue(text="The capital of France?"), make_candidate("Paris")).score
+        0.8
     """
 
     def __init__(

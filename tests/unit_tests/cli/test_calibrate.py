@@ -19,6 +19,7 @@ def directory(tmp_path_factory):
     write_pool(voted(60), folder / "voted.jsonl")
     write_pool(uniform(60), folder / "graded.jsonl")
     write_pool(voted(12), folder / "few.jsonl")
+    write_pool(voted(30, 6), folder / "short.jsonl")
     without = [replace(q, samples=tuple(replace(s, correct=None) for s in q.samples)) for q in voted(60)]
     write_pool(Pool(tuple(without)), folder / "unlabelled.jsonl")
     (folder / "damaged.jsonl").write_text('{"id": "a", "prompt": "?", "samples": [{"score": 7}]}\n')
@@ -85,7 +86,7 @@ def test_on_a_terminal_the_halves_are_counted(monkeypatch, directory, tmp_path):
 
 def test_a_rule_that_leaves_it_to_the_default_is_told(capsys, directory, tmp_path, monkeypatch):
     file = tmp_path / "rule.npz"
-    arguments = ("voted.jsonl", "--price", "0.01", "--splits", "1", "-o", str(file))
+    arguments = ("short.jsonl", "--price", "0.01", "--splits", "1", "-o", str(file))
     said = "the saved rule uses the default"
     for defers in (True, False):
         monkeypatch.setattr("langchain_optscale.stopping.learned.untrained._LEAST_BETTER", 99.0 if defers else -99.0)

@@ -102,10 +102,10 @@ def test_scores_alone():
 
 
 def test_the_learned_method_searches_as_it_was_fitted():
-    rule = FittedStopping.fit(voted(60), price=0.01, first_round=2, round_size=3, orders=4)
+    rule = FittedStopping.fit(voted(60, wrong=2), price=0.01, first_round=2, round_size=3, orders=4)
     method = learned_method(rule)
     assert (method.first_round, method.round_size, method.select) == (2, 3, rule.select)
-    outcome = method.run(voted(1, seed=9).questions[0], 12)
+    outcome = method.run(voted(1, seed=9, wrong=2).questions[0], 12)
     assert outcome.drawn in rule.points
 
 

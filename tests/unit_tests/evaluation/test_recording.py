@@ -233,10 +233,10 @@ def test_read_questions(tmp_path):
         ("{}", "line 1: prompt missing"),
         ('{"prompt": 7}', "line 1: prompt must be a string, got 7"),
         ('{"prompt": "What?", "gold": 4}', "line 1: gold must be a string, got 4"),
-        ('"What?"\n\n"What?"', "line 3: the question of line 1 again"),
+        ('"What?"\n\n"What?"', "line 3: the question or the id of line 1 is repeated"),
         (
             '{"prompt": "What?", "id": "x"}\n{"prompt": "Why?", "id": "x"}',
-            "line 2: the question of line 1 again, or its",
+            "line 2: the question or the id of line 1 is repeated",
         ),
         ("7", "line 1: a question must be"),
         ("", "no questions"),

@@ -62,6 +62,15 @@ def test_chance_is_recognised(slope, is_chance):
     assert discrimination(pool).is_chance is is_chance
 
 
+def test_a_single_question_in_the_right_order_shows_nothing():
+    """Every resample of it agrees, so that a bootstrap was sure that the verifier is better than a coin."""
+    found = discrimination(pool_of([(0.9, True), (0.4, False)], [(0.7, True)]))
+    assert found.auc == 1.0
+    assert found.interval == pytest.approx((0.025, 1.0))
+    assert found.is_chance
+    assert not discrimination(pool_of(*[[(0.9, True), (0.4, False)]] * 12)).is_chance
+
+
 def test_without_mixed_questions_nothing_is_known():
     found = discrimination(pool_of([(0.5, True)], [(0.4, False)]))
     assert (found.auc, found.interval, found.questions) == (None, None, 0)

@@ -48,3 +48,20 @@ def test_what_is_out_of_range_is_refused():
         upper_bound(3, 2, 0.1)
     with pytest.raises(SettingsError):
         clopper_pearson(1, 2, level=1.0)
+
+
+@pytest.mark.parametrize(("shift", "truth"), [(0.0, 0.5), (1.0, 0.7602), (2.5, 0.96145), (3.5, 0.99334)])
+def test_an_average_over_pairs_is_covered(shift, truth):
+    """Areas under the curve of 20 questions with 4 right and 4 wrong scores: the truth is Phi(shift / sqrt 2)."""
+    assert stats.norm.cdf(shift / np.sqrt(2)) == pytest.approx(truth, abs=1e-4)
+    generator = np.random.default_rng(2)
+    right, wrong = generator.normal(size=(2, 1000, 20, 4)) + np.array([shift, 0.0])[:, None, None, None]
+    won = (right[..., :, None] > wrong[..., None, :]).sum(axis=(2, 3))
+    covered = sum(low <= truth <= high for low, high in _intervals(won, 16))
+    assert covered / 1000 >= 0.93
+    widths = [high - low for low, high in _intervals(won[:50], 16)]
+    assert truth > 0.9 or np.mean(widths) < 0.5 * np.mean([high - low for low, high in _intervals(won[:50], 16, False)])
+
+
+def _intervals(won, pairs, averaged=True):
+    return [clustered_share(row, np.full(len(row), pairs), averaged=averaged) for row in won]

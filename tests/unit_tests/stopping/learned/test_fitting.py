@@ -47,7 +47,7 @@ def test_graded_worths_have_no_reference():
 
 def test_a_rule_decides_as_its_fit_did():
     """Features are built by one code for both, and a folded stage is the regression that was solved."""
-    pool = voted(60)
+    pool = voted(60, wrong=2)
     rule = FittedStopping.fit(pool, price=0.01, orders=3, seed=4)
     recording = Recording(tuple(pool))
     paths, amounts = recording.paths(rule.points, 3, 4)
@@ -78,11 +78,11 @@ def folded(design, one):
 
 
 def test_answers_are_selected_by_evidence():
-    rule = FittedStopping.fit(voted(60), price=0.01, orders=4)
+    rule = FittedStopping.fit(voted(60, wrong=2), price=0.01, orders=4)
     assert rule.select == EvidenceVote(rule.calibration)
     assert "select='evidence'" in repr(rule)
     assert Rule.from_dict(rule.to_dict()).select == rule.select
-    assert FittedStopping.fit(voted(60), price=0.01, orders=4, select="vote").select == "vote"
+    assert FittedStopping.fit(voted(60, wrong=2), price=0.01, orders=4, select="vote").select == "vote"
     assert FittedStopping.fit(uniform(60), price=0.01, orders=4).select == "best"
     with pytest.raises(SettingsError, match="a fitted rule needs"):
         replace(rule, select=EvidenceVote())
