@@ -99,7 +99,7 @@ def _batch(arguments: argparse.Namespace) -> None:
             "verifier": search.verifier.name,
         }
         if questions is None:
-            _on_ray(arguments, search, asked, budget, began)
+            _on_ray(arguments, asked, budget, began)
             return
         with Answers(arguments.output, asked, retry_failed=arguments.retry_failed) as answers:
             earlier = len(answers)
@@ -115,16 +115,14 @@ def _batch(arguments: argparse.Namespace) -> None:
     _report(arguments, figures)
 
 
-def _on_ray(
-    arguments: argparse.Namespace, search: OptScale, asked: dict[str, Any], budget: Budget | None, began: float
-) -> None:
+def _on_ray(arguments: argparse.Namespace, asked: dict[str, Any], budget: Budget | None, began: float) -> None:
     """Search on a Ray cluster; the output is a directory, in which each worker writes a file."""
     from langchain_optscale.cli.batch_ray import answer_on_ray
 
     if arguments.record or arguments.retry_failed:
         raise SettingsError("--engine ray keeps no whole records and asks no failed question again: leave both out")
     with _bar(arguments, 0) as advance:
-        figures = answer_on_ray(arguments, search, asked, budget, advance)
+        figures = answer_on_ray(arguments, asked, budget, advance)
     _report(arguments, {**figures, "duration_s": time.perf_counter() - began})
 
 

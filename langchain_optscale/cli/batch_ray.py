@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 from collections import Counter
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_optscale.cli.options import is_checked
+from langchain_optscale.cli.options import is_checked, open_policy, search_settings
 from langchain_optscale.cli.short_answers import instructed
 from langchain_optscale.distributed import map_dataset
 from langchain_optscale.distributed.dataset import check_ray
@@ -28,7 +30,6 @@ _READERS = {".jsonl": "read_text", ".json": "read_text", ".parquet": "read_parqu
 
 def answer_on_ray(
     arguments: argparse.Namespace,
-    search: OptScale,
     asked: dict[str, Any],
     budget: Budget | None,
     advance: Callable[[int, int], None],
@@ -48,7 +49,7 @@ def answer_on_ray(
     try:
         dataset = map_dataset(
             _read(arguments.questions),
-            search,
+            partial(_made, arguments),
             workers=arguments.workers,
             max_concurrency=arguments.max_concurrency,
             block=arguments.window,
@@ -70,6 +71,20 @@ def answer_on_ray(
     finally:
         if begun_here:
             ray.shutdown()
+
+
+# What a worker has opened, such as an embedded model, ends with its process.
+_opened = ExitStack()
+atexit.register(_opened.close)
+
+
+def _made(arguments: argparse.Namespace) -> OptScale:
+    """The search of the options, made on a worker: keys come from the environment there."""
+    from langchain_optscale.runnables.optscale import OptScale
+
+    policy = _opened.enter_context(open_policy(arguments))
+    settings = search_settings(arguments, policy)
+    return OptScale(policy=policy, candidate_timeout_s=arguments.candidate_timeout, **settings)
 
 
 def _instructed(system: str | None, policy: str | None, policy_url: str | None, checked: bool, prompt: Any) -> Any:

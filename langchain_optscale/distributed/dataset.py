@@ -32,7 +32,7 @@ def check_ray() -> None:
 
 def map_dataset(
     dataset: Any,
-    search: OptScale,
+    search: OptScale | Callable[[], OptScale],
     *,
     workers: int = 2,
     max_concurrency: int = 16,
@@ -54,7 +54,8 @@ def map_dataset(
     Args:
         dataset: A `ray.data.Dataset` with the column "prompt" (a text) or "messages", and "id" where questions have
             one; or with the single column "text", each a line of JSON lines.
-        search: What to search with.
+        search: What to search with; or a function that makes it on each worker, where a model has a key of its own
+            that no environment variable of its provider names.
         workers: Processes, at least 1, each with a CPU of the cluster.
         max_concurrency: Requests under way at once over all workers, at least `workers`.
         block: Questions that a worker takes at once, at least 1.

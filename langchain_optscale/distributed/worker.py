@@ -13,6 +13,7 @@ from langchain_optscale.errors import IncompleteBatch, OptScaleError, SettingsEr
 from langchain_optscale.evaluation._recording import id_of
 from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.records.failures import AllCandidatesFailed
+from langchain_optscale.runnables.optscale import OptScale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.runnables.budget import Budget
-    from langchain_optscale.runnables.optscale import OptScale
 
 __all__ = ["COLUMNS", "Answering", "Plan", "question_of"]
 
@@ -44,7 +44,8 @@ class Plan:
     """What every worker is told.
 
     Attributes:
-        search: The search; its models are made anew on the worker, with keys from the environment there.
+        search: The search; its models are made anew on the worker, with keys from the environment there. Or a function
+            that makes it there.
         max_concurrency: Requests under way at once on this worker.
         output: The directory of the answers; None writes none.
         asked: What tells whether answers that are there were made with the same settings.
@@ -53,7 +54,7 @@ class Plan:
         give_up_after: So many questions in a row without an answer end the run.
     """
 
-    search: OptScale
+    search: OptScale | Callable[[], OptScale]
     max_concurrency: int
     output: str | None
     asked: Mapping[str, Any]
@@ -114,6 +115,7 @@ class Answering:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._search = plan.search if isinstance(plan.search, OptScale) else plan.search()
         self._journal = None if plan.output is None else Journal(plan.output, plan.asked)
         # One loop for all blocks: connections belong to the loop in which they were made.
         self._loop = asyncio.new_event_loop()
@@ -130,7 +132,7 @@ class Answering:
         asked = list(self._questions(rows, told))
         # Written once another question succeeds: until then the endpoint may be at fault.
         failed: list[tuple[str, AllCandidatesFailed]] = []
-        completed = self._plan.search.abatch_as_completed(
+        completed = self._search.abatch_as_completed(
             [prompt for _, prompt in asked],
             {"max_concurrency": self._plan.max_concurrency},
             return_exceptions=True,
