@@ -8,6 +8,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTR
 # What examines dependencies, or shows what a release has, in an environment of its own.
 AUDIT ?= .venv-audit
 AUDIT_PIP := $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check
+# Ray, in an environment of its own.
+RAY ?= .venv-ray
+RAY_PIP := $(RAY)/bin/python -m pip install --quiet --disable-pip-version-check
 # Other packages for the same task, in an environment of their own, so that their pins do not touch ours.
 PEERS ?= .venv-peers
 # The documentation's site, see mkdocs.yml.
@@ -24,6 +27,8 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_against \
 	bench_agents \
 	bench_answers \
+	bench_budget \
+	bench_capacity \
 	bench_chaos \
 	bench_decisions \
 	bench_fitted \
@@ -31,6 +36,7 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_judges \
 	bench_labels \
 	bench_learning \
+	bench_million \
 	bench_mutations \
 	bench_peers \
 	bench_preset \
@@ -50,6 +56,7 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	hooks \
 	integration_test \
 	integration_test_evaluators \
+	integration_test_ray \
 	integration_test_vllm \
 	lint \
 	lock \
@@ -70,15 +77,19 @@ help:
 	@echo "make integration_test_vllm  real vLLM servers on this machine's CPU; installs them into ~/.cache, 3.5 GB"
 	@echo "make integration_test_evaluators  other people's evaluators, in an environment of their own in ~/.cache, 1 GB;"
 	@echo "                       EVALUATORS=--newest tries their newest releases"
+	@echo "make integration_test_ray  a Ray cluster on this machine, in .venv-ray, 1 GB; minutes"
 	@echo "make test_lowest       unit tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make lint              ruff, mypy --strict, import floors"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
 	@echo "make bench_against THEN=COMMIT [NOW=COMMIT]  CPU time of two commits, in turns in the same run; minutes"
 	@echo "make bench_answers     the posterior over answers, on held-out halves; about 3 minutes"
+	@echo "make bench_budget      one budget over a batch, on recorded pools; about 3 minutes"
+	@echo "make bench_capacity    the capacity model of docs/scaling.md against a simulation"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
 	@echo "make bench_learning    searches that learn from their own traffic, and a verifier that changes; about 10 minutes"
+	@echo "make bench_million     1,000,000 short questions in one process: memory and candidates a second; half an hour"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
@@ -164,6 +175,15 @@ integration_test_evaluators: $(VENV)/pip.stamp
 	@python=$$($(BIN)/python -m tests.integration_tests.evaluators.environment $(EVALUATORS)) && \
 		{ test -z "$$python" || OPTSCALE_EVALUATORS_REQUIRED=1 $$python -m pytest tests/integration_tests/evaluators; }
 
+$(RAY)/pip.stamp: pyproject.toml
+	$(PYTHON) -m venv $(RAY)
+	$(RAY_PIP) --upgrade "pip>=25.1"
+	$(RAY_PIP) --editable ".[ray,openai,cli]" --group test
+	@touch $@
+
+integration_test_ray: $(RAY)/pip.stamp
+	@$(RAY)/bin/python -m pytest tests/integration_tests/ray
+
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -192,6 +212,15 @@ bench_against: $(VENV)/test.stamp
 
 bench_chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.chaos
+
+bench_budget: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.batch_budget
+
+bench_capacity: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.capacity
+
+bench_million: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.million_questions
 
 bench_fitted: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.fitted --write
@@ -320,4 +349,4 @@ dist: $(VENV)/release.stamp
 	.ci/smoke-test dist/*.whl
 
 clean:
-	rm -rf $(VENV) $(AUDIT) $(LOWEST) sbom.cdx.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RAY) $(AUDIT) $(LOWEST) sbom.cdx.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from langchain_optscale.records.failures import AllCandidatesFailed
     from langchain_optscale.records.savings import Saved
     from langchain_optscale.records.usage import Usage
+    from langchain_optscale.runnables.budget import Budget
     from langchain_optscale.runnables.chat_model import ChatOptScale
     from langchain_optscale.runnables.optscale import OptScale
     from langchain_optscale.stats.priors import FixedPrior
@@ -61,6 +62,7 @@ _HOMES = {
     "records.candidates": ("Candidate", "Failure", "Verdict"),
     "records.decisions": ("Decision", "Estimate", "StopReason"),
     "records.usage": ("Usage",),
+    "runnables.budget": ("Budget",),
     "runnables.chat_model": ("ChatOptScale",),
     "runnables.optscale": ("OptScale",),
     "stats.priors": ("FixedPrior",),
@@ -89,6 +91,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AgreementVerifier",
     "AllCandidatesFailed",
+    "Budget",
     "CachedVerifier",
     "Candidate",
     "Certificate",

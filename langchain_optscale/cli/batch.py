@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from langchain_optscale.cli.batch_file import Answers, Questions
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.records.failures import AllCandidatesFailed
+    from langchain_optscale.runnables.budget import Budget
     from langchain_optscale.runnables.optscale import OptScale
 
 __all__ = ["add_batch"]
@@ -55,6 +56,16 @@ def add_batch(commands: Any) -> None:
         metavar="N",
         help="stop when N questions in a row have failed (default 20); they are asked again in the next run",
     )
+    parser.add_argument(
+        "--budget",
+        metavar="UNIT=N",
+        help="samples=N or tokens=N for all questions together, which go where they help most",
+    )
+    parser.add_argument("--window", type=int, default=256, metavar="N", help="questions that share a part of it (256)")
+    engine = parser.add_argument_group("engine")
+    engine.add_argument("--engine", choices=["local", "ray"], default="local", help="where to search (default local)")
+    engine.add_argument("--address", metavar="ADDRESS", help="of a running Ray cluster; by default one of its own")
+    engine.add_argument("--workers", type=int, default=2, metavar="N", help="processes on the cluster (default 2)")
     add_instruction(parser)
     add_policy(parser)
     add_checks(parser)
@@ -72,7 +83,9 @@ def _batch(arguments: argparse.Namespace) -> None:
             raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}")
     if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
         raise SettingsError("-o names the file of the questions; give the answers another file")
-    questions = Questions(arguments.questions)
+    budget = _budget(arguments)
+    # Workers read the questions themselves.
+    questions = Questions(arguments.questions) if arguments.engine == "local" else None
     began = time.perf_counter()
     with open_policy(arguments) as policy:
         settings = search_settings(arguments, policy)
@@ -85,16 +98,35 @@ def _batch(arguments: argparse.Namespace) -> None:
             "policy": policy_name(policy),
             "verifier": search.verifier.name,
         }
+        if questions is None:
+            _on_ray(arguments, asked, budget, began)
+            return
         with Answers(arguments.output, asked, retry_failed=arguments.retry_failed) as answers:
             earlier = len(answers)
+            left = None if budget is None else budget.less(_spent(budget, answers), questions.count - earlier)
             with _bar(arguments, questions.count) as advance:
                 # Async, so that an interrupt cancels the open requests.
-                asyncio.run(_answer(search, questions, answers, arguments, advance))
+                asyncio.run(_answer(search, questions, answers, arguments, advance, left))
             figures = {
                 **answers.summary(),
                 "answered_now": len(answers) - earlier,
                 "duration_s": time.perf_counter() - began,
             }
+    _report(arguments, figures)
+
+
+def _on_ray(arguments: argparse.Namespace, asked: dict[str, Any], budget: Budget | None, began: float) -> None:
+    """Search on a Ray cluster; the output is a directory, in which each worker writes a file."""
+    from langchain_optscale.cli.batch_ray import answer_on_ray
+
+    if arguments.record or arguments.retry_failed:
+        raise SettingsError("--engine ray keeps no whole records and asks no failed question again: leave both out")
+    with _bar(arguments, 0) as advance:
+        figures = answer_on_ray(arguments, asked, budget, advance)
+    _report(arguments, {**figures, "duration_s": time.perf_counter() - began})
+
+
+def _report(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
     if arguments.json:
         print_json(figures)
     else:
@@ -112,6 +144,7 @@ async def _answer(
     answers: Answers,
     arguments: argparse.Namespace,
     advance: Callable[[int, int], None],
+    budget: Budget | None = None,
 ) -> None:
     """Ask every question without an answer line; each outcome is on disk before the next question starts."""
     from langchain_optscale.cli.short_answers import instructed
@@ -134,7 +167,7 @@ async def _answer(
 
     advance(len(answers), answers.failed)
     completed = search.abatch_as_completed(
-        missing(), {"max_concurrency": arguments.max_concurrency}, return_exceptions=True
+        missing(), {"max_concurrency": arguments.max_concurrency}, return_exceptions=True, budget=budget
     )
     async with contextlib.aclosing(completed):
         async for index, outcome in completed:
@@ -156,6 +189,27 @@ async def _answer(
                 await keep(id_, outcome)
     for failed in failed_in_a_row:
         await keep(*failed)
+
+
+def _budget(arguments: argparse.Namespace) -> Budget | None:
+    """The budget of `--budget`; None without one.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    from langchain_optscale.runnables.budget import Budget
+
+    if arguments.budget is None:
+        return None
+    unit, _, amount = arguments.budget.partition("=")
+    if unit not in {"samples", "tokens"} or not amount.isascii() or not amount.isdigit():
+        raise SettingsError(f"--budget must be samples=N or tokens=N with a whole number N, got {arguments.budget!r}")
+    return Budget(**{unit: int(amount)}, window=arguments.window)
+
+
+def _spent(budget: Budget, answers: Answers) -> float:
+    """What earlier runs have consumed for the answers that are there."""
+    return answers.candidates if budget.unit == "samples" else answers.tokens
 
 
 def _digest(prior: Any) -> str:

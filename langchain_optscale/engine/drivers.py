@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.engine.allowance import Allowance
     from langchain_optscale.engine.jobs import Cancelled, Done, Job
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.settings import SearchSettings
@@ -54,6 +55,10 @@ class BatchControl(Protocol):
     @property
     def limit(self) -> SharedLimit | None:
         """A limit on the requests of all of them, beside those of the settings."""
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What this search may draw of a budget that they share; None without one."""
 
     @property
     def cancelled(self) -> threading.Event:
@@ -97,7 +102,7 @@ def run_search(
     settings.verifier.check_sync()
     began = time.perf_counter()
     prior = find_prior(settings, prompt) if settings.prepared().has_question_prior else None
-    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
+    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began, batch)
     executor = Executor(worker, *((batch.limit, batch.cancelled) if batch else ()))
     session = search.session
     cancelled = {Draw: threading.Event(), Verify: threading.Event(), Compare: threading.Event()}
@@ -151,6 +156,7 @@ def run_search(
                 item = None
             if session.deadlines:
                 search.tick()
+            search.resume()
             if item is not None:
                 record(*item)
         while not finished.empty():  # what has finished has been paid for: keep it
@@ -175,7 +181,7 @@ async def arun_search(
     """
     began = time.perf_counter()
     prior = await afind_prior(settings, prompt) if settings.prepared().has_question_prior else None
-    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began)
+    search, worker, room = _begin(settings, prompt, config, call_kwargs, prior, began, batch)
     executor = Executor(worker, batch.limit if batch else None)
     running: dict[asyncio.Task[Done | Raised | Cancelled], Job] = {}
     # None only wakes the driver.
@@ -212,6 +218,7 @@ async def arun_search(
             await _aemit(search, config, writer)
             first = await _first(finished, search.wait_s)
             search.tick()
+            search.resume()
             if first is not None:
                 record(first, _CANCELLED_FROM_WITHIN)
             while not search.over and not finished.empty():
@@ -244,6 +251,7 @@ def _begin(
     call_kwargs: Mapping[str, Any] | None,
     prior: ScorePrior | None,
     began: float,
+    batch: BatchControl | None,
 ) -> tuple[Search, Worker, int]:
     """The search, its worker, and how many jobs may be under way at once.
 
@@ -259,6 +267,7 @@ def _begin(
         recording=None if settings.store is None else Recording(settings, prompt, call_kwargs=call_kwargs),
         prior=prior,
         spent_s=time.perf_counter() - began,
+        allowance=None if batch is None else batch.allowance,
     )
     room = max_concurrency(config) or 2 * max(search.session.round_size, search.session.first_round)
     return search, worker, room

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.engine.allowance import Turns
 from langchain_optscale.engine.choosing import Comparing
 from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.failing import failure_in
@@ -25,6 +26,7 @@ from langchain_optscale.records.usage import Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from langchain_optscale.engine.allowance import Allowance
     from langchain_optscale.engine.jobs import Choice
     from langchain_optscale.engine.recording import Recording
     from langchain_optscale.engine.result import OptScaleResult
@@ -47,6 +49,7 @@ class Search:
         recording: What the search leaves in a store; None without one.
         prior: The question's prior, None where all questions have the same.
         spent_s: Seconds that the search has taken already.
+        allowance: What it may draw of a budget that it shares; None leaves that to its own rule.
         clock: Seconds from any origin; elapsed time is measured by it.
 
     Attributes:
@@ -64,9 +67,13 @@ class Search:
         recording: Recording | None = None,
         prior: ScorePrior | None = None,
         spent_s: float = 0.0,
+        allowance: Allowance | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.session = settings.session(prior, explore=recording is not None and recording.explores)
+        self.session = settings.session(
+            prior, explore=recording is not None and recording.explores and allowance is None
+        )
+        self._turns = None if allowance is None else Turns(allowance, self.session)
         self._recording = recording
         self._settings = settings
         self._sampler = sampler
@@ -153,6 +160,11 @@ class Search:
             if self._comparing is not None and self._comparing[0] is not None:
                 self._comparing[0].tick(self.elapsed_s)
 
+    def resume(self) -> None:
+        """Take what a shared budget has granted meanwhile, which may end the search."""
+        if self._turns is not None:
+            self._turns.resume()
+
     def events(self) -> list[Event]:
         """What happened since the last call."""
         events, self._events = self._events, []
@@ -188,6 +200,8 @@ class Search:
 
     def _ask(self) -> int:
         """Ask for a round; where rounds overlap, also while the last candidates of one are under way."""
+        if self._turns is not None:
+            return self._turns.ask()
         if asked := self.session.ask():
             return asked
         if not self._settings.overlap or self._draws:

@@ -37,6 +37,7 @@ class StopReason(Enum):
     COST_BUDGET = "the money budget is spent"
     DEADLINE = "the time is up"
     FAILURES = "too many candidates failed"
+    BATCH_BUDGET = "the budget of the batch is spent, or of more use to other questions"
 
     @classmethod
     def of(cls, name: str) -> StopReason:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, AIMessageChunk
     from langchain_core.runnables import RunnableConfig
 
+    from langchain_optscale.engine.drivers import BatchControl
     from langchain_optscale.runnables.batch import Configs
 
 __all__ = ["CalledChatModel", "stream_parent", "take_batch"]
@@ -33,10 +34,10 @@ stream_parent: ContextVar[BaseCallbackManager | None] = ContextVar("optscale_par
 """The run whose stream is being made, which LangChain does not pass to `_stream`."""
 
 
-_batch: ContextVar[Batch | None] = ContextVar("optscale_batch", default=None)
+_batch: ContextVar[BatchControl | None] = ContextVar("optscale_batch", default=None)
 
 
-def take_batch() -> Batch | None:
+def take_batch() -> BatchControl | None:
     """The batch that this call is a question of; searches within the search, as of a judge, are not."""
     batch = _batch.get()
     _batch.set(None)
@@ -113,8 +114,8 @@ class CalledChatModel(IdentifiedChatModel):
         """As `batch`, but yields each message as soon as it is there, with the index of its question."""
         batch = Batch(inputs, config, self._is_tried)
 
-        def ask(question: LanguageModelInput, config: RunnableConfig) -> AIMessage:
-            _batch.set(batch)  # of this question's own thread
+        def ask(question: LanguageModelInput, config: RunnableConfig, control: BatchControl) -> AIMessage:
+            _batch.set(control)  # of this question's own thread
             return self.invoke(question, config, **kwargs)
 
         return as_completed(batch, inputs, ask, return_exceptions=return_exceptions)
@@ -130,8 +131,8 @@ class CalledChatModel(IdentifiedChatModel):
         """As `batch_as_completed`, without blocking the event loop; closing it cancels every request under way."""
         batch = Batch(inputs, config, self._is_tried)
 
-        async def ask(question: LanguageModelInput, config: RunnableConfig) -> AIMessage:
-            _batch.set(batch)  # of this question's own task
+        async def ask(question: LanguageModelInput, config: RunnableConfig, control: BatchControl) -> AIMessage:
+            _batch.set(control)  # of this question's own task
             return await self.ainvoke(question, config, **kwargs)
 
         return aas_completed(batch, inputs, ask, return_exceptions=return_exceptions)

@@ -28,14 +28,18 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
-__all__ = ["Batch", "Configs", "aas_completed", "as_completed"]
+    from langchain_optscale.engine.allowance import Allowance
+    from langchain_optscale.engine.drivers import BatchControl
+
+__all__ = ["DEFAULT_CONCURRENCY", "Batch", "Configs", "aas_completed", "as_completed"]
 
 _Input = TypeVar("_Input")
 _Output = TypeVar("_Output")
 Configs: TypeAlias = "RunnableConfig | Sequence[RunnableConfig] | None"
 
-# Where the caller sets no limit: enough to keep a server busy, few enough to keep the memory small.
-_QUESTIONS_AT_ONCE = 16
+DEFAULT_CONCURRENCY = 16
+"""Where the caller sets no limit: enough to keep a server busy, few enough to keep the memory small."""
+
 # How long one question alone may try models that have never done their work, after which one more begins each time;
 # and how often to look whether they have.
 _LONGEST_TRIAL_S = 1.0
@@ -74,7 +78,7 @@ class Batch:
         # A chain gives each of its questions a config, whose callbacks alone differ.
         self._is_uniform = all(one.get("configurable") == first.get("configurable") for one in self._each or ())
         limit = max_concurrency(first)
-        self._questions_at_once = limit or _QUESTIONS_AT_ONCE
+        self._questions_at_once = limit or DEFAULT_CONCURRENCY
         self._is_tried = is_tried
         self.recurrent: AllCandidatesFailed | None = None
         self._answered = False
@@ -85,6 +89,18 @@ class Batch:
         self._lock = threading.Lock()
         self._began = time.perf_counter()
         self._done = self._failed = 0
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """None: the questions share no budget."""
+        return None
+
+    def member(self, index: int) -> BatchControl:
+        """What the search of one question is given of the batch; `leave` when it has ended."""
+        return self
+
+    def leave(self, member: BatchControl) -> None:
+        """The search of a member has ended, however it did."""
 
     @property
     def questions_at_once(self) -> int:
@@ -176,10 +192,19 @@ class Batch:
         }
 
 
+@contextlib.contextmanager
+def _member(batch: Batch, index: int) -> Iterator[BatchControl]:
+    member = batch.member(index)
+    try:
+        yield member
+    finally:
+        batch.leave(member)
+
+
 def as_completed(
     batch: Batch,
     inputs: Iterable[_Input],
-    ask: Callable[[_Input, RunnableConfig], _Output],
+    ask: Callable[[_Input, RunnableConfig, BatchControl], _Output],
     *,
     return_exceptions: bool,
 ) -> Iterator[tuple[int, _Output | Exception]]:
@@ -194,8 +219,10 @@ def as_completed(
 
     def run(index: int, value: _Input) -> None:
         try:
-            batch.check()
-            finished.put((index, ask(value, batch.config(index))))
+            with _member(batch, index) as member:
+                batch.check()
+                outcome = ask(value, batch.config(index), member)
+            finished.put((index, outcome))
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             finished.put((index, error))
 
@@ -228,7 +255,7 @@ def as_completed(
 async def aas_completed(
     batch: Batch,
     inputs: Iterable[_Input],
-    ask: Callable[[_Input, RunnableConfig], Awaitable[_Output]],
+    ask: Callable[[_Input, RunnableConfig, BatchControl], Awaitable[_Output]],
     *,
     return_exceptions: bool,
 ) -> AsyncGenerator[tuple[int, _Output | Exception], None]:
@@ -239,8 +266,9 @@ async def aas_completed(
     more = True
 
     async def run(index: int, value: _Input) -> _Output:
-        batch.check()
-        return await ask(value, batch.config(index))
+        with _member(batch, index) as member:
+            batch.check()
+            return await ask(value, batch.config(index), member)
 
     def outcome_of(task: asyncio.Task[_Output]) -> _Output | Exception:
         # A library below may cancel the task by itself; to the batch that is a failure like any other.

@@ -18,12 +18,14 @@ from langchain_optscale.engine.tracing import add_run_metadata
 from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.models.travel import reduced
 from langchain_optscale.runnables.batch import Batch, aas_completed, as_completed
+from langchain_optscale.runnables.budget import Budget, BudgetedBatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator
 
     from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
 
+    from langchain_optscale.engine.drivers import BatchControl
     from langchain_optscale.runnables.batch import Configs
 
 __all__ = ["OptScale"]
@@ -86,6 +88,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         config: Configs = None,
         *,
         return_exceptions: bool = False,
+        budget: Budget | None = None,
         **kwargs: Any,
     ) -> list[OptScaleResult]:
         """Search for the best answer to each question.
@@ -96,12 +99,16 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
                 with them the questions; without it 16 questions run at once. Callbacks get the event
                 "optscale:progress" after every question: `index`, `done`, `failed`, `total`, `elapsed_s`.
             return_exceptions: Return a question's exception in its place, instead of raising the first.
+            budget: What all questions may consume together, as `Budget(samples=4_000)`: further candidates go to the
+                questions that they are expected to help most.
             **kwargs: Passed on to the policy.
 
         Returns:
             The results in the order of `inputs`.
         """
-        completed = self.batch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        completed = self.batch_as_completed(
+            inputs, config, return_exceptions=return_exceptions, budget=budget, **kwargs
+        )
         return _in_order(dict(completed))
 
     async def abatch(
@@ -110,10 +117,13 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         config: Configs = None,
         *,
         return_exceptions: bool = False,
+        budget: Budget | None = None,
         **kwargs: Any,
     ) -> list[OptScaleResult]:
         """As `batch`, without blocking the event loop; cancelling it cancels every request that is under way."""
-        completed = self.abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        completed = self.abatch_as_completed(
+            inputs, config, return_exceptions=return_exceptions, budget=budget, **kwargs
+        )
         async with aclosing(completed):
             return _in_order({index: outcome async for index, outcome in completed})
 
@@ -123,6 +133,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         config: Configs = None,
         *,
         return_exceptions: bool = False,
+        budget: Budget | None = None,
         **kwargs: Any,
     ) -> Iterator[tuple[int, OptScaleResult | Exception]]:
         """As `batch`, but yields each result as soon as it is there, with the index of its question.
@@ -130,10 +141,10 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         Questions are read as needed and no result is kept, so that memory does not grow with their number. Closing the
         iterator starts no further question.
         """
-        batch = Batch(inputs, config, self._is_tried)
+        search, batch = self._batch(inputs, config, budget)
 
-        def ask(question: LanguageModelInput, config: RunnableConfig) -> OptScaleResult:
-            return self._invoke(question, config, kwargs, batch)
+        def ask(question: LanguageModelInput, config: RunnableConfig, control: BatchControl) -> OptScaleResult:
+            return search._invoke(question, config, kwargs, control)  # noqa: SLF001 - of this class
 
         return as_completed(batch, inputs, ask, return_exceptions=return_exceptions)
 
@@ -143,15 +154,32 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         config: Configs = None,
         *,
         return_exceptions: bool = False,
+        budget: Budget | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[tuple[int, OptScaleResult | Exception], None]:
         """As `batch_as_completed`, without blocking the event loop; closing it cancels every request under way."""
-        batch = Batch(inputs, config, self._is_tried)
+        search, batch = self._batch(inputs, config, budget)
 
-        async def ask(question: LanguageModelInput, config: RunnableConfig) -> OptScaleResult:
-            return await self._ainvoke(question, config, kwargs, batch)
+        async def ask(question: LanguageModelInput, config: RunnableConfig, control: BatchControl) -> OptScaleResult:
+            return await search._ainvoke(question, config, kwargs, control)  # noqa: SLF001 - of this class
 
         return aas_completed(batch, inputs, ask, return_exceptions=return_exceptions)
+
+    def _batch(
+        self, inputs: Iterable[LanguageModelInput], configs: Configs, budget: Budget | None
+    ) -> tuple[OptScale, Batch]:
+        """The search that answers each question of a batch, and what they have in common."""
+        if budget is None:
+            return self, Batch(inputs, configs, self._is_tried)
+        counted = budget.rule_settings({name: getattr(self, name) for name in ("token_budget", "cost_budget")})
+        search = self
+        if counted:
+            given = {
+                name: getattr(self, name)
+                for name in (SearchSettings.model_fields.keys() | {"name"}) & self.model_fields_set
+            }
+            search = type(self)(**given | counted)
+        return search, BudgetedBatch(inputs, configs, self._is_tried, budget, search.prepared().prices)
 
     def _is_tried(self) -> bool:
         return has_worked(self.policy) and has_worked(self.verifier)
@@ -161,7 +189,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         question: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        batch: Batch | None = None,
+        batch: BatchControl | None = None,
     ) -> OptScaleResult:
         prompt = to_prompt(question)
         changes, kwargs = split_keywords(kwargs)
@@ -180,7 +208,7 @@ class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScale
         question: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        batch: Batch | None = None,
+        batch: BatchControl | None = None,
     ) -> OptScaleResult:
         prompt = to_prompt(question)
         changes, kwargs = split_keywords(kwargs)

@@ -283,6 +283,17 @@ class Session(SessionRecord):
             self._events.append(["tick", elapsed_s])
         return self.decision
 
+    def end(self, reason: StopReason) -> Decision:
+        """End the session, unless it has ended, for a reason outside of it, such as a budget that it shares.
+
+        Args:
+            reason: Why.
+        """
+        if not self.decision.stop:
+            self.decision = Decision(True, reason, 0, None, "Session")
+            self._events.append(["end", reason.name])
+        return self.decision
+
     @property
     def over_budget(self) -> bool:
         """Whether a token or cost budget has ended the session."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.candidates import Failure, Verdict
+from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, check_plain, reading
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stats.estimators import estimator_fields, known_estimators
@@ -86,12 +87,14 @@ def replay_event(session: Any, kind: str, values: Sequence[Any]) -> None:
         session.tell(index, outcome, answer=answer, tokens=tokens, usage=usage, elapsed_s=elapsed_s, fingerprint=mark)
     elif kind == "spend":
         session.spend(values[0], values[1])
+    elif kind == "end":
+        session.end(values[0])
     else:
         session.tick(values[0])
 
 
 # What an event has after its kind; a reader accepts no other length and no other types.
-_EVENT_SIZES = {"ask": (1, 2), "adopt": (1, 1), "tell": (6, 8), "spend": (2, 2), "tick": (1, 1)}
+_EVENT_SIZES = {"ask": (1, 2), "adopt": (1, 1), "tell": (6, 8), "spend": (2, 2), "tick": (1, 1), "end": (1, 1)}
 
 
 def _event(data: Any) -> list[Any]:
@@ -111,6 +114,8 @@ def _event(data: Any) -> list[Any]:
         part.whole(0, least=1, most=MOST_CANDIDATES)
     elif kind == "tick":
         part.real(0)
+    elif kind == "end":
+        return [kind, _reason(part.text(0))]
     elif kind == "spend":
         return [kind, _usage_of(values[0]), part.real(1)]
     else:
@@ -123,6 +128,18 @@ def _event(data: Any) -> list[Any]:
         mark = part.optional_text(7)
         return [kind, values[0], outcome, values[3], values[4], values[5], usage, mark]
     return [kind, *values]
+
+
+def _reason(name: str) -> StopReason:
+    """The reason of that name.
+
+    Raises:
+        InvalidRecordError: There is none.
+    """
+    try:
+        return StopReason.of(name)
+    except KeyError as error:
+        raise InvalidRecordError(f"unknown reason {name[:40]!r} in the events of a session") from error
 
 
 def _item_form(item: Any) -> Any:

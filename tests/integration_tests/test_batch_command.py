@@ -332,3 +332,32 @@ def test_a_prior_of_each_question_belongs_to_the_file_s_settings(tmp_path):
         refused = run(server, questions, answers, *other)
     assert refused.returncode == 2
     assert "prior" in refused.stderr
+
+
+def test_a_budget_over_all_questions_and_what_is_left_of_it(tmp_path):
+    questions = write(tmp_path / "in.jsonl", [f"question {i}" for i in range(8)])
+    answers = tmp_path / "out.jsonl"
+    more = (
+        "--max-samples",
+        "8",
+        "--price",
+        "1e-9",
+        "--target",
+        "1",
+        "--budget",
+        "samples=20",
+        "--window",
+        "4",
+        "--json",
+    )
+    with chaos_server(answer=lambda asked, choice: f"no {asked.text}") as server:
+        done = run(server, questions, answers, *more, "--regex", "nothing like it")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["candidates"] == sum(line["drawn"] for line in read(answers)) == 20
+        assert min(line["drawn"] for line in read(answers)) >= 1
+        write(questions, [f"question {i}" for i in range(9)])
+        refused = run(server, questions, answers, *more, "--regex", "nothing like it")
+        assert refused.returncode == 2
+        assert "20 of the budget's 20 samples are spent" in refused.stderr
+        wrong = run(server, questions, answers, "--budget", "20")
+        assert "--budget must be samples=N or tokens=N" in wrong.stderr

@@ -16,6 +16,7 @@ PACKAGES = {
     "agents",
     "answers",
     "cli",
+    "distributed",
     "endpoints",
     "engine",
     "evaluation",

@@ -10,6 +10,7 @@ def test_public_names():
     assert langchain_optscale.__all__ == [
         "AgreementVerifier",
         "AllCandidatesFailed",
+        "Budget",
         "CachedVerifier",
         "Candidate",
         "Certificate",

@@ -1,0 +1,185 @@
+"""One budget over a batch against equal numbers, per-question stopping and UAB, on recorded candidates.
+
+    python -m benchmarks.batch_budget --orders 4
+
+Every order of a pool's samples is a batch. `Budget` is replayed by what production runs: a `Session` of each question,
+`rise_per_candidate` and `wave`, with a price of 1e-9 so that the budget alone decides. Compared with it are
+
+- *equal n*: as many candidates for each question;
+- *per question*: the default rule at each effort, and then the budget with the total that it drew;
+- *UAB* (arXiv 2605.26849), where scores are probabilities by tokens: one candidate each, p = exp(-ANLL) of it, and the
+  rest where p (1 - p)^n is largest. Its own majority vote, and the default's selection.
+
+Differences are the budget's accuracy less the other's (or its mean score, where nothing is known to be right), paired
+by question, with a 95 % interval over questions. What a wave takes was chosen on these
+pools: so that it comes close to giving out one candidate at a time. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import math
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from benchmarks.decision_pools import Field, fields
+from langchain_optscale.answers import MostProbable
+from langchain_optscale.evaluation.methods import SessionMethod
+from langchain_optscale.evaluation.selection import place_of
+from langchain_optscale.records.candidates import Verdict
+from langchain_optscale.stopping import optscale
+from langchain_optscale.stopping.allocation import Offer, rise_per_candidate, wave
+from langchain_optscale.stopping.objective import Effort
+from langchain_optscale.stopping.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_optscale.evaluation.pools import Question
+
+BUDGETS = (2, 3, 4, 6, 8)
+LOG_PROBABILITIES = frozenset({"gsm8k_logprob_x16_a"})
+
+Counts = list[int]
+Batch = list["Question"]
+
+
+def shared(batch: Batch, cap: int, budget: int) -> Counts:
+    """How many candidates each question gets of a budget of `budget` candidates for all."""
+    rule = optscale(None, price=1e-9, max_samples=cap)
+    sessions = [Session(rule, max_samples=cap, interim_draws=False) for _ in batch]
+    counts = [0] * len(batch)
+
+    def draw(index: int, more: int) -> None:
+        sessions[index].adopt(more)
+        for place in range(counts[index], counts[index] + more):
+            sample = batch[index].samples[place]
+            sessions[index].tell(place, Verdict(sample.score or 0.0), answer=sample.answer)
+        counts[index] += more
+
+    for index in range(len(batch)):
+        draw(index, 1)
+    offers = {index: Offer(index, rise_per_candidate(one.history)) for index, one in enumerate(sessions)}
+    while chosen := wave(list(offers.values()), budget - sum(counts), len(batch)):
+        for index in chosen:
+            draw(index, 1)
+            offers[index] = Offer(index, rise_per_candidate(sessions[index].history))
+        for index in [index for index in chosen if sessions[index].decision.stop]:
+            del offers[index]
+    return counts
+
+
+def per_question(batch: Batch, cap: int, effort: Effort) -> Counts:
+    """How many candidates the default rule draws of each question alone."""
+    method = SessionMethod(optscale(None, effort=effort, max_samples=cap), "per question", round_size=1)
+    return [method.run(question, cap).drawn for question in batch]
+
+
+def uab(batch: Batch, cap: int, budget: int) -> Counts:
+    """UAB's numbers: greedy, hence exact, for the concave sum of 1 - (1 - p)^n."""
+    chances = [question.samples[0].score or 0.0 for question in batch]
+    counts = [1] * len(batch)
+    queue = [(-chance * (1.0 - chance), index) for index, chance in enumerate(chances)]
+    heapq.heapify(queue)
+    for _ in range(budget - len(batch)):
+        _, index = heapq.heappop(queue)
+        counts[index] += 1
+        if counts[index] < cap:
+            heapq.heappush(queue, (-chances[index] * (1.0 - chances[index]) ** counts[index], index))
+    return counts
+
+
+def worth(field: Field, batch: Batch, counts: Counts, select: Any = None) -> NDArray[np.float64]:
+    """What is returned of so many samples is worth, by question."""
+    chosen = [place_of(select or MostProbable(), one.samples[:n]) for one, n in zip(batch, counts, strict=True)]
+    return np.array([field.value(one, place) for one, place in zip(batch, chosen, strict=True)])
+
+
+def batches(field: Field, orders: int) -> Iterator[Batch]:
+    """The questions of a pool in each order of their samples."""
+    for order in range(orders):
+        yield [question for _, question in field.trials[order::orders]]
+
+
+def difference(ours: Sequence[NDArray[np.float64]], theirs: Sequence[NDArray[np.float64]]) -> dict[str, float]:
+    """Both means, and their difference with its standard error over questions."""
+    each = np.mean(ours, axis=0) - np.mean(theirs, axis=0)
+    error = float(each.std(ddof=1) / math.sqrt(len(each)))
+    return {
+        "budget": float(np.mean(ours)),
+        "other": float(np.mean(theirs)),
+        "difference": float(each.mean()),
+        "error": error,
+        "low": float(each.mean()) - 1.96 * error,
+        "high": float(each.mean()) + 1.96 * error,
+    }
+
+
+def of_pool(field: Field, orders: int) -> Iterator[dict[str, Any]]:
+    """The rows of one pool."""
+    every = list(batches(field, orders))
+    for each in BUDGETS:
+        if each >= field.cap:
+            continue
+        ours = [worth(field, one, shared(one, field.cap, each * len(one))) for one in every]
+        row = {"pool": field.name, "kind": field.kind, "samples_a_question": each}
+        yield row | {"against": "equal n"} | difference(ours, [worth(field, one, [each] * len(one)) for one in every])
+        if field.name in LOG_PROBABILITIES:
+            numbers = [uab(one, field.cap, each * len(one)) for one in every]
+            for name, select in (("UAB, vote", "vote"), ("UAB, our selection", None)):
+                theirs = [worth(field, one, n, select) for one, n in zip(every, numbers, strict=True)]
+                yield row | {"against": name} | difference(ours, theirs)
+    for effort in get_args(Effort):
+        alone = [per_question(one, field.cap, effort) for one in every]
+        ours = [worth(field, one, shared(one, field.cap, sum(n))) for one, n in zip(every, alone, strict=True)]
+        theirs = [worth(field, one, n) for one, n in zip(every, alone, strict=True)]
+        row = {"pool": field.name, "kind": field.kind, "samples_a_question": float(np.mean(alone))}
+        yield row | {"against": f"per question, {effort}"} | difference(ours, theirs)
+
+
+def summary(rows: Sequence[dict[str, Any]], against: str) -> dict[str, Any]:
+    """The mean difference over pools, every row alike, with an interval over pools; and the rows that fall short."""
+    mine = [row for row in rows if row["against"].startswith(against)]
+    by_pool = [
+        np.mean([row["difference"] for row in mine if row["pool"] == name]) for name in {r["pool"] for r in mine}
+    ]
+    mean = float(np.mean(by_pool))
+    error = float(np.std(by_pool, ddof=1) / math.sqrt(len(by_pool))) if len(by_pool) > 1 else None
+    short = [row for row in mine if row["difference"] < -row["error"]]
+    return {
+        "against": against,
+        "pools": len(by_pool),
+        "rows": len(mine),
+        "difference": mean,
+        "low": None if error is None else mean - 1.96 * error,
+        "high": None if error is None else mean + 1.96 * error,
+        "below_by_more_than_one_error": [f"{row['pool']} at {row['samples_a_question']:.1f}" for row in short],
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--orders", type=int, default=4, help="orders of each question's samples (default 4)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pool", help="only pools whose name contains this")
+    given = parser.parse_args(arguments)
+    rows = [
+        row
+        for field in fields(given.orders, given.seed)
+        if given.pool is None or given.pool in field.name
+        for row in of_pool(field, given.orders)
+    ]
+    known = ("equal n", "per question", "UAB, vote", "UAB, our selection")
+    totals = [summary(rows, name) for name in known if any(row["against"].startswith(name) for row in rows)]
+    document = {"benchmark": "batch_budget", "orders": given.orders, "seed": given.seed}
+    print(json.dumps(document | {"summary": totals, "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
