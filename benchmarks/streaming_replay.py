@@ -1,8 +1,8 @@
 """Learning from traffic, replayed: the questions of a pool arrive in a random order, and the searches learn.
 
-    make bench_learning                                       every development pool, about 6 minutes on one core
+    make bench_learning                                       every development pool, about 5 minutes on one core
     python -m benchmarks.streaming_replay --orders 8 --only returned
-    python -m benchmarks.streaming_replay --write-population  writes the population that ships with the package
+    python -m benchmarks.streaming_replay --orders 8 --write-population    only writes the population that is shipped
 
 Pools come from `tests/data/pools` and from OPTSCALE_SHARED_DATA (`field/` and `pools/`), those with a cap of 8 or more;
 at most 32 candidates of a question are used. Each pool is one stream of searches of one fingerprint. A search uses what
@@ -35,7 +35,7 @@ import numpy as np
 from langchain_optscale.answers.untrained import UntrainedPosterior
 from langchain_optscale.evaluation.pools import read_pool
 from langchain_optscale.stopping import optscale
-from langchain_optscale.stopping.learned.improving import Moments, improve, learn_from, mean_of
+from langchain_optscale.stopping.learned.improving import Moments, cautious_mean, improve, learn_from
 from langchain_optscale.stopping.learned.walks import PastSearch, Walk, walk
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "data"))
 POPULATION = ROOT / "langchain_optscale" / "stopping" / "learned" / "population.json"
 LEAST_CAP, MOST_CAP = 8, 32
-PRICES = (0.02, 0.03, 0.04, 0.06, 0.08, 0.1)
+PRICES = (0.02, 0.04, 0.06, 0.08, 0.1, 0.14, 0.2)
 SLACK = -0.3
 FIRST_FIT, GROWTH = 25, 1.3
 DIGITS = 6
@@ -181,16 +181,20 @@ def _note(passed: Passed, one: Arrival, count: int, returned: str | None) -> Non
 
 
 class Measured(NamedTuple):
-    """A pool by one mode at one price: means over its streams, the standard error over questions."""
+    """A pool by one mode at one price: means over its streams, the standard error over questions.
+
+    `saved` is a share of the cap; a difference of -100 price `saved` points is what the price allows.
+    """
 
     share: float
     difference: float
     error: float
     default: float
+    saved: float
 
 
-def measure(passes: Sequence[Passed]) -> Measured:
-    """Means over the passes through the streams of one pool."""
+def measure(passes: Sequence[Passed], cap: int) -> Measured:
+    """Means over the passes through the streams of one pool with this cap."""
     values: dict[int, list[float]] = {}
     for passed in passes:
         for question, difference in passed.differences.items():
@@ -200,9 +204,8 @@ def measure(passes: Sequence[Passed]) -> Measured:
         float(np.mean([np.mean(part) for part in parts])) for parts in zip(*(p[:2] for p in passes), strict=True)
     )
     differences = [np.mean(list(passed.differences.values())) for passed in passes]
-    return Measured(
-        drawn / default, float(np.mean(differences)), float(means.std(ddof=1) / math.sqrt(len(means))), default
-    )
+    error = float(means.std(ddof=1) / math.sqrt(len(means)))
+    return Measured(drawn / default, float(np.mean(differences)), error, default, (default - drawn) / cap)
 
 
 def measured(streams: Mapping[str, list[Stream]], mode: Mode | None) -> dict[str, dict[float, Measured]]:
@@ -210,13 +213,14 @@ def measured(streams: Mapping[str, list[Stream]], mode: Mode | None) -> dict[str
     moments = {name: sum((one.moments() for one in parts), Moments.zero()) for name, parts in streams.items()}
     found: dict[str, dict[float, Measured]] = {}
     for name, parts in streams.items():
-        others = mean_of([one for other, one in moments.items() if other != name])
+        others = cautious_mean([one for other, one in moments.items() if other != name])
         found[name] = {
             price: measure(
                 [
                     fit_whole(stream, others, price) if mode is None else learn(stream, others, price, mode, seed)
                     for seed, stream in enumerate(parts)
-                ]
+                ],
+                parts[0].cap,
             )
             for price in PRICES
         }
@@ -235,7 +239,7 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
         others = {price: np.mean([one[price].difference for o, one in found.items() if o != name]) for price in PRICES}
         price = max((one for one in PRICES if others[one] >= SLACK), default=PRICES[0])
         one = by_price[price]
-        rows.append({"pool": name, "price": price, **_rounded(one._asdict())})
+        rows.append(_row(name, price, one))
     shares = [math.log(row["share"]) for row in rows]
     differences = [row["difference"] for row in rows]
     worse = [row["pool"] for row in rows if row["difference"] < -row["error"] - 1e-9]
@@ -245,6 +249,8 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
             "difference": float(np.mean(differences)),
             "difference_error": float(np.std(differences, ddof=1) / math.sqrt(len(rows))),
             "worse_by_more_than_one_error": worse,
+            "lost_more_than_its_price": [row["pool"] for row in rows if row["net_points"] < -row["error"] - 1e-9],
+            "at_a_bound_of_the_grid": sum(row["price"] in (min(PRICES), max(PRICES)) for row in rows),
             "all_pools": {
                 "share": math.exp(sum(shares) / (len(rows) + still)),
                 "difference": sum(differences) / (len(rows) + still),
@@ -256,6 +262,12 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
     return summary
 
 
+def _row(name: str, price: float, one: Measured) -> dict[str, Any]:
+    """A pool at a price; "net_points" is its difference and what the price allows for what was saved."""
+    net = one.difference + 100.0 * price * one.saved
+    return {"pool": name, "price": price, "net_points": _rounded(net), **_rounded(one._asdict())}
+
+
 def _at_price(found: Mapping[str, Mapping[float, Measured]], price: float, still: int) -> dict[str, Any]:
     """All pools at the same price."""
     rows = [one[price] for one in found.values()]
@@ -265,6 +277,7 @@ def _at_price(found: Mapping[str, Mapping[float, Measured]], price: float, still
         "share_all_pools": math.exp(sum(shares) / (len(rows) + still)),
         "difference": float(np.mean([row.difference for row in rows])),
         "worse_by_more_than_one_error": sum(row.difference < -row.error - 1e-9 for row in rows),
+        "by_pool": [_row(name, price, one[price]) for name, one in found.items()],
     }
 
 
@@ -278,9 +291,9 @@ def pools() -> Iterator[Pool]:
 
 
 def write_population(streams: Mapping[str, list[Stream]]) -> None:
-    """Write the mean over all pools, each with the same weight."""
+    """Write the cautious mean over all pools, each with the same weight."""
     parts = [sum((one.moments() for one in streams[name]), Moments.zero()) for name in streams]
-    POPULATION.write_text(json.dumps(_rounded(mean_of(parts).to_dict())) + "\n", encoding="utf-8")
+    POPULATION.write_text(json.dumps(_rounded(cautious_mean(parts).to_dict())) + "\n", encoding="utf-8")
 
 
 def _rounded(value: Any) -> Any:
@@ -297,15 +310,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=4, help="streams of each pool (default 4)")
     parser.add_argument("--only", choices=[*MODES, "full"], action="append")
-    parser.add_argument("--write-population", action="store_true")
+    parser.add_argument("--write-population", action="store_true", help="write population.json, and measure nothing")
     arguments = parser.parse_args()
     every = list(pools())
     learnable = [pool for pool in every if pool.has_answers and pool.has_correct]
     streams = {pool.name: [Stream(pool, seed) for seed in range(arguments.orders)] for pool in learnable}
     if arguments.write_population:
         write_population(streams)
+        return
     still = len(every) - len(streams)
-    document: dict[str, Any] = {"orders": arguments.orders, "pools": len(every), "without_answers": still}
+    document: dict[str, Any] = {
+        "orders": arguments.orders,
+        "pools": len(every),
+        "without_answers": still,
+        "prices": {"grid": PRICES, "lowest": min(PRICES), "highest": max(PRICES), "slack_points": SLACK},
+        "modes": {name: mode._asdict() for name, mode in MODES.items()},
+    }
     for name, mode in {**MODES, "full": None}.items():
         if arguments.only is None or name in arguments.only:
             document[name] = chosen(measured(streams, mode), still)

@@ -1,6 +1,12 @@
 """Settings for every test."""
 
+import os
+
 from hypothesis import settings
+
+# The matrices of tests are small, and several workers share the cores: threads of the linear algebra would wait for one
+# another, up to a hundred times longer than one thread works. It reads this when NumPy is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # How long an example takes says nothing on a busy machine; what is too slow is measured in benchmarks.
 settings.register_profile("patient", deadline=None)

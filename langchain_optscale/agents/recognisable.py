@@ -67,12 +67,12 @@ class RecognisablePolicy:
     @property
     def _llm_type(self) -> str:
         model = _policy_of(self)
-        return "optscale" if model is None else model._llm_type  # noqa: SLF001 - a chat model's own
+        return "optscale" if model is None else model._llm_type  # noqa: SLF001 - the method to override
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)  # type: ignore[misc]  # that of the class behind
         model = _policy_of(self)
-        own = {} if model is None else model._get_ls_params(stop=stop)  # noqa: SLF001 - a chat model's own
+        own = {} if model is None else model._get_ls_params(stop=stop)  # noqa: SLF001 - the method to override
         provider = {"ls_provider": own["ls_provider"]} if "ls_provider" in own else {}
         return cast("LangSmithParams", {**params, **provider})
 

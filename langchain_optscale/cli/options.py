@@ -132,7 +132,7 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
         "--store", metavar="STORE", help="record every search there: an SQLite file, or a postgresql:// URL"
     )
     search.add_argument(
-        "--explore", type=float, default=0.03, metavar="SHARE", help="of recorded searches, to the cap (default 0.03)"
+        "--explore", type=float, default=0.0, metavar="SHARE", help="of recorded searches, to the cap (default 0)"
     )
     search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
     return search

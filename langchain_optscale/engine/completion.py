@@ -97,7 +97,18 @@ def build_result(
         search_id=search_id,
         explored=_explored(settings, session, drawn, verdicts),
         ranking=ranking,
+        drift=_drift(settings, session),
     )
+
+
+def _drift(settings: SearchSettings, session: Session) -> str | None:
+    """Why the search used nothing of what was learned; None for one that began with it, before the alarm."""
+    learning = settings.learning
+    if learning is None or (drift := learning.drift) is None:
+        return None
+    from langchain_optscale.stopping.learned.improved import ImprovedStopping  # loaded where something was learned
+
+    return None if any(isinstance(part, ImprovedStopping) for part in session.stopping.parts()) else drift
 
 
 def _explored(

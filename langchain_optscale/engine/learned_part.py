@@ -62,6 +62,12 @@ class LearnedPart:
         return None if found is None else found[0]
 
     @property
+    def drift(self) -> str | None:
+        """What has changed since it was learned, so that it is not in use; None where nothing has."""
+        alarm = None if self.watch is None else self.watch.alarms.get(self.pair)
+        return None if alarm is None else str(alarm)
+
+    @property
     def version(self) -> str | None:
         """The version of what is in use."""
         found = None if self.watch is None else self.watch.part(self.pair)

@@ -64,6 +64,8 @@ class OptScaleResult:
         explored: What was spent for later searches to learn from, see `explore=`; None where nothing was.
         certification: What the certificate of `certify=` says about the returned answer; None without one.
         ranking: The comparisons of a tournament and what came of them; None where there was nothing to compare.
+        drift: With `learn=` or `settings=`, what has changed since it was learned, so that the untrained default
+            decided; None where nothing has.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
@@ -94,6 +96,7 @@ class OptScaleResult:
     search_id: str | None = None
     explored: Explored | None = None
     ranking: Ranking | None = None
+    drift: str | None = None
 
     __pydantic_serializer__ = _WrittenByToDict()
 
@@ -147,10 +150,11 @@ class OptScaleResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know: candidates cut off or identical, what was explored, and what comparing changed."""
+        """What a reader should know: of candidates, of drift, of what was explored, and of what comparing changed."""
         explored = None if self.explored is None else str(self.explored)
+        drift = None if self.drift is None else f"drift: {self.drift}"
         compared = None if self.ranking is None or not self.ranking.comparisons else str(self.ranking)
-        found = (truncation_note(self.candidates), identical_note(self.candidates), explored, compared)
+        found = (truncation_note(self.candidates), identical_note(self.candidates), drift, explored, compared)
         return tuple(note for note in found if note is not None)
 
     @property
@@ -185,9 +189,9 @@ class OptScaleResult:
             name), `explanation` (its sentence), `usage` by role, `cost`, `saved` (`candidates`, `cap`, `tokens`,
             `cost`), `duration_s`, `truncated` candidates, and `notes`, sentences about candidates that were cut off
             or are identical; with `certify=` also `certified` and `promise`, with `store=` also `search_id`, and of a
-            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`); after a tournament `ranking`
-            (`indexes`, `strengths`, `probabilities`, `place_bias`, `pointwise`, and how many `comparisons` and
-            `failures`).
+            search that explored `explored` (`stopped_at`, `candidates`, `tokens`, `cost`); where learned parts stepped
+            back `drift`, why; after a tournament `ranking` (`indexes`, `strengths`, `probabilities`, `place_bias`,
+            `pointwise`, and how many `comparisons` and `failures`).
         """
         return {
             "n": len(self.verdicts),
@@ -221,6 +225,7 @@ class OptScaleResult:
         return {
             **({} if self.search_id is None else {"search_id": self.search_id}),
             **({} if self.explored is None else {"explored": self.explored.to_dict()}),
+            **({} if self.drift is None else {"drift": self.drift}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -280,6 +285,7 @@ class OptScaleResult:
                 ranking=None if fields.data.get("ranking") is None else Ranking.from_dict(fields.get("ranking")),
                 search_id=fields.optional_text("search_id"),
                 explored=None if fields.data.get("explored") is None else Explored.from_dict(fields.get("explored")),
+                drift=fields.optional_text("drift"),
             )
 
     def plot(self, *, dark: bool = False) -> Figure:

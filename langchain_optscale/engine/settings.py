@@ -155,14 +155,15 @@ class SearchSettings(BaseModel):
             rule.npz` wrote: its rule stops the search, and brings `select`, `first_round` and `round_size` with it.
         learn: "auto" learns from `store` in a background thread while it searches, after every 50 searches of this
             process, and keeps what it has learned beside an SQLite file. What was learned steps back to the untrained
-            default by itself when the searches no longer look as they did; the log and the report say so.
+            default by itself when the searches no longer look as they did; results, the log and the report say so.
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.
         store: Where every search leaves a row in figures, for `optscale report` and for later searches to learn from:
             the path of an SQLite file, the URL of a PostgreSQL database, or a `ScoreStore`. No run may change it.
-        explore: With a store, the share of searches that go on to the cap and say so, since what would have come beyond
-            a stop is known by no other way; their result is the best of all, and tells what that cost.
+        explore: With a store, the share of searches, in [0, 1], that go on to the cap and say so, since what would have
+            come beyond a stop is known by no other way; their result is the best of all, and tells what that cost. By
+            default none do: `learn` needs none.
         overridable: Names of the settings that a run may change through `config["configurable"]` or a graph's context,
             in whatever form; an empty set allows none. None allows numbers and words, and objects of this process, but
             builds nothing from plain data.
@@ -220,7 +221,7 @@ class SearchSettings(BaseModel):
     learn: Literal["auto"] | None = None
     certify: Annotated[Any, BeforeValidator(read_certificate)] = None
     store: Annotated[Any, BeforeValidator(read_store)] = None
-    explore: float = Field(default=0.03, ge=0, le=1, allow_inf_nan=False)
+    explore: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
     overridable: Annotated[tuple[str, ...] | None, BeforeValidator(_overridable)] = None
     limits: Annotated[dict[str, float] | None, BeforeValidator(as_limits)] = None
 

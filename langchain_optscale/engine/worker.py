@@ -173,7 +173,7 @@ class Worker:
 
     def _read_one(self, index: int, choice: Choice) -> Choice:
         settings = self.settings
-        self._record_work("policy")  # it answered, with whatever: the next answer may be a better one
+        self.record_work("policy")  # it answered, with whatever: the next answer may be a better one
         drawn = Candidate(index, choice.message, 0, reasoning_tags=settings.reasoning_tags, state=choice.state)
         plain = choice.message
         if drawn.reasoning is not None:
@@ -189,12 +189,13 @@ class Worker:
         mark = fingerprint(drawn, seeded=self._sampler.seeded)
         try:
             answer = self._answers.read(index, drawn.answer_text, plain, mark, choice.state)
-            self._record_work("extract")
+            self.record_work("extract")
             return replace(choice, answer=answer)
         except Exception as raised:  # noqa: BLE001 - the user's function; its error is kept as the failure
             return replace(choice, failure=failure_in(settings, "verify", Raised(raised, 1), settings.extract))
 
-    def _record_work(self, role: str) -> None:
+    def record_work(self, role: str) -> None:
+        """Policy, verifier or extractor has done its work: what fails from now on may be an accident."""
         if role in self._untried:
             self._untried.discard(role)
             record_work(getattr(self.settings, role))
@@ -237,7 +238,7 @@ class Worker:
     def _keep(self, candidate: Candidate, value: Any) -> Verdict:
         verdict = value if isinstance(value, Verdict) else to_verdict(value)
         self._verdicts[candidate.index] = verdict
-        self._record_work("verifier")
+        self.record_work("verifier")
         return verdict
 
 

@@ -60,6 +60,9 @@ class Task:
                 answers.restore(index, candidate.answer, fingerprint(candidate, seeded=run.seeded))
         self.sampler = run.sampler(self.record)
         worker = Worker(run.settings, run.prompt(state["messages"]), self.sampler, answers, config)
+        for role, done in (("policy", "candidates"), ("verifier", "verdicts")):
+            if self.record.get(done):
+                worker.record_work(role)  # in an earlier task, maybe of another process
         self.close = worker.close  # the task has ended
         self.executor = Executor(worker)
         self.events = Events(runtime.stream_writer)

@@ -18,6 +18,10 @@ share alpha.
 
 A score is not bet on itself but its rank among the scores that were learned from, as a share: it is even over [0, 1],
 so that a shift of narrow scores is a large one.
+
+A verifier that turns round may leave the mean of scores as it was. Whether scores still say what is right shows without
+labels in how they go with agreement. With r the rank of the mean of the first two scores, a whether their answers are
+equal and m how often they were, together = 1/2 + (r - 1/2) (a - m) / max(m, 1 - m) exceeds 1/2 as both are correlated.
 """
 
 from __future__ import annotations
@@ -62,6 +66,7 @@ NAMES = {
     "score": "the mean of the first two scores",
     "spread": "the difference of the first two scores",
     "agreement": "how often the first two answers are equal",
+    "together": "how far scores go with the agreement of answers (1/2 for not at all)",
     "silence": "how often the first candidates have no answer",
     "right": "how often labelled answers are right, against what was predicted",
     "changed": "how often the default would have returned another answer",
@@ -269,7 +274,7 @@ class DriftMonitor:
         Returns:
             The first alarm, also at every later search; None without one.
         """
-        for name, value in figures.items():
+        for name, value in {**figures, **_together(figures, self.expected)}.items():
             if self.alarm is not None or name not in self._tests:
                 continue
             test, expected = self._tests[name], self.expected[name]
@@ -332,11 +337,30 @@ def expectations(figures: Iterable[Mapping[str, float]], confidence: float = 0.9
         figures: Of past searches, by `figures_of`.
         confidence: That stable answers were promised with.
     """
+    known = list(figures)
+    values = _by_name(known)
+    found = {name: Expected.of(one) for name, one in values.items() if len(one) >= _FEWEST}
+    for name, one in _by_name(_together(figure, found) for figure in known).items():
+        if len(one) >= _FEWEST:
+            found[name] = Expected.of(one)
+    found["stable"] = Expected((1.0 - confidence) / 2.0, (1.0 - confidence) / 2.0, len(values.get("stable", ())))
+    found["right"] = Expected(0.5, _LEAST_SLACK * 2.0, len(values.get("right", ())))
+    return found
+
+
+def _by_name(figures: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
     values: dict[str, list[float]] = {}
     for one in figures:
         for name, value in one.items():
             values.setdefault(name, []).append(value)
-    found = {name: Expected.of(one) for name, one in values.items() if len(one) >= _FEWEST}
-    found["stable"] = Expected((1.0 - confidence) / 2.0, (1.0 - confidence) / 2.0, len(values.get("stable", ())))
-    found["right"] = Expected(0.5, _LEAST_SLACK * 2.0, len(values.get("right", ())))
-    return found
+    return values
+
+
+def _together(figures: Mapping[str, float], expected: Mapping[str, Expected]) -> dict[str, float]:
+    """How the scores of a search go with the agreement of its answers; nothing where one of them is not known."""
+    score, agreement = expected.get("score"), expected.get("agreement")
+    if score is None or not score.values or agreement is None or not {"score", "agreement"} <= figures.keys():
+        return {}
+    mean = agreement.mean
+    away = (figures["agreement"] - mean) / max(mean, 1.0 - mean)
+    return {"together": 0.5 + (score.rank(figures["score"]) - 0.5) * away}

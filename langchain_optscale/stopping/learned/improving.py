@@ -8,8 +8,10 @@ n trajectories, and Q = E[x x'], q_a = E[x a], q_r = E[x r] the means over the p
 the posterior mean of a linear model whose prior is centred at the population's own regression.
 
 A linear model is wrong somewhere, and a rule stops where it is lowest. So the price that it stops by is chosen by
-two-fold cross-validation: of several shares of the asked one, that which would have gained most on the trajectories
-themselves, the asked price of what was saved less what was lost.
+two-fold cross-validation of what several shares of the asked one would have gained on the trajectories themselves: the
+asked price of what was saved less what was lost. Not the share that gained most is taken but the lowest that gained no
+less by more than one standard error of the difference (the one-standard-error rule: Breiman et al. 1984, 3.4.3), since
+what a higher one gained beyond that may be chance.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["KAPPA", "PRICES", "Moments", "improve", "learn_from", "mean_of", "untrained_population"]
+__all__ = ["KAPPA", "PRICES", "Moments", "cautious_mean", "improve", "learn_from", "mean_of", "untrained_population"]
 
 KAPPA = 20.0
 """How many searches the population counts for."""
@@ -47,7 +49,7 @@ PRICES = {"low": 0.12, "medium": 0.08, "high": 0.04}
 """The price of the whole cap, by effort."""
 
 _EPSILON = 1e-4
-# Of equally good ones the first, the most careful.
+# From the most careful on.
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 _FORMAT = "langchain-optscale/stopping-moments"
 _VERSION = 1
@@ -146,9 +148,26 @@ def mean_of(parts: Sequence[Moments]) -> Moments:
     return sum(known, Moments.zero()).scaled(1.0)
 
 
+def cautious_mean(parts: Sequence[Moments]) -> Moments:
+    """The mean of several tasks, with gains one standard error above it: what a task not among them may well show.
+
+    To each gain the standard error, over the tasks, of the mean gain is added: with x_0 = 1 the first feature, E[x a]
+    grows by that much of E[x x_0].
+
+    Args:
+        parts: Of two tasks or more; one alone stays as it is.
+    """
+    mean = mean_of(parts)
+    levels = [part.gains[0] / part.searches for part in parts if part.searches]
+    if len(levels) < 2:
+        return mean
+    error = float(np.std(levels, ddof=1) / math.sqrt(len(levels)))
+    return replace(mean, gains=mean.gains + error * mean.products[:, 0])
+
+
 @cache
 def untrained_population() -> Moments:
-    """The mean over the development pools, written by `python -m benchmarks.streaming_replay --write-population`."""
+    """The cautious mean over the development pools, as `benchmarks.streaming_replay --write-population` writes it."""
     text = resources.files(__package__).joinpath("population.json").read_text(encoding="utf-8")
     return Moments.from_dict(json.loads(text))
 
@@ -204,14 +223,27 @@ def learn_from(
     halves = [Moments.of(found[::2]), Moments.of(found[1::2])]
     trials = [improve(base, halves[1 - half], population, price=price) for half in (0, 1)]
 
-    def net(share: float) -> float:
-        """What a rule with this share of the price would have gained, each half by the other's fit."""
+    def nets(share: float) -> list[float]:
+        """What a rule with this share of the price would have gained on each, each half by the other's fit."""
         rules = [replace(trial, price=share * price) for trial in trials]
-        return math.fsum(_net(one, rules[place % 2], price) for place, one in enumerate(found))
+        return [_net(one, rules[place % 2], price) for place, one in enumerate(found)]
 
-    share = max(_SHARES, key=net) if found else 1.0
+    share = _SHARES[_careful_choice(np.array([nets(share) for share in _SHARES]))] if found else 1.0
     labels = sum(search.correct is not None for search, _ in past)
     return improve(base, halves[0] + halves[1], population, price=share * price, labels=labels)
+
+
+def _careful_choice(nets: FloatArray) -> int:
+    """The first of several choices whose mean is below the best by at most one standard error of the difference.
+
+    Args:
+        nets: What each choice gained on each trajectory, shape (choices, n) with n at least 1.
+    """
+    count = nets.shape[1]
+    short = nets[int(nets.mean(axis=1).argmax())] - nets
+    # One trajectory tells nothing about the spread.
+    error = short.std(axis=1, ddof=1) / math.sqrt(count) if count > 1 else np.full(len(nets), math.inf)
+    return int((short.mean(axis=1) <= error).argmax())
 
 
 def _net(one: Trajectory, rule: ImprovedStopping, price: float) -> float:

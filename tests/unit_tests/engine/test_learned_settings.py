@@ -1,9 +1,11 @@
 """Searches with `settings="learned.npz"` and `learn="auto"`."""
 
+import json
+
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_optscale import OptScale
+from langchain_optscale import OptScale, OptScaleResult
 from langchain_optscale.engine.fingerprints import policy_fingerprint, verifier_fingerprint
 from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.errors import SettingsError
@@ -91,13 +93,48 @@ def test_rows_name_the_version_and_an_alarm_ends_its_use(path, tmp_path):
         search = OptScale(**given(settings=path, store=store, explore=0.0))
         first = search.invoke("2 + 2?")
         watch = search.learning.watch
-        watch.alarms[search.learning.pair] = Alarm("score", 0.5, 0.1, 30, 0.01)
+        watch.alarms[search.learning.pair] = alarm = Alarm("score", 0.5, 0.1, 30, 0.01)
         second = search.invoke("2 + 2?")
         watch.alarms.clear()
+        assert first.drift is None
+        assert second.drift == str(alarm)
+        assert f"drift: {alarm}" in second.notes
         assert (first.decision.rule, second.decision.rule) != ("ImprovedStopping", "ImprovedStopping")
         assert first.decision.rule == "ImprovedStopping"
         assert store.get(first.search_id).learned == LearnedSettings.load(path).version
         assert store.get(second.search_id).learned is None
+
+
+def test_the_json_of_a_result_says_why_learned_parts_stepped_back(path):
+    search = OptScale(**given(settings=path))
+    watch, pair = search.learning.watch, search.learning.pair
+    watch.alarms[pair] = alarm = Alarm("agreement", 0.8, 0.2, 40, 0.01)
+    try:
+        result = search.invoke("2 + 2?")
+    finally:
+        watch.alarms.clear()
+    summary = json.loads(json.dumps(result.summary()))
+    assert summary["drift"] == str(alarm)
+    assert f"drift: {alarm}" in summary["notes"]
+    again = OptScaleResult.from_dict(json.loads(json.dumps(result.to_dict())))
+    assert (again.drift, again.notes) == (result.drift, result.notes)
+
+
+def test_a_search_that_began_before_the_alarm_does_not_say_so():
+    parts = []
+
+    def alarming(prompt, candidate):
+        parts[0].watch.alarms[parts[0].pair] = Alarm("score", 0.5, 0.1, 30, 0.01)
+        return 0.5
+
+    known_of_all = LearnedSettings({}, LearnedPair(stopping=RULE), time=1.0)
+    search = OptScale(**given(settings=known_of_all, verifier=alarming))
+    parts.append(search.learning)
+    first = search.invoke("2 + 2?")
+    assert (first.decision.rule, first.drift) == ("ImprovedStopping", None)
+    second = search.invoke("2 + 2?")
+    assert second.decision.rule != "ImprovedStopping"
+    assert second.drift.startswith("the mean of the first two scores was 0.500")
 
 
 def test_learning_needs_a_store_and_no_run_turns_it_on(path):

@@ -110,8 +110,12 @@ def test_voting_is_recommended_where_it_is_better():
         samples = [Sample(score=0.95, correct=False, answer=f"wrong{place}")]
         samples += [Sample(score=0.5 + 0.01 * k, correct=True, answer="right") for k in range(3)]
         questions.append(Question(f"q{place}", "?", tuple(samples)))
-    found = recommend(Pool(tuple(questions), "votes"))
-    assert any("select='vote'" in warning for warning in found.warnings)
+    pool = Pool(tuple(questions), "votes")
+    modest, free = recommend(pool, accuracy=0.6), recommend(pool)
+    # The cheapest setting with the accuracy has less than a vote of all; the one without a goal weighs the answers.
+    assert modest.report.to_dict()[1]["accuracy"] < 1.0 == free.report.to_dict()[1]["accuracy"]
+    assert any("select='vote'" in warning for warning in modest.warnings)
+    assert not any("select='vote'" in warning for warning in free.warnings)
 
 
 def test_without_labels_the_mean_score_is_what_counts():

@@ -74,6 +74,41 @@ def test_a_late_change_is_noticed_soon(shift, most):
     assert np.median(delays) <= most
 
 
+def judged(generator, turned=False):
+    """Scores evenly around one half that say which questions are easy; turned round they say which are hard."""
+    easy = generator.random() < 0.5
+    away = 0.12 if easy is not turned else -0.12
+    score = min(max(generator.normal(0.5 + away, 0.1), 0.0), 1.0)
+    return {"score": score, "agreement": float(generator.random() < (0.9 if easy else 0.3))}
+
+
+def test_a_verifier_that_turns_round_is_noticed_where_the_mean_of_scores_stays():
+    generator, quiet, noticed = np.random.default_rng(5), 0, []
+    for _ in range(20):
+        expected = expectations(judged(generator) for _ in range(200))
+        monitor = DriftMonitor(expected)
+        quiet += any(monitor.observe(judged(generator)) is not None for _ in range(200))
+        monitor = DriftMonitor(expected)
+        alarm = next(alarm for _ in range(400) if (alarm := monitor.observe(judged(generator, turned=True))))
+        noticed.append(alarm.searches)
+        assert alarm.figure == "together"
+        assert alarm.observed < 0.5 < alarm.expected
+    assert quiet <= 1  # each is one with probability 0.01 at most
+    assert np.median(noticed) < 60
+
+
+def test_scores_and_agreement_together_are_their_covariance():
+    generator = np.random.default_rng(6)
+    figures = [judged(generator) for _ in range(400)]
+    expected = expectations(figures)
+    ranks = np.array([expected["score"].rank(one["score"]) for one in figures])
+    agreement = np.array([one["agreement"] for one in figures])
+    m = agreement.mean()
+    covariance = np.mean((ranks - 0.5) * (agreement - m)) / max(m, 1.0 - m)
+    assert expected["together"].mean == pytest.approx(0.5 + covariance)
+    assert "together" not in expectations({"score": one["score"]} for one in figures)
+
+
 def test_an_alarm_says_what_changed_and_stays():
     monitor = DriftMonitor({"score": Expected(0.6, 0.02, 400)})
     for _ in range(60):

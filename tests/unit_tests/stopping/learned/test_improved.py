@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.evaluation.methods import SessionMethod
@@ -7,7 +8,15 @@ from langchain_optscale.evaluation.pools import Question, Sample
 from langchain_optscale.stopping import History, Rule, optscale
 from langchain_optscale.stopping.conformance import RuleConformance
 from langchain_optscale.stopping.learned.improved import FEATURES, ImprovedStopping, state_of
-from langchain_optscale.stopping.learned.improving import Moments, improve, learn_from, mean_of, untrained_population
+from langchain_optscale.stopping.learned.improving import (
+    Moments,
+    _careful_choice,
+    cautious_mean,
+    improve,
+    learn_from,
+    mean_of,
+    untrained_population,
+)
 from langchain_optscale.stopping.learned.walks import PastSearch, Trust, walk
 
 CAP = 16
@@ -176,6 +185,20 @@ def test_a_population_is_a_mean_over_tasks_whatever_their_size():
     assert mean.searches == 1.0
 
 
+def test_a_cautious_mean_expects_one_standard_error_more_of_going_on():
+    parts = [Moments.of(walk(s, BASE).trajectory(s.worths()) for s in searches(30, n)) for n in (1, 2, 3)]
+    mean, cautious = mean_of(parts), cautious_mean(parts)
+    levels = [part.gains[0] / part.searches for part in parts]
+    np.testing.assert_allclose(cautious.gains[0], np.mean(levels) + stats.sem(levels))
+    np.testing.assert_array_equal(cautious.costs, mean.costs)
+    # Not shrunk towards anything, the regression is that of the mean with a higher constant.
+    advantage = [np.linalg.lstsq(one.products, one.gains, rcond=None)[0] for one in (mean, cautious)]
+    state = next(walk(s, BASE).states[0] for s in searches(30) if walk(s, BASE).states)
+    difference = (advantage[1] - advantage[0]) @ np.array(state.features)
+    assert difference == pytest.approx(stats.sem(levels), rel=1e-4)
+    np.testing.assert_array_equal(cautious_mean(parts[:1]).gains, mean_of(parts[:1]).gains)
+
+
 def test_learning_saves_candidates_and_loses_no_more_than_their_price():
     past = [(search, walk(search, BASE)) for search in searches(80, seed=5)]
     rule = learn_from(past, BASE)
@@ -188,6 +211,20 @@ def test_learning_saves_candidates_and_loses_no_more_than_their_price():
     net = 0.08 * np.array(saved) - np.array(lost)
     assert np.mean(saved) > 0.01
     assert net.mean() > -2.0 * net.std() / np.sqrt(len(net))
+
+
+def test_of_choices_that_chance_can_tell_apart_no_better_the_first_is_taken():
+    generator = np.random.default_rng(0)
+    noise = generator.normal(0.0, 1.0, 400)
+    one = np.zeros(400)
+    error = noise.std(ddof=1) / 20.0
+    centred = noise - noise.mean()
+    assert _careful_choice(np.array([one, centred + 0.9 * error])) == 0
+    assert _careful_choice(np.array([one, centred + 1.1 * error])) == 1
+    # The error is that of the difference: what both share does not hide it.
+    assert _careful_choice(np.array([centred, centred + 0.01])) == 1
+    assert _careful_choice(np.array([[0.0], [1.0]])) == 0
+    assert _careful_choice(np.zeros((3, 5))) == 0
 
 
 def test_the_price_that_it_stops_by_is_never_above_half_more_than_the_asked_one():
