@@ -10,7 +10,6 @@ import ast
 import base64
 import inspect
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "https://github.com/langchain-optscale/langchain-optscale/blob/main/"
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
 
 
 def settings_page() -> str:
@@ -173,6 +170,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+_UNNAMED = re.compile(r"^\| *\|(?=.*\n\| *:?-)", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _OUTSIDE = re.compile(
     r"\]\((?:\.\./)+((?:langchain_optscale|tests|cookbook|benchmarks|deploy|examples)[^)]*|[A-Z]+\.md[^)]*)\)"
@@ -180,5 +178,6 @@ _OUTSIDE = re.compile(
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links out of docs/ lead to the repository."""
+    """Links out of docs/ lead to the repository, and each column of a table has a name."""
+    markdown = _UNNAMED.sub("| What |", markdown)
     return _OUTSIDE.sub(lambda found: f"]({REPOSITORY}{found[1]})", markdown)
