@@ -315,8 +315,8 @@ def test_a_judge_that_fences_its_json_is_asked_for_text_from_then_on(path: str) 
             result = run(search, path)
             assert result.scores == (0.8, 0.8)
             assert judge.method_in_use == "text"
-    # log-probabilities, structure, text; then text alone, also of another judge with the same model
-    assert len(server.requests) == 3 + 1 + 2
+    # The reply to the first has no log-probabilities, but its grade: it counts, and text is what both judges ask for.
+    assert len(server.requests) == 2 + 2
 
 
 def test_a_judge_on_the_responses_api() -> None:
