@@ -293,6 +293,7 @@ figures: $(VENV)/run.stamp
 # The site's builder has pins of its own.
 $(SITE)/stamp: $(VENV)/pip.stamp pyproject.toml
 	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group docs
 	@touch $@
 
