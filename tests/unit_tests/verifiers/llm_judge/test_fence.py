@@ -100,4 +100,4 @@ def test_time_is_linear(piece):
         return min(seconds(500_000) for _ in range(5)) / max(min(seconds(50_000) for _ in range(5)), 1e-3)
 
     # Ten times the text; quadratic would be a hundred times the time, whatever else the machine does.
-    assert min(ratio() for _ in range(3)) < 40
+    assert any(ratio() < 40 for _ in range(3))
