@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 
-from langchain_optscale.verifiers.question import question_text
-
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
 
-    from langchain_optscale.records.candidates import Candidate
+    from langchain_optscale.verifiers.references import last_question
+from langchain_optscale.records.candidates import Candidate
 
 __all__ = ["Adapter", "Case"]
 
@@ -40,7 +39,7 @@ class Case:
     @cached_property
     def question(self) -> str:
         """The text of the question."""
-        return question_text(self.prompt)
+        return last_question(self.prompt)
 
     @cached_property
     def conversation(self) -> list[BaseMessage]:
