@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 
+from langchain_optscale.verifiers.references import last_question
+
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
 
-    from langchain_optscale.verifiers.references import last_question
-from langchain_optscale.records.candidates import Candidate
+    from langchain_optscale.records.candidates import Candidate
 
 __all__ = ["Adapter", "Case"]
 
