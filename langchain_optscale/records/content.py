@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import inspect
 import json
 import types
 from collections.abc import Mapping, Sequence, Set
@@ -139,7 +140,7 @@ def _class(kind: type, inner: Any) -> Any:
         known["schema"] = inner(schema())
     # Validators say what a schema cannot.
     own = [function for home in kind.__mro__ for function in vars(home).values() if _is_own(home)]
-    functions = [getattr(one, "__func__", getattr(one, "wrapped", one)) for one in own]
+    functions = [inspect.unwrap(getattr(one, "__func__", getattr(one, "wrapped", one))) for one in own]
     known["code"] = [
         [one.__qualname__, _code(one.__code__)] for one in functions if isinstance(one, types.FunctionType)
     ]
