@@ -345,6 +345,24 @@ def test_what_has_a_score_goes_on_when_the_rest_ends(path, make):
 
 
 @PATHS
+def test_a_verdict_under_way_is_kept_when_the_rest_ends(path, monkeypatch):
+    class Slow(SlowlyRejected):
+        def verify(self, prompt, candidate, config=None):
+            if candidate.text != "0.5":
+                return super().verify(prompt, candidate, config)
+            time.sleep(0.4)
+            return Verdict(0.5)
+
+    policy = Echo(texts=["x"])
+    runnable = OptScale(policy=policy, verifier=Slow(0.1), stopping=MaxSamples(1), reverify_equal=True)
+    # The second question fails, in a way that all would, while the first one is verified.
+    monkeypatch.setattr(batches, "_LONGEST_TRIAL_S", 0.05)
+    scored, failed = batch(path, runnable, ["0.5", "0.02"], return_exceptions=True)
+    assert isinstance(failed, AllCandidatesFailed)
+    assert (scored.text, scored.score) == ("0.5", 0.5)
+
+
+@PATHS
 def test_questions_with_settings_of_their_own_do_not_end_each_other(path):
     policy = Echo(texts=["x"])
     runnable = OptScale(policy=policy, verifier=SlowlyRejected(0.1), max_samples=1)
