@@ -104,7 +104,9 @@ def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
             for name in names:
                 page = browser.new_page()
                 found = look(page, f"{root}/{name}", root)
-                wrong |= {f"{name} {view}": faults for view, faults in found.items() if faults}
+                here = {f"{name} {view}": faults for view, faults in found.items() if faults}
+                sys.stderr.write(f"{name}: {json.dumps(here, indent=1) if here else 'nothing wrong'}\n")
+                wrong |= here
                 page.close()
             missing = searches(browser.new_page(), root)
             browser.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "langchain_optscale"
@@ -132,10 +132,10 @@ def _assigned(name: str, scope: ast.AST) -> Iterator[ast.expr]:
             yield node.value
 
 
-def page(written: str | None = None) -> str:
+def page(written: str | None = None, found: Iterable[Message] | None = None) -> str:
     """The page of errors: what is written by hand, and below each class every message that it can have."""
     by_class: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for message in messages():
+    for message in messages() if found is None else found:
         by_class[message.error][message.package] |= set(message.texts)
     lines = (PAGE.read_text(encoding="utf-8") if written is None else written).rstrip().splitlines()
     made: list[str] = []
