@@ -16,11 +16,11 @@ from langchain_optscale.records.candidates import Failure, Verdict
 from langchain_optscale.records.decisions import Decision, Estimate, Observation, StopReason
 from langchain_optscale.records.stored import reading
 from langchain_optscale.stats.estimators import default_estimator, no_scores
-from langchain_optscale.stopping.base import History, Rule
+from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.budgets import MaxSamples
+from langchain_optscale.stopping.history import History, SessionRecord
 from langchain_optscale.stopping.recurrence import is_recurrent
 from langchain_optscale.stopping.session_json import read_form, replay_event, session_form
-from langchain_optscale.stopping.session_record import SessionRecord
 from langchain_optscale.stopping.trained import carried_prior, check_prior, is_prior
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ class Session(SessionRecord):
         if prior is not None:
             self.estimator((), prior)  # an estimator that does not fit the prior raises here, not in mid-search
         sums = None if getattr(self.estimator, "reads_scores", False) else no_scores()
-        tally = Tally() if any(part.reads_support for part in self.stopping.parts()) else None
+        self._keeps_tally = any(part.reads_support for part in self.stopping.parts())
         self._start = self.history = History(
-            max_samples=self.max_samples, estimator=self.estimator, prior=prior, sums=sums, tally=tally
+            max_samples=self.max_samples, estimator=self.estimator, prior=prior, sums=sums
         )
         wanted = self._rule.first_draw(self.history)
         first = self._given_first_round or (2 if wanted is None else min(wanted, max(2, self.round_size)))
@@ -236,6 +236,8 @@ class Session(SessionRecord):
                 changes["sums"] = past.sums.add(score)
             if past.tally is not None:
                 changes["tally"] = past.tally.add(answer, score)
+            elif answer is not None and self._keeps_tally:
+                changes["tally"] = Tally.of(changes["answers"], changes["scores"])
         self._advance(**changes, pending=past.pending - 1)
         if isinstance(outcome, Failure):
             self._failed[index] = outcome
