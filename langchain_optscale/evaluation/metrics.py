@@ -3,8 +3,9 @@
 Symbols: Q questions, M methods, B bootstrap resamples. A question's figures are first averaged over its permutations,
 which are not independent of each other: *questions* are the units of every interval. Shares (accuracy, reached,
 observed confidence) have exact intervals for clustered trials, `stats.binomial.clustered_share`, since a percentile
-bootstrap of a share near 0 or 1 covers far too seldom; means and paired differences have those of a cluster bootstrap.
-All methods share the resamples, so that differences are paired.
+bootstrap of a share near 0 or 1 covers far too seldom, and paired differences of accuracy those of
+`stats.binomial.paired_difference`, as it knows no uncertainty where two methods are right on the same questions. Means
+and their paired differences have intervals of a cluster bootstrap; all methods share the resamples.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.bootstrap import Interval, bootstrap_means, interval_of
 from langchain_optscale.records.forks import cached_property
-from langchain_optscale.stats.binomial import clustered_share
+from langchain_optscale.stats.binomial import clustered_share, paired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ class PairedDifference:
         first: Name of the first method.
         second: Name of the second.
         differences: By figure: accuracy, samples, tokens and rounds; nan where unknown.
-        intervals: Their 95 % intervals.
+        intervals: Their 95 % intervals, see `Report.paired`.
     """
 
     first: str
@@ -186,6 +187,9 @@ class Report:
     def paired(self, first: str | int, second: str | int) -> PairedDifference:
         """How two methods differ, with intervals of the difference itself.
 
+        That of an accuracy is `stats.binomial.paired_difference`: where no question differs it is not empty. Those of a
+        mean score and of costs are percentiles of a cluster bootstrap.
+
         Args:
             first: A method's name or place.
             second: Another's; its figures are subtracted.
@@ -198,11 +202,12 @@ class Report:
         columns = [FIGURES.index(figure) for figure in figures]
         observed = (self.runs[a].values - self.runs[b].values).mean(axis=0)[columns].tolist()
         resampled = (self._resampled[:, a] - self._resampled[:, b])[:, columns]
+        intervals = {figure: interval_of(resampled[:, place]) for place, figure in enumerate(figures)}
+        if self.measure == "accuracy":
+            differences = self.runs[a]["accuracy"] - self.runs[b]["accuracy"]
+            intervals["accuracy"] = Interval(*paired_difference(differences))
         return PairedDifference(
-            self.runs[a].name,
-            self.runs[b].name,
-            dict(zip(figures, observed, strict=True)),
-            {figure: interval_of(resampled[:, place]) for place, figure in enumerate(figures)},
+            self.runs[a].name, self.runs[b].name, dict(zip(figures, observed, strict=True)), intervals
         )
 
     def pareto(self, cost: str = "tokens") -> Report:

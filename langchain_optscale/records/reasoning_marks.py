@@ -117,7 +117,6 @@ class _Marks:
     marks: tuple[_Mark, ...]
     begins: re.Pattern[str]
     closings: tuple[re.Pattern[str], ...]
-    openings: tuple[re.Pattern[str], ...]
     any_mark: re.Pattern[str]
 
 
@@ -130,7 +129,6 @@ def _marks(tags: tuple[ReasoningTag, ...]) -> _Marks:
         marks,
         re.compile("|".join([*named, _CODE])),
         tuple(re.compile(mark.closing) for mark in marks),
-        tuple(re.compile(mark.opening) for mark in marks),
         re.compile("|".join(f"{mark.opening}|{mark.closing}" for mark in marks)),
     )
 

@@ -23,9 +23,9 @@ def runs(name, settings=None, **figures):
     return Runs(name, settings or {}, values)
 
 
-def report(*methods, bootstrap=200):
+def report(*methods, bootstrap=200, measure="accuracy"):
     ids = tuple(f"q{number}" for number in range(len(methods[0].values)))
-    return Report("pool", ids, "accuracy", 8, 1, methods, bootstrap=bootstrap)
+    return Report("pool", ids, measure, 8, 1, methods, bootstrap=bootstrap)
 
 
 def test_rows_by_hand():
@@ -74,6 +74,7 @@ def test_paired_differences_are_tighter_than_their_parts():
     both = report(
         runs("a", accuracy=ease, samples=np.full(300, 5.0)),
         runs("b", accuracy=ease - 0.01 * generator.random(300), samples=np.full(300, 2.0)),
+        measure="mean score",
     )
     pair = both.paired("a", "b")
     assert (pair.first, pair.second) == ("a", "b")
@@ -88,7 +89,13 @@ def test_paired_differences_are_tighter_than_their_parts():
 def test_a_method_equals_itself():
     pair = replay(random_pool(10), [BestOfN(), BestOfN()]).paired(0, 1)
     assert set(pair.differences.values()) == {0.0}
-    assert {end for interval in pair.intervals.values() for end in interval} == {0.0}
+    costs = [pair.intervals[figure] for figure in ("samples", "tokens", "rounds")]
+    assert {end for interval in costs for end in interval} == {0.0}
+
+
+def test_ten_questions_without_a_difference_do_not_show_that_there_is_none():
+    pair = replay(random_pool(10), [BestOfN(), BestOfN()]).paired(0, 1)
+    assert pair.intervals["accuracy"] == pytest.approx((-0.3085, 0.3085), abs=1e-4)  # 1 - 0.025^(1/10)
 
 
 def test_names_are_looked_up():
