@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.support import Tally
@@ -295,6 +296,26 @@ class Session(SessionRecord):
             self.decision = Decision(True, reason, 0, None, "Session")
             self._events.append(["end", reason.name])
         return self.decision
+
+    @property
+    def final_decision(self) -> Decision:
+        """The decision that ended the session, with the figures and the claim of all candidates that count.
+
+        Candidates of the same round may be verified after the one that ended the search. They may be returned, so what
+        is said about the result has to include them: where the rule would now go on, nothing is claimed. Why the search
+        ended stays as it was.
+        """
+        decision = self.decision
+        since = sum(one.decision.stop for each in self.rounds for one in each.observations)
+        if since < 2:  # nothing came after the one that ended it
+            return decision
+        now = self.stopping(self.history)
+        figures = {**decision.figures, **now.figures}
+        if now.stop:
+            return replace(decision, figures=figures, claim=now.claim, probability=now.probability)
+        # What the rule looks at in order to go on is no reason of the end.
+        figures = {name: figures[name] for name in decision.figures}
+        return replace(decision, figures=figures, claim="not sure", probability=None)
 
     @property
     def over_budget(self) -> bool:
