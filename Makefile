@@ -13,9 +13,9 @@ RAY ?= .venv-ray
 RAY_PIP := $(RAY)/bin/python -m pip install --quiet --disable-pip-version-check
 # Other packages for the same task, in an environment of their own, so that their pins do not touch ours.
 PEERS ?= .venv-peers
+PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 # The documentation's site, see mkdocs.yml.
 SITE ?= .venv-docs
-PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
 # The lowest versions that pyproject.toml allows.
 LOWEST ?= .venv-lowest
@@ -350,4 +350,4 @@ dist: $(VENV)/release.stamp
 	.ci/smoke-test dist/*.whl
 
 clean:
-	rm -rf $(VENV) $(RAY) $(AUDIT) $(LOWEST) sbom.cdx.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RAY) $(AUDIT) $(LOWEST) $(PEERS) $(SITE) site sbom.cdx.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -30,6 +30,7 @@ from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.conformance import make_candidate
 from langchain_optscale.verifiers.llm_judge import labels
 from langchain_optscale.verifiers.llm_judge.criteria import JudgeExample
+from tests.integration_tests.environments import NotInstallableError
 from tests.integration_tests.vllm import environment
 from tests.integration_tests.vllm.servers import Servers
 
@@ -148,7 +149,7 @@ def main() -> None:
     else:
         try:
             python = environment.install()
-        except environment.ImpossibleHere as error:
+        except NotInstallableError as error:
             sys.exit(f"vLLM cannot be installed here: {error}")
         with tempfile.TemporaryDirectory() as logs:
             servers = Servers(python, environment.models(LESSONS), Path(logs))

@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.streaming_replay import Stream, pools
-from langchain_optscale.learning.drift import DriftMonitor, bets_against, expectations, figures_of, stake
+from langchain_optscale.learning.drift import DriftMonitor, expectations, figures_of
 from langchain_optscale.learning.rows import Fingerprint, SearchRow, answer_classes
 from langchain_optscale.stats.binomial import clopper_pearson
+from langchain_optscale.stats.mean_test import bets_against, stake
 from langchain_optscale.stopping.learned.improving import learn_from
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import sys
 import time
@@ -214,6 +213,8 @@ def _spent(budget: Budget, answers: Answers) -> float:
 
 def _digest(prior: Any) -> str:
     """What tells whether a file of answers was made with the same prior."""
+    import hashlib  # takes longer to load than this module
+
     return hashlib.sha256(repr(prior).encode()).hexdigest()[:16]
 
 

@@ -12,9 +12,9 @@ import contextlib
 import io
 import os
 import sys
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from langchain_optscale import __version__
 from langchain_optscale.cli.batch import add_batch
 from langchain_optscale.cli.calibrate import add_calibrate
 from langchain_optscale.cli.demo import add_demo
@@ -106,7 +106,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="optscale", description="Adaptive best-of-N: draw candidates until the computed optimal N.")
-    parser.add_argument("--version", action="version", version=f"langchain-optscale {version('langchain-optscale')}")
+    parser.add_argument("--version", action="version", version=f"langchain-optscale {__version__}")
     parser.set_defaults(run=lambda _: parser.print_help())
     commands = parser.add_subparsers(metavar="COMMAND")
     add_demo(commands)

@@ -137,8 +137,7 @@ def run_search(
         if batch is not None:
             leaving.enter_context(batch.on_cancel(lambda: finished.put(None)))
         while not search.over:
-            if batch is not None:
-                _check_batch(batch, search)
+            hopeless = batch is not None and _check_batch(batch, search, verifying=under_way[Verify] > 0)
             if session.decision.stop:
                 # Only verifications are waited for now: the draws that are under way take up no room.
                 executor.cancel(cancelled[Draw])
@@ -147,7 +146,7 @@ def run_search(
                 waited_for = under_way[Compare]
             else:
                 waited_for = under_way[Verify] + (0 if session.decision.stop else under_way[Draw])
-            for job in search.take(room - waited_for):
+            for job in () if hopeless else search.take(room - waited_for):
                 start(job)
             _emit(search, config, writer)
             try:
@@ -211,9 +210,9 @@ async def arun_search(
         if batch is not None:
             leaving.enter_context(batch.on_cancel(lambda: finished.put_nowait(None)))
         while not search.over:
-            if batch is not None:
-                _check_batch(batch, search)
-            for job in search.take(room - len(running)):
+            verifying = any(isinstance(job, Verify) for job in running.values())
+            hopeless = batch is not None and _check_batch(batch, search, verifying=verifying)
+            for job in () if hopeless else search.take(room - len(running)):
                 start(job)
             await _aemit(search, config, writer)
             first = await _first(finished, search.wait_s)
@@ -236,12 +235,20 @@ async def arun_search(
         await _cancel(running)
 
 
-def _check_batch(batch: BatchControl, search: Search) -> None:
-    """Raise where the rest of the batch has ended, or nothing that this search has paid for is of use."""
+def _check_batch(batch: BatchControl, search: Search, *, verifying: bool) -> bool:
+    """Whether to begin nothing more, since every search of the batch fails; a verdict under way may still disprove it.
+
+    Raises:
+        InterruptedError: The batch was cancelled.
+        Exception: The batch's recurrent error, where nothing that this search has paid for is of use.
+    """
     if batch.cancelled.is_set():
         raise InterruptedError("the batch was cancelled")
-    if batch.recurrent is not None and not search.session.history.n:
+    if batch.recurrent is None or search.session.history.n:
+        return False
+    if not verifying:
         raise batch.recurrent
+    return True
 
 
 def _begin(

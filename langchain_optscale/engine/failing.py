@@ -11,7 +11,7 @@ from langchain_core.exceptions import ContextOverflowError, ModelError, ModelRef
 
 from langchain_optscale.errors import EmptyCandidateError, MissingLogprobsError, OptScaleError, SettingsError
 from langchain_optscale.models.clients import address_of, models_in
-from langchain_optscale.models.error_status import status_of
+from langchain_optscale.models.error_status import refuses, status_of
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.models.retry import is_broken_connection, is_transient
 from langchain_optscale.records.causes import chain_of
@@ -30,8 +30,6 @@ __all__ = ["failure_in", "has_worked", "nothing_scored", "record_work"]
 
 _Stage = Literal["draw", "verify"]
 
-# No request by the same key, model and address will ever be answered.
-_REFUSED = frozenset({401, 403, 404})
 # What a chain fetches by these need not be its model: another candidate may name another page.
 _GENERAL_CLIENTS = frozenset({"aiohttp", "httpx", "httpx2", "requests", "urllib", "urllib3"})
 # A candidate may cause these by what it says.
@@ -89,10 +87,10 @@ def _recurrence(error: Exception, *, tried: bool) -> Recurrence:
         return "certain"
     if isinstance(error, MissingLogprobsError):
         return "possible" if tried else "certain"
-    if status_of(error) in _REFUSED:
-        if type(error).__module__.partition(".")[0] not in _GENERAL_CLIENTS:
-            return "certain"
-        return "possible" if tried else "likely"
+    if refuses(status_of(error)):
+        if type(error).__module__.partition(".")[0] in _GENERAL_CLIENTS:
+            return "possible" if tried else "likely"
+        return "likely" if tried else "certain"  # what has answered may be refused once by a gateway before it
     if is_transient(error):
         # Retries have not helped, and nothing has ever answered there.
         absent = any(isinstance(one, ConnectionRefusedError | gaierror) for one in chain_of(error))
@@ -137,6 +135,8 @@ def _advice(error: Exception, stage: _Stage, settings: SearchSettings) -> str:
         return ""
     if status == 401:
         return f"check the API key of the {role}"
+    if status == 402:
+        return f"pay for the {role}'s account, or take another key"
     if status == 403:
         return f"check that the API key of the {role} may use this model"
     if status == 404:

@@ -38,10 +38,9 @@ class LearnedPart:
         from langchain_optscale.learning.watch import watch_of
 
         self.watch = watch_of(settings.settings, settings.store, auto=settings.learn == "auto")
-        self.pair = ("", "")
-        if self.watch is not None:
-            verifier = verifier_fingerprint(settings.verifier, settings.extract)
-            self.pair = policy_fingerprint(settings.policy).digest, verifier.digest
+        self._made_of = settings.policy, settings.verifier, settings.extract
+        self._pair = ("", "")
+        self._is_final = self.watch is None
 
     @classmethod
     def of(cls, settings: LearningSettings) -> LearnedPart | None:
@@ -51,9 +50,21 @@ class LearnedPart:
         return cls(settings)
 
     @property
+    def pair(self) -> tuple[str, str]:
+        """The digests of policy and verifier by which the part is found."""
+        if not self._is_final:
+            policy, verifier, extract = self._made_of
+            read = verifier_fingerprint(verifier, extract)
+            pair = policy_fingerprint(policy).digest, read.digest
+            self._pair = self._pair if pair == self._pair else pair
+            # A function may use a variable that is assigned after the settings are made: its content is read again.
+            self._is_final = "content" in read.facts and (extract is None or "extract_content" in read.facts)
+        return self._pair
+
+    @property
     def state(self) -> list[Any]:
         """What changes, as an object, whenever another part counts."""
-        return [] if self.watch is None else [self.watch.learned, len(self.watch.alarms)]
+        return [] if self.watch is None else [self.watch.learned, len(self.watch.alarms), self.pair]
 
     @property
     def current(self) -> LearnedPair | None:

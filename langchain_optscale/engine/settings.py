@@ -39,6 +39,7 @@ from langchain_optscale.engine.priors import depends_on_question, read_prior, st
 from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
 from langchain_optscale.engine.sampler import Sampler
 from langchain_optscale.engine.serialisation import from_spec
+from langchain_optscale.engine.signatures import shorten_signature
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
@@ -79,6 +80,7 @@ def _overridable(value: Any) -> tuple[str, ...] | None:
     return as_overridable(value, SearchSettings.model_fields)
 
 
+@shorten_signature
 class SearchSettings(BaseModel):
     """Settings of a search.
 
@@ -228,6 +230,12 @@ class SearchSettings(BaseModel):
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _known: tuple[list[Any], Prepared] | None = PrivateAttr(default=None)
     _learned: LearnedPart | None = PrivateAttr(default=None)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """The classes of ours and of applications that take these settings show them as shortly."""
+        super().__pydantic_init_subclass__(**kwargs)
+        shorten_signature(cls)
 
     @model_validator(mode="wrap")
     @classmethod

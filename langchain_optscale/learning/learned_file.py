@@ -219,10 +219,6 @@ class LearnedSettings:
             pairs[str(first), str(second)] = LearnedPair.from_dict(entry, None if packed is None else _unpacked(packed))
         return cls(pairs, LearnedPair.from_dict(fields.mapping("population")), fields.real("time"))
 
-    def with_pair(self, pair: tuple[str, str], part: LearnedPair) -> LearnedSettings:
-        """The same with another part for one pair."""
-        return replace(self, pairs={**self.pairs, pair: part})
-
 
 def former_of(path: str | os.PathLike[str]) -> Path:
     """Where `LearnedSettings.save` keeps what the file held before: "learned.former.npz" for "learned.npz"."""

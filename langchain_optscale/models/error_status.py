@@ -18,13 +18,14 @@ from ast import literal_eval
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["error_in_body", "passes", "status_in_body", "status_of"]
+__all__ = ["error_in_body", "passes", "refuses", "status_in_body", "status_of"]
 
 _NUMBERS = ("status_code", "http_status", "status", "code", "http_code")
 _WORDS = ("code", "type", "status", "reason", "error")
 _LONGEST_BODY = 20_000
 _DEEPEST = 4
 _PASSING = frozenset({408, 409, 429})
+_REFUSING = frozenset({401, 402, 403, 404})
 
 _NAMES = {
     400: "invalidrequesterror invalidrequest badrequest badrequesterror invalidargument contextlengthexceeded",
@@ -63,6 +64,11 @@ def status_of(error: BaseException) -> int | None:
 def passes(status: int | None) -> bool:
     """Whether a request that met this status may succeed later: 408, 409, 429 and 5xx."""
     return status is not None and (status in _PASSING or 500 <= status < 600)
+
+
+def refuses(status: int | None) -> bool:
+    """Whether a status refuses every request by the same key, model and address: 401, 402, 403 and 404."""
+    return status in _REFUSING
 
 
 def error_in_body(body: Any) -> Any:

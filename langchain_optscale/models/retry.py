@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.exceptions import ContextOverflowError, ModelAuthenticationError, ModelPermissionDeniedError
 
 from langchain_optscale.errors import ErrorReplyError, OptScaleError, ResponseTooLargeError
-from langchain_optscale.models.error_status import passes, status_of
+from langchain_optscale.models.error_status import passes, refuses, status_of
 
 if TYPE_CHECKING:
     import threading
@@ -36,7 +36,6 @@ __all__ = [
     "retry_after_s",
 ]
 
-_SAME_FOR_ONE = frozenset({401, 402, 403, 404})
 _OTHER_LOOP = ("Event loop is closed", "is bound to a different event loop", "attached to a different loop")
 _LONGEST_CHAIN = 8
 _LONGEST_WAIT_S = 20.0
@@ -82,7 +81,7 @@ def may_be_the_number(error: BaseException) -> bool:
     """
     if isinstance(error, OptScaleError) and not isinstance(error, ErrorReplyError):
         return False
-    if status_of(error) in _SAME_FOR_ONE or not isinstance(error, Exception) or is_transient(error):
+    if refuses(status_of(error)) or not isinstance(error, Exception) or is_transient(error):
         return False
     return not isinstance(error, ContextOverflowError | ModelAuthenticationError | ModelPermissionDeniedError)
 

@@ -21,7 +21,7 @@ from langchain_optscale.errors import (
 )
 from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
 from langchain_optscale.records.reasoning import split_message, without_reasoning
-from langchain_optscale.records.reasoning_marks import MAY_HAVE_MARKS, ReasoningTag
+from langchain_optscale.records.reasoning_marks import ReasoningTag, may_have_marks
 from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.records.tool_calls import render_calls
 from langchain_optscale.records.usage import Usage
@@ -96,7 +96,7 @@ class Candidate:
         text, reasoning = content, None
         # Most messages are plain text, for which there is nothing to separate.
         plain = isinstance(content, str) and not message.additional_kwargs and not self.reasoning_tags
-        if not plain or MAY_HAVE_MARKS.search(content):  # type: ignore[arg-type]
+        if not plain or may_have_marks(content):  # type: ignore[arg-type]
             text, reasoning = split_message(message, self.reasoning_tags)
         object.__setattr__(self, "answer_text", text)
         if self.reasoning is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import inspect
 import json
 import types
 from collections.abc import Mapping, Sequence, Set
@@ -96,14 +97,29 @@ def _special(value: Any, inner: Any) -> Any:
 
 
 def _function(function: types.FunctionType, inner: Any) -> Any:
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    captured = map(_captured, function.__closure__ or ())
     return {
         "function": f"{function.__module__}.{function.__qualname__}",
         "code": _code(function.__code__),
         "defaults": inner([function.__defaults__, function.__kwdefaults__]),
         # A function may capture itself.
-        "captured": [inner(one) for one in cells if one is not function],
+        "captured": [inner(one) for one in captured if one is not function],
     }
+
+
+class _Unassigned:
+    """Stands for a variable that has no value yet, and so no content."""
+
+    def __repr__(self) -> str:
+        return "unassigned"
+
+
+def _captured(cell: types.CellType) -> Any:
+    """The value of a captured variable, which may be assigned after the function is made."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _Unassigned()
 
 
 def _code(code: types.CodeType) -> Any:
@@ -124,7 +140,7 @@ def _class(kind: type, inner: Any) -> Any:
         known["schema"] = inner(schema())
     # Validators say what a schema cannot.
     own = [function for home in kind.__mro__ for function in vars(home).values() if _is_own(home)]
-    functions = [getattr(one, "__func__", getattr(one, "wrapped", one)) for one in own]
+    functions = [inspect.unwrap(getattr(one, "__func__", getattr(one, "wrapped", one))) for one in own]
     known["code"] = [
         [one.__qualname__, _code(one.__code__)] for one in functions if isinstance(one, types.FunctionType)
     ]

@@ -19,16 +19,11 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records.reasoning_marks import ReasoningTag
 
-__all__ = ["plain_messages", "reasoning_of", "split_message", "without_reasoning"]
+__all__ = ["plain_messages", "split_message", "without_reasoning"]
 
 _BLOCKS = frozenset({"thinking", "redacted_thinking", "thought", "reasoning", "reasoning_content"})
 _FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
 _TEXT_KEYS = ("thinking", "reasoning", "reasoning_content", "reasoningText", "reasoningContent", "text", "summary")
-
-
-def reasoning_of(message: BaseMessage, tags: tuple[ReasoningTag, ...] = ()) -> str | None:
-    """The reasoning of a message, from blocks, fields and marks; None where it has none that can be read."""
-    return split_message(message, tags)[1]
 
 
 def split_message(message: BaseMessage, tags: tuple[ReasoningTag, ...] = ()) -> tuple[str, str | None]:

@@ -25,13 +25,10 @@ from typing import TypeAlias
 
 from langchain_optscale.errors import SettingsError
 
-__all__ = ["MAY_HAVE_MARKS", "ReasoningTag", "answer_spans", "check_tags", "split_text"]
+__all__ = ["ReasoningTag", "answer_spans", "check_tags", "may_have_marks", "split_text"]
 
 ReasoningTag: TypeAlias = "str | tuple[str, str]"
 """The name of a tag, "plan" for `<plan>` and `</plan>`, or the opening and the closing mark themselves."""
-
-MAY_HAVE_MARKS = re.compile(r"[<\[◁]|\Aanalysis")
-"""Found in every text that has one of the marks that are known, and in few others."""
 
 _NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "antthinking")
 _QUOTES = "\"'`“”‘’«»"
@@ -39,6 +36,14 @@ _CODE = r"(?P<fence>```)|(?P<inline>`[^`\n]{1,200}`)"
 # Where the special tokens of gpt-oss were removed from its output, the names of its channels remain.
 _FIRST_CHANNEL, _LAST_CHANNEL = "analysis", "assistantfinal"
 _END_TOKENS = ("<|return|>", "<|end|>")
+
+_FIRST_SIGNS = ("<", "[", "◁")
+# The beginning of every known mark, and of few other words. That all of it begins with one class of characters lets the
+# search skip from one of them to the next, some twenty times faster than the patterns of the marks themselves.
+_BEGINNING = re.compile(
+    r"[<\[◁](?:(?<=<)(?:\||channel\||(?i:/?\s?(?:[a-zA-Z_][\w.-]*:)?(?:think|thought|reasoning|antthinking)))"
+    r"|(?<=\[)/?THINK|(?<=◁)/?think)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,18 @@ _FAMILIES = (
         r"(?:(?:<\|end\|>\s*)?<\|start\|>assistant)?<\|channel\|>final[^<>]{0,80}<\|message\|>",
     ),
 )
+
+
+def may_have_marks(text: str) -> bool:
+    """True for every text that has one of the known marks, and for few others; cheap for a text without them.
+
+    Example:
+        >>> may_have_marks("<think>5?</think> 7"), may_have_marks("a <b>bold</b> claim [1]")
+        (True, False)
+    """
+    if text.startswith(_FIRST_CHANNEL):
+        return True
+    return any(sign in text for sign in _FIRST_SIGNS) and _BEGINNING.search(text) is not None
 
 
 def check_tags(tags: object) -> tuple[ReasoningTag, ...]:
@@ -100,7 +117,6 @@ class _Marks:
     marks: tuple[_Mark, ...]
     begins: re.Pattern[str]
     closings: tuple[re.Pattern[str], ...]
-    openings: tuple[re.Pattern[str], ...]
     any_mark: re.Pattern[str]
 
 
@@ -113,7 +129,6 @@ def _marks(tags: tuple[ReasoningTag, ...]) -> _Marks:
         marks,
         re.compile("|".join([*named, _CODE])),
         tuple(re.compile(mark.closing) for mark in marks),
-        tuple(re.compile(mark.opening) for mark in marks),
         re.compile("|".join(f"{mark.opening}|{mark.closing}" for mark in marks)),
     )
 
@@ -150,7 +165,7 @@ def _unmarked(reasoning: str, tags: tuple[ReasoningTag, ...]) -> str:
 
 def answer_spans(text: str, tags: tuple[ReasoningTag, ...]) -> list[tuple[int, int]] | None:
     """Where the answer stands in a text, in order; None where there is no reasoning in it."""
-    if not tags and MAY_HAVE_MARKS.search(text) is None:
+    if not tags and not may_have_marks(text):
         return None
     marks = _marks(tags)
     if text.startswith(_FIRST_CHANNEL) and (last := text.rfind(_LAST_CHANNEL)) > 0:

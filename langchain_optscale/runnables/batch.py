@@ -20,6 +20,7 @@ from langchain_core.runnables.config import (
 from langchain_optscale.engine.drivers import max_concurrency
 from langchain_optscale.engine.executor import in_thread
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.models.error_status import refuses, status_of
 from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.records.failures import AllCandidatesFailed
 
@@ -44,7 +45,7 @@ DEFAULT_CONCURRENCY = 16
 # and how often to look whether they have.
 _LONGEST_TRIAL_S = 1.0
 _POLL_S = 0.02
-# So many questions in a row whose candidates all failed alike, and none answered, say that no other will be.
+# So many questions in a row whose candidates all failed alike say that no other will be answered.
 _ALIKE = 3
 
 
@@ -132,14 +133,18 @@ class Batch:
         """Learn from how a question ended whether every other would fail alike; not where each has its own settings."""
         if not isinstance(outcome, Exception):
             self._answered = True
+            self._alike = 0
             return
         if not self._is_uniform or not isinstance(outcome, AllCandidatesFailed) or not outcome.is_recurrent:
             return
-        certain = any(failure.recurrence == "certain" for failure in outcome.failures.values())
-        if not certain and isinstance(outcome, ModelError):
+        failures = outcome.failures.values()
+        certain = any(failure.recurrence == "certain" for failure in failures)
+        refused = all(failure.cause is not None and refuses(status_of(failure.cause)) for failure in failures)
+        if not certain and not refused and isinstance(outcome, ModelError):
             return  # such as a context that is too long: the question may be to blame
         self._alike += 1
-        if certain or (self._alike >= _ALIKE and not self._answered):
+        # Once there are answers, an accident is likelier: but for a key that is refused again and again.
+        if certain or (self._alike >= _ALIKE and (refused or not self._answered)):
             self.recurrent = self.recurrent or outcome
             self._wake()
 

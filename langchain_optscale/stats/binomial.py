@@ -1,7 +1,7 @@
 """Exact bounds and intervals of shares and of their differences, also of trials that come in clusters.
 
-Clopper and Pearson 1934; Korn and Graubard 1998 for clusters; Newcombe 1998 (Statistics in Medicine 17:2635) and Zou and
-Donner 2008 for paired differences.
+Clopper and Pearson 1934; Korn and Graubard 1998 for clusters; Newcombe 1998 (Statistics in Medicine 17:2635) and Zou
+and Donner 2008 for paired differences.
 
 Symbols: n trials, of which k count; F^-1(q; a, b) the quantile of a Beta(a, b) distribution.
 """
@@ -113,8 +113,8 @@ def paired_difference(differences: ArrayLike, level: float = 0.95) -> tuple[floa
 
         low = p - q - sqrt((p - p_l)^2 + (q_u - q)^2 - 2 r (p - p_l) (q_u - q))
 
-    and high with the ends exchanged. Where no cluster differs, this leaves what n clusters cannot exclude, about 3.7 / n
-    on either side; the percentiles of a bootstrap would know no uncertainty there.
+    and high with the ends exchanged. Where no cluster differs, this leaves what n clusters cannot exclude, about
+    3.7 / n on either side; the percentiles of a bootstrap would know no uncertainty there.
 
     Args:
         differences: Of each cluster, in [-1, 1]: a single pair gives -1, 0 or 1, several pairs their mean.

@@ -24,7 +24,7 @@ from langchain_optscale.verifiers.decision import DecisionVerifier, is_decision_
 from langchain_optscale.verifiers.evaluators.known import find_adapter
 from langchain_optscale.verifiers.evaluators.signatures import function_name, is_async
 from langchain_optscale.verifiers.evaluators.verifier import EvaluatorVerifier
-from langchain_optscale.verifiers.question import question_text
+from langchain_optscale.verifiers.references import last_question
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def _adapted(verifier: type[Any], thing: Any) -> Verifier:
 
 def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
     return {
-        "prompt": question_text(prompt),
+        "prompt": last_question(prompt),
         "candidate": candidate.text,
         "conversation": prompt.to_messages(),
         "message": candidate.answer_message,

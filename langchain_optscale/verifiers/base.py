@@ -11,6 +11,7 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.models.daemon_threads import run_in_thread
+from langchain_optscale.verifiers.plain_text import takes_plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,18 +28,23 @@ __all__ = ["Verifier"]
 class Verifier(ABC):
     """Scores candidates. Implement `verify`, and `averify` where the work is natively asynchronous.
 
-    A verifier must be safe to call from several threads and tasks at once.
+    A verifier must be safe to call from several threads and tasks at once. In `verify` and `averify` it gets a prompt
+    value and a `Candidate`; to try it on, callers may give a question and an answer as strings or messages instead.
 
     Example:
-        >>> from langchain_core.prompt_values import StringPromptValue
         >>> from langchain_optscale import Verdict
-        >>> from langchain_optscale.verifiers.conformance import make_candidate
         >>> class Brevity(Verifier):
         ...     def verify(self, prompt, candidate, config=None):
         ...         return Verdict(1 / (1 + len(candidate.text) / 500))
-        >>> Brevity().verify(StringPromptValue(text="The capital of France?"), make_candidate("Paris" * 100)).score
+        >>> Brevity().verify("The capital of France?", "Paris" * 100).score
         0.5
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("verify", "averify"):
+            if callable(method := vars(cls).get(name)):
+                setattr(cls, name, takes_plain_text(method))
 
     @property
     def name(self) -> str:

@@ -1,4 +1,7 @@
-"""The reference answer of a verification: of the verifier, of the question, or of one call."""
+"""What a verification is about besides the candidate: the question's text, and the reference answer.
+
+A reference belongs to the verifier, to the question, or to one call.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,19 @@ if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import RunnableConfig
 
-__all__ = ["REFERENCE_KEY", "Reference", "call_reference", "find_reference"]
+__all__ = ["REFERENCE_KEY", "Reference", "call_reference", "find_reference", "last_question"]
 
 Reference: TypeAlias = "Callable[[PromptValue], Any] | Any"
 """A correct answer in the form that the evaluator expects, or a function of the prompt that returns it (or None)."""
 
 REFERENCE_KEY = "reference"
 """The key of `config["configurable"]` under which a call passes the reference of its question."""
+
+
+def last_question(prompt: PromptValue) -> str:
+    """The text of the last human message, of the whole conversation where there is none."""
+    asked = next((message for message in reversed(prompt.to_messages()) if message.type == "human"), None)
+    return prompt.to_string() if asked is None else str(asked.text)
 
 
 def call_reference(config: RunnableConfig | None) -> Any:

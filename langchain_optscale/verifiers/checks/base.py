@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from langchain_optscale.verifiers.base import Verifier
+from langchain_optscale.verifiers.plain_text import to_candidate
 
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
@@ -32,7 +33,7 @@ class TextCheck(Verifier):
         Raises:
             Exception: What `check` raises.
         """
-        return self.check(candidate if isinstance(candidate, str) else candidate.text)
+        return self.check(to_candidate(candidate).text)
 
     @abstractmethod
     def check(self, text: str) -> Verdict:

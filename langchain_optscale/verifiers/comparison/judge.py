@@ -14,13 +14,13 @@ from langchain_optscale.verifiers.coercion import kind
 from langchain_optscale.verifiers.comparison.base import ComparisonJudge
 from langchain_optscale.verifiers.comparison.letters import MOST_ANSWERS, letters_for
 from langchain_optscale.verifiers.comparison.prompt import Lineup, lineup, sheet_for
-from langchain_optscale.verifiers.llm_judge.calls import Asker, Grading, JudgeMethod
+from langchain_optscale.verifiers.llm_judge.calls import AskedJudge, Asker, Grading, JudgeMethod
 from langchain_optscale.verifiers.llm_judge.criteria import GENERAL
 from langchain_optscale.verifiers.references import find_reference
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
     from typing import Self
 
     from langchain_core.prompt_values import PromptValue
@@ -39,7 +39,7 @@ class _Cached:
     unreported_usage: list[Usage]
 
 
-class GroupwiseJudge(ComparisonJudge):
+class GroupwiseJudge(AskedJudge, ComparisonJudge):
     """Asks a chat model which of several answers is best.
 
     The judge names a letter, or a tie, by the methods of `LLMJudge`: "logprobs" and "labels" take the probabilities of
@@ -147,24 +147,9 @@ class GroupwiseJudge(ComparisonJudge):
         return self._group_size
 
     @property
-    def model(self) -> Runnable[Any, Any]:
-        """The judge's model, as it was given."""
-        return self._asker.given
-
-    @property
-    def endpoint(self) -> Hashable:
-        """The judge's endpoint: judges with the same model and address share their `verifier_limit`."""
-        return self._asker.endpoint
-
-    @property
     def content(self) -> Any:
         """The model's name and everything that the judge is asked."""
         return [type(self).__name__, *self._asker.content, self._criterion, self._reference, self._group_size]
-
-    @property
-    def method_in_use(self) -> str | None:
-        """How the judge reports its choice; None while "auto" has not detected it."""
-        return self._asker.method_in_use
 
     def compare(
         self, prompt: PromptValue, candidates: Sequence[Candidate], config: RunnableConfig | None = None

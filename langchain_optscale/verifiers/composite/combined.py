@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.daemon_threads import as_finished
-from langchain_optscale.records.candidates import Candidate, Verdict
-from langchain_optscale.records.usage import Usage
-from langchain_optscale.verifiers._concurrent import arun_together
 from langchain_optscale.verifiers.coercion import is_finite
-from langchain_optscale.verifiers.composite.members import Composite, config_for, members_of, numbered_names
+from langchain_optscale.verifiers.composite.joined import JoinedVerifier
+from langchain_optscale.verifiers.composite.members import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from langchain_core.prompt_values import PromptValue
-    from langchain_core.runnables import RunnableConfig
-
     from langchain_optscale.verifiers.adapters import VerifierLike
-    from langchain_optscale.verifiers.base import Verifier
 
 __all__ = ["Combination", "EnsembleVerifier", "OnFailure"]
 
@@ -32,7 +24,7 @@ OnFailure = Literal["raise", "skip"]
 """Where a member fails: raise its error, or combine the others."""
 
 
-class EnsembleVerifier(Composite):
+class EnsembleVerifier(JoinedVerifier):
     """Combines the scores of several verifiers.
 
     The members run at once, in threads on the sync path and in tasks on the async one. The verdict's `raw` has each
@@ -87,53 +79,16 @@ class EnsembleVerifier(Composite):
         failing = "" if self.on_failure == "raise" else f", on_failure={self.on_failure!r}"
         return f"EnsembleVerifier({list(self.verifiers)}{weights}, combine={self.combine!r}{failing})"
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Run all verifiers at once, each in a thread, and combine their verdicts."""
-        calls = [
-            partial(verifier.verify, prompt, candidate, config_for(verifier, config)) for verifier in self.verifiers
-        ]
-        outcomes: dict[int, Verdict | BaseException] = {}
-        for place, outcome in as_finished(calls):
-            self._raise_unless_skipped(outcome if isinstance(outcome, BaseException) else None)
-            outcomes[place] = outcome
-        return self._combined([outcomes[place] for place in range(len(calls))])
+    @property
+    def skips_failures(self) -> bool:
+        """As `on_failure` says."""
+        return self.on_failure == "skip"
 
-    async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """As `verify`, each verifier in a task."""
-
-        async def ask(verifier: Verifier) -> Verdict | Exception:
-            try:
-                return await verifier.averify(prompt, candidate, config_for(verifier, config))
-            except Exception as error:  # noqa: BLE001 - raised, or part of the verdict
-                self._raise_unless_skipped(error)
-                return error
-
-        return self._combined(await arun_together([partial(ask, verifier) for verifier in self.verifiers], None))
-
-    def _raise_unless_skipped(self, error: BaseException | None) -> None:
-        skipped = self.on_failure == "skip" and isinstance(error, Exception) and not isinstance(error, SettingsError)
-        if error is not None and not skipped:
-            raise error
-
-    def _combined(self, outcomes: Sequence[Verdict | BaseException]) -> Verdict:
-        names = numbered_names(self.verifiers)
-        verdicts = {name: one for name, one in zip(names, outcomes, strict=True) if isinstance(one, Verdict)}
-        failed = {name: one for name, one in zip(names, outcomes, strict=True) if isinstance(one, BaseException)}
-        if not verdicts:
-            raise next(iter(failed.values()))
-        said = [f"{name}: {verdict.explanation}" for name, verdict in verdicts.items() if verdict.explanation]
-        said += [f"{name} failed: {type(error).__name__}: {error}" for name, error in failed.items()]
-        spent = [verdict.usage for verdict in verdicts.values() if verdict.usage is not None]
-        weights = self.weights or (1.0,) * len(names)
-        return Verdict(
-            score=self._score(
-                [verdict.score for verdict in verdicts.values()],
-                [weight for name, weight in zip(names, weights, strict=True) if name in verdicts],
-            ),
-            explanation="; ".join(said) or None,
-            usage=sum(spent, Usage()) if spent else None,
-            raw={name: verdicts[name].score if name in verdicts else None for name in names},
-        )
+    def joined_score(self, scores: Sequence[float | None]) -> float:
+        """As `combine` says, of the scores that there are."""
+        weighed = zip(scores, self.weights or (1.0,) * len(scores), strict=True)
+        known = [(score, weight) for score, weight in weighed if score is not None]
+        return self._score([score for score, _ in known], [weight for _, weight in known])
 
     def _score(self, scores: list[float], weights: list[float]) -> float:
         if self.combine == "min":

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.daemon_threads import as_finished
-from langchain_optscale.records.candidates import Candidate, Verdict
-from langchain_optscale.records.usage import Usage
-from langchain_optscale.verifiers._concurrent import arun_together
-from langchain_optscale.verifiers.composite.members import Composite, config_for, members_of, numbered_names
+from langchain_optscale.verifiers.composite.joined import JoinedVerifier
+from langchain_optscale.verifiers.composite.members import members_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
 
-    from langchain_core.prompt_values import PromptValue
-    from langchain_core.runnables import RunnableConfig
-
     from langchain_optscale.stats.stacking import Labels, Stack
     from langchain_optscale.verifiers.adapters import VerifierLike
-    from langchain_optscale.verifiers.base import Verifier
 
 __all__ = ["StackedVerifier"]
 
 
-class StackedVerifier(Composite):
+class StackedVerifier(JoinedVerifier):
     """Joins several verifiers by weights that were learnt from data; the score is P(the candidate is right).
 
     Make it by `fit`, from recorded scores of each member on the same candidates, or by `load`. With labels the weights
@@ -124,53 +116,14 @@ class StackedVerifier(Composite):
         """
         self.stack.save(path)
 
-    def verify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """Run all verifiers at once, each in a thread, and join their scores.
+    @property
+    def skips_failures(self) -> bool:
+        """Always: the middle of its scores takes the place of a member that failed."""
+        return True
 
-        Raises:
-            Exception: The first member's error, where all fail.
-        """
-        calls = [partial(member.verify, prompt, candidate, config_for(member, config)) for member in self.verifiers]
-        outcomes: dict[int, Verdict | BaseException] = {}
-        for place, outcome in as_finished(calls):
-            if isinstance(outcome, BaseException) and _ends_all(outcome):
-                raise outcome
-            outcomes[place] = outcome
-        return self._joined([outcomes[place] for place in range(len(calls))])
-
-    async def averify(self, prompt: PromptValue, candidate: Candidate, config: RunnableConfig | None = None) -> Verdict:
-        """As `verify`, each verifier in a task."""
-
-        async def ask(member: Verifier) -> Verdict | Exception:
-            try:
-                return await member.averify(prompt, candidate, config_for(member, config))
-            except Exception as error:
-                if _ends_all(error):
-                    raise
-                return error
-
-        return self._joined(await arun_together([partial(ask, member) for member in self.verifiers], None))
-
-    def _joined(self, outcomes: Sequence[Verdict | BaseException]) -> Verdict:
-        names = numbered_names(self.verifiers)
-        verdicts = {name: one for name, one in zip(names, outcomes, strict=True) if isinstance(one, Verdict)}
-        failed = {name: one for name, one in zip(names, outcomes, strict=True) if isinstance(one, BaseException)}
-        if not verdicts:
-            raise next(iter(failed.values()))
-        said = [f"{name}: {verdict.explanation}" for name, verdict in verdicts.items() if verdict.explanation]
-        said += [f"{name} failed: {type(error).__name__}: {error}" for name, error in failed.items()]
-        spent = [verdict.usage for verdict in verdicts.values() if verdict.usage is not None]
-        raw = {name: verdicts[name].score if name in verdicts else None for name in names}
-        return Verdict(
-            self.stack(list(raw.values())),
-            "; ".join(said) or None,
-            Usage.total(spent) if spent else None,
-            raw,
-        )
-
-
-def _ends_all(error: BaseException) -> bool:
-    return not isinstance(error, Exception) or isinstance(error, SettingsError)
+    def joined_score(self, scores: Sequence[float | None]) -> float:
+        """P(the candidate is right) by these scores."""
+        return self.stack(list(scores))
 
 
 def _table(pools: Any, count: int) -> tuple[Any, Any, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 
-from langchain_optscale.verifiers.question import question_text
+from langchain_optscale.verifiers.references import last_question
 
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue
@@ -40,7 +40,7 @@ class Case:
     @cached_property
     def question(self) -> str:
         """The text of the question."""
-        return question_text(self.prompt)
+        return last_question(self.prompt)
 
     @cached_property
     def conversation(self) -> list[BaseMessage]:

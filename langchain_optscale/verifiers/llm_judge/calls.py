@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from langchain_core.exceptions import (
-    ContextOverflowError,
-    ModelAuthenticationError,
-    ModelPermissionDeniedError,
-    ModelRefusalError,
-)
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.config import merge_configs
 
-from langchain_optscale.errors import InvalidReplyError, OptScaleError, SettingsError
+from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.models.call_options import CallOptions, call_options, callable_as
 from langchain_optscale.models.clients import (
     endpoint_of,
@@ -27,16 +20,13 @@ from langchain_optscale.models.clients import (
     without_client_retries_in,
     without_streaming,
 )
-from langchain_optscale.models.error_status import status_of
 from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.policy import policy_name, unwrap
-from langchain_optscale.models.retry import is_transient
 from langchain_optscale.models.travel import Parcel, content_of
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
 from langchain_optscale.verifiers.llm_judge.labels import LabelReader, LabelReading
-from langchain_optscale.verifiers.llm_judge.methods import grading_schema, methods_of
-from langchain_optscale.verifiers.llm_judge.prompt import Method
+from langchain_optscale.verifiers.llm_judge.methods import MethodChoice, UnsupportedMethodError, grading_schema
 from langchain_optscale.verifiers.llm_judge.reply import (
     expected_grade,
     json_with_code,
@@ -55,22 +45,10 @@ if TYPE_CHECKING:
     from langchain_optscale.records.usage import Usage
     from langchain_optscale.verifiers.llm_judge.prompt import Material, Method, Sheet
 
-__all__ = ["Asker", "Grading", "JudgeMethod"]
+__all__ = ["AskedJudge", "Asker", "Grading", "JudgeMethod"]
 
 JudgeMethod: TypeAlias = Literal["auto", "logprobs", "structured", "text", "labels"]
 """How a judge reports its grade; "auto" takes the first method that the model supports."""
-
-_LOG = logging.getLogger(__name__)
-_ORDER: tuple[Method, ...] = ("logprobs", "structured", "text")
-# What has nothing to do with the method.
-_SAME_FOR_ALL = (
-    OptScaleError,
-    ContextOverflowError,
-    ModelAuthenticationError,
-    ModelPermissionDeniedError,
-    ModelRefusalError,
-)
-_LASTING_STATUS = frozenset({401, 402, 403, 404})
 
 
 @dataclass(frozen=True)
@@ -92,8 +70,25 @@ class Grading:
     usage: Usage | None = None
 
 
-class UnsupportedMethodError(InvalidReplyError):
-    """The model does not support the method."""
+class AskedJudge:
+    """What every judge tells of the model that it asks: a base of judges, which set `_asker`."""
+
+    _asker: Asker
+
+    @property
+    def model(self) -> Runnable[Any, Any]:
+        """The judge's model, as it was given."""
+        return self._asker.given
+
+    @property
+    def endpoint(self) -> Hashable:
+        """The judge's endpoint: judges with the same model and address share their `verifier_limit`."""
+        return self._asker.endpoint
+
+    @property
+    def method_in_use(self) -> str | None:
+        """How the judge reports its grade; None while "auto" has not detected it."""
+        return self._asker.method_in_use
 
 
 class Asker:
@@ -144,14 +139,13 @@ class Asker:
             raise SettingsError(
                 f"the judge {policy_name(model)} answers by an API without log-probabilities: set method='structured'"
             )
-        self._order = _ORDER if offers and "logprobs" in getattr(type(chat_model), "model_fields", {}) else _ORDER[1:]
-        self._methods = methods_of(model if chat_model is None else chat_model)
-        self._variant = repr(sorted(self._kwargs))
-        self._method = None if method == "auto" else method
-        if self._method is None and len(self._order) == 1:
-            self._method = self._order[0]
+        self._choice = MethodChoice(
+            model if chat_model is None else chat_model,
+            None if method == "auto" else method,
+            variant=repr(sorted(self._kwargs)),
+            offers_logprobs=offers and "logprobs" in getattr(type(chat_model), "model_fields", {}),
+        )
         self._turns: Memory[None] = Memory(0)
-        self._is_silent = False
         self._structured: Runnable[Any, Any] | None = None
         self._labels = LabelReader(self._model, sheet.scale, min_mass) if method == "labels" else None
         if method == "structured":
@@ -167,7 +161,7 @@ class Asker:
     @property
     def method_in_use(self) -> Method | None:
         """The method that is set or was found to work, also by another judge with this model; None before the first."""
-        return self._method or self._methods.get(self._variant)
+        return self._choice.in_use
 
     @property
     def model_name(self) -> str:
@@ -200,86 +194,43 @@ class Asker:
         if self.method_in_use is None:
             # One caller detects the method while the others wait.
             with self._turns.turn("method"):
-                for method in self._untried if self.method_in_use is None else ():
+                for method in self._choice.untried:
                     try:
                         grading = self._ask_by(method, shown, criterion, config)
-                    except Exception as error:  # noqa: BLE001 - _step_down raises it or lets the next method follow
-                        self._step_down(method, error)
+                    except Exception as error:  # noqa: BLE001 - it is raised, or the next method follows
+                        self._choice.step_down(method, error)
                     else:
-                        return self._adopt(method, grading)
-        known = self._known()
+                        self._choice.adopt(method, grading.method, self.model_name)
+                        return grading
+        known = self._choice.known
         try:
             return self._ask_by(known, shown, criterion, config)
         except UnsupportedMethodError:
-            self._discard(known)
+            self._choice.discard(known)
             raise
 
     async def aask(self, shown: Material, criterion: str, config: RunnableConfig) -> Grading:
         """As `ask`, without blocking the event loop."""
         if self.method_in_use is None:
             async with self._turns.aturn("method"):
-                for method in self._untried if self.method_in_use is None else ():
+                for method in self._choice.untried:
                     try:
                         grading = await self._aask_by(method, shown, criterion, config)
-                    except Exception as error:  # noqa: BLE001 - _step_down raises it or lets the next method follow
-                        self._step_down(method, error)
+                    except Exception as error:  # noqa: BLE001 - it is raised, or the next method follows
+                        self._choice.step_down(method, error)
                     else:
-                        return self._adopt(method, grading)
-        known = self._known()
+                        self._choice.adopt(method, grading.method, self.model_name)
+                        return grading
+        known = self._choice.known
         try:
             return await self._aask_by(known, shown, criterion, config)
         except UnsupportedMethodError:
-            self._discard(known)
+            self._choice.discard(known)
             raise
-
-    @property
-    def _untried(self) -> tuple[Method, ...]:
-        """The methods to try: a server that once gave no log-probabilities is not paid to give none again."""
-        return tuple(method for method in self._order if not (method == "logprobs" and self._is_silent))
 
     def assume(self, method: Method) -> None:
         """Take a method as found to work, as it was in the process that sent this."""
-        self._methods[self._variant] = method
-
-    def _known(self) -> Method:
-        assert self.method_in_use is not None  # noqa: S101 - the last method is adopted or raises
-        return self.method_in_use
-
-    def _discard(self, method: Method) -> None:
-        """Forget that an endpoint gives log-probabilities, which it does not any more.
-
-        A form that a judge did not fill in may be the candidate's doing, and changes nothing.
-        """
-        if method == "logprobs" and self._method is None:
-            self._is_silent = True
-            self._methods.pop(self._variant, None)
-
-    def _adopt(self, tried: Method, grading: Grading) -> Grading:
-        method = grading.method
-        self._methods[self._variant] = method
-        if unsupported := self._order[: self._order.index(tried) + (tried != method)]:
-            _LOG.warning(
-                "the judge %s does not support method %s: using method=%r from now on",
-                self.model_name,
-                " or ".join(unsupported),
-                method,
-            )
-        return grading
-
-    def _step_down(self, method: Method, error: Exception) -> None:
-        """Raise the error, unless another method should be tried.
-
-        Clients and servers say in many ways that they cannot do what a method asks for: a rejected request, an unknown
-        argument, a reply that the client cannot parse. What may pass, what another method would meet as well, and what
-        the last method meets is raised. Where every method fails none is adopted.
-        """
-        if isinstance(error, UnsupportedMethodError):
-            self._is_silent |= method == "logprobs"
-            return
-        # A reply that the candidate may have talked the judge into must not change the method.
-        lasting = method == _ORDER[-1] or isinstance(error, _SAME_FOR_ALL) or status_of(error) in _LASTING_STATUS
-        if lasting or is_transient(error):
-            raise error
+        self._choice.in_use = method
 
     def _ask_by(self, method: Method, shown: Material, criterion: str, config: RunnableConfig) -> Grading:
         model, kwargs = self._prepared(method)

@@ -24,12 +24,14 @@ _INVISIBLE = (
 )
 _RUN = re.compile(rf"([{_INVISIBLE}])\1*|([\ufe00-\ufe0f])[\ufe00-\ufe0f]+")
 _INVISIBLE_CHARACTER = re.compile(f"[{_INVISIBLE}]")
+# Each pattern begins with one class of characters, so that a search skips what is none of them: a quarter of the time.
+_OF_A_RUN = re.compile(f"[{_INVISIBLE}\ufe00-\ufe0f]")
 _JOINERS = "\u200c\u200d"
 
 _BRACKETS = "<＜﹤‹«≪⟪《"
 # Matched at the start of a run only, to stay linear.
 _LIKE_A_MARK = re.compile(
-    rf"(?<![{_BRACKETS}])(?=[{_BRACKETS}]{{2,}}+[\s/]*+(?:END\b|REQUEST|ANSWER|REFERENCE))", re.IGNORECASE
+    rf"[{_BRACKETS}](?<![{_BRACKETS}]{{2}})(?=[{_BRACKETS}]++[\s/]*+(?:END\b|REQUEST|ANSWER|REFERENCE))", re.IGNORECASE
 )
 
 _OPENING, _CLOSING = "<＜\\[［", ">＞\\]］"
@@ -41,7 +43,7 @@ _TAGS = (
 _TAGS_WITH_ATTRIBUTES = r"think|thinking|tools?|tool_?calls?|functions?|invoke"
 # By form, since every model has its own: tokenizers read these as tokens anywhere.
 _CONTROL_TOKEN = re.compile(
-    rf"([{_OPENING}])(?="
+    rf"[{_OPENING}\]](?:(?<=[{_OPENING}])(?="
     # a bar beside a name: <|im_end|>, <｜User｜>, [|user|], <turn|>, <|turn>
     rf"/?[|｜][^<>\[\]\n]{{1,64}}?[|｜]?[{_CLOSING}]"
     rf"|/?[^\s<>\[\]|｜]{{1,64}}[|｜][{_CLOSING}]"
@@ -53,7 +55,7 @@ _CONTROL_TOKEN = re.compile(
     rf"|/?[a-z]?[A-Z][A-Z0-9_]{{1,40}}[\]］]|<?/?[A-Z]{{2,10}}>>"
     r")"
     # a tilde between brackets: ]~b], [e~[
-    r"|([\[\]])(?=~!?[a-z]{1,3}[\[\]]|[a-z]{1,3}~[\[\]])"
+    r"|(?<=[\[\]])(?=~!?[a-z]{1,3}[\[\]]|[a-z]{1,3}~[\[\]]))"
 )
 
 
@@ -76,7 +78,8 @@ def made_visible(text: str) -> str:
         >>> made_visible("a\u202eb" + "\u200b" * 3)
         'a⟨U+202E⟩b⟨U+200B × 3⟩'
     """
-    return _RUN.sub(_spelled_out, text.replace("\r\n", "\n"))
+    text = text.replace("\r\n", "\n")
+    return text if _OF_A_RUN.search(text) is None else _RUN.sub(_spelled_out, text)
 
 
 def _spelled_out(match: re.Match[str]) -> str:
@@ -132,7 +135,7 @@ def fenced(label: str, text: str, code: str, limit: int | None = None) -> str:
     """
     # Shortened before as well, so that a megabyte of invisible characters is not spelled out first.
     held = text if limit is None else shortened(text, limit, code)
-    shown = _LIKE_A_MARK.sub(r"\\", defused(made_visible(held)))
+    shown = _LIKE_A_MARK.sub(r"\\\g<0>", defused(made_visible(held)))
     if limit is not None and len(shown) > 2 * limit:
         shown = shortened(shown, limit, code)
     return f"<<<{label} {code}>>>\n{shown}\n<<<END {label} {code}>>>"

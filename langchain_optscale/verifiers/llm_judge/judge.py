@@ -17,7 +17,7 @@ from langchain_optscale.verifiers._concurrent import arun_together, run_together
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.base import Verifier
 from langchain_optscale.verifiers.coercion import kind
-from langchain_optscale.verifiers.llm_judge.calls import Asker, Grading, JudgeMethod
+from langchain_optscale.verifiers.llm_judge.calls import AskedJudge, Asker, Grading, JudgeMethod
 from langchain_optscale.verifiers.llm_judge.criteria import OVERALL, Criterion, JudgeExample, as_criteria, as_example
 from langchain_optscale.verifiers.llm_judge.prompt import Material, Sheet, material
 from langchain_optscale.verifiers.llm_judge.scale import Scale
@@ -26,7 +26,7 @@ from langchain_optscale.verifiers.references import find_reference
 from langchain_optscale.verifiers.usage import UsageCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.prompt_values import PromptValue
     from langchain_core.runnables import Runnable, RunnableConfig
@@ -47,7 +47,7 @@ class _Cached:
     unreported_usage: list[Usage]
 
 
-class LLMJudge(Verifier):
+class LLMJudge(AskedJudge, Verifier):
     """Asks a chat model how good a candidate is.
 
     The judge grades on a scale, which is mapped linearly to [0, 1]. It can report its grade by four methods:
@@ -169,25 +169,10 @@ class LLMJudge(Verifier):
         return f"{type(self).__name__}({about}{criteria}{f', votes={self.votes}' if self.votes > 1 else ''})"
 
     @property
-    def model(self) -> Runnable[Any, Any]:
-        """The judge's model, as it was given."""
-        return self._asker.given
-
-    @property
-    def endpoint(self) -> Hashable:
-        """The judge's endpoint: judges with the same model and address share their `verifier_limit`."""
-        return self._asker.endpoint
-
-    @property
     def content(self) -> Any:
         """The model's name and everything that the judge is asked."""
         about = [self._reference, self._attach_images, self.votes, self.criteria]
         return [type(self).__name__, *self._asker.content, *about]
-
-    @property
-    def method_in_use(self) -> str | None:
-        """How the judge reports its grade; None while "auto" has not detected it."""
-        return self._asker.method_in_use
 
     def comparing(self) -> dict[str, Any]:
         """The settings with which a judge that compares judges by the same, see `GroupwiseJudge.like`."""

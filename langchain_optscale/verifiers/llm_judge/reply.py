@@ -43,6 +43,12 @@ _TRIMMINGS = " \t\r\n▁Ġ\"'“”*_`.,:;/)("
 _TWO_DIGITS = 10
 # Objects of a reply that are tried: each try may read to the end.
 _MOST_OBJECTS = 50
+# With any code: compiling a pattern for each code takes longer than all else that is done with a reply.
+_GRADE_LINE = re.compile(
+    rf"^[ \t>#{_EMPHASIS}-]*GRADE-(?P<code>[0-9a-z]+)[{_EMPHASIS}]*[ \t]?:[ \t{_EMPHASIS}]*"
+    rf"(?P<said>[^\s{_EMPHASIS}][^\n]{{0,240}})$",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def read_text(reply: str, scale: Scale, code: str) -> tuple[float, str]:
     Raises:
         InvalidReplyError: There is no such line, or its grade is not on the scale.
     """
-    lines = list(_grade_line(code).finditer(reply))
+    lines = _grade_lines(reply, code)
     if not lines:
         if (held := json_with_code(reply, code)) is not None:
             return read_structured(held, scale, code)
@@ -168,7 +174,7 @@ def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: fl
     """
     tokens = [str(entry.get("token", "")) if isinstance(entry, Mapping) else "" for entry in entries]
     text = "".join(tokens)
-    line = next(reversed(list(_grade_line(code).finditer(text))), None)
+    line = next(reversed(_grade_lines(text, code)), None)
     found = None if line is None else scale.find(line["said"])
     if line is None or found is None:
         read_text(text, scale, code)  # says what is wrong with it
@@ -193,12 +199,9 @@ def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: fl
     return ExpectedGrade(bounded, min(mass, 1.0), {grade: p / mass for grade, p in valid.items()})
 
 
-def _grade_line(code: str) -> re.Pattern[str]:
-    return re.compile(
-        rf"^[ \t>#{_EMPHASIS}-]*GRADE-{code}[{_EMPHASIS}]*[ \t]?:[ \t{_EMPHASIS}]*"
-        rf"(?P<said>[^\s{_EMPHASIS}][^\n]{{0,240}})$",
-        re.IGNORECASE | re.MULTILINE,
-    )
+def _grade_lines(reply: str, code: str) -> list[re.Match[str]]:
+    """The lines with the code of a grading, in order."""
+    return [line for line in _GRADE_LINE.finditer(reply) if line["code"].lower() == code.lower()]
 
 
 def _place_of(tokens: Sequence[str], start: int) -> int:

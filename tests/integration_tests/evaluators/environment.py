@@ -9,14 +9,18 @@ OPTSCALE_EVALUATORS_REQUIRED in the environment that is a failure.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import shutil
-import subprocess
 import sys
-import venv
+from functools import partial
 from pathlib import Path
+
+from tests.integration_tests.environments import (
+    home_of,
+    interpreter_of,
+    new_environment,
+    one_at_a_time,
+    pip_install,
+    report,
+)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -27,16 +31,10 @@ REQUIRED = "OPTSCALE_EVALUATORS_REQUIRED"
 _TIMEOUT_S = 900.0
 
 
-class NotInstallableError(Exception):
-    """The packages cannot be installed; the message says why, as the end of a sentence."""
-
-
 def directory(lock: Path = LOCK) -> Path:
-    """Where the environment for these requirements and this Python belongs."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    contents = b"".join(file.read_bytes() for file in (lock, NO_DEPENDENCIES, ROOT / "pyproject.toml"))
-    stamp = hashlib.sha256(contents + sys.version.encode() + str(ROOT).encode()).hexdigest()[:16]
-    return cache / "langchain-optscale" / f"evaluators-{stamp}"
+    """Where the environment for these requirements and this checkout belongs."""
+    files = (lock, NO_DEPENDENCIES, ROOT / "pyproject.toml")
+    return home_of("evaluators", *(file.read_bytes() for file in files), str(ROOT).encode())
 
 
 def install(*, newest: bool = False) -> Path:
@@ -53,49 +51,20 @@ def install(*, newest: bool = False) -> Path:
     """
     lock = WANTED if newest else LOCK
     home = directory(lock)
-    home.parent.mkdir(parents=True, exist_ok=True)
-    python = home / "bin" / "python"
-    with Path(f"{home}.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        if (home / "complete").is_file() and not newest:
+    with one_at_a_time(home):
+        if (python := interpreter_of(home)) is not None and not newest:
             return python
-        shutil.rmtree(home, ignore_errors=True)
-        try:
-            venv.create(home, with_pip=True)
-            _pip(python, "--requirement", str(lock), "--editable", f"{ROOT}[agents]")
+        with new_environment(home) as python:
+            pip = partial(pip_install, python, timeout_s=_TIMEOUT_S, limit_s=_TIMEOUT_S)
+            pip("--requirement", str(lock), "--editable", f"{ROOT}[agents]")
             # What these need besides is not needed by what the tests use of them.
-            _pip(python, "--no-deps", "--requirement", str(NO_DEPENDENCIES))
-            (home / "complete").touch()
-        finally:
-            if not (home / "complete").is_file():
-                shutil.rmtree(home, ignore_errors=True)
-    return python
-
-
-def _pip(python: Path, *wanted: str) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own command
-            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired as error:
-        raise NotInstallableError(f"pip was not done after {_TIMEOUT_S / 60:.0f} minutes") from error
-    if done.returncode:
-        lines = done.stderr.splitlines()
-        errors = [line for line in lines if line.startswith("ERROR")] or lines
-        raise NotInstallableError(f"pip says: {errors[-1] if errors else 'nothing'}")
+            pip("--no-deps", "--requirement", str(NO_DEPENDENCIES))
+        return python
 
 
 def main() -> int:
     """Install it, and print its interpreter; the exit status."""
-    try:
-        sys.stdout.write(f"{install(newest='--newest' in sys.argv)}\n")
-    except NotInstallableError as reason:
-        required = bool(os.environ.get(REQUIRED))
-        then = "" if required else f"; their tests are left out ({REQUIRED}=1 makes this a failure)"
-        sys.stderr.write(f"the evaluators cannot be installed here: {reason}{then}\n")
-        return int(required)
-    return 0
+    return report("other people's evaluators", partial(install, newest="--newest" in sys.argv), REQUIRED)
 
 
 if __name__ == "__main__":

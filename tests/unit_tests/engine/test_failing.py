@@ -182,6 +182,12 @@ def test_transient_errors_and_accidents_do_not_end_a_search():
     assert (first.score, later.score) == (1.0, 1.0)
 
 
+def test_one_refusal_of_what_has_answered_is_an_accident():
+    policy = PlainPolicy(texts=["0.3", "0.4", "0.5", "0.6"], errors={2: [StatusError(403)]})
+    result = OptScale(policy=policy, verifier=read_score, round_size=1, max_samples=4, price=1e-9).invoke("q")
+    assert (result.score, result.failures.keys()) == (0.6, {2})
+
+
 def test_different_errors_do_not_end_a_search():
     policy = PlainPolicy(texts=["first", "second", "1.0"])
     assert OptScale(policy=policy, verifier=read_score).invoke("q").score == 1.0
@@ -194,10 +200,11 @@ def test_none_never_ends_a_search_for_failures():
     assert len(policy.requests) == 5
 
 
-def test_what_was_scored_before_a_certain_failure_is_returned():
+def test_what_was_scored_before_the_key_is_refused_is_returned():
+    # A gateway may refuse once what has been answered before; twice in a row says that it stays so.
     policy = PlainPolicy(texts=["0.3", "0.4", "0.5"], errors={seed: [StatusError(401)] for seed in range(2, 16)})
     result = OptScale(policy=policy, verifier=read_score, round_size=1, max_samples=8).invoke("q")
-    assert (result.score, result.stop_reason, len(policy.requests)) == (0.4, StopReason.FAILURES, 3)
+    assert (result.score, result.stop_reason, len(policy.requests)) == (0.4, StopReason.FAILURES, 4)
 
 
 # --- the error ---

@@ -74,6 +74,25 @@ def test_learned_settings_need_no_file():
     assert isinstance(SearchSettings(**given(settings=learned())).rule(), ImprovedStopping)
 
 
+def test_a_verifier_may_use_a_variable_that_is_assigned_later(tmp_path):
+    def scores_by_length(prompt, candidate):
+        return min(1.0, len(candidate.text) / longest)
+
+    with ScoreStore(tmp_path / "scores.sqlite") as store:
+        late = OptScale(**given(verifier=scores_by_length, settings=learned(), store=store))
+        assert not isinstance(late.rule(), ImprovedStopping)
+        longest = 2
+        pair = policy_fingerprint(late.policy).digest, verifier_fingerprint(late.verifier, late.extract).digest
+        parts = LearnedSettings({pair: LearnedPair(searches=100, stopping=RULE)}, time=1.0)
+        del longest
+        search = OptScale(**given(verifier=scores_by_length, settings=parts, store=store))
+        longest = 2
+        assert search.invoke("2 + 2?").decision.rule == "ImprovedStopping"
+        store.flush()
+        (row,) = store.rows()
+    assert row.verifier.digest == pair[1]
+
+
 def test_a_learned_certificate_certifies():
     certificate = Certificate(0.0, 0.1, 0.1, 100, 90, 2)
     result = OptScale(**given(settings=learned(certificate=certificate))).invoke("2 + 2?")

@@ -1,8 +1,6 @@
 """Text with lone surrogates can be sent, as escapes."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
@@ -12,6 +10,7 @@ from langchain_openai import ChatOpenAI
 
 from langchain_optscale import OptScale
 from langchain_optscale.models.prompts import encodable_message, encodable_prompt
+from tests.integration_tests.scripted_server import Reply, scripted_server
 
 HALF = "a \ud800 river"
 SHOWN = "a \\ud800 river"
@@ -34,44 +33,21 @@ def test_every_part_that_is_sent():
     json.dumps([one.content for one in prompt.to_messages()], ensure_ascii=False).encode()
 
 
-class Echo(BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        message = {"role": "assistant", "content": "0.5"}
-        choices = [{"index": 0, "finish_reason": "stop", "message": message}]
-        reply = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices}
-        body = json.dumps(reply).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.mark.attack("A model writes half a surrogate pair", "it is escaped wherever it is sent, shown or stored")
 async def test_a_lone_surrogate_costs_nothing():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    server.bodies = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    model = ChatOpenAI(base_url=f"http://127.0.0.1:{server.server_port}/v1", model="m", api_key="k", max_retries=0)
     half = FakeListChatModel(responses=[HALF])
+    with scripted_server(lambda number, payload: Reply(["0.5"])) as server:
+        model = ChatOpenAI(base_url=server.base_url, model="m", api_key="k", max_retries=0)
 
-    def judge(prompt, candidate):
-        return float(model.invoke(candidate.text).text)
+        def judge(prompt, candidate):
+            return float(model.invoke(candidate.text).text)
 
-    try:
         result = OptScale(policy=half, verifier=judge, max_samples=2, max_retries=0).invoke("q")
         assert result.text == HALF
         assert len(result.verdicts) == 2
-        assert server.bodies[0]["messages"][0]["content"] == SHOWN
+        assert server.requests[0]["messages"][0]["content"] == SHOWN
         asked = await OptScale(policy=model, verifier=lambda p, c: 0.5, max_samples=1, max_retries=0).ainvoke(HALF)
         assert asked.score == 0.5
-        assert server.bodies[-1]["messages"][0]["content"] == SHOWN
-        result._repr_html_().encode()
-        assert json.loads(json.dumps(result.to_dict()))["candidates"][0]["message"]["data"]["content"] == HALF
-    finally:
-        server.shutdown()
-        server.server_close()
+        assert server.requests[-1]["messages"][0]["content"] == SHOWN
+    result._repr_html_().encode()
+    assert json.loads(json.dumps(result.to_dict()))["candidates"][0]["message"]["data"]["content"] == HALF

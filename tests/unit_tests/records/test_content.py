@@ -48,6 +48,19 @@ def test_captured_values_count():
     assert digest(outer(1)) != digest(outer(2))
 
 
+def test_a_variable_without_a_value_has_no_content_until_it_is_assigned():
+    def check(text):
+        return len(text) < limit
+
+    with pytest.raises(NoContentError):
+        digest(check)
+    assert content_of(check, strict=False) == content_of(check, strict=False)
+    limit = 10
+    first = digest(check)
+    limit = 20
+    assert digest(check) not in {first, None}
+
+
 def test_order_of_keys_and_members_makes_no_difference():
     assert digest({"a": 1, "b": {3, 1, 2}}) == digest({"b": {2, 3, 1}, "a": 1})
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.records.reasoning import reasoning_of, split_message, without_reasoning
+from langchain_optscale.records.reasoning import split_message, without_reasoning
 from langchain_optscale.records.reasoning_marks import check_tags, split_text
 
 MARKED = [
@@ -169,7 +169,6 @@ MESSAGES: dict[str, dict[str, Any]] = {
 def test_every_provider_s_reasoning_is_separated(provider: str) -> None:
     message = AIMessage(**MESSAGES[provider], id="1", response_metadata={"finish_reason": "stop"})
     assert split_message(message) == ("4", "x")
-    assert reasoning_of(message) == "x"
     plain = without_reasoning(message)
     assert split_message(plain) == ("4", None)
     assert str(plain.text) == "4"

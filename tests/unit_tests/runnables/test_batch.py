@@ -345,6 +345,40 @@ def test_what_has_a_score_goes_on_when_the_rest_ends(path, make):
 
 
 @PATHS
+@pytest.mark.parametrize(("refused", "answered"), [({3}, 29), (set(range(3, 99)), 3)])
+def test_a_key_that_is_refused_ends_a_batch_that_had_answers_only_when_it_stays_so(path, refused, answered):
+    class Refused(SlowlyRejected):
+        def verify(self, prompt, candidate, config=None):
+            if int(candidate.text) in refused:
+                raise RejectedError("no such key")
+            return Verdict(0.9)
+
+    policy = Echo(texts=["x"])
+    runnable = OptScale(policy=policy, verifier=Refused(0.0), max_samples=1)
+    outcomes = batch(path, runnable, [str(i) for i in range(30)], {"max_concurrency": 1}, return_exceptions=True)
+    assert sum(isinstance(one, OptScaleResult) for one in outcomes) == answered
+    assert len(policy.requests) == (30 if answered == 29 else 3 + 3)
+
+
+@PATHS
+def test_a_verdict_under_way_is_kept_when_the_rest_ends(path, monkeypatch):
+    class Slow(SlowlyRejected):
+        def verify(self, prompt, candidate, config=None):
+            if candidate.text != "0.5":
+                return super().verify(prompt, candidate, config)
+            time.sleep(0.4)
+            return Verdict(0.5)
+
+    policy = Echo(texts=["x"])
+    runnable = OptScale(policy=policy, verifier=Slow(0.1), stopping=MaxSamples(1), reverify_equal=True)
+    # The second question fails, in a way that all would, while the first one is verified.
+    monkeypatch.setattr(batches, "_LONGEST_TRIAL_S", 0.05)
+    scored, failed = batch(path, runnable, ["0.5", "0.02"], return_exceptions=True)
+    assert isinstance(failed, AllCandidatesFailed)
+    assert (scored.text, scored.score) == ("0.5", 0.5)
+
+
+@PATHS
 def test_questions_with_settings_of_their_own_do_not_end_each_other(path):
     policy = Echo(texts=["x"])
     runnable = OptScale(policy=policy, verifier=SlowlyRejected(0.1), max_samples=1)

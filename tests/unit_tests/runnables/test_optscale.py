@@ -360,22 +360,16 @@ class Recorder(BaseCallbackHandler):
 @pytest.mark.parametrize("path", ["sync", "async"])
 def test_a_trace_shows_candidates_and_verdicts_under_the_search(path):
     recorder = Recorder()
-    runnable = OptScale(policy=ScriptedPolicy(texts=["0.1", "0.95"]), verifier=read_score, target=0.9, round_size=1)
+    policy = ScriptedPolicy(texts=["0.1", "0.95"])
+    runnable = OptScale(policy=policy, verifier=read_score, target=0.9, first_round=1, round_size=1)
     config = {"callbacks": [recorder]}
     runnable.invoke("q", config) if path == "sync" else asyncio.run(runnable.ainvoke("q", config))
-    assert ("policy", ["optscale:request"], recorder.root) in recorder.runs
-    children = sorted((name, tags) for name, tags, parent in recorder.runs if parent == recorder.root)
-    named = ["optscale:candidate:0", "optscale:candidate:1", "optscale:verdict:0", "optscale:verdict:1"]
-    assert [child for child in children if child[0] != "policy"] == [(name, [name]) for name in named]
+    children = [(name, tags) for name, tags, parent in recorder.runs if parent == recorder.root]
+    drawn = [("policy", [f"optscale:candidate:{index}"]) for index in (0, 1)]
+    scored = [(f"optscale:verdict:{index}", [f"optscale:verdict:{index}"]) for index in (0, 1)]
+    assert children == [drawn[0], scored[0], drawn[1], scored[1]]
     names = [name for name, _ in recorder.events]
-    assert names == [
-        "optscale:round",
-        "optscale:candidate",
-        "optscale:candidate",
-        "optscale:verdict",
-        "optscale:verdict",
-        "optscale:answer",
-    ]
+    assert names == 2 * ["optscale:round", "optscale:candidate", "optscale:verdict"] + ["optscale:answer"]
     decision = dict(recorder.events)["optscale:verdict"]["decision"]
     assert decision["reason"] == "TARGET_REACHED"
 

@@ -96,6 +96,8 @@ def test_time_is_linear(piece):
         fenced("ANSWER", text, "0f")
         return time.process_time() - began
 
-    small = max(min(seconds(50_000) for _ in range(5)), 1e-3)
-    # Ten times the text; quadratic would be a hundred times the time.
-    assert min(seconds(500_000) for _ in range(5)) < 40 * small
+    def ratio():
+        return min(seconds(500_000) for _ in range(5)) / max(min(seconds(50_000) for _ in range(5)), 1e-3)
+
+    # Ten times the text; quadratic would be a hundred times the time, whatever else the machine does.
+    assert any(ratio() < 40 for _ in range(3))
