@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import base64
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,11 +93,19 @@ MADE = {"reference/settings.md": settings_page, "reference/cli.md": command_page
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the recipes in the navigation."""
+    """List the recipes in the navigation, by the short form of their titles."""
     for entry in config.nav or []:
         if "Cookbook" in entry:
-            entry["Cookbook"] = [f"cookbook/{path.stem}.md" for path in recipes()]
+            entry["Cookbook"] = [{short_title(path): f"cookbook/{path.stem}.md"} for path in recipes()]
     return config
+
+
+def short_title(path: Path) -> str:
+    """The title of a notebook up to its colon."""
+    title = re.search(r"^# (.+)", json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"][0])
+    if title is None:
+        raise ValueError(f"{path.name} must begin with a title")
+    return title[1].partition(":")[0].strip()
 
 
 def recipes() -> list[Path]:

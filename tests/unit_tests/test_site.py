@@ -47,6 +47,25 @@ def test_the_navigation_has_every_page():
     assert set(listed()) == written | made
 
 
+def test_each_question_is_answered_by_a_page():
+    """`make docs_check` types them into the search."""
+    questions = importlib.import_module("docs.check_site").questions()
+    assert len(questions) >= 20
+    pages = {page.removesuffix(".md") + ".html" for page in listed()}
+    assert set(questions.values()) <= pages
+    asked = re.findall(r"^## (.+)", (DOCS / "faq.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(heading.endswith("?") for heading in asked)
+    assert {"How do I choose a target?", "What may change between versions?"} <= set(asked) & set(questions)
+
+
+def test_recipes_are_in_the_navigation_by_short_titles():
+    pytest.importorskip("mkdocs")
+    site_pages = importlib.import_module("docs.site_pages")
+    titles = [site_pages.short_title(path) for path in site_pages.recipes()]
+    assert len(set(titles)) == len(titles) >= 10
+    assert max(map(len, titles)) <= 60
+
+
 def names_in(block):
     """Each name that a block takes from this package, and the arguments that it gives to it."""
     tree = ast.parse(block)
