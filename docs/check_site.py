@@ -52,7 +52,7 @@ def look(page: Any, url: str, root: str) -> dict[str, list[str]]:
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            found = Axe().run(page).response["violations"]
+            found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
             view = [f"{wider} px wider than the screen"] if wider > 0 else []
             view += [f"{one['id']}: {len(one['nodes'])} times, first {one['nodes'][0]['html'][:120]}" for one in found]
             wrong[f"{width} {scheme}"] = view
@@ -100,7 +100,8 @@ def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
     wrong: dict[str, list[str]] = {}
     try:
         with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            chromium = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = chromium.new_context()  # one for all pages: what they share is loaded once
             for name in names:
                 page = browser.new_page()
                 found = look(page, f"{root}/{name}", root)
@@ -109,7 +110,7 @@ def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
                 wrong |= here
                 page.close()
             missing = searches(browser.new_page(), root)
-            browser.close()
+            chromium.close()
     finally:
         server.shutdown()
     figures = {"pages": len(names), "views": len(names) * len(WIDTHS) * len(SCHEMES), "searches": len(questions())}
