@@ -47,6 +47,16 @@ def test_the_navigation_has_every_page():
     assert set(listed()) == written | made
 
 
+def test_the_reference_has_every_public_name():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
+    shown = re.findall(r"^::: ([\w.]+)", text, re.MULTILINE)
+    public = {name.rpartition(".")[2] for name in shown}
+    for module in ("verifiers", "stopping", "stats", "answers"):  # pages of whole packages
+        assert f"langchain_optscale.{module}" in shown
+        public |= set(importlib.import_module(f"langchain_optscale.{module}").__all__)
+    assert set(langchain_optscale.__all__) - public == {"SearchSettings"}  # it has a page of its own
+
+
 def test_each_question_is_answered_by_a_page():
     """`make docs_check` types them into the search."""
     questions = importlib.import_module("docs.check_site").questions()
