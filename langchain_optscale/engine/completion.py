@@ -106,9 +106,12 @@ def _drift(settings: SearchSettings, session: Session) -> str | None:
     learning = settings.learning
     if learning is None or (drift := learning.drift) is None:
         return None
-    from langchain_optscale.stopping.learned.improved import ImprovedStopping  # loaded where something was learned
+    # Loaded where something was learned.
+    from langchain_optscale.stopping.learned.fitted import FittedStopping
+    from langchain_optscale.stopping.learned.improved import ImprovedStopping
 
-    return None if any(isinstance(part, ImprovedStopping) for part in session.stopping.parts()) else drift
+    learned = (ImprovedStopping, FittedStopping) if settings.stopping is None else ImprovedStopping
+    return None if any(isinstance(part, learned) for part in session.stopping.parts()) else drift
 
 
 def _explored(
