@@ -49,9 +49,9 @@ def test_parity_with_a_perfect_verifier():
     assert parity.attained == 1.0
     assert parity.samples == pytest.approx(exact["samples"].mean())
     assert parity.accuracy == pytest.approx(parity.reference_accuracy)
-    # No question differs, and 60 questions cannot exclude a share of 3 in 60 that would.
-    low, high = parity.difference.intervals["accuracy"]
-    assert low < -0.05 < 0.05 < high
+    # No question differs, which 60 of them show up to Clopper and Pearson's bound.
+    bound = 1 - 0.025 ** (1 / 60)
+    assert parity.difference.intervals["accuracy"] == pytest.approx((-bound, bound))
     assert parity.difference.differences["samples"] == pytest.approx(parity.samples - 8)
     assert parity.reference_samples == 8
 
