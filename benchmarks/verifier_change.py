@@ -1,6 +1,6 @@
 """A change of the verifier in mid-stream: when the alarm comes, and whether the promise is kept until then.
 
-    python -m benchmarks.verifier_change      the development pools whose verifier says something, 3 minutes on one core
+    python -m benchmarks.verifier_change      the development pools whose verifier says something, 6 minutes on one core
 
 The questions of a pool arrive as traffic, again and again in new orders, until 500 have come. After 200 searches under
 the untrained default a rule is learned (without labels), and a monitor begins; from the 300th on the verifier is
@@ -11,8 +11,10 @@ Of each change: the searches until the alarm, counted from the change; whether i
 the learned rule is worse than the default on the changed verifier, per search; and the difference from the change to
 the end of the stream, with the alarm's step back to the default. "none" counts alarms where nothing changes.
 
-"false_alarms": the test itself on 2,000 simulated streams of 10,000 looks each, by the exact law: how many streams ever
-rejected a true mean, at alpha = 0.01 and 0.05.
+"false_alarms": the test of shares on 2,000 simulated streams of 10,000 looks each: how many streams ever rejected a
+true mean, at alpha = 0.01 and 0.05. "false_alarms_of_laws": that of scores on 1,000 streams of 1,000 looks each, after
+20 and after 200 values that were learned from; continuous scores, and three values alone. "microseconds": what a monitor
+takes for one search.
 
 Prints one JSON document.
 """
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,7 @@ from benchmarks.streaming_replay import Stream, pools
 from langchain_optscale.learning.drift import DriftMonitor, expectations, figures_of
 from langchain_optscale.learning.rows import Fingerprint, SearchRow, answer_classes
 from langchain_optscale.stats.binomial import clopper_pearson
+from langchain_optscale.stats.exchangeability import ExchangeabilityTest
 from langchain_optscale.stats.mean_test import bets_against, stake
 from langchain_optscale.stopping.learned.improving import learn_from
 
@@ -40,8 +44,9 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.pools import Pool, Sample
 
 LEARNED_AT, CHANGED_AT, END = 200, 300, 500
-RUNS = 2
+RUNS = 4
 LOOKS, STREAMS = 10_000, 2_000
+LAW_LOOKS, LAW_STREAMS = 1_000, 1_000
 
 
 def _squashed(sample: Sample, _: np.random.Generator) -> float:
@@ -169,12 +174,54 @@ def false_alarms(alpha: float, streams: int = STREAMS, looks: int = LOOKS) -> di
     return found
 
 
+def false_alarms_of_laws(alpha: float, streams: int = LAW_STREAMS, looks: int = LAW_LOOKS) -> dict[str, Any]:
+    """How many streams `ExchangeabilityTest` ever rejects though nothing changes."""
+    generator = np.random.default_rng(2)
+    found: dict[str, Any] = {"alpha": alpha, "streams": streams, "looks": looks}
+    draws: dict[str, Callable[[int], Any]] = {
+        "beta": lambda size: generator.beta(0.6, 1.4, size),
+        "three values": lambda size: generator.choice([0.0, 0.5, 1.0], size, p=[0.2, 0.3, 0.5]),
+    }
+    for name, draw in draws.items():
+        for learned in (20, 200):
+            rejected = 0
+            for seed in range(streams):
+                test = ExchangeabilityTest({"score": draw(learned).tolist()}, alpha, seed)
+                rejected += any(test.observe("score", value) for value in draw(looks).tolist())
+            low, high = clopper_pearson(rejected, streams)
+            found[f"{name}, {learned} learned from"] = {"rejected": rejected, "interval": [low, high]}
+    return found
+
+
+def microseconds(searches: int = 2000) -> float:
+    """Of a monitor for one search with answers."""
+    generator = np.random.default_rng(3)
+
+    def rows(count: int) -> list[dict[str, float]]:
+        scores, answers = generator.random((count, 2)).tolist(), generator.integers(0, 2, (count, 2)).tolist()
+        return [
+            figures_of(SearchRow("", 0.0, _NONE, _NONE, tuple(one), tuple(two), 0, 2, 16))
+            for one, two in zip(scores, answers, strict=True)
+        ]
+
+    monitor, coming = DriftMonitor(expectations(rows(200))), rows(searches)
+    begun = time.perf_counter()
+    for figures in coming:
+        monitor.observe(figures)
+    return 1e6 * (time.perf_counter() - begun) / searches
+
+
 def main() -> None:
     """Run every change on every pool whose scores differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each change (default 2)")
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each change (default 4)")
     arguments = parser.parse_args()
-    document: dict[str, Any] = {"runs": arguments.runs, "false_alarms": [false_alarms(0.01), false_alarms(0.05)]}
+    document: dict[str, Any] = {
+        "runs": arguments.runs,
+        "false_alarms": [false_alarms(0.01), false_alarms(0.05)],
+        "false_alarms_of_laws": false_alarms_of_laws(0.05),
+        "microseconds": microseconds(),
+    }
     for pool in pools():
         if not (pool.has_answers and pool.has_correct) or len({one.score for one in pool.samples}) < 3:
             continue
