@@ -13,8 +13,8 @@ the end of the stream, with the alarm's step back to the default. "none" counts 
 
 "false_alarms": the test of shares on 2,000 simulated streams of 10,000 looks each: how many streams ever rejected a
 true mean, at alpha = 0.01 and 0.05. "false_alarms_of_laws": that of scores on 1,000 streams of 1,000 looks each, after
-20 and after 200 values that were learned from; continuous scores, and three values alone. "microseconds": what a monitor
-takes for one search.
+20 and after 200 values that were learned from; continuous scores, and three values alone. "microseconds": the time of a
+monitor for one search.
 
 Prints one JSON document.
 """
