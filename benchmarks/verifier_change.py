@@ -1,6 +1,6 @@
 """A change of the verifier in mid-stream: when the alarm comes, and whether the promise is kept until then.
 
-    python -m benchmarks.verifier_change      the development pools whose verifier says something, 6 minutes on one core
+    python -m benchmarks.verifier_change      the development pools whose verifier says something, 4 minutes on one core
 
 The questions of a pool arrive as traffic, again and again in new orders, until 500 have come. After 200 searches under
 the untrained default a rule is learned (without labels), and a monitor begins; from the 300th on the verifier is
@@ -10,6 +10,10 @@ another one: "squashed" (scores are pulled to 0.4 + 0.2 score), "rubric" (1 - sc
 Of each change: the searches until the alarm, counted from the change; whether it mattered, that is by how many points
 the learned rule is worse than the default on the changed verifier, per search; and the difference from the change to
 the end of the stream, with the alarm's step back to the default. "none" counts alarms where nothing changes.
+
+"alarms": the same streams as the monitor sees them, without stopping, which does not touch the first two candidates:
+20 runs of each change, the searches until the alarm, and in how many it came within 50; of "none" how many had one
+within 200 searches. `--alarms` prints this alone, in some seconds.
 
 "false_alarms": the test of shares on 2,000 simulated streams of 10,000 looks each: how many streams ever rejected a
 true mean, at alpha = 0.01 and 0.05. "false_alarms_of_laws": that of scores on 1,000 streams of 1,000 looks each, after
@@ -38,13 +42,13 @@ from langchain_optscale.stats.mean_test import bets_against, stake
 from langchain_optscale.stopping.learned.improving import learn_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from benchmarks.streaming_replay import Arrival
     from langchain_optscale.evaluation.pools import Pool, Sample
 
 LEARNED_AT, CHANGED_AT, END = 200, 300, 500
-RUNS = 4
+RUNS, ALARM_RUNS = 2, 20
 LOOKS, STREAMS = 10_000, 2_000
 LAW_LOOKS, LAW_STREAMS = 1_000, 1_000
 
@@ -123,6 +127,54 @@ def run(pool: Pool, change: str, seed: int) -> dict[str, Any]:
         "difference_without_alarm": 100.0 * float(np.mean(lost_always)),
         "difference": 100.0 * float(np.mean(lost_since)),
     }
+
+
+def first_rows(pool: Pool, count: int, seed: int) -> list[dict[str, float]]:
+    """The figures of so many searches by their first two candidates, in new orders whenever all questions have come."""
+    found: list[dict[str, float]] = []
+    generator = np.random.default_rng([seed, 13])
+    while len(found) < count:
+        for number in generator.permutation(len(pool)).tolist():
+            samples = pool.questions[number].samples
+            two = [samples[place] for place in generator.permutation(len(samples))[:2].tolist()]
+            scores = tuple(float(one.score or 0.0) for one in two)
+            answers = answer_classes([one.answer for one in two])
+            found.append(figures_of(SearchRow("", 0.0, _NONE, _NONE, scores, answers, 0, 2, pool.cap)))
+    return found[:count]
+
+
+def alarm_after(pool: Pool, change: str, seed: int) -> int | None:
+    """The searches from a change to the alarm, 0 for an alarm before it; None without one."""
+    before = first_rows(pool, CHANGED_AT, seed)
+    monitor = DriftMonitor(expectations(before[:LEARNED_AT]))
+    if any(monitor.observe(figures) is not None for figures in before[LEARNED_AT:]):
+        return 0
+    after = first_rows(changed_pool(pool, change, seed), END - CHANGED_AT, seed + 500)
+    return next((place for place, figures in enumerate(after, 1) if monitor.observe(figures) is not None), None)
+
+
+def alarms(runs: int = ALARM_RUNS) -> dict[str, Any]:
+    """Of every pool and change, when the alarm came."""
+    found: dict[str, Any] = {"runs": runs}
+    for pool in scored_pools():
+        for change in CHANGES:
+            delays = [alarm_after(pool, change, 100 + seed) for seed in range(runs)]
+            known = [delay for delay in delays if delay]
+            found[f"{pool.name}, {change}"] = {
+                "alarms": len(known),
+                "before": delays.count(0),
+                "median": float(np.median(known)) if known else None,
+                "most": max(known, default=None),
+                "within_50": sum(delay <= 50 for delay in known),
+            }
+    return found
+
+
+def scored_pools() -> Iterator[Pool]:
+    """The development pools with answers and more than two scores."""
+    for pool in pools():
+        if pool.has_answers and pool.has_correct and len({one.score for one in pool.samples}) >= 3:
+            yield pool
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -214,17 +266,20 @@ def microseconds(searches: int = 2000) -> float:
 def main() -> None:
     """Run every change on every pool whose scores differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each change (default 4)")
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each change (default 2)")
+    parser.add_argument("--alarms", action="store_true", help="only when alarms come")
     arguments = parser.parse_args()
+    if arguments.alarms:
+        print(json.dumps({"alarms": alarms()}, indent=2))
+        return
     document: dict[str, Any] = {
         "runs": arguments.runs,
         "false_alarms": [false_alarms(0.01), false_alarms(0.05)],
         "false_alarms_of_laws": false_alarms_of_laws(0.05),
         "microseconds": microseconds(),
+        "alarms": alarms(),
     }
-    for pool in pools():
-        if not (pool.has_answers and pool.has_correct) or len({one.score for one in pool.samples}) < 3:
-            continue
+    for pool in scored_pools():
         document[pool.name] = {
             change: summary(found)
             for change, found in _by_change([[run(pool, c, s) for c in CHANGES] for s in range(arguments.runs)])
