@@ -12,7 +12,7 @@ differ, are two kinds of one test.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_optscale.errors import InvalidRecordError
@@ -57,7 +57,6 @@ NAMES = {
 """The figures that are watched, in words."""
 
 _KINDS = ("agreeing", "differing")
-_LAWS = {"score", "spread", *_KINDS}
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,7 @@ class Alarm:
         observed: Its mean since.
         searches: How many searches were looked at since.
         alpha: The probability of such an alarm where nothing has changed.
+        law: Whether it is the law of its values that has changed; else the mean.
     """
 
     figure: str
@@ -132,18 +132,18 @@ class Alarm:
     observed: float
     searches: int
     alpha: float
+    law: bool = False
 
     def __str__(self) -> str:
         then, since = f"{self.expected:.3f}", f"{self.observed:.3f} over {self.searches} searches since"
         compared = f"was {then} when it was learned and is {since}"
-        if self.figure in _LAWS:
+        if self.law:
             compared = f"is distributed otherwise than when it was learned ({then} on average then, {since})"
         return f"{NAMES[self.figure]} {compared}: what was learned is no longer used, the untrained default decides"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, with the sentence under "text"."""
-        names = ("figure", "expected", "observed", "searches", "alpha")
-        return {**{name: getattr(self, name) for name in names}, "text": str(self)}
+        return {**asdict(self), "text": str(self)}
 
 
 @dataclass
@@ -189,7 +189,8 @@ class DriftMonitor:
             self._counts[name] += 1
             if self._tests[name].observe(name, value):
                 mean, count = self._totals[name] / self._counts[name], self._counts[name]
-                self.alarm = Alarm(name, self.expected[name].mean, mean, count, self.alpha)
+                expected = self.expected[name]
+                self.alarm = Alarm(name, expected.mean, mean, count, self.alpha, bool(expected.values))
         return self.alarm
 
     def to_dict(self) -> dict[str, Any]:
@@ -267,7 +268,9 @@ def _by_name(figures: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
 class _Test(Protocol):
     """A test of one or several figures."""
 
-    evidence: float
+    @property
+    def evidence(self) -> float:
+        """How many times an initial capital the bets have become."""
 
     def observe(self, name: str, value: float, /) -> bool:
         """Take the next value of a figure; whether something has changed."""

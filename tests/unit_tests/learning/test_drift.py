@@ -85,8 +85,7 @@ def test_an_alarm_says_what_changed_and_stays():
     assert alarm is monitor.alarm is not None
     assert (alarm.figure, alarm.expected) == ("score", 0.6)
     assert alarm.observed == pytest.approx(0.2)
-    assert str(alarm).startswith("the mean of the first two scores is distributed otherwise than when it was learned (")
-    assert "0.600 on average then, 0.200 over" in str(alarm)
+    assert str(alarm).startswith("the mean of the first two scores was 0.600 when it was learned and is 0.200 over")
     assert monitor.to_dict()["alarm"]["text"] == str(alarm)
     assert monitor.to_dict()["figures"]["score"]["searches"] == alarm.searches
 
