@@ -10,12 +10,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
+from langchain_optscale.answers.selection import claim_about
 from langchain_optscale.engine.fingerprints import DRAWN_BY, policy_fingerprint, verifier_fingerprint
 from langchain_optscale.errors import printable
 from langchain_optscale.learning.features import question_text
 from langchain_optscale.learning.rows import FITTED, SearchRow, answer_classes
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.stopping.claims import claim_about
 from langchain_optscale.stopping.exploration import explored_stop
 
 if TYPE_CHECKING:

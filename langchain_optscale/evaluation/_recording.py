@@ -20,6 +20,7 @@ from langchain_optscale.evaluation.samples import name_of, question_from_dict, q
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.failures import AllCandidatesFailed
 from langchain_optscale.records.files import append, open_to_append, read_back
+from langchain_optscale.records.states import state_to_json
 from langchain_optscale.runnables.optscale import OptScale
 from langchain_optscale.stopping import MaxSamples
 
@@ -216,6 +217,7 @@ class Recording:
                     tokens=candidate.usage.output_tokens or None,
                     answer=candidate.answer,
                     text=candidate.text,
+                    state=None if candidate.state is None else state_to_json(candidate.state),
                 )
             )
         return Question(question.id, question.prompt, tuple(samples), question.gold)

@@ -6,7 +6,8 @@ import gzip
 import json
 import sys
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
@@ -15,7 +16,9 @@ from langchain_optscale.records.files import lines_of, open_regular
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
+
+    from langchain_core.messages import BaseMessage
 
 __all__ = [
     "Question",
@@ -33,7 +36,7 @@ _MOST_RATIO = 200
 _MOST_UNCHECKED = 1 << 22
 _BLOCK = 1 << 20
 _MOST_TOKENS = 10**12
-_SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit")
+_SAMPLE_FIELDS = ("score", "correct", "tokens", "answer", "text", "logit", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Sample:
         answer: The canonical answer found in it; an empty string counts as none.
         text: What the model said.
         logit: A raw, finite verifier output of any range, higher is better; `Pool.from_logits` makes scores of it.
+        state: What a policy that is an agent or another graph ended in, as plain data: the JSON form of
+            `Candidate.state`. Not compared.
 
     Raises:
         InvalidRecordError: A field has a wrong type or is out of range.
@@ -58,6 +63,7 @@ class Sample:
     answer: str | None = None
     text: str | None = None
     logit: float | None = None
+    state: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.score is not None and not (_is_real(self.score) and 0 <= self.score <= 1):
@@ -73,8 +79,30 @@ class Sample:
         if self.tokens is not None and self.tokens > _MOST_TOKENS:
             raise InvalidRecordError(f"tokens must be at most {_MOST_TOKENS:,}")
         _check_strings(self, "answer", "text")
+        if self.state is not None and not isinstance(self.state, Mapping):
+            raise InvalidRecordError(f"state must be an object, got {type(self.state).__name__}")
         if not self.answer:
             object.__setattr__(self, "answer", None)
+
+    @property
+    def trajectory(self) -> tuple[BaseMessage, ...]:
+        """The conversation of the state, as `Candidate.trajectory`; needs LangChain, as nothing else here does.
+
+        Raises:
+            InvalidRecordError: A message of the state cannot be read.
+
+        Example:
+            >>> Sample(text="4").trajectory
+            ()
+        """
+        if self.state is None:
+            return ()
+        from langchain_optscale.records.states import MESSAGES, messages_in, state_from_json
+
+        try:
+            return messages_in({MESSAGES: state_from_json(self.state.get(MESSAGES))})
+        except Exception as error:
+            raise InvalidRecordError(f"the messages of a recorded state cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +249,8 @@ def question_to_json(question: Question, notes: Mapping[str, Any] | None = None)
         data["gold"] = question.gold
     data |= notes or {}
     data["samples"] = [
-        {name: value for name, value in asdict(sample).items() if value is not None} for sample in question.samples
+        {name: value for name in _SAMPLE_FIELDS if (value := getattr(sample, name)) is not None}
+        for sample in question.samples
     ]
     # "backslashreplace" writes a lone surrogate, which has no UTF-8 form, as JSON's own escape.
     return json.dumps(data, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"

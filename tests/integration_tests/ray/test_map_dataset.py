@@ -20,6 +20,8 @@ from tests.integration_tests.ray.seeded import SeededPolicy, score_of  # noqa: E
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 BLOCK = 16
+# Ray's own defaults warn of themselves.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,11 @@ from langchain_optscale import ChatOptScale
 from tests.unit_tests.fakes import ScriptedPolicy, read_score
 
 agents = pytest.importorskip("langchain.agents")
-from langchain.agents.middleware import AgentMiddleware, ProviderToolSearchMiddleware  # noqa: E402
+from langchain.agents.middleware import (  # noqa: E402
+    AgentMiddleware,
+    ProviderToolSearchMiddleware,
+    SummarizationMiddleware,
+)
 from langchain_core.tools import tool  # noqa: E402
 
 from langchain_optscale import OptScaleMiddleware  # noqa: E402
@@ -117,3 +121,48 @@ def test_provider_tool_search(order):
     (deferred, offered) = recorder.tools[0]
     assert deferred.extras == {"defer_loading": True}
     assert offered == {"type": "tool_search"}
+
+
+class Reporting(ScriptedPolicy):
+    """Reports its provider and 410 tokens for each candidate."""
+
+    def _get_ls_params(self, stop=None, **kwargs):
+        return {**super()._get_ls_params(stop=stop, **kwargs), "ls_provider": "openai"}
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        result = super()._generate(messages, stop, run_manager, **kwargs)
+        for generation in result.generations:
+            generation.message.usage_metadata = {"input_tokens": 400, "output_tokens": 10, "total_tokens": 410}
+            generation.message.response_metadata["model_provider"] = "openai"
+        return result
+
+
+def make_chat():
+    policy = Reporting(texts=["0.2", "0.9", "0.5", "0.7"])
+    return ChatOptScale(policy=policy, verifier=read_score, max_samples=4, price=1e-9, fanout="calls")
+
+
+def test_a_chat_model_that_is_handed_to_an_agent_is_its_own_provider():
+    @tool
+    def look_up(name: str) -> str:
+        """Look a name up."""
+        return name
+
+    chat = make_chat()
+    assert not isinstance(chat, Reporting)
+    assert chat._get_ls_params()["ls_provider"] == "optscale"
+    searching = ProviderToolSearchMiddleware(searchable_tools=[look_up])
+    agent = agents.create_agent(chat, [look_up], middleware=[searching])
+    with pytest.raises(ValueError, match="requires a provider with server-side tool search, but got 'optscale'"):
+        agent.invoke({"messages": "Anna?"})
+
+
+@pytest.mark.parametrize(("trigger", "summaries"), [(("tokens", 1000), 1), (("tokens", 2000), 0), (("messages", 9), 0)])
+def test_a_searched_message_reports_the_tokens_of_its_search_to_a_summary(trigger, summaries):
+    summarising = Reporting(texts=["a summary"])
+    summary = SummarizationMiddleware(model=summarising, trigger=trigger, keep=("messages", 1))
+    agent = agents.create_agent(make_chat(), [], middleware=[summary])
+    first = agent.invoke({"messages": "How good?"})["messages"]
+    assert first[-1].usage_metadata["total_tokens"] == 4 * 410
+    agent.invoke({"messages": [*first, ("user", "And now?")]})
+    assert len(summarising.requests) == summaries

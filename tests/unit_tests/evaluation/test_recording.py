@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from datetime import date
 
 import pytest
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableLambda
 
 from langchain_optscale.errors import InvalidRecordError, SettingsError
-from langchain_optscale.evaluation.pools import Question, read_pool, write_pool
+from langchain_optscale.evaluation.pools import Pool, Question, read_pool, write_pool
 from langchain_optscale.evaluation.recording import (
     IncompletePool,
     Progress,
@@ -261,3 +263,38 @@ def test_a_check_sees_the_answer_as_it_was_found(record):
         ("oslo", False),
         (None, False),
     ]
+
+
+def run_of_an_agent(prompt):
+    messages = prompt.to_messages()
+    call = {"name": "add", "args": {"a": 2, "b": 2}, "id": "1", "type": "tool_call"}
+    steps = [AIMessage("", tool_calls=[call]), ToolMessage("4", tool_call_id="1"), AIMessage("0.9")]
+    return {"messages": [*messages, *steps], "files": {"sum.py": "2 + 2"}, "at": date(2026, 1, 2)}
+
+
+@both
+def test_runs_of_an_agent_keep_their_state_in_pools(record, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    recorded = record(RunnableLambda(run_of_an_agent), read_score, QUESTIONS, 2, path=path)
+    write_pool(read_pool(path), tmp_path / "again.jsonl.gz")
+    merged = Pool.merge(read_pool(tmp_path / "again.jsonl.gz"), name="runs").with_scores(lambda sample: 0.5)
+    continued = record(RunnableLambda(run_of_an_agent), read_score, QUESTIONS, 2, path=path)
+    for pool in (recorded, read_pool(path), merged, continued):
+        for sample in pool.samples:
+            assert [message.type for message in sample.trajectory] == ["human", "ai", "tool", "ai"]
+            assert sample.trajectory[1].tool_calls[0]["args"] == {"a": 2, "b": 2}
+            assert (sample.state["files"], sample.state["at"]) == ({"sum.py": "2 + 2"}, "2026-01-02")
+    plain = record(policy(), read_score, QUESTIONS, 1)
+    assert {(sample.state, sample.trajectory) for sample in plain.samples} == {(None, ())}
+
+
+def test_a_state_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "pool.jsonl"
+    path.write_text('{"id": "a", "prompt": "?", "samples": [{"text": "4", "state": [1]}]}')
+    with pytest.raises(InvalidRecordError, match="state must be an object, got list"):
+        read_pool(path)
+    broken = '{"optscale_message": {"type": "no such", "data": {}}}'
+    path.write_text(f'{{"id": "a", "prompt": "?", "samples": [{{"text": "4", "state": {{"messages": [{broken}]}}}}]}}')
+    (sample,) = read_pool(path).samples
+    with pytest.raises(InvalidRecordError, match="messages of a recorded state cannot be read"):
+        _ = sample.trajectory
