@@ -13,7 +13,7 @@ the end of the stream, with the alarm's step back to the default. "none" counts 
 
 "alarms": the same streams as the monitor sees them, without stopping, which does not touch the first two candidates:
 20 runs of each change, the searches until the alarm, and in how many it came within 50; of "none" how many had one
-within 200 searches. `--alarms` prints this alone, in some seconds.
+within 200 searches. "shifts": the same for simulated scores. `--alarms` prints these alone, in half a minute.
 
 "false_alarms": the test of shares on 2,000 simulated streams of 10,000 looks each: how many streams ever rejected a
 true mean, at alpha = 0.01 and 0.05. "false_alarms_of_laws": that of scores on 1,000 streams of 1,000 looks each, after
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.pools import Pool, Sample
 
 LEARNED_AT, CHANGED_AT, END = 200, 300, 500
-RUNS, ALARM_RUNS = 2, 20
+RUNS, ALARM_RUNS, SHIFT_RUNS = 2, 20, 40
+SHIFTS = (0.3, 0.2, 0.15, 0.1, 0.05)
 LOOKS, STREAMS = 10_000, 2_000
 LAW_LOOKS, LAW_STREAMS = 1_000, 1_000
 
@@ -170,6 +171,37 @@ def alarms(runs: int = ALARM_RUNS) -> dict[str, Any]:
     return found
 
 
+def _simulated(generator: np.random.Generator, shift: float = 0.0, *, turned: bool = False) -> dict[str, float]:
+    """Two scores around 0.5; of the easy questions, one half, scores are higher and answers agree more often."""
+    easy = generator.random() < 0.5
+    level = 0.5 + shift + (0.1 if easy is not turned else -0.1)
+    scores = np.clip(generator.normal(level, 0.11, 2), 0.0, 1.0).tolist()  # together a standard deviation of 0.15
+    answers = (0, int(generator.random() > (0.9 if easy else 0.3)))
+    return figures_of(SearchRow("", 0.0, _NONE, _NONE, tuple(scores), answers, 0, 2, 16))
+
+
+def shifts(runs: int = SHIFT_RUNS) -> dict[str, Any]:
+    """When shifts of simulated scores, and scores that turn round, are noticed after 300 quiet searches."""
+    changes: dict[str, dict[str, Any]] = {f"shift {shift}": {"shift": shift} for shift in SHIFTS}
+    found: dict[str, Any] = {"runs": runs}
+    for name, change in {**changes, "turned round": {"turned": True}}.items():
+        delays: list[int | None] = []
+        for seed in range(runs):
+            generator = np.random.default_rng([seed, 17])
+            monitor = DriftMonitor(expectations(_simulated(generator) for _ in range(LEARNED_AT)))
+            quiet = any(monitor.observe(_simulated(generator)) is not None for _ in range(CHANGED_AT))
+            coming = (monitor.observe(_simulated(generator, **change)) for _ in range(1000))
+            delays.append(0 if quiet else next((n for n, one in enumerate(coming, 1) if one is not None), None))
+        known = [delay for delay in delays if delay]
+        found[name] = {
+            "noticed": len(known),
+            "before": delays.count(0),
+            "median": float(np.median(known)) if known else None,
+            "most": max(known, default=None),
+        }
+    return found
+
+
 def scored_pools() -> Iterator[Pool]:
     """The development pools with answers and more than two scores."""
     for pool in pools():
@@ -270,7 +302,7 @@ def main() -> None:
     parser.add_argument("--alarms", action="store_true", help="only when alarms come")
     arguments = parser.parse_args()
     if arguments.alarms:
-        print(json.dumps({"alarms": alarms()}, indent=2))
+        print(json.dumps({"alarms": alarms(), "shifts": shifts()}, indent=2))
         return
     document: dict[str, Any] = {
         "runs": arguments.runs,
@@ -278,6 +310,7 @@ def main() -> None:
         "false_alarms_of_laws": false_alarms_of_laws(0.05),
         "microseconds": microseconds(),
         "alarms": alarms(),
+        "shifts": shifts(),
     }
     for pool in scored_pools():
         document[pool.name] = {
