@@ -31,6 +31,7 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_capacity \
 	bench_chaos \
 	bench_decisions \
+	bench_explored \
 	bench_fitted \
 	bench_honesty \
 	bench_judges \
@@ -89,6 +90,7 @@ help:
 	@echo "make bench_capacity    the capacity model of docs/scaling.md against a simulation"
 	@echo "make bench_chaos       2,000 searches of which 30 % of all requests fail; about 5 minutes"
 	@echo "make bench_fitted      what a learned stopping rule saves, held out; writes tables of docs/learned_stopping.md"
+	@echo "make bench_explored    what a rule learned from searches that explored adds; simulated, about 5 minutes"
 	@echo "make bench_learning    searches that learn from their own traffic, and a verifier that changes; about 10 minutes"
 	@echo "make bench_million     1,000,000 short questions in one process: memory and candidates a second; half an hour"
 	@echo "make bench_mistakes    paid requests before the error, for eleven kinds of mistakes; half a minute"
@@ -233,6 +235,9 @@ bench_fitted: $(VENV)/test.stamp
 bench_judges: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.pairwise_selection
 	@$(BIN)/python -m benchmarks.stacked_verifier
+
+bench_explored: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.explored_stopping
 
 bench_learning: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.streaming_replay
