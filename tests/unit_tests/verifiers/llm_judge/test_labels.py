@@ -238,7 +238,7 @@ def test_replies_without_a_grade(server, reply, sentence):
 @pytest.mark.parametrize(
     ("route", "reply", "error", "sentence"),
     [
-        ("/tokenize", {"tokens": []}, InvalidReplyError, "holds no tokens"),
+        ("/tokenize", {"tokens": [], "count": 0}, InvalidReplyError, "holds no tokens"),
         ("/tokenize", {"tokens": [1, 2]}, SettingsError, "is not one token of its own"),
         ("/generative_scoring", {"data": []}, InvalidReplyError, "holds no score"),
     ],
@@ -259,9 +259,49 @@ def test_errors_of_the_server(server):
 
 
 def test_settings(server):
-    with pytest.raises(SettingsError, match="needs a ChatOpenAI at a vLLM server"):
+    with pytest.raises(SettingsError, match="needs a ChatOpenAI at a server of vLLM or llama.cpp"):
         LLMJudge(FakeListChatModel(responses=["7"]), method="labels")
     with pytest.raises(SettingsError, match="sends no images"):
         judge(server, images="attach")
     with pytest.raises(SettingsError, match="'labels'"):
         LLMJudge(FakeListChatModel(responses=["7"]), method="guess")
+
+
+def likeliest(body):
+    """llama.cpp's chat completion: the likeliest first tokens as texts, the one that was taken among them."""
+    text = "".join(turn["content"] for turn in body["messages"])
+    best = likes(text)
+    options = [line[0] for line in text.splitlines() if line[1:3] == ": " and line[0].isupper()]
+    yes, no = (options[-1], options[0]) if options else ("Yes", "no")
+    shares = {yes: 0.6 * best, f" {yes}": 0.3 * best, no: MASS * (1 - best), "The": 0.1}
+    listed = [{"token": token, "logprob": math.log(share)} for token, share in shares.items()]
+    assert (body["max_tokens"], body["top_logprobs"]) == (1, 500)
+    assert "logprob_token_ids" not in body
+    usage = {"prompt_tokens": 40, "completion_tokens": 1}
+    return {"choices": [{"logprobs": {"content": [{**listed[0], "top_logprobs": listed}]}}], "usage": usage}
+
+
+LLAMA_CPP = {"/tokenize": (200, {"tokens": []}), "/v1/chat/completions": (200, likeliest)}
+
+
+@pytest.mark.parametrize("scale", ["yes/no", "0-10"])
+def test_llama_cpp_lists_the_likeliest_tokens(server, scale):
+    server.answers = LLAMA_CPP
+    asked = judge(server, scale=scale)
+    verdict = graded(asked)
+    assert verdict.score == pytest.approx(0.75)
+    assert verdict.raw["criteria"]["overall"]["judged"][0]["mass"] == pytest.approx(MASS)
+    assert graded(asked, "Lyon").score == pytest.approx(0.25)
+    assert [path for path, *_ in server.requests] == ["/v1/systemone", "/tokenize", *["/v1/chat/completions"] * 2]
+    assert (verdict.usage.input_tokens, verdict.usage.output_tokens) == (40, 1)
+
+
+@pytest.mark.parametrize(
+    ("listed", "sentence"),
+    [([], "lists no probabilities"), ([{"token": "The", "logprob": -0.1}], "no grade a probability")],
+)
+def test_llama_cpp_without_a_label(server, listed, sentence):
+    content = [{"top_logprobs": listed}] if listed else []
+    server.answers = {**LLAMA_CPP, "/v1/chat/completions": (200, {"choices": [{"logprobs": {"content": content}}]})}
+    with pytest.raises(InvalidReplyError, match=sentence):
+        graded(judge(server, scale="yes/no"))
