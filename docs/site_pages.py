@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from mkdocs.structure.files import File
 
+from docs.graph_picture import with_pictures
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -178,6 +180,6 @@ _OUTSIDE = re.compile(
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links out of docs/ lead to the repository, and each column of a table has a name."""
-    markdown = _UNNAMED.sub("| What |", markdown)
+    """Links out of docs/ lead to the repository, each column of a table has a name, and diagrams are pictures."""
+    markdown = with_pictures(_UNNAMED.sub("| What |", markdown))
     return _OUTSIDE.sub(lambda found: f"]({REPOSITORY}{found[1]})", markdown)

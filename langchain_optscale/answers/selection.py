@@ -1,5 +1,7 @@
 """Selections of the candidate to return: best score, most votes, weighted votes, or the most probable answer.
 
+`claim_about` says what a search claims about the candidate that was selected.
+
 A selection depends on the answers and scores alone, in drawing order, so searches and replays share it. A candidate
 without an answer votes for itself, so the best score decides where no candidate has one. Of the candidates with the
 chosen answer the one with the best score is returned, the earliest of equals.
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.answers.model import AnswerModel
     from langchain_optscale.records.candidates import Candidate
+    from langchain_optscale.records.decisions import Decision
 
 __all__ = [
     "SELECTIONS",
@@ -35,6 +38,7 @@ __all__ = [
     "all_known",
     "as_selection",
     "choose",
+    "claim_about",
     "votes_of",
 ]
 
@@ -194,6 +198,35 @@ def choose(select: SelectionLike, candidates: Sequence[Candidate], scores: Mappi
     if chosen not in scores:
         raise SettingsError(f"select must return the index of a scored candidate, got {chosen!r}")
     return chosen
+
+
+def claim_about(
+    decision: Decision, answers: Sequence[str | None], scores: Sequence[float], place: int
+) -> tuple[str, float | None]:
+    """The claim of a decision, and its probability, as it holds for the candidate that is returned.
+
+    A claim of stability speaks of the answer that the rule found leading, and is withdrawn where a selection returns
+    another one; "target reached" speaks of the returned candidate's score.
+
+    Args:
+        decision: What ended the search.
+        answers: The canonical answer of each scored candidate, in order of arrival.
+        scores: As many.
+        place: The position of the returned candidate among them.
+
+    Example:
+        >>> from langchain_optscale.records.decisions import Decision
+        >>> stable = Decision(True, figures={"leader": 0}, claim="stable", probability=0.97)
+        >>> claim_about(stable, ["4", "5"], [0.6, 0.9], 0), claim_about(stable, ["4", "5"], [0.6, 0.9], 1)
+        (('stable', 0.97), ('not sure', None))
+    """
+    leader = decision.figures.get("leader")
+    if leader is not None and answers[int(leader)] != answers[place]:
+        return "not sure", None
+    target = decision.figures.get("target")
+    if decision.claim == "target reached" and target is not None and scores[place] < target:
+        return "not sure", None
+    return decision.claim, decision.probability
 
 
 def votes_of(answers: Sequence[str | None]) -> dict[Hashable, list[int]]:

@@ -156,17 +156,20 @@ def _learn(arguments: argparse.Namespace, pool: Pool) -> None:
 
 
 def _usage(calibration: str | None, settings: dict[str, Any], *, answers: bool) -> str:
-    """Code that uses the recommendation: one candidate at a time, with answers if the pool has them."""
-    given = ", ".join(f"{name}={value!r}" for name, value in settings.items() if name != "min_gain")
-    price = settings["min_gain"]
+    """Code that uses the recommendation; with a target one candidate at a time, with answers if the pool has them."""
+    gain = settings["min_gain"]
+    shown = {name: value for name, value in settings.items() if name != "min_gain" and value is not None}
+    given = ", ".join(f"{name}={value!r}" for name, value in shown.items())
     models = f"policy=policy, verifier=verifier{', extract=...' if answers else ''}"
     lines = []
     if calibration is not None:
         lines.append(f"verifier = CalibratedVerifier(verifier, Calibration.load({calibration!r}))")
-    if price is None:
+    if settings["target"] is None:
+        lines.append(f"model = ChatOptScale({models}, {given})")
+    elif gain is None:
         lines.append(f"model = ChatOptScale({models}, {given}, round_size=1)")
     else:
-        lines.append(f"rule = optscale({given}) | MarginalGain({price!r})")
+        lines.append(f"rule = optscale({given}) | MarginalGain({gain!r})")
         most = settings["max_samples"]
         lines.append(f"model = ChatOptScale({models}, stopping=rule, max_samples={most}, round_size=1)")
     return "\n".join(lines)

@@ -87,6 +87,7 @@ def _told(part: LearnedPair) -> list[str]:
     lines = [f"{name}: {part.searches} searches, {part.labels} with labels, {part.explored} explored"]
     texts = {
         "stopping": "stops earlier than the untrained default",
+        "fitted": "stops earlier or later, as explored searches show",
         "prior": "knows what scores are like",
         "question_prior": "knows what scores are like from the question's text",
         "answers": "knows how answers agree",
@@ -107,6 +108,11 @@ def _figures(key: str, about: Any) -> str:
         return (
             f"; on {left['searches']} searches left out it saves {left['saved']:.0%} of the candidates and loses "
             f"{100.0 * left['lost']:+.1f} points (standard error {100.0 * left['lost_error']:.1f})"
+        )
+    if key == "fitted" and "gain" in about:
+        return (
+            f"; on the {about['explored']} explored searches, each left out of the fit, it gains "
+            f"{100.0 * about['gain']:+.1f} points less the price (standard error {100.0 * about['gain_error']:.1f})"
         )
     if key == "certificate":
         return f"; {about['accepted']} of {about['labels']} labelled ones, {about['wrong']} of them wrong"

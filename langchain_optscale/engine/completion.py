@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers import choose
+from langchain_optscale.answers.selection import claim_about
 from langchain_optscale.engine.failing import nothing_scored
 from langchain_optscale.engine.result import OptScaleResult
 from langchain_optscale.records.identical import copies, fingerprint
 from langchain_optscale.records.savings import Explored, Saved
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.stopping.claims import claim_about, final_decision
 from langchain_optscale.stopping.exploration import Exploration, explored_stop
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def build_result(
     scored = independent([candidates[index] for index in verdicts], scores, seeded=seeded)
     best = choose(settings.prepared().selection, scored, scores) if ranking is None else ranking.best
     answers, place = [candidates[index].answer for index in verdicts], list(verdicts).index(best)
-    decision = final_decision(session)
+    decision = session.final_decision
     claim, probability = claim_about(decision, answers, list(scores.values()), place)
     certification = None
     certificate = settings.certificate
@@ -106,9 +106,12 @@ def _drift(settings: SearchSettings, session: Session) -> str | None:
     learning = settings.learning
     if learning is None or (drift := learning.drift) is None:
         return None
-    from langchain_optscale.stopping.learned.improved import ImprovedStopping  # loaded where something was learned
+    # Loaded where something was learned.
+    from langchain_optscale.stopping.learned.fitted import FittedStopping
+    from langchain_optscale.stopping.learned.improved import ImprovedStopping
 
-    return None if any(isinstance(part, ImprovedStopping) for part in session.stopping.parts()) else drift
+    learned = (ImprovedStopping, FittedStopping) if settings.stopping is None else ImprovedStopping
+    return None if any(isinstance(part, learned) for part in session.stopping.parts()) else drift
 
 
 def _explored(

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.engine.custom_stream import stream_writer, write_event
 from langchain_optscale.engine.executor import Executor, in_thread
 from langchain_optscale.engine.jobs import Compare, Draw, Verify
 from langchain_optscale.engine.priors import afind_prior, find_prior
 from langchain_optscale.engine.recording import Recording
 from langchain_optscale.engine.search import Search
-from langchain_optscale.engine.tracing import has_callbacks
+from langchain_optscale.engine.tracing import has_callbacks, stream_writer, write_event
 from langchain_optscale.engine.worker import Worker
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.records.failures import Raised

@@ -23,8 +23,6 @@ from langchain_optscale.records.failures import Raised
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import tenacity
-
     from langchain_optscale.engine.jobs import Job
     from langchain_optscale.engine.worker import Worker
     from langchain_optscale.models.limits import SharedLimit
@@ -61,7 +59,6 @@ class Executor:
         self._max_retries = settings.max_retries
         self._timeout_s = settings.candidate_timeout_s
         self._hedge_after_s = settings.hedge_after_s
-        self._retrying: dict[threading.Event, tenacity.Retrying] = {}
 
     def _limits(self, job: Job) -> list[SharedLimit]:
         if isinstance(job, Compare):
@@ -92,12 +89,26 @@ class Executor:
 
     async def arun(self, job: Job) -> Done | Raised | Cancelled:
         """Execute a job; cancelling it closes its request, or ends its waiting for a limit."""
-        retrying = make_async_retrying(self._max_retries)
+        result: Done | Raised
         try:
-            result: Done | Raised = await retrying(self.arun_once, job)
+            result = await self.arun_once(job)
         except Exception as error:  # noqa: BLE001 - any error of policy or verifier is kept as the failure's cause
-            result = Raised(error, attempts(retrying.statistics))
+            result = await self._aretried(job, error)
         return self.outcome_of(job, result)
+
+    async def _aretried(self, job: Job, first: Exception) -> Done | Raised:
+        """The job tried again after its first error, where that may help."""
+        retrying, errors = make_async_retrying(self._max_retries), [first]
+
+        async def attempt() -> Done:
+            if errors:
+                raise errors.pop()  # the first attempt, which most jobs need alone, has been made
+            return await self.arun_once(job)
+
+        try:
+            return await retrying(attempt)
+        except Exception as error:  # noqa: BLE001 - as above
+            return Raised(error, attempts(retrying.statistics))
 
     async def arun_once(self, job: Job) -> Done:
         """As `arun`, without retries.
@@ -161,14 +172,26 @@ class Executor:
         A request that does not stream cannot be interrupted from outside and its result is dropped. `SystemExit` and
         the like are outcomes as well, to be raised by the thread that reads them.
         """
-        retrying = self._retrying.get(cancelled)
-        if retrying is None:
-            retrying = self._retrying[cancelled] = make_retrying(self._max_retries, cancelled)
+        result: Done | Raised
         try:
-            result: Done | Raised = retrying(self.run_once, job, cancelled)
+            result = self.run_once(job, cancelled)
         except BaseException as error:  # noqa: BLE001 - kept as the failure's cause, or raised again by the reader
-            result = Raised(error, attempts(retrying.statistics))
+            result = self._retried(job, cancelled, error)
         return self.outcome_of(job, result)
+
+    def _retried(self, job: Job, cancelled: threading.Event, first: BaseException) -> Done | Raised:
+        """The job tried again after its first error, where that may help."""
+        retrying, errors = make_retrying(self._max_retries, cancelled), [first]
+
+        def attempt() -> Done:
+            if errors:
+                raise errors.pop()  # the first attempt, which most jobs need alone, has been made
+            return self.run_once(job, cancelled)
+
+        try:
+            return retrying(attempt)
+        except BaseException as error:  # noqa: BLE001 - as above
+            return Raised(error, attempts(retrying.statistics))
 
     def cancel(self, cancelled: threading.Event) -> None:
         """Cancel every job that was given this event; those that wait for a limit stop waiting."""

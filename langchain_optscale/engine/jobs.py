@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_optscale.records.candidates import Candidate
-
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-    from langchain_optscale.records.candidates import Failure
+    from langchain_optscale.records.candidates import Candidate, Failure
     from langchain_optscale.records.reasoning_marks import ReasoningTag
     from langchain_optscale.records.usage import Usage
 
-__all__ = ["Cancelled", "Choice", "Compare", "Done", "Draw", "Event", "Job", "Verify", "candidate_of"]
+__all__ = ["Cancelled", "Choice", "Compare", "Done", "Draw", "Event", "Job", "Verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +108,3 @@ class Event:
 
     name: str
     data: dict[str, Any]
-
-
-def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) -> Candidate:
-    """The candidate of a choice that the worker has read.
-
-    Args:
-        index: Its number within the search.
-        choice: The policy's choice.
-        round_number: The round in which it was asked for.
-        seconds: How long the request took.
-    """
-    return Candidate(
-        index,
-        choice.message,
-        round_number,
-        choice.usage,
-        seconds,
-        choice.answer,
-        choice.reasoning,
-        choice.reasoning_tags,
-        choice.parsed,
-        choice.state,
-    )

@@ -10,12 +10,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers import choose
+from langchain_optscale.answers.selection import claim_about
 from langchain_optscale.engine.fingerprints import DRAWN_BY, policy_fingerprint, verifier_fingerprint
 from langchain_optscale.errors import printable
 from langchain_optscale.learning.features import question_text
-from langchain_optscale.learning.rows import SearchRow, answer_classes
+from langchain_optscale.learning.rows import FITTED, SearchRow, answer_classes
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.stopping.claims import claim_about
 from langchain_optscale.stopping.exploration import explored_stop
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class Recording:
         policy, verifier, settings = _facts_of(self._settings, self._call_kwargs)
         drawn = [known.get(index) for index in order]
         learning = self._settings.learning
+        if learning is not None and self._settings.stopping is None and _by_fitted_rule(session):
+            settings = {**settings, "learned_rule": FITTED}
         row = SearchRow(
             id=self.search_id,
             time=time.time(),
@@ -173,6 +175,11 @@ class Recording:
             "figures": _numbers(decision.figures),
             **({} if result.certified else {"claim": claim, "probability": probability}),
         }
+
+
+def _by_fitted_rule(session: Session) -> bool:
+    """Whether a rule that was learned from explored searches decides."""
+    return any(type(part).__name__ == FITTED for part in session.stopping.parts())
 
 
 def _numbers(figures: Mapping[str, float]) -> dict[str, float]:

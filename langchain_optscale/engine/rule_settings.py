@@ -23,7 +23,7 @@ from langchain_optscale.stopping import (
 from langchain_optscale.stopping.labelled import search_form
 
 if TYPE_CHECKING:
-    from langchain_optscale.stopping.learned.improved import ImprovedStopping
+    from langchain_optscale.learning.learned_file import LearnedPair
     from langchain_optscale.stopping.objective import Effort
 
 __all__ = ["build_rule", "check_rule_settings", "counts_usage"]
@@ -59,19 +59,20 @@ class RuleSettings(Protocol):
         """The most candidates drawn for one question."""
 
 
-def build_rule(settings: RuleSettings, learned: ImprovedStopping | None = None) -> Rule:
+def build_rule(settings: RuleSettings, learned: LearnedPair | None = None) -> Rule:
     """The stopping rule, `stopping` or the default one, with the budgets that are set beside it.
 
     Args:
         settings: That say what it is.
-        learned: What was learned about the default: it counts where answers are looked for without a target.
+        learned: What was learned for this policy with this verifier: its rules take the place of the default where
+            answers are looked for without a target.
 
     Raises:
         SettingsError: A cost budget is set and no price is known.
     """
     rules = [settings.stopping or _default_rule(settings)]
-    if settings.stopping is None and settings.target is None and settings.extract is not None:
-        rules = [_improved_rule(rules[0], learned)]
+    if learned is not None and settings.stopping is None and settings.target is None and settings.extract is not None:
+        rules = [_learned_rule(settings, rules[0], learned)]
     if isinstance(settings.max_failures, int):
         rules.append(MaxFailures(settings.max_failures))
     if settings.token_budget is not None:
@@ -146,11 +147,17 @@ def _objective_price(settings: RuleSettings) -> float | None:
     return float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None
 
 
-def _improved_rule(default: Rule, learned: ImprovedStopping | None) -> Rule:
+def _learned_rule(settings: RuleSettings, default: Rule, learned: LearnedPair) -> Rule:
     """The default with what was learned about it; as it is where that was learned from another default."""
-    if learned is None or _objective(default) != _objective(learned.base):
-        return default
-    return replace(learned, base=default)
+    improved, fitted, rule = learned.stopping, learned.fitted, default
+    if improved is not None and _objective(default) == _objective(improved.base):
+        rule = replace(improved, base=default)
+    if fitted is None or _objective(default) != _objective(fitted.fallback):
+        return rule
+    # It was fitted for this cap, and values the candidate that is returned.
+    if settings.cap != fitted.max_samples or settings.select != fitted.select:
+        return rule
+    return replace(fitted, fallback=rule)
 
 
 def _objective(rule: Rule) -> Objective | None:

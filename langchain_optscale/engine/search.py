@@ -15,7 +15,8 @@ from langchain_optscale.engine.allowance import Turns
 from langchain_optscale.engine.choosing import Comparing
 from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.failing import failure_in
-from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw, Event, Job, Verify, candidate_of
+from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw, Event, Job, Verify
+from langchain_optscale.engine.worker import candidate_of
 from langchain_optscale.errors import EmptyCandidateError
 from langchain_optscale.models.retry import is_rejection, may_be_the_number
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict

@@ -292,8 +292,7 @@ class SearchSettings(BaseModel):
 
     def rule(self) -> Rule:
         """The stopping rule with the budgets that are set beside it."""
-        part = self.learned_part
-        return build_rule(self, None if part is None else part.stopping)
+        return build_rule(self, self.learned_part)
 
     @property
     def learned_part(self) -> LearnedPair | None:

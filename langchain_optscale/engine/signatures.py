@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -27,7 +27,8 @@ def shorten_signature(owner: _Class) -> _Class:
     Returns:
         The same class.
     """
-    if (whole := vars(owner).get("__signature__")) is not None:
+    whole: Any = vars(owner).get("__signature__")
+    if whole is not None:
         owner.__signature__ = _Short(whole)  # type: ignore[assignment]
     return owner
 
@@ -35,7 +36,7 @@ def shorten_signature(owner: _Class) -> _Class:
 class _Short:
     """The short form of a class's signature, made when it is asked for, as pydantic makes the whole one."""
 
-    def __init__(self, whole: property) -> None:
+    def __init__(self, whole: Any) -> None:
         self._whole = whole
 
     def __get__(self, instance: object, owner: type) -> Signature:

@@ -3,11 +3,15 @@
 Every draw and every verification is a child run of the search's own run, named and tagged
 `optscale:candidate:3` or `optscale:verdict:3`. Tracers see everything. What a losing candidate says, or a judge, is
 not part of the answer: streams to a user (`astream_events`, LangGraph's "messages") show none of the children, only the
-search's custom events, and other handlers get none of their tokens.
+search's custom events, and other handlers get none of their tokens. The same events go to LangGraph's
+`stream_mode="custom"`, wherever in a graph the search runs.
 """
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.callbacks import (
@@ -33,11 +37,13 @@ from langchain_optscale.models.token_usage import choice_usages
 from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from langchain_core.callbacks.manager import BaseRunManager
     from langchain_core.outputs import LLMResult
     from langchain_core.runnables import RunnableConfig
+
+    from langchain_optscale.engine.jobs import Event
 
 __all__ = [
     "add_run_metadata",
@@ -47,14 +53,18 @@ __all__ = [
     "has_callbacks",
     "hide_usage",
     "planned_children",
+    "stream_writer",
     "streams_to_a_user",
     "trace_choices",
     "with_corrected_usage",
     "with_run_id",
+    "write_event",
 ]
 
 _T = TypeVar("_T")
 _TOKENS = frozenset({"on_llm_new_token", "on_stream_event"})
+
+_is_searching: ContextVar[bool] = ContextVar("optscale_is_searching", default=False)
 
 
 def child_config(
@@ -257,3 +267,34 @@ def add_run_metadata(
     for handler in handlers:
         if isinstance(handler, BaseTracer) and (traced := handler.run_map.get(str(run_id))):
             traced.add_metadata(describe(subject))
+
+
+@contextmanager
+def stream_writer() -> Iterator[Callable[[Any], None] | None]:
+    """LangGraph's stream writer for the search of the block; None outside of graphs, and within another search.
+
+    A judge may search itself: the events of its search would look like those of the outer one.
+    """
+    writer = None if _is_searching.get() else _writer_here()
+    token = _is_searching.set(True)
+    try:
+        yield writer
+    finally:
+        _is_searching.reset(token)
+
+
+def write_event(writer: Callable[[Any], None], event: Event) -> None:
+    """Write one event: its name as `type`, beside its data."""
+    writer({"type": event.name, **event.data})
+
+
+def _writer_here() -> Callable[[Any], None] | None:
+    # Importing LangGraph takes longer than this package, and where it is not loaded there is no graph.
+    config = sys.modules.get("langgraph.config")
+    if config is None:
+        return None
+    try:
+        writer: Callable[[Any], None] = config.get_stream_writer()
+    except (RuntimeError, KeyError):  # outside of a Runnable, or in one that no graph runs
+        return None
+    return writer

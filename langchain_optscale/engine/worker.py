@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from langchain_optscale.verifiers import Verifier
     from langchain_optscale.verifiers.comparison.base import ComparisonJudge
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "candidate_of"]
 
 
 class Worker:
@@ -240,6 +240,29 @@ class Worker:
         self._verdicts[candidate.index] = verdict
         self.record_work("verifier")
         return verdict
+
+
+def candidate_of(index: int, choice: Choice, round_number: int, seconds: float) -> Candidate:
+    """The candidate of a choice that the worker has read.
+
+    Args:
+        index: Its number within the search.
+        choice: The policy's choice.
+        round_number: The round in which it was asked for.
+        seconds: How long the request took.
+    """
+    return Candidate(
+        index,
+        choice.message,
+        round_number,
+        choice.usage,
+        seconds,
+        choice.answer,
+        choice.reasoning,
+        choice.reasoning_tags,
+        choice.parsed,
+        choice.state,
+    )
 
 
 def _encodable(candidate: Candidate) -> Candidate:

@@ -21,20 +21,23 @@ class SearchChoice:
     """Settings of a search, as `recommend` chooses them.
 
     Attributes:
-        target: For `optscale`; a probability of being right where the scores are calibrated.
+        target: For `optscale`; a probability of being right where the scores are calibrated. None is the default,
+            which looks for the best candidate that is worth its price.
         confidence: The same.
         max_samples: The cap.
         min_gain: For `MarginalGain`: what one more candidate must be expected to add to the best score; None without.
+        price: Without a target, what one candidate must be worth; None is that of the default.
     """
 
-    target: float
+    target: float | None
     confidence: float
     max_samples: int
     min_gain: float | None = None
+    price: float | None = None
 
     def rule(self) -> Rule:
         """The stopping rule with these settings."""
-        rule = optscale(self.target, self.confidence, self.max_samples)
+        rule = optscale(self.target, self.confidence, self.max_samples, price=self.price)
         return rule if self.min_gain is None else rule | MarginalGain(self.min_gain)
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,6 +47,7 @@ class SearchChoice:
             "confidence": self.confidence,
             "max_samples": self.max_samples,
             "min_gain": self.min_gain,
+            "price": self.price,
         }
 
 
@@ -56,9 +60,12 @@ class Recommendation:
         choice: The settings.
         calibration: The calibration to which the target refers; None for a pool without right and wrong.
         discrimination: How well the scores separate right from wrong; None likewise.
-        report: Three rows: best-of-N at the cap, "recommended" as chosen on halves and measured on the others, and
-            "recommended, on all" on the questions that chose it.
-        attained: Share of halves on which some setting met the goal.
+        report: Best-of-N at the cap and "recommended", on the questions that did not choose the settings. Their
+            intervals hold for these settings.
+        chosen_on: The same rows on the questions that chose, where they flatter; None where the default is recommended
+            without a choice, and `report` is about all questions.
+        attained: Whether some setting met the goal on the questions that chose; with `accuracy` and `budget` the
+            nearest setting is recommended else, without them the default.
         warnings: A sentence each.
     """
 
@@ -67,7 +74,8 @@ class Recommendation:
     calibration: CalibrationFit | None
     discrimination: Discrimination | None
     report: Report
-    attained: float
+    chosen_on: Report | None
+    attained: bool
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +86,7 @@ class Recommendation:
             (expected minus best-of-N in accuracy and samples, each with "mean" and "ci"), "verifier" (None without
             labels), "attained" and "warnings".
         """
-        best_of_n, expected, _ = self.report.to_dict()
+        best_of_n, expected = self.report.to_dict()
         return {
             "pool": self.report.pool,
             "goal": self.goal,
@@ -100,14 +108,16 @@ class Recommendation:
         lines = [
             f"{self.report.pool}: {self.goal}",
             "",
-            f"  target      {settings.target:g}" + (" (probability of being right)" if self.calibration else ""),
+            f"  target      {self._target()}",
             f"  confidence  {settings.confidence:g}",
             f"  max_samples {settings.max_samples}",
             f"  min_gain    {'none' if settings.min_gain is None else format(settings.min_gain, 'g')}",
+            f"  price       {self._price()}",
             "",
             f"{'':24}{self.report.measure + ' [95 %]':>28}{'samples [95 %]':>24}",
         ]
-        for label, row in (("expected (held out)", rows[1]), (f"best of {self.report.max_samples}", rows[0])):
+        title = "expected (held out)" if self.chosen_on else "expected"
+        for label, row in ((title, rows[1]), (f"best of {self.report.max_samples}", rows[0])):
             lines.append(f"{label:24}{_interval(row, 'accuracy', form):>28}{_interval(row, 'samples', '.2f'):>24}")
         if self.calibration is not None and self.discrimination is not None:
             auc = self.discrimination.auc
@@ -118,6 +128,16 @@ class Recommendation:
                 f"right above wrong {'unknown' if auc is None else format(auc, '.0%')} of the time",
             ]
         return "\n".join(lines + [f"warning: {warning}" for warning in self.warnings])
+
+    def _price(self) -> str:
+        if self.choice.price is not None:
+            return format(self.choice.price, "g")
+        return "none" if self.choice.target is not None else 'that of effort="medium" (the default)'
+
+    def _target(self) -> str:
+        if self.choice.target is None:
+            return "none"
+        return f"{self.choice.target:g}" + (" (probability of being right)" if self.calibration else "")
 
     def _verifier(self) -> dict[str, Any] | None:
         if self.calibration is None or self.discrimination is None:

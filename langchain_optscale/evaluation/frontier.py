@@ -37,6 +37,7 @@ __all__ = [
     "cheapest",
     "frontier",
     "held_out",
+    "on_one_half",
     "parity_in",
     "samples_at_parity",
 ]
@@ -249,6 +250,30 @@ def held_out(pool: Pool, report: Report, choose: Choice, splits: int) -> HeldOut
             chosen[place] += 1
             attained += has_it
     return HeldOut(values / splits, chosen, attained / (2 * splits))
+
+
+def on_one_half(pool: Pool, report: Report, choose: Choice, seed: int = 0) -> tuple[int, bool, NDArray[np.bool_]]:
+    """A choice among methods by one half of the questions, so that the other half can report it.
+
+    The figures of that method on the other half are unbiased and their intervals hold, since nothing there has chosen.
+    Those of `held_out` belong to the procedure, which may choose another method on each half: as figures of one method
+    they may flatter, by the accuracy of more careful ones.
+
+    Args:
+        pool: The replayed pool.
+        report: Of all methods to choose from.
+        choose: As for `held_out`.
+        seed: Of `pool.split`, whose first part chooses.
+
+    Returns:
+        The place of the choice, whether it meets the goal on the half that chose, and which questions that half has,
+        shape (Q,).
+    """
+    first = {question.id for question in pool.split(seed=seed)[0]}
+    chose = np.array([question.id in first for question in pool])
+    accuracy, samples = (np.stack([runs[figure][chose] for runs in report.runs]) for figure in ("accuracy", "samples"))
+    place, has_it = choose(accuracy, samples)
+    return place, has_it, chose
 
 
 def cheapest(

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from langchain_optscale.answers import BestScore, MostProbable
+from langchain_optscale.answers.selection import claim_about
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.selection import place_of, replayable
 from langchain_optscale.records.candidates import Verdict
@@ -17,7 +18,6 @@ from langchain_optscale.records.decisions import StopReason
 from langchain_optscale.records.forks import cached_property
 from langchain_optscale.stopping import AnswerConfidence, Rule
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
-from langchain_optscale.stopping.claims import claim_about
 from langchain_optscale.stopping.session import Session
 from langchain_optscale.stopping.trained import carried_prior, prior_for
 
@@ -49,7 +49,7 @@ class Outcome:
             same answer, that no sample up to the cap has the target, that the target was reached by N* samples, or that
             the answer is right. None where it stopped without a claim, as at the cap, or on what it had already
             observed, as at a score that has the target: that cannot fail, so it is no evidence.
-        claim: What the search claims about the returned sample, see `stopping.claims`.
+        claim: What the search claims about the returned sample, see `answers.selection.claim_about`.
         probability: The probability of it.
     """
 

@@ -11,8 +11,7 @@ from langgraph.types import Send
 
 from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor
-from langchain_optscale.engine.jobs import candidate_of
-from langchain_optscale.engine.worker import Worker
+from langchain_optscale.engine.worker import Worker, candidate_of
 from langchain_optscale.graph.events import Events
 from langchain_optscale.graph.spending import spent_by
 from langchain_optscale.graph.state import candidates_in, failures_in

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from langchain_optscale.learning.rows import FITTED
 from langchain_optscale.records.stored import is_number
 from langchain_optscale.stopping.learned.improving import PRICES, Moments, learn_from
 from langchain_optscale.stopping.learned.walks import PastSearch, Trust, Walk, walk
@@ -27,7 +28,7 @@ __all__ = ["FEWEST_SEARCHES", "Judged", "Walked", "judged", "learn_stopping", "p
 FEWEST_SEARCHES = 25
 """With fewer searches nothing is learned about stopping."""
 
-_MOST_ROWS = 2000
+_MOST_ROWS, _MOST_EXPLORED = 2000, 400
 _LEFT_OUT = 0.2
 _LEAST_SAVING = 0.01
 
@@ -40,11 +41,16 @@ class Walked:
         base: The default as these searches used it.
         past: The searches in the order of time, each with its walk.
         skipped: Searches that say nothing about it: with a target, a rule of their own or no answers.
+        explored: Those of all such searches that went on to the cap for the sake of learning, and have a score for each
+            candidate up to it.
+        per_round: Candidates drawn in a round, on average, by the searches that did not explore.
     """
 
     base: Rule
     past: tuple[tuple[PastSearch, Walk], ...]
     skipped: int
+    explored: tuple[tuple[PastSearch, Walk], ...] = ()
+    per_round: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -100,17 +106,21 @@ def walked(rows: Sequence[SearchRow], *, improved: bool = False) -> Walked | Non
         improved: Whether the rule is known that stopped some of them before the default. Without it these are left out,
             and with them those that it let go on, which are no fair sample.
     """
-    usable = [row for row in rows if _by_default(row) and (improved or row.learned is None or row.explored)]
+    usable = [row for row in rows if _by_default(row) and (row.explored or _is_known(row, improved))]
     if not usable:
         return None
     kinds = Counter(_decision(row) for row in usable)
     kind, _ = kinds.most_common(1)[0]
-    chosen = [row for row in usable if _decision(row) == kind][-_MOST_ROWS:]
+    alike = [row for row in usable if _decision(row) == kind]
+    chosen = alike[-_MOST_ROWS:]
     confidence, named, round_cost, price, cap = kind
     effort = cast("Effort", named)
     base = optscale(None, confidence, cap, effort=effort, price=price, round_cost=round_cost, answers=True)
-    past = tuple((search, walk(search, base)) for search in map(past_search, chosen))
-    return Walked(base, past, len(rows) - len(chosen))
+    complete = [row for row in alike if row.explored and len(row.scored) == row.cap][-_MOST_EXPLORED:]
+    searches = {id(row): past_search(row) for row in [*chosen, *complete]}
+    ways = {key: (search, walk(search, base)) for key, search in searches.items()}
+    past, explored = (tuple(ways[id(row)] for row in part) for part in (chosen, complete))
+    return Walked(base, past, len(rows) - len(chosen), explored, _per_round(alike))
 
 
 def learn_stopping(
@@ -187,6 +197,16 @@ def _worse(differences: Any) -> bool:
     if len(differences) < 2:
         return False
     return bool(differences.mean() < -differences.std(ddof=1) / math.sqrt(len(differences)))
+
+
+def _is_known(row: SearchRow, improved: bool) -> bool:
+    """Whether the rule that ended a search is known: the default, or what is in use now where that improves it."""
+    return row.learned is None or (improved and row.settings.get("learned_rule") != FITTED)
+
+
+def _per_round(rows: Sequence[SearchRow]) -> float:
+    drawn = [(row.drawn, max(1, row.rounds)) for row in rows if not row.explored]
+    return sum(one for one, _ in drawn) / sum(rounds for _, rounds in drawn) if drawn else 1.0
 
 
 def _by_default(row: SearchRow) -> bool:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from langchain_optscale.records.stored import Fields, reading
 from langchain_optscale.stats.empirical_prior import EmpiricalPrior
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.certificate import Certificate
+from langchain_optscale.stopping.learned.fitted import FittedStopping
 from langchain_optscale.stopping.learned.improved import ImprovedStopping
 from langchain_optscale.stopping.learned.walks import Trust
 
@@ -45,6 +46,7 @@ LEARNED = "langchain-optscale/learned-settings"
 _VERSION = 1
 _WHAT = "learned settings"
 _DIGITS = 12
+_R = TypeVar("_R", bound=Rule)
 _HEADER, _PRIOR = "settings", "question_prior_{}"
 
 
@@ -66,6 +68,8 @@ class LearnedPair:
         report: What was found on searches that were left out of the fit, JSON-ready.
         expected: What the figures of its searches are like, by which drift is noticed.
         trust: How far the untrained P(right) can be trusted, by its labels.
+        fitted: When to stop, earlier or later than the untrained default, as explored searches show; it takes the place
+            of `stopping`. None where there are too few of them, or it is not better.
     """
 
     policy: Mapping[str, Any] = field(default_factory=dict)
@@ -81,6 +85,7 @@ class LearnedPair:
     report: Mapping[str, Any] = field(default_factory=dict)
     expected: Mapping[str, Expected] = field(default_factory=dict)
     trust: Trust = field(default_factory=Trust)
+    fitted: FittedStopping | None = None
 
     @property
     def best_prior(self) -> ScorePrior | QuestionPrior | None:
@@ -89,7 +94,7 @@ class LearnedPair:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, without the prior per question."""
-        parts = {"prior": self.prior, "stopping": self.stopping, "answers": self.answers}
+        parts = {"prior": self.prior, "stopping": self.stopping, "fitted": self.fitted, "answers": self.answers}
         return {
             "policy": dict(self.policy),
             "verifier": dict(self.verifier),
@@ -111,9 +116,7 @@ class LearnedPair:
             InvalidRecordError: It is damaged, or of another version.
         """
         fields = Fields(data, "a part of the learned settings")
-        stopping = _part(data, "stopping", Rule.from_dict)
-        if stopping is not None and not isinstance(stopping, ImprovedStopping):
-            raise InvalidRecordError("the learned stopping rule is of another kind than this version reads")
+        stopping = _rule(data, "stopping", ImprovedStopping)
         return cls(
             fields.mapping("policy"),
             fields.mapping("verifier"),
@@ -128,6 +131,7 @@ class LearnedPair:
             fields.mapping("report"),
             {name: Expected.from_dict(one) for name, one in fields.mapping("expected").items()},
             Trust(*map(float, fields.items("trust", most=2))),
+            _rule({"fitted": None, **data}, "fitted", FittedStopping),  # files of before have none
         )
 
 
@@ -274,3 +278,10 @@ def _unpacked(packed: NDArray[Any]) -> QuestionPrior:
 def _part(data: Mapping[str, Any], name: str, read: Any) -> Any:
     value = Fields(data, "a part of the learned settings").get(name)
     return None if value is None else read(value)
+
+
+def _rule(data: Mapping[str, Any], name: str, kind: type[_R]) -> _R | None:
+    rule = _part(data, name, Rule.from_dict)
+    if rule is not None and not isinstance(rule, kind):
+        raise InvalidRecordError("the learned stopping rule is of another kind than this version reads")
+    return rule

@@ -20,6 +20,7 @@ import numpy as np
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.learning.drift import Expected, expectations, figures_of
+from langchain_optscale.learning.learn_fitted import learn_fitted
 from langchain_optscale.learning.learn_stopping import Walked, learn_stopping, past_search, walked
 from langchain_optscale.learning.learned_file import LearnedPair, LearnedSettings
 from langchain_optscale.learning.question_prior import FEWEST_QUESTIONS, QuestionPrior
@@ -113,7 +114,12 @@ def _learn_pair(rows: Sequence[SearchRow], known: _Known) -> LearnedPair:
     question_prior, about_questions = _learn_question_prior(rows)
     answers, about_answers = _learn_answers(rows)
     trust = Trust() if known.walked is None else Trust.fit(search for search, _ in known.walked.past)
-    unchanged = stopping == (None if former is None else former.stopping)
+    fitted, about_fitted = (None, about_stopping)
+    if known.walked is not None:
+        in_use = None if former is None else former.fitted
+        fitted, about_fitted = learn_fitted(known.walked, trust, stopping, in_use, price=known.price)
+    before_rules = (None, None) if former is None else (former.stopping, former.fitted)
+    unchanged = before_rules[1] == fitted and (fitted is not None or before_rules[0] == stopping)
     certificate, about_certificate = _certificate(rows, known.delta, known.eps, unchanged=unchanged)
     return LearnedPair(
         policy=dict(rows[-1].policy.facts),
@@ -124,6 +130,7 @@ def _learn_pair(rows: Sequence[SearchRow], known: _Known) -> LearnedPair:
         prior=prior,
         question_prior=question_prior,
         stopping=stopping,
+        fitted=fitted,
         answers=answers,
         certificate=certificate,
         expected=_expected(rows, trust),
@@ -132,6 +139,7 @@ def _learn_pair(rows: Sequence[SearchRow], known: _Known) -> LearnedPair:
             "prior": about_prior,
             "question_prior": about_questions,
             "stopping": about_stopping,
+            "fitted": about_fitted,
             "answers": about_answers,
             "certificate": about_certificate,
         },

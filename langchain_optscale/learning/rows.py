@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     Features: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.float32]]
 
-__all__ = ["Fingerprint", "Label", "SearchRow", "answer_classes"]
+__all__ = ["FITTED", "Fingerprint", "Label", "SearchRow", "answer_classes"]
+
+FITTED = "FittedStopping"
+"""What the settings of a row have under "learned_rule" where a rule learned from explored searches decided."""
 
 _DIGITS = 16
 _LARGEST = 1e38

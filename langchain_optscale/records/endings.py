@@ -48,9 +48,10 @@ _COMPLETE = frozenset({EndReason.STOP, EndReason.TOOL_CALLS})
 _NAMES: dict[EndReason, str] = {
     EndReason.STOP: (
         "stop stopped endturn eos eostoken stopsequence stopword stopstring word complete completed finish finished "
-        "normal end endoftext endofsequence endofturn success"
+        "normal end endoftext endofsequence endofturn success done eosfound stoptoken stopstr stopphrase "
+        "stopcriteria stopcriteriamet"
     ),
-    EndReason.TOOL_CALLS: "toolcalls toolcall tooluse functioncall functioncalls",
+    EndReason.TOOL_CALLS: "tool tools toolcalls toolcall tooluse functioncall functioncalls",
     EndReason.LENGTH: (
         "length maxtokens maxtoken maxoutputtokens maxcompletiontokens maxnewtokens maxgeneratedtokens maxlength "
         "maxoutput modellength maximumtokens maximumlength tokenlimit limit contextlength contextlimit contextwindow "
@@ -66,11 +67,28 @@ _NAMES: dict[EndReason, str] = {
         "error errored failed failure malformedfunctioncall malformedtooluse malformedmodeloutput malformedresponse "
         "malformedtoolcall unexpectedtoolcall toomanytoolcalls invalidtoolcall missingthoughtsignature noimage other "
         "imageother abort aborted cancelled canceled usercancel timeout timelimit networkerror "
-        "insufficientsystemresource pauseturn load unload incomplete repetition"
+        "insufficientsystemresource pauseturn load unload incomplete partial repetition "
+        "repetitiontruncation interrupted preempted"
     ),
 }
 _REASONS = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 _LONGEST_NAME = max(map(len, _REASONS))
+# Names that providers will yet invent, by the words that they are made of. Only what is incomplete is guessed: a name
+# that says nothing of it is no statement.
+_SIZE = "(?:token|length|len(?!$)|context|output|window|sequence|seq)"
+_TOO_LONG = "(?:max|limit|exceed|reach|overflow|trunc|cut)"
+_GUESSES = {
+    EndReason.CONTENT_FILTER: re.compile(
+        "filter|block|guardrail|safety|unsafe|moderat|toxic|harmful|profan|sensitive|inappropriate|prohibited|recit"
+        "|copyright|jailbreak|violat"
+    ),
+    EndReason.REFUSAL: re.compile("refus"),
+    EndReason.LENGTH: re.compile(f"{_TOO_LONG}.*{_SIZE}|{_SIZE}.*{_TOO_LONG}|trunc|cutoff|max.*len$"),
+    EndReason.ERROR: re.compile(
+        "error|fail|abort|cancel|timeout|timedout|interrupt|preempt|malformed|invalid|unavailable|overload|exhausted"
+    ),
+}
+_LONGEST_GUESS = 60
 _KEYS = (
     "finish_reason",
     "finishReason",
@@ -91,10 +109,11 @@ _FLAGS = {
     "stopped_limit": EndReason.LENGTH,
     "is_blocked": EndReason.CONTENT_FILTER,
 }
+_FEEDBACK = {"prompt_feedback": "block_reason", "promptFeedback": "blockReason"}
 
 
 _STATUSES = ("completed", "incomplete", "failed", "cancelled")
-_STATING = frozenset({*_KEYS, *_FLAGS, "incomplete_details", "prompt_feedback", "status"})
+_STATING = frozenset({*_KEYS, *_FLAGS, *_FEEDBACK, "incomplete_details", "status"})
 
 
 def end_reason_of(message: BaseMessage) -> EndReason | None:
@@ -155,8 +174,8 @@ def _statements(message: BaseMessage) -> list[tuple[str, EndReason]]:
         elif key == "incomplete_details":
             why = value.get("reason") if isinstance(value, Mapping) else value
             reason, name = _reason_in(why) or EndReason.ERROR, _spelled(why or "incomplete")
-        elif key == "prompt_feedback":
-            blocked = value.get("block_reason") if isinstance(value, Mapping) else None
+        elif key in _FEEDBACK:
+            blocked = value.get(_FEEDBACK[key]) if isinstance(value, Mapping) else None
             reason, name = (EndReason.CONTENT_FILTER if blocked else None), _spelled(blocked)
             reason = None if name.endswith("UNSPECIFIED") else reason
         elif key == "status":
@@ -192,4 +211,4 @@ def _meaning(spelled: str) -> EndReason | None:
     for size in range(1, min(len(name) // 2, _LONGEST_NAME) + 1):
         if len(name) % size == 0 and name == name[:size] * (len(name) // size) and name[:size] in _REASONS:
             return _REASONS[name[:size]]
-    return None
+    return next((reason for reason, words in _GUESSES.items() if words.search(name[:_LONGEST_GUESS])), None)

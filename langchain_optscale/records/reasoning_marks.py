@@ -1,6 +1,7 @@
 r"""Reasoning that a model marks within its text.
 
-Marks are `<think>`, `<thinking>`, `<thought>`, `<reasoning>` and the special tokens of model families. A closing one
+Marks are `<think>`, `<thinking>`, `<thought>`, `<reasoning>`, names made of these, such as `<think_fast>`, a few more
+such as `<scratchpad>`, and the special tokens of model families. A closing one
 without its opening ends reasoning that began with the text, since many chat templates write the opening mark
 themselves; an opening one without its closing begins reasoning that was cut off. Marks that are quoted, or stand in a
 code block of the answer, are part of the answer.
@@ -30,19 +31,25 @@ __all__ = ["ReasoningTag", "answer_spans", "check_tags", "may_have_marks", "spli
 ReasoningTag: TypeAlias = "str | tuple[str, str]"
 """The name of a tag, "plan" for `<plan>` and `</plan>`, or the opening and the closing mark themselves."""
 
-_NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "antthinking")
+_WORDS = ("think", "thinking", "thought", "thoughts", "reasoning")
+_NAMES = (*_WORDS, "antthinking", "scratchpad", "scratch_pad", "monologue", "reflection", "cot")
 _QUOTES = "\"'`“”‘’«»"
 _CODE = r"(?P<fence>```)|(?P<inline>`[^`\n]{1,200}`)"
 # Where the special tokens of gpt-oss were removed from its output, the names of its channels remain.
 _FIRST_CHANNEL, _LAST_CHANNEL = "analysis", "assistantfinal"
-_END_TOKENS = ("<|return|>", "<|end|>")
+_END_TOKENS = ("<|return|>", "<|end|>", "<|END_RESPONSE|>", "<|end_of_solution|>")
+_START_TOKENS = re.compile(r"\s*<\|(?:START_RESPONSE|begin_of_solution)\|>")
+# Granite 3 says it in words.
+_FIRST_WORDS = re.compile(r"\s*Here(?:'s| is) my thought process:")
+_LAST_WORDS = re.compile(r"Here(?:'s| is) my response:")
 
-_FIRST_SIGNS = ("<", "[", "◁")
+_FIRST_SIGNS = ("<", "[", "◁", "&lt;")
 # The beginning of every known mark, and of few other words. That all of it begins with one class of characters lets the
 # search skip from one of them to the next, some twenty times faster than the patterns of the marks themselves.
 _BEGINNING = re.compile(
-    r"[<\[◁](?:(?<=<)(?:\||channel\||(?i:/?\s?(?:[a-zA-Z_][\w.-]*:)?(?:think|thought|reasoning|antthinking)))"
-    r"|(?<=\[)/?THINK|(?<=◁)/?think)"
+    r"[<\[◁&](?:(?<=<)(?:[|｜]|channel\||unused9|(?i:\\?/?\s?[\w.:-]{0,60}?"
+    r"(?:think|thought|reasoning|scratch_?pad|monologue|reflection|cot)))"
+    r"|(?<=\[)(?i:/?(?:think|thought|reasoning))|(?<=◁)/?think|(?<=&)lt;/?think)"
 )
 
 
@@ -55,16 +62,32 @@ class _Mark:
 
 
 def _named(name: str) -> _Mark:
-    escaped = rf"(?:[a-zA-Z_][\w.-]*:)?{re.escape(name)}"
-    return _Mark(rf"(?i:<{escaped}(?:\s[^<>]{{0,200}})?>)", rf"(?i:</\s?{escaped}\s?>)")
+    """The tag of a user's name, perhaps with a namespace."""
+    return _tag(rf"(?:[a-zA-Z_][\w.-]*:)?{re.escape(name)}")
 
 
+def _known(name: str) -> _Mark:
+    """The tag of a known name, perhaps as part of a longer one: `<seed:think>`, `<think_fast>`, `<inner_monologue>`."""
+    return _tag(rf"(?:[a-zA-Z][\w.-]{{0,40}}[:_-])?{name}(?:[:_-][\w.-]{{1,40}})?")
+
+
+def _tag(name: str) -> _Mark:
+    return _Mark(rf"(?i:<\s?{name}(?:\s[^<>]{{0,200}})?>)", rf"(?i:<\\?/\s?{name}\s?>)")
+
+
+_ANY_WORD = f"(?:{'|'.join(_WORDS)})"
 _FAMILIES = (
-    _Mark(r"\[THINK(?:ING)?\]", r"\[/THINK(?:ING)?\]"),  # Magistral
+    # Special tokens: <|think|>, <|thought_begin|>, <|START_THINKING|> (Command), <|begin_of_thought|>.
+    _Mark(
+        rf"(?i:<[|｜](?:(?:start|begin)_(?:of_)?{_ANY_WORD}|{_ANY_WORD}(?:_(?:start|begin))?)[|｜]>)",
+        rf"(?i:<[|｜](?:end_(?:of_)?{_ANY_WORD}|{_ANY_WORD}_end|/{_ANY_WORD})[|｜]>)",
+    ),
+    _Mark(rf"(?i:\[{_ANY_WORD}\])", rf"(?i:\[/{_ANY_WORD}\])"),  # Magistral
     _Mark("◁think▷", "◁/think▷"),  # Kimi
-    _Mark(r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Command
-    _Mark(r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
+    _Mark(r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),  # Apertus
     _Mark(r"<\|channel>thought\b", r"<channel\|>"),  # Gemma
+    _Mark(r"<unused94>(?:thought\b)?", r"<unused95>"),  # MedGemma
+    _Mark(r"&lt;think(?:ing)?&gt;", r"&lt;/think(?:ing)?&gt;"),  # escaped on the way
     # gpt-oss: whatever stands before its last channel is no answer.
     _Mark(
         r"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[^<>]{0,80}<\|message\|>",
@@ -80,7 +103,7 @@ def may_have_marks(text: str) -> bool:
         >>> may_have_marks("<think>5?</think> 7"), may_have_marks("a <b>bold</b> claim [1]")
         (True, False)
     """
-    if text.startswith(_FIRST_CHANNEL):
+    if text.startswith(_FIRST_CHANNEL) or _FIRST_WORDS.match(text):
         return True
     return any(sign in text for sign in _FIRST_SIGNS) and _BEGINNING.search(text) is not None
 
@@ -123,7 +146,7 @@ class _Marks:
 @lru_cache(maxsize=64)
 def _marks(tags: tuple[ReasoningTag, ...]) -> _Marks:
     own = [_named(tag) if isinstance(tag, str) else _Mark(re.escape(tag[0]), re.escape(tag[1])) for tag in tags]
-    marks = (*own, *(_named(name) for name in _NAMES), *_FAMILIES)
+    marks = (*own, *(_known(name) for name in _NAMES), *_FAMILIES)
     named = [f"(?P<o{i}>{mark.opening})|(?P<c{i}>{mark.closing})" for i, mark in enumerate(marks)]
     return _Marks(
         marks,
@@ -160,7 +183,9 @@ def _unmarked(reasoning: str, tags: tuple[ReasoningTag, ...]) -> str:
         plain = plain.replace(token, "")
     if plain.endswith(_LAST_CHANNEL):
         plain = plain.removeprefix(_FIRST_CHANNEL).removesuffix(_LAST_CHANNEL)
-    return plain.strip()
+    if words := _FIRST_WORDS.match(plain):
+        plain = _LAST_WORDS.sub("", plain[words.end() :], count=1)
+    return _START_TOKENS.sub("", plain).strip()
 
 
 def answer_spans(text: str, tags: tuple[ReasoningTag, ...]) -> list[tuple[int, int]] | None:
@@ -170,6 +195,8 @@ def answer_spans(text: str, tags: tuple[ReasoningTag, ...]) -> list[tuple[int, i
     marks = _marks(tags)
     if text.startswith(_FIRST_CHANNEL) and (last := text.rfind(_LAST_CHANNEL)) > 0:
         return [(last + len(_LAST_CHANNEL), len(text))]
+    if (words := _FIRST_WORDS.match(text)) and (response := _LAST_WORDS.search(text, words.end())):
+        return [(response.end(), len(text))]
     if marks.any_mark.search(text) is None:
         return None
     return _Scan(text, marks).spans()
@@ -230,7 +257,7 @@ class _Scan:
             return len(self._text), len(self._text)
         self._found = True
         self._answer.clear()
-        return match.end(), match.end()
+        return self._after(match)
 
     def _open(self, match: re.Match[str], number: int, start: int) -> tuple[int, int]:
         closing = None if number in self._unclosed else self._marks.closings[number].search(self._text, match.end())
@@ -240,12 +267,18 @@ class _Scan:
         if closing is not None:
             self._found = True
             self._answer.append((start, match.start()))
-            return closing.end(), closing.end()
+            return self._after(closing)
         if not self._begins_a_line(match.start()):
             return match.end(), start  # within a sentence: the answer speaks of the mark
         self._found = True
         self._answer.append((start, match.start()))
         return len(self._text), len(self._text)
+
+    def _after(self, closing: re.Match[str]) -> tuple[int, int]:
+        """Past a closing mark, and past a token that begins the answer."""
+        token = _START_TOKENS.match(self._text, closing.end())
+        place = closing.end() if token is None else token.end()
+        return place, place
 
     def _begins_a_line(self, place: int) -> bool:
         while place and self._text[place - 1] in " \t>":

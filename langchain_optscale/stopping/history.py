@@ -1,4 +1,4 @@
-"""A rule's input: all that is known of a search."""
+"""The record of a search: its history, which is a rule's input, and the rounds that a session keeps beside it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.support import Support
+from langchain_optscale.records.decisions import Round
 from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.identical import copies
 
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_optscale.answers.support import Tally
-    from langchain_optscale.records.decisions import Estimate
+    from langchain_optscale.records.candidates import Failure
+    from langchain_optscale.records.decisions import Estimate, Observation
     from langchain_optscale.records.usage import Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
-__all__ = ["History"]
+__all__ = ["History", "SessionRecord"]
 
 
 @dataclass(frozen=True)
@@ -123,3 +125,50 @@ class History:
 
 
 _FIELDS = tuple(item.name for item in fields(History))
+
+
+class SessionRecord:
+    """What a `Session` has recorded: its rounds, and what became of their candidates."""
+
+    history: History
+
+    def _clear(self) -> None:
+        self._rounds: list[tuple[tuple[int, ...], list[Observation]]] = []
+        self._round_of: dict[int, int] = {}
+        self._pending: set[int] = set()
+        self._scores: dict[int, float] = {}
+        self._failed: dict[int, Failure] = {}
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Indexes of the candidates that were asked for and not told yet, ascending."""
+        return tuple(sorted(self._pending))
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """Indexes of the candidates that were asked for last, ascending."""
+        return self._rounds[-1][0] if self._rounds else ()
+
+    @property
+    def scores(self) -> Mapping[int, float]:
+        """Score by candidate index, in order of arrival."""
+        return dict(self._scores)
+
+    @property
+    def best(self) -> int | None:
+        """Index of the candidate with the highest score, the earliest of equals; None before the first score."""
+        return max(self._scores, key=lambda index: (self._scores[index], -index), default=None)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The estimated distribution of all scores so far."""
+        return self.history.estimate
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """The rounds so far, each with an observation for every candidate of it whose outcome is known."""
+        return tuple(Round(number, indexes, tuple(seen)) for number, (indexes, seen) in enumerate(self._rounds))
+
+    def round_of(self, index: int) -> int:
+        """The number of the round in which a candidate was asked for, from 0."""
+        return self._round_of[index]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.support import Tally
@@ -16,11 +17,11 @@ from langchain_optscale.records.candidates import Failure, Verdict
 from langchain_optscale.records.decisions import Decision, Estimate, Observation, StopReason
 from langchain_optscale.records.stored import reading
 from langchain_optscale.stats.estimators import default_estimator, no_scores
-from langchain_optscale.stopping.base import History, Rule
+from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.budgets import MaxSamples
+from langchain_optscale.stopping.history import History, SessionRecord
 from langchain_optscale.stopping.recurrence import is_recurrent
 from langchain_optscale.stopping.session_json import read_form, replay_event, session_form
-from langchain_optscale.stopping.session_record import SessionRecord
 from langchain_optscale.stopping.trained import carried_prior, check_prior, is_prior
 
 if TYPE_CHECKING:
@@ -115,9 +116,9 @@ class Session(SessionRecord):
         if prior is not None:
             self.estimator((), prior)  # an estimator that does not fit the prior raises here, not in mid-search
         sums = None if getattr(self.estimator, "reads_scores", False) else no_scores()
-        tally = Tally() if any(part.reads_support for part in self.stopping.parts()) else None
+        self._keeps_tally = any(part.reads_support for part in self.stopping.parts())
         self._start = self.history = History(
-            max_samples=self.max_samples, estimator=self.estimator, prior=prior, sums=sums, tally=tally
+            max_samples=self.max_samples, estimator=self.estimator, prior=prior, sums=sums
         )
         wanted = self._rule.first_draw(self.history)
         first = self._given_first_round or (2 if wanted is None else min(wanted, max(2, self.round_size)))
@@ -236,6 +237,8 @@ class Session(SessionRecord):
                 changes["sums"] = past.sums.add(score)
             if past.tally is not None:
                 changes["tally"] = past.tally.add(answer, score)
+            elif answer is not None and self._keeps_tally:
+                changes["tally"] = Tally.of(changes["answers"], changes["scores"])
         self._advance(**changes, pending=past.pending - 1)
         if isinstance(outcome, Failure):
             self._failed[index] = outcome
@@ -293,6 +296,26 @@ class Session(SessionRecord):
             self.decision = Decision(True, reason, 0, None, "Session")
             self._events.append(["end", reason.name])
         return self.decision
+
+    @property
+    def final_decision(self) -> Decision:
+        """The decision that ended the session, with the figures and the claim of all candidates that count.
+
+        Candidates of the same round may be verified after the one that ended the search. They may be returned, so what
+        is said about the result has to include them: where the rule would now go on, nothing is claimed. Why the search
+        ended stays as it was.
+        """
+        decision = self.decision
+        since = sum(one.decision.stop for each in self.rounds for one in each.observations)
+        if since < 2:  # nothing came after the one that ended it
+            return decision
+        now = self.stopping(self.history)
+        figures = {**decision.figures, **now.figures}
+        if now.stop:
+            return replace(decision, figures=figures, claim=now.claim, probability=now.probability)
+        # What the rule looks at in order to go on is no reason of the end.
+        figures = {name: figures[name] for name in decision.figures}
+        return replace(decision, figures=figures, claim="not sure", probability=None)
 
     @property
     def over_budget(self) -> bool:

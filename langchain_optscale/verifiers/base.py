@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.models.daemon_threads import run_in_thread
-from langchain_optscale.verifiers.plain_text import takes_plain_text
+from langchain_optscale.verifiers.coercion import takes_plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,17 +1,20 @@
-"""Prices of candidates for a learned rule, and the amounts that continuing uses."""
+"""What a learned rule is fitted for: the kind of labels, prices of candidates, and the amounts that continuing uses."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
     from langchain_optscale.stopping.learned.backward import FloatArray
 
-__all__ = ["Amounts", "CandidatePrice"]
+__all__ = ["Amounts", "CandidatePrice", "Labels"]
+
+Labels: TypeAlias = Literal["gold", "none", "worth"]
+"""What a fit learns from, see `FittedStopping.fit`."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_optscale.answers.evidence import EvidenceVote
 from langchain_optscale.answers.selection import SELECTIONS
@@ -21,7 +21,7 @@ from langchain_optscale.errors import InvalidRecordError, SettingsError
 from langchain_optscale.records.decisions import Decision, StopReason
 from langchain_optscale.records.stored import MOST_CANDIDATES, Fields, reading
 from langchain_optscale.stopping.base import Rule
-from langchain_optscale.stopping.learned.costs import CandidatePrice
+from langchain_optscale.stopping.learned.costs import CandidatePrice, Labels
 from langchain_optscale.stopping.learned.prefix import (
     ANSWER_FEATURES,
     SCORE_FEATURES,
@@ -64,7 +64,8 @@ class FittedStopping(Rule):
         select: A name of `answers.SELECTIONS`, or an `EvidenceVote` with the same calibration: give it to the search.
         with_answers: Whether it reads answers.
         price: The price that it was fitted for.
-        labels: "gold" if it learned from known right and wrong, "none" if from the choice of all recorded samples.
+        labels: "gold" if it learned from known right and wrong, "none" if from the choice of all recorded samples,
+            "worth" if from the probability that each sample is right.
         questions: Number of questions it was fitted to.
         fallback: Decides outside the fitted range.
 
@@ -88,7 +89,7 @@ class FittedStopping(Rule):
     select: str | EvidenceVote = "best"
     with_answers: bool = False
     price: CandidatePrice = field(default_factory=CandidatePrice)
-    labels: Literal["gold", "none"] = "gold"
+    labels: Labels = "gold"
     questions: int = 0
     fallback: Rule = field(default_factory=optscale)
 
@@ -121,7 +122,7 @@ class FittedStopping(Rule):
         *,
         price: float | CandidatePrice | None = None,
         samples: float | None = None,
-        labels: Literal["gold", "none"] = "gold",
+        labels: Labels = "gold",
         max_samples: int | None = None,
         select: str | None = None,
         first_round: int = 1,
@@ -139,7 +140,8 @@ class FittedStopping(Rule):
                 With neither, the highest price at which cross-validated accuracy is not below best-of-N at the cap;
                 without labels, agreement with the whole budget's choice stands for accuracy.
             labels: "gold" learns from known right and wrong; "none" from the choice of all recorded samples by vote, or
-                by score where there are no answers.
+                by score where there are no answers; "worth" from each sample's `worth`, the probability in [0, 1] that
+                it is right.
             max_samples: The cap; None takes the fewest samples of a question.
             select: What the search will return: "best", "vote", "weighted_vote", "posterior", or "evidence", the
                 `EvidenceVote` of calibrated scores. None takes "evidence" where samples have answers, else "best".
@@ -256,8 +258,8 @@ class FittedStopping(Rule):
         fields = Fields(given, "a fitted rule")
         fields.flag("with_answers")
         fields.whole("questions")
-        if fields.text("labels") not in {"gold", "none"}:
-            raise InvalidRecordError("the labels of a fitted rule must be gold or none")
+        if fields.text("labels") not in get_args(Labels):
+            raise InvalidRecordError("the labels of a fitted rule must be gold, none or worth")
         with reading("the fitted rule is damaged: it"):
             given["points"] = fields.wholes("points", most=MOST_CANDIDATES)
             if max(given["points"]) > MOST_CANDIDATES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from langchain_optscale.stopping.learned.backward import (
     stopped_at,
     worths_at,
 )
-from langchain_optscale.stopping.learned.costs import CandidatePrice
+from langchain_optscale.stopping.learned.costs import CandidatePrice, Labels
 from langchain_optscale.stopping.learned.stage import Stage
 from langchain_optscale.stopping.learned.trajectories import FOLDS, Recording, in_errors
 from langchain_optscale.stopping.learned.untrained import Untrained
@@ -58,7 +58,7 @@ class Plan:
 
     price: CandidatePrice | float | None = None
     samples: float | None = None
-    labels: Literal["gold", "none"] = "gold"
+    labels: Labels = "gold"
     max_samples: int | None = None
     select: str | None = None
     first_round: int = 1
@@ -230,8 +230,8 @@ def _checked_cap(questions: Sequence[Any], plan: Plan) -> int:
     known = (*SELECTIONS, "evidence")
     if plan.select is not None and plan.select not in known:
         raise SettingsError(f"select must be one of {', '.join(known)}, got {plan.select!r}")
-    if plan.labels not in ("gold", "none"):
-        raise SettingsError(f"labels must be 'gold' or 'none', got {plan.labels!r}")
+    if plan.labels not in get_args(Labels):
+        raise SettingsError(f"labels must be 'gold', 'none' or 'worth', got {plan.labels!r}")
     for name in ("first_round", "round_size", "orders"):
         value = getattr(plan, name)
         if value is not None and value < 1:

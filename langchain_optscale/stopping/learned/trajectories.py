@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.stats.calibration import Calibration
     from langchain_optscale.stopping.learned.backward import FloatArray
+    from langchain_optscale.stopping.learned.costs import Labels
 
 __all__ = ["FOLDS", "Recording", "in_errors"]
 
@@ -40,9 +41,7 @@ class Recording:
         SettingsError: Right and wrong are asked for and not recorded, or all samples are alike.
     """
 
-    def __init__(
-        self, questions: tuple[Any, ...], labels: Literal["gold", "none"] = "gold", select: str | None = None
-    ) -> None:
+    def __init__(self, questions: tuple[Any, ...], labels: Labels = "gold", select: str | None = None) -> None:
         samples = [sample for question in questions for sample in question.samples]
         labelled = labels == "gold" and all(sample.correct is not None for sample in samples)
         self.questions = questions
@@ -50,6 +49,7 @@ class Recording:
         if labels == "gold" and not labelled and self.with_answers:
             raise SettingsError("labels='gold' needs a pool that says which samples are right; use labels='none'")
         self.labelled = labelled
+        self._valued = labels == "worth"
         self.worths = [self._worths(question) for question in questions]
         self.calibration = self._calibration(range(len(questions))) if labelled or self.with_answers else None
         self._calibrations = [] if self.calibration is None else self._without_each_fold()
@@ -140,7 +140,9 @@ class Recording:
         return rows, values
 
     def _worths(self, question: Any) -> list[float]:
-        """Of each sample: right or wrong, agreement with the vote of all samples, or its graded score."""
+        """Of each sample: what is known of it, agreement with the vote of all samples, or its graded score."""
+        if self._valued:
+            return [float(sample.worth) for sample in question.samples]
         if self.labelled:
             return [float(bool(sample.correct)) for sample in question.samples]
         if not self.with_answers:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from langchain_optscale.verifiers.base import Verifier
-from langchain_optscale.verifiers.plain_text import to_candidate
+from langchain_optscale.verifiers.coercion import to_candidate
 
 if TYPE_CHECKING:
     from langchain_core.prompt_values import PromptValue

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from langchain_optscale.cli.calibrate import _usage
 from langchain_optscale.cli.main import main
+from langchain_optscale.evaluation.advice import SearchChoice
 from langchain_optscale.evaluation.pools import Pool, write_pool
-from langchain_optscale.stopping import FittedStopping
+from langchain_optscale.stopping import FittedStopping, MarginalGain, optscale
 from tests.unit_tests.stopping.learned.test_fitted import uniform, voted
 
 
@@ -69,7 +71,34 @@ def test_a_recommendation_is_quiet_in_a_pipe_and_its_code_is_what_was_measured(c
     status, out, err = run(capsys, directory, "few.jsonl", "--budget", "3", "--max-samples", "4")
     assert (status, err) == (0, "")
     assert "# give -o calibration.json to save the calibration" in out
-    assert "round_size=1)" in out
+    document = json.loads(run(capsys, directory, "few.jsonl", "--budget", "3", "--max-samples", "4", "--json")[1])
+    settings = document["settings"]
+    # Candidates with answers have a price, and no target.
+    assert settings["target"] is None
+    assert f"max_samples={settings['max_samples']}, price={settings['price']!r})" in out
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ((None, 0.95, 16), "ChatOptScale(policy=policy, verifier=verifier, confidence=0.95, max_samples=16)"),
+        (
+            (0.9, 0.8, 8),
+            "ChatOptScale(policy=policy, verifier=verifier, target=0.9, confidence=0.8, max_samples=8, round_size=1)",
+        ),
+        (
+            (0.9, 0.8, 8, 0.02),
+            "ChatOptScale(policy=policy, verifier=verifier, stopping=rule, max_samples=8, round_size=1)",
+        ),
+    ],
+)
+def test_the_code_of_a_recommendation_has_its_settings(settings, code):
+    choice = SearchChoice(*settings)
+    lines = _usage(None, choice.to_dict(), answers=False).splitlines()
+    assert lines[-1] == f"model = {code}"
+    if choice.min_gain is not None:
+        assert lines[0] == "rule = optscale(target=0.9, confidence=0.8, max_samples=8) | MarginalGain(0.02)"
+        assert choice.rule() == optscale(target=0.9, confidence=0.8, max_samples=8) | MarginalGain(0.02)
 
 
 def test_on_a_terminal_the_halves_are_counted(monkeypatch, directory, tmp_path):

@@ -13,11 +13,24 @@ from langchain_optscale.learning.drift import Alarm
 from langchain_optscale.learning.learned_file import LearnedPair, LearnedSettings
 from langchain_optscale.learning.store import ScoreStore
 from langchain_optscale.stats import EmpiricalPrior
-from langchain_optscale.stopping import Certificate, optscale
+from langchain_optscale.stopping import Certificate, FittedStopping, optscale
 from langchain_optscale.stopping.learned.improved import FEATURES, ImprovedStopping
+from langchain_optscale.stopping.learned.prefix import ANSWER_FEATURES
+from langchain_optscale.stopping.learned.stage import Stage
 
 NEVER = (-1.0, *[0.0] * (len(FEATURES) - 1))
 RULE = ImprovedStopping(optscale(max_samples=16, answers=True), NEVER, tuple(-value for value in NEVER), searches=100)
+SIZE = len(ANSWER_FEATURES)
+WIDE = {"centre": (0.0,) * SIZE, "spread": (1.0,) * SIZE, "low": (-1e9,) * SIZE, "high": (1e9,) * SIZE}
+FLAT = {"linear": (0.0,) * SIZE, "quadratic": ((0.0,) * SIZE,) * SIZE}
+FITTED_RULE = FittedStopping(
+    points=(3, 8, 16),
+    stages=(Stage(-1.0, **FLAT, **WIDE), Stage(1.0, **FLAT, **WIDE)),
+    select="posterior",
+    with_answers=True,
+    labels="worth",
+    fallback=optscale(max_samples=16, answers=True),
+)
 PRIOR = EmpiricalPrior.fit([[0.2, 0.3], [0.6, 0.7], [0.9, 0.8]] * 4)
 
 
@@ -57,6 +70,34 @@ def test_a_target_a_rule_and_other_defaults_are_left_as_they_are(path):
             del settings["round_cost"]
         rule = SearchSettings(**settings).rule()
         assert not any(isinstance(part, ImprovedStopping) for part in rule.parts())
+
+
+def test_a_rule_learned_from_explored_searches_comes_first():
+    settings = SearchSettings(**given(settings=learned(fitted=FITTED_RULE)))
+    rule = settings.rule()
+    assert isinstance(rule, FittedStopping)
+    assert isinstance(rule.fallback, ImprovedStopping)
+    assert rule.fallback.base.max_samples == 16
+    alone = SearchSettings(**given(settings=learned(fitted=FITTED_RULE, stopping=None))).rule()
+    assert isinstance(alone, FittedStopping)
+    assert not any(isinstance(part, ImprovedStopping) for part in alone.parts())
+
+
+@pytest.mark.parametrize("changes", [{"max_samples": 8}, {"select": "vote"}, {"target": 0.9}, {"effort": "high"}])
+def test_it_is_not_used_where_it_was_not_fitted_for(changes):
+    rule = SearchSettings(**given(settings=learned(fitted=FITTED_RULE), **changes)).rule()
+    assert not any(isinstance(part, FittedStopping) for part in rule.parts())
+
+
+def test_a_search_by_a_fitted_rule_says_so_in_its_row_and_not_that_it_stepped_back(tmp_path):
+    with ScoreStore(tmp_path / "s.db") as store:
+        search = OptScale(**given(settings=learned(fitted=FITTED_RULE), store=store))
+        result = search.invoke("2 + 2?")
+        store.flush()
+        row = store.get(result.search_id)
+    assert (len(result.verdicts), result.decision.rule, result.drift) == (3, "FittedStopping", None)
+    assert row.settings["learned_rule"] == "FittedStopping"
+    assert "stopping" not in row.settings
 
 
 def test_another_cap_is_no_other_default(path):

@@ -1,12 +1,16 @@
 """Settings: the frontier against brute force, and parity on cases whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import betaln
 
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.baselines import BestOfN, SelfConsistency, ThresholdStopping
-from langchain_optscale.evaluation.frontier import frontier, parity_in, samples_at_parity
-from langchain_optscale.evaluation.pools import Pool
+from langchain_optscale.evaluation.frontier import frontier, on_one_half, parity_in, samples_at_parity
+from langchain_optscale.evaluation.metrics import FIGURES, Report, Runs
+from langchain_optscale.evaluation.pools import Pool, Question, Sample
 from langchain_optscale.evaluation.replay import replay
 from tests.unit_tests.evaluation.replayed import question, random_pool
 
@@ -45,7 +49,9 @@ def test_parity_with_a_perfect_verifier():
     assert parity.attained == 1.0
     assert parity.samples == pytest.approx(exact["samples"].mean())
     assert parity.accuracy == pytest.approx(parity.reference_accuracy)
-    assert parity.difference.intervals["accuracy"] == (0.0, 0.0)
+    # No question differs, which 60 of them show up to Clopper and Pearson's bound.
+    bound = 1 - 0.025 ** (1 / 60)
+    assert parity.difference.intervals["accuracy"] == pytest.approx((-bound, bound))
     assert parity.difference.differences["samples"] == pytest.approx(parity.samples - 8)
     assert parity.reference_samples == 8
 
@@ -117,3 +123,45 @@ def test_many_questions_show_one():
     assert (parity.samples, parity.attained) == (2.0, 1.0)
     with pytest.raises(SettingsError, match="tolerance"):
         samples_at_parity(Pool(tuple(made)), BestOfN, grid, tolerance=-0.1)
+
+
+def _simulated(seed, questions=120, cap=16, shape=(0.5, 2.0)):
+    """Best-of-n for every n, on questions whose chances are Beta(a, b): accuracies are known in closed form."""
+    generator = np.random.default_rng(seed)
+    right = generator.random((questions, cap)) < generator.beta(*shape, questions)[:, None]
+    names = tuple(map(str, range(questions)))
+    runs = []
+    for n in (cap, *range(1, cap + 1)):
+        values = np.full((questions, len(FIGURES)), np.nan)
+        values[:, FIGURES.index("accuracy")] = right[:, :n].any(axis=1)
+        values[:, FIGURES.index("samples")] = n
+        runs.append(Runs("best-of-n", {"n": n}, values))
+    pool = Pool(tuple(Question(name, "?", (Sample(),)) for name in names))
+    return pool, Report("simulated", names, "accuracy", cap, 1, tuple(runs), bootstrap=1)
+
+
+def test_the_half_that_did_not_choose_is_unbiased_and_its_interval_holds():
+    """The truth is known: best-of-n is right with probability 1 - B(a, b + n) / B(a, b)."""
+    shape, repeats = (0.5, 2.0), 200
+
+    def choose(accuracy, samples):  # the first of 8 or more candidates that has the most on these questions
+        return 8 + int(np.argmax(accuracy.mean(axis=1)[8:])), True
+
+    errors, holds = [], []
+    for seed in range(repeats):
+        pool, report = _simulated(seed, shape=shape)
+        place, attained, chose = on_one_half(pool, report, choose, seed)
+        n = report.runs[place].settings["n"]
+        truth = 1.0 - np.exp(betaln(shape[0], shape[1] + n) - betaln(*shape))
+        told = replace(
+            report,
+            questions=tuple(np.array(report.questions)[~chose]),
+            runs=(replace(report.runs[place], values=report.runs[place].values[~chose]),),
+        )
+        (row,) = told.to_dict()
+        errors.append(row["accuracy"] - truth)
+        holds.append(row["accuracy_ci"][0] <= truth <= row["accuracy_ci"][1])
+        assert attained
+        assert chose.sum() == 60
+    assert abs(np.mean(errors)) < 3.0 * np.std(errors) / np.sqrt(repeats)
+    assert np.mean(holds) >= 0.93

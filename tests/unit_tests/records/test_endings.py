@@ -57,6 +57,15 @@ SPELLINGS = [
     ("completion_reason", "maximum_tokens", LENGTH),
     ("finish_details", {"type": "max_tokens"}, LENGTH),
     ("finish_reason", {"type": "length", "length": 8}, LENGTH),
+    # Replicate, TensorRT-LLM, MLX, Databricks and what others may yet write
+    *[("finish_reason", name, reason) for name, reason in {
+        "done": STOP, "stop_str": STOP, "eos_found": STOP, "tools": CALLS, "context_window_exceeded": LENGTH,
+        "max_model_len": LENGTH, "max_seq_len": LENGTH, "max_total_tokens": LENGTH, "token_limit_reached": LENGTH,
+        "output_limit": LENGTH, "length_limit": LENGTH, "output_truncated": LENGTH, "guardrails_blocked": FILTER,
+        "blocked_by_policy": FILTER, "TOXICITY": FILTER, "content_violation": FILTER, "refused_by_model": REFUSAL,
+        "server_error": ERROR, "INTERNAL_ERROR": ERROR, "request_timeout": ERROR, "repetition_truncation": ERROR,
+        "quota_exhausted": ERROR, "partial": ERROR,
+    }.items()],
     # as joined from the chunks of a stream
     ("finish_reason", "STOPSTOP", STOP),
     ("finish_reason", "lengthlength", LENGTH),
@@ -81,6 +90,11 @@ class FinishReason(Enum):
         ({"finish_reason": None}, None, None),
         ({"finish_reason": "null"}, None, None),
         ({"finish_reason": "because"}, None, None),
+        ({"stop_reason": "\n\nQuestion:"}, None, None),
+        ({"finish_reason": "FINISH_REASON_UNSPECIFIED"}, None, None),
+        ({"finish_reason": "max_turns"}, None, None),
+        ({"promptFeedback": {"blockReason": "SAFETY"}}, FILTER, "SAFETY"),
+        ({"prompt_feedback": {"block_reason": "BLOCK_REASON_UNSPECIFIED"}}, None, None),
         ({"finish_reason": FinishReason.MAX_TOKENS}, LENGTH, "MAX_TOKENS"),
         ({"status": "completed", "incomplete_details": None}, STOP, "completed"),
         ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, LENGTH, "max_output_tokens"),

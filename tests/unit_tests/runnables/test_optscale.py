@@ -21,7 +21,6 @@ from langchain_optscale import (
     create_optscale_graph,
 )
 from langchain_optscale.stopping import MaxSamples, MinSamples, OptimalN, TargetReached, optscale, paper
-from langchain_optscale.stopping.claims import final_decision
 from tests.unit_tests.fakes import PlainPolicy, ScriptedPolicy, read_score
 
 RULES = [
@@ -46,7 +45,7 @@ def assert_as_a_bare_session(result, scores, rule, round_size):
             assert look.score == scores[look.index]
             assert session.tell(look.index, Verdict(look.score)) == look.decision
     assert session.ask() == 0
-    assert final_decision(session) == result.decision
+    assert session.final_decision == result.decision
     assert session.best == result.best.index
     assert session.estimate == result.estimate
     assert result.scores == tuple(score for _, score in sorted(session.scores.items()))
