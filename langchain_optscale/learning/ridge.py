@@ -180,7 +180,7 @@ class _Closed:
 
         matrix = self._product.copy()
         matrix[np.diag_indices_from(matrix)] += ridge
-        # By Cholesky's factor, for a third of what a general inverse takes; of the symmetric result one half is written.
+        # By Cholesky's factor; of the symmetric result one half is written.
         factor, failed = lapack.dpotrf(matrix.T, lower=True, overwrite_a=True)
         inverse, singular = lapack.dpotri(factor, lower=True, overwrite_c=True)
         if failed or singular:

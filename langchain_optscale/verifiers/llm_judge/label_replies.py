@@ -63,7 +63,7 @@ def from_systemone(reply: Mapping[str, Any], scale: Scale) -> LabelReading:
     if not isinstance(answer, Mapping):
         raise InvalidReplyError("the server's reply to /v1/systemone does not answer the question")
     found: Any = answer.get("probabilities")
-    if scale.words and is_finite(answer.get("noul")):
+    if "yes" in scale.grades and is_finite(answer.get("noul")):
         found = {"yes": answer["noul"], "no": 1 - answer["noul"]}
     if not isinstance(found, Mapping):
         raise InvalidReplyError("the server's reply to /v1/systemone has no probabilities")
@@ -104,7 +104,7 @@ def from_listed(reply: Any, scale: Scale, labels: Mapping[str, str]) -> LabelRea
         raise InvalidReplyError(f"the server's reply to {CHAT} lists no probabilities: set another method")
     for token, logprob in listed:
         label = token.strip()
-        if (grade := labels.get(label.casefold() if scale.words else label)) is not None:
+        if (grade := labels.get(label, labels.get(label.casefold()))) is not None:
             shares[grade] = min(1.0, shares[grade] + math.exp(logprob))
     usage = usage_of(reply, "prompt_tokens", "completion_tokens")
     return expected(shares, scale, CHAT, usage, min(1.0, math.fsum(shares.values())))

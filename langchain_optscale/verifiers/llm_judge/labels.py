@@ -10,7 +10,6 @@ grade.
 from __future__ import annotations
 
 import math
-import string
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -43,10 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["LabelReader", "LabelReading"]
 
 _TOKENIZE = "/tokenize"
-_ASK = "What is the grade of the answer?"
 # A server without a route, or whose model has no such labels.
 _ABSENT = frozenset({404, 405, 501})
-_MOST_DIGITS = 10
 _MOST_LISTED = 500
 
 Step = tuple[str, dict[str, Any]]
@@ -143,16 +140,18 @@ class LabelReader:
         """The requests of one reading, to be sent by the caller, which passes the reply, None for a missing route."""
         system, state = _flat(messages)
         if self._route in (None, SYSTEMONE):
-            question = {
-                QUESTION_ID: {"type": _question_type(self._scale), "instructions": _ASK, **_criteria(self._scale)}
-            }
-            body = {"model": self._model_name, "state": state, "instructions": system, "questions": question}
+            asked = {"type": _question_type(self._scale), "instructions": self._scale.ask, **_criteria(self._scale)}
+            told = {"state": state, "instructions": system, "questions": {QUESTION_ID: asked}}
+            body = {"model": self._model_name, **told}
             reply = yield SYSTEMONE, body
             if reply is not None:
                 self._route = SYSTEMONE
                 return from_systemone(reply, self._scale)
-        labels = _labels(self._scale)
-        turns = [{"role": "system", "content": system}, {"role": "user", "content": f"{state}\n\n{_options(labels)}"}]
+        labels = self._scale.labels
+        turns = [
+            {"role": "system", "content": system},
+            {"role": "user", "content": f"{state}\n\n{self._scale.options}"},
+        ]
         if self._label_ids is None and not self._lists_likeliest:
             self._label_ids = yield from self._read_label_ids(turns, labels)
         if self._label_ids is None:
@@ -250,9 +249,9 @@ def _flat(messages: Sequence[BaseMessage]) -> tuple[str, str]:
 
 def _question_type(scale: Scale) -> str:
     """A level's label is its place, from 0, so a scale from 1 would have labels that are other grades."""
-    if scale.words:
+    if set(scale.grades) == {"yes", "no"}:
         return "noul"
-    return "score" if scale.low == 0 and scale.high < _MOST_DIGITS else "choice"
+    return "score" if list(scale.grades) == [str(place) for place in range(min(len(scale.grades), 10))] else "choice"
 
 
 def _criteria(scale: Scale) -> dict[str, Any]:
@@ -261,17 +260,3 @@ def _criteria(scale: Scale) -> dict[str, Any]:
         return {}
     names = list(scale.grades)
     return {"criteria": names if kind == "score" else dict.fromkeys(names)}
-
-
-def _labels(scale: Scale) -> dict[str, str]:
-    """The grade of each label."""
-    if scale.words:
-        return {"yes": "yes", "no": "no"}
-    return dict(zip(string.ascii_uppercase, scale.grades, strict=False))
-
-
-def _options(labels: Mapping[str, str]) -> str:
-    if "yes" in labels:
-        return f"Question: {_ASK}\nAnswer with yes or no only."
-    lines = [f"{label}: {grade}" for label, grade in labels.items()]
-    return "\n".join([f"Question: {_ASK}", *lines, "Answer with the letter of one option only."])
