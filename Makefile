@@ -43,6 +43,7 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_peers \
 	bench_preset \
 	bench_prior \
+	bench_ray \
 	bench_selection \
 	bench_store \
 	bench_vllm \
@@ -94,6 +95,8 @@ help:
 	@echo "make bench_learning    searches that learn from their own traffic, and a verifier that changes; about 10 minutes"
 	@echo "make bench_million     1,000,000 short questions in one process: memory and candidates a second; half an hour"
 	@echo "make bench_mistakes    paid requests before the error, for eleven kinds of mistakes; half a minute"
+
+	@echo "make bench_ray         20,000 questions on Ray with kills, and its wall time against the local engine; half an hour"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
@@ -222,6 +225,10 @@ bench_budget: $(VENV)/test.stamp
 
 bench_capacity: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.capacity
+
+bench_ray: $(RAY)/pip.stamp
+	@$(RAY)/bin/python -m benchmarks.ray_batch crash
+	@$(RAY)/bin/python -m benchmarks.ray_batch wall --questions 4000 --latency 0.2
 
 bench_million: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.million_questions
