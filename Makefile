@@ -38,10 +38,12 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_labels \
 	bench_learning \
 	bench_million \
+	bench_mistakes \
 	bench_mutations \
 	bench_peers \
 	bench_preset \
 	bench_prior \
+	bench_ray \
 	bench_selection \
 	bench_store \
 	bench_vllm \
@@ -92,6 +94,9 @@ help:
 	@echo "make bench_explored    what a rule learned from searches that explored adds; simulated, about 5 minutes"
 	@echo "make bench_learning    searches that learn from their own traffic, and a verifier that changes; about 10 minutes"
 	@echo "make bench_million     1,000,000 short questions in one process: memory and candidates a second; half an hour"
+	@echo "make bench_mistakes    paid requests before the error, for eleven kinds of mistakes; half a minute"
+
+	@echo "make bench_ray         20,000 questions on Ray with kills, and its wall time against the local engine; half an hour"
 	@echo "make bench_store       what recording searches costs, and what is lost when a disk is full or a process is killed"
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
@@ -221,8 +226,15 @@ bench_budget: $(VENV)/test.stamp
 bench_capacity: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.capacity
 
+bench_ray: $(RAY)/pip.stamp
+	@$(RAY)/bin/python -m benchmarks.ray_batch crash
+	@$(RAY)/bin/python -m benchmarks.ray_batch wall --questions 4000 --latency 0.2
+
 bench_million: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.million_questions
+
+bench_mistakes: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.mistakes
 
 bench_fitted: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.fitted --write

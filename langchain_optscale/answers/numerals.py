@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Numeral", "last_match", "last_numeral", "read_numeral", "write_number"]
 
-_SIGN = "[-+−]"
-_GROUP = r"(?:,|\{,\}|\\,|\\!|['’\u00a0\u2009\u202f])"
+_SIGN = "[-+−–]"
+_GROUP = r"(?:,|\{,\}|\\,|\\!|['’_\u00a0\u2009\u202f])"
 # Thousands as in 1,234.5 and 12,34,567, and as in 1.234,5 and 1.234.567; no group after a leading zero. With spaces
 # alone they need a second group, a decimal comma or a currency; bounded, since each group may begin a number.
 _ENGLISH = rf"[1-9]\d{{0,2}}(?:{_GROUP}\d{{3}}(?!\d))++(?:\.\d++)?+|[1-9]\d?(?:,\d\d(?!\d))++,\d{{3}}(?!\d)(?:\.\d++)?+"
@@ -54,8 +54,8 @@ _WHOLE = r"(?P<whole>\d{1,9}+)(?: (?=\d{1,9}+ ?[/⁄] ?\d)| ?(?=\\[dtc]?frac))"
 # an exponent or an index, as in 30 m^2 and a_{10}.
 _START = (
     # Most characters begin no number: one look at them, before the looks behind.
-    r"(?=[-+−\d.\\$€£¥¼-¾⅐-⅞↉])"
-    rf"(?<![\dA-Za-z_^])(?<!\d\.)(?<![\^_]\{{)(?<!\^[-−])(?<!\^\{{[-−])(?P<sign>(?<![)\]}}]){_SIGN})?(?:\\?[$€£¥])?"
+    r"(?=[-+−–\d.\\$€£¥¼-¾⅐-⅞↉])"
+    rf"(?<![\dA-Za-z_^])(?<!\d\.)(?<![\^_]\{{)(?<!\^[-−])(?<!\^\{{[-−])(?<![a-z]\*\*)(?P<sign>(?<![)\]}}]){_SIGN})?(?:\\?[$€£¥])?"
 )
 _PERCENT = r"(?P<percent> ?(?:\\?%|％|per ?cent\b))?"
 
@@ -76,7 +76,8 @@ _IN_TEXT = {
 }
 _NUMBER_OR_FRACTION = _pattern(_PLAIN, fractions=True)
 _EXPONENT = re.compile(rf"{_TIMES_TEN}(?:\^|\*\*)?")
-_SUPERSCRIPTS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
+_SUPERSCRIPTS = str.maketrans("−–⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "---0123456789")
+_RAISED_FRACTION = re.compile(" ?([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,9})⁄([₀₁₂₃₄₅₆₇₈₉]{1,9})")
 _GROUPED = re.compile(rf"-?(?:{_ENGLISH})(?![,\d])")
 _POINTED = re.compile(r"-?\d{1,3}(?:\.\d{3}){2,}")
 _HAS_COMMA = re.compile(r"(?<=\d),(?=\d)")
@@ -117,8 +118,14 @@ def last_numeral(text: str, *, fractions: bool = True) -> Numeral | None:
         fractions: Read 3/4, LaTeX's fractions and mixed numbers (3 1/2) as one number; otherwise their parts are
             numbers of their own.
     """
-    match = last_match(_IN_TEXT[fractions], text.replace("٫", ".").replace("٬", ","))
+    text = text.replace("٫", ".").replace("٬", ",")
+    text = _RAISED_FRACTION.sub(_on_one_line, text) if "⁄" in text else text
+    match = last_match(_IN_TEXT[fractions], text)
     return match and _numeral(match, truncated=True)
+
+
+def _on_one_line(raised: re.Match[str]) -> str:
+    return f" {unicodedata.normalize('NFKC', raised[1])}/{unicodedata.normalize('NFKC', raised[2])}"
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -165,7 +172,7 @@ def _numeral(match: re.Match[str], *, truncated: bool = False) -> Numeral:
     if truncated and value is None and (digits := parts["repeating"]):
         # 3.14159... shows no period: in a sentence it stands for the digits that are there.
         value = _exact(digits.rstrip("….").removesuffix("\\dots").removesuffix("\\ldots"))
-    if value is not None and parts["sign"] in ("-", "−"):
+    if value is not None and parts["sign"] in ("-", "−", "–"):
         value = -value
     return Numeral(value, bool(parts["percent"]))
 
@@ -196,7 +203,7 @@ def _number_of(parts: Mapping[str, str | None]) -> Fraction | None:
     power = parts["power"] or parts["exponent"]
     if power is None or value is None:
         return value
-    exponent = int(power.replace("−", "-"))
+    exponent = int(power.replace("−", "-").replace("–", "-"))
     if abs(exponent) * len(digits) > _MOST_DIGITS or (exponent < 0 and not value):
         return None
     return value**exponent

@@ -400,7 +400,8 @@ def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
 def settings_in(config: RunnableConfig) -> dict[str, Any]:
     """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
     configurable = config.get("configurable") or {}
-    return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
+    names = changeable(Scope.CALL)
+    return {name: configurable[name] for name in sorted(name for name in configurable if name in names)}
 
 
 def split_keywords(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

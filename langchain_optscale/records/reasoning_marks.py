@@ -26,7 +26,7 @@ from typing import TypeAlias
 
 from langchain_optscale.errors import SettingsError
 
-__all__ = ["ReasoningTag", "answer_spans", "check_tags", "may_have_marks", "split_text"]
+__all__ = ["ReasoningTag", "answer_spans", "check_tags", "is_enclosed", "may_have_marks", "split_text"]
 
 ReasoningTag: TypeAlias = "str | tuple[str, str]"
 """The name of a tag, "plan" for `<plan>` and `</plan>`, or the opening and the closing mark themselves."""
@@ -200,6 +200,14 @@ def answer_spans(text: str, tags: tuple[ReasoningTag, ...]) -> list[tuple[int, i
     if marks.any_mark.search(text) is None:
         return None
     return _Scan(text, marks).spans()
+
+
+def is_enclosed(text: str) -> bool:
+    """Whether the text begins with a mark that opens reasoning, and has one that ends it."""
+    begins = _marks(()).begins.match(text)
+    if begins is None or not str(begins.lastgroup).startswith("o"):
+        return False
+    return any(closing.search(text, begins.end()) for closing in _marks(()).closings)
 
 
 class _Scan:

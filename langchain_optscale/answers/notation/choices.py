@@ -31,7 +31,7 @@ _LINKS = (
     r"(?i: (?:is|would be|should be|must be|will be|option|choice|letter|the|therefore|thus"
     r"|correcta|es|la|opción|letra|correcte|est|bonne|lettre|option|ist|lautet|die|richtige|buchstabe|corretta|è|é|opzione"
     r"|lettera|correta|alternativa|juist|to|správná|je|är|este|corect|adalah|yang|benar|đúng|là|верный|правильный"
-    r"|είναι|الصحيحة|هي|هو|है|היא)(?= ))| [ao](?= )"
+    r"|είναι|الصحيحة|هي|هو|है|היא)(?=[ :]))| [ao](?= )"
     r"| ?(?:[是为為はが은는이应應该該应当选选择]|应为|应该是|คือ)| ?[—–-](?= )"
 )
 _NEGATED = (
@@ -64,18 +64,23 @@ def _patterns(letters: str) -> tuple[re.Pattern[str], ...]:
     """From the plainest statement to the weakest hint."""
     capital, either = f"[{letters}]", f"[{letters}{letters.lower()}]"
     # As many marks as people write; of more, each of many boxes within boxes would read all that follow it.
-    opening = r"(?:\s++|[:=*_`$\"'“({\[>«]|\\(?:text(?:bf)?|mathrm|mathbf|boxed|fbox|\(|\[)){0,24}+"
+    opening = r"(?:\s++|[:=*_`$\"'“({\[<>«]|\\(?:text(?:bf)?|mathrm|mathbf|boxed|fbox|\(|\[)){0,24}+"
     closing = r"[)}\]*.,;:\"”_`$\\<»]"
     # Before a word, A and I may be no names of options; a small letter counts only where its mark or line ends.
     article = r"(?<=[AI]) (?!(?:because|since|as|is|and|which)\b)[a-z]"
-    letter = rf"(?:({capital})(?![A-Za-z0-9'’])(?!{article}){_NEGATED}|({either})(?={closing}|[ \t]*(?:\n|\Z)))"
+    letter = (
+        rf"(?:({capital})(?![A-Za-z0-9]|['’][A-Za-z])(?!{article}){_NEGATED}|({either})(?={closing}|[ \t]*(?:\n|\Z)))"
+    )
     stated = (
         rf"(?:{_ANSWER})(?:{_LINKS}){{0,8}}+{opening}(?:(?i:option|choice|letter|opción|letra|选项){opening})?{letter}"
     )
     praised = rf"(?<![A-Za-z0-9'’])({capital})\)? (?:is|would be) (?:the )?(?:correct|right|best|answer)\b"
+    praised += (
+        rf"|\b(?i:option|choice|answer|letter) \(?({either})\)? (?:is|would be) (?:the )?(?:correct|right|best)\b"
+    )
     praised += rf"|选项 ?({capital}) ?(?:是|为)?(?:正确|对的|对)"
     boxed = rf"\\f?box(?:ed)?\s*\{{{opening}({either})(?:[)}}\].\s]*\}}|[.):] )"
     marked = rf"\(({capital})\)|\[({capital})\]|\*\*\(?({capital})\)?[.:]?\*\*"
-    marked += rf"|^[ \t]*({capital})(?:[.):][ \t]*(?=\S)|[.):]?[ \t]*$)"
+    marked += rf"|^[ \t]*(?:\*\*)?({capital})(?:[.):][ \t]*(?=\S)|[.):]?[ \t]*$)"
     last = rf"(?<![A-Za-z0-9'’]){_NOT_BEFORE}({capital})[.!)\s]*+\Z|\A\s*+\(?({either})[.)\s]*+\Z"
     return tuple(re.compile(pattern, re.MULTILINE) for pattern in (f"{stated}|{praised}|{boxed}", marked, last))

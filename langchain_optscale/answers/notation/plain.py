@@ -23,8 +23,8 @@ _MARKS = {
 _END = " \t\n.,;:?。，；：？"
 # After a word it is an exclamation, after a number or a lone letter a factorial.
 _EXCLAMATION = re.compile(r"(?<=[A-Za-z]{2})!+\Z")
-# After a digit it goes on.
-_DOTS = re.compile(r"\d(?:\.{3}|…)\Z")
+# After a digit or a comma it goes on.
+_DOTS = re.compile(r"(?:\d|,\s*)(?:\.{3}|…)\Z")
 _OPERATOR_SPACE = re.compile(r"\s*([-+*/^=<>(),\[\]{}|:;])\s*")
 _MATH_SPACE = re.compile(r"(\\[A-Za-z]+) (?=[A-Za-z])|(\d) (?=\d)|\s+")
 _OPTION = re.compile(r"\(?([A-Za-z])[).:]?")
@@ -53,7 +53,7 @@ FUNCTIONS = frozenset(
 )
 """Words of three and more letters that are mathematics."""
 _CONNECTIVES = frozenset(
-    {"and", "und", "oder", "или", "または", "그리고", "both", "either", "entweder", "sowohl", "soit"}
+    {"and", "und", "oder", "или", "または", "그리고", "both", "either", "entweder", "sowohl", "soit", "well"}
 )
 _WORD = re.compile(r"(?<![A-Za-z\\])[^\W\d_]{3,}")
 _FRAME = re.compile(r"\\(?:begin|end)\{[A-Za-z]+\*?\}\s?(?:\{[lcr|\s]*\})?")

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers.notation import relations
+from langchain_optscale.answers.notation.calendar import number_in_words, read_calendar
 from langchain_optscale.answers.notation.matrices import cells, equations
 from langchain_optscale.answers.notation.nodes import (
     EMPTY,
@@ -54,7 +56,10 @@ if TYPE_CHECKING:
 __all__ = ["Reader"]
 
 _DEEPEST = 4
-_EMPTY = re.compile(r"\\emptyset|\\\{ ?\\\}|\{ ?\}|(?:the )?empty set", re.IGNORECASE)
+_EMPTY = re.compile(
+    r"\\emptyset|\\\{ ?\\\}|\{ ?\}|(?:the )?empty set|(?:there (?:is|are) )?no (?:real |integer )?solutions?",
+    re.IGNORECASE,
+)
 _REAL = re.compile(r"\\R|(?:all )?real numbers|all reals", re.IGNORECASE)
 _BUILDER = re.compile(r"\s*(?P<name>[^|:]{1,40}?)\s*(?:\\in ?\\R\s*)?(?:\||:)\s*(?P<condition>.+)")
 _CUP = re.compile(r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])")
@@ -86,6 +91,8 @@ class Reader:
         value = read_quantity(text, percent=self.percent, units=self.units)
         if value is not None:
             return Number(value)
+        if (date := read_calendar(text)) is not None:
+            return Leaf(date, prose=True)
         text = without_unit(text) if self.units else text
         constant = _constant(text)
         if constant is not None:
@@ -115,7 +122,8 @@ class Reader:
         named = relations.assignment(text) if depth else None
         if named is not None and named.name:
             return self.read(named.value, depth - 1)
-        return Leaf(normal_text(text, prose=True), prose=True)
+        number = number_in_words(text)
+        return Leaf(normal_text(text, prose=True), prose=True) if number is None else Number(Fraction(number))
 
     def _matrix(self, text: str, depth: int) -> Node | None:
         rows = cells(text)

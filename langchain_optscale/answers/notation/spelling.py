@@ -31,7 +31,16 @@ _DELIMITED_ENTRY = re.compile(r"(?<=,)\$(?=[^$]*\$)")
 _ROW_GAP = re.compile(r"\\\\\s*\[[^\[\]]{0,12}(?:pt|em|ex|mm|cm|in)\]")
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z{}%$])")
 _DEGREE = re.compile(
-    r"(?:\^\s*\{?\s*\\circ(?![A-Za-z])\s*\}?|\\degrees?(?![A-Za-z])|\^\s*\{?\s*\\degrees?\s*\}?)(?:\s*[CF](?![A-Za-z]))?"
+    r"(?:\^\s*\{?\s*\\circ(?![A-Za-z])\s*\}?|\\(?:text)?degrees?(?![A-Za-z])|\^\s*\{?\s*\\degrees?\s*\}?)(?:\s*[CF](?![A-Za-z]))?"
+)
+_NAMED_FUNCTION = re.compile(
+    r"\\(?:operatorname\*?|mathrm|text|mathop)\s*\{\s*((?:arc)?(?:sin|cos|tan|cot|sec|csc)|sinh|cosh|tanh|log|ln|exp|gcd|max|min)\s*\}"
+)
+_MODULUS = re.compile(r"\(\s*\\?b?mod(?![A-Za-z])\s*\{?\s*(\w+)\s*\}?\s*\)|\\pmod(?![A-Za-z])\s*\{?\s*(\w+)\s*\}?")
+# An angle in degrees of which there is a sine; elsewhere the sign is a unit.
+_ANGLE = re.compile(
+    r"\\?\b(sin|cos|tan|cot|sec|csc)\s*(?:(?P<open>[({])\s*)?(\d{1,4})\s?"
+    r"(?:\^\s*\{?\s*\\circ(?![A-Za-z])\s*\}?|\^?\s*\{?\s*\\(?:text)?degrees?(?![A-Za-z])\s*\}?)(?(open)\s*[)}])"
 )
 _FRACTION = re.compile(r"\\(?:[dtcx]|nice|s)frac(?![A-Za-z])")
 _BINOMIAL = re.compile(r"\\[dt]binom(?![A-Za-z])")
@@ -71,11 +80,17 @@ _NAMES = {
     "vartheta": "theta",
     "varrho": "rho",
     "varsigma": "sigma",
+    "iff": "Leftrightarrow",
+    "Longrightarrow": "Rightarrow",
+    "Longleftrightarrow": "Leftrightarrow",
+    "backslash": "setminus",
+    "smallsetminus": "setminus",
+    "|": "parallel",
     "approxeq": "approx",
     "simeq": "approx",
     "thickapprox": "approx",
 }
-_NAME = re.compile(rf"\\({'|'.join(sorted(_NAMES, key=len, reverse=True))})(?![A-Za-z])")
+_NAME = re.compile(rf"\\({'|'.join(map(re.escape, sorted(_NAMES, key=len, reverse=True)))})(?![A-Za-z])")
 _CHARACTERS = {
     "lbrace": "\\{",
     "rbrace": "\\}",
@@ -93,12 +108,18 @@ _CHARACTERS = {
     "gt": ">",
     "colon": ":",
     "prime": "'",
+    "div": "/",
+    "N": "N",
+    "Z": "Z",
+    "Q": "Q",
     "slash": "/",
 }
 _CHARACTER = re.compile(rf"\\({'|'.join(_CHARACTERS)})(?![A-Za-z])")
 _PRIME = re.compile(r"\^\s*(?:'|\{\s*('+)\s*\})")
-_REALS = re.compile(r"\\mathbb\s*(?:\{\s*R\s*\}|R(?![A-Za-z]))|ℝ")
-_COMMA = re.compile(r"\{,\}|(?<=\d)(?:[\u00a0\u2009\u202f]|\\[,!;]|,(?:\\!)+\s*)(?=\d{3}(?!\d))")
+_REALS = re.compile(r"\\mathbb\s*(?:\{\s*R\s*\}|R(?![A-Za-z]))|ℝ|(?:\A|(?<=\\in))\s*\\mathbf\s*\{\s*R\s*\}\s*\Z")
+_COMMA = re.compile(
+    r"\{,\}|(?<=\d)\{\\[,!;: ]\}(?=\d)|(?<=\d)(?:[\u00a0\u2009\u202f]|\\[,!;]|,(?:\\!)+\s*)(?=\d{3}(?!\d))"
+)
 _ESCAPED = re.compile(r"\\([$%#&_])")
 _EXPONENT = re.compile(r"([\^_])\s*\{\s*(\w)\s*\}")
 _GLUED = re.compile(r"(?<=[\d)}\]])\s?(or|and)(?=[A-Za-z]?[\d(\\{=_-]|[A-Za-z] ?[=(])")
@@ -147,6 +168,8 @@ _SYMBOLS = {
     "∖": r"\setminus ",
     "∧": r"\wedge ",
     "∨": r"\vee ",
+    "△": r"\triangle ",
+    "∥": r"\parallel ",
     "¬": r"\neg ",
     "٫": ".",
     "٬": ",",
@@ -183,9 +206,10 @@ def spell(text: str) -> str:
     text = _undelimited(_COMMA.sub(",", _NEXT_BOX.sub(", ", text)))
     text = _unicode(text)
     text = _ASCII_RELATION.sub(lambda match: _ASCII_RELATIONS[match[0]], text)
+    text = _MODULUS.sub(lambda match: rf"\pmod{{{match[1] or match[2]}}}", _NAMED_FUNCTION.sub(r"\\\1 ", text))
     text = _REALS.sub(r"\\R ", text)
     text = _SPACE.sub(lambda match: match["row"] or " ", _NOISE.sub(lambda match: match["row"] or "", _unwrapped(text)))
-    text = _DEGREE.sub("", text)
+    text = _DEGREE.sub("", _ANGLE.sub(r"\\\1(\\frac{\3\\pi}{180})", text))
     text = _BINOMIAL.sub(r"\\binom", _FRACTION.sub(r"\\frac", text))
     text = _OVER.sub(r"\\frac{\1}{\2}", text)
     text = _SHORT_FRACTION.sub(lambda match: rf"\frac{{{_inner(match[1])}}}{{{_inner(match[2])}}}", text)

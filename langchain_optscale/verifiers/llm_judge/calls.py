@@ -25,11 +25,11 @@ from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.travel import Parcel, content_of
 from langchain_optscale.verifiers._memory import Memory
 from langchain_optscale.verifiers.coercion import is_finite, kind
+from langchain_optscale.verifiers.llm_judge.forms import form_in_message
 from langchain_optscale.verifiers.llm_judge.labels import LabelReader, LabelReading
 from langchain_optscale.verifiers.llm_judge.methods import MethodChoice, UnsupportedMethodError, grading_schema
 from langchain_optscale.verifiers.llm_judge.reply import (
     expected_grade,
-    json_with_code,
     read_structured,
     read_text,
     refuse_incomplete,
@@ -292,7 +292,7 @@ class Asker:
                 refuse_incomplete(raw)
             parsed = whole["parsed"]
             if parsed is None and isinstance(raw, BaseMessage):
-                parsed = json_with_code(str(raw.text), code)
+                parsed = form_in_message(raw, code)
             if parsed is None:
                 text = str(raw.text) if isinstance(raw, BaseMessage) else ""
                 return self._read_anyway(

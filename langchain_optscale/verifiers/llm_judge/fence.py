@@ -34,13 +34,14 @@ _LIKE_A_MARK = re.compile(
     rf"[{_BRACKETS}](?<![{_BRACKETS}]{{2}})(?=[{_BRACKETS}]++[\s/]*+(?:END\b|REQUEST|ANSWER|REFERENCE))", re.IGNORECASE
 )
 
-_OPENING, _CLOSING = "<＜\\[［", ">＞\\]］"
+_OPENING, _CLOSING = "<＜\\[［◁", ">＞\\]］▷"
 _TAGS = (
     r"think|thinking|thoughts?|reasoning|reflection|scratchpad|tools?|tool_?calls?|functions?|invoke|response|system|user"
-    r"|assistant|human|model|turn|start|end|sop|eop|eot|bos|eos|pad|unk|cls|sep|mask|s|img|image|audio|video"
+    r"|assistant|human|model|bot|role|observation|parameter|functioncalls?|turn|start|end|sop|eop|eot|eod|bos|eos|boi|eoi|pad"
+    r"|unk|cls|sep|mask|s|img|image|audio|video"
     r"|(?:unused|special|ctrl|control)\d+|0x[0-9a-f]{2}"
 )
-_TAGS_WITH_ATTRIBUTES = r"think|thinking|tools?|tool_?calls?|functions?|invoke"
+_TAGS_WITH_ATTRIBUTES = r"think|thinking|tools?|tool_?calls?|functions?|invoke|parameter|role"
 # By form, since every model has its own: tokenizers read these as tokens anywhere.
 _CONTROL_TOKEN = re.compile(
     rf"[{_OPENING}\]](?:(?<=[{_OPENING}])(?="

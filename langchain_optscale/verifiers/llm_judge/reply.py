@@ -5,19 +5,19 @@ A judge may quote the candidate, whose text cannot contain the code, since it wa
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidReplyError
 from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
-from langchain_optscale.records.reasoning_marks import split_text
+from langchain_optscale.records.reasoning_marks import answer_spans, is_enclosed
 from langchain_optscale.verifiers.coercion import kind
+from langchain_optscale.verifiers.llm_judge.forms import form_in_text, grade_of, repeats
 from langchain_optscale.verifiers.logprobs import read_logprob
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ExpectedGrade",
     "expected_grade",
-    "json_with_code",
     "read_structured",
     "read_text",
     "refuse_incomplete",
@@ -41,12 +40,20 @@ _EMPHASIS = "*_`"
 # Around a grade in a token: white space (also as tokenizers write it), quotes, emphasis, punctuation.
 _TRIMMINGS = " \t\r\n▁Ġ\"'“”*_`.,:;/)("
 _TWO_DIGITS = 10
-# Objects of a reply that are tried: each try may read to the end.
-_MOST_OBJECTS = 50
-# With any code: compiling a pattern for each code takes longer than all else that is done with a reply.
+# With any code: compiling a pattern for each code takes longer than all else that is done with a reply. No word may
+# stand before the code, since a judge may repeat its instructions; after it, whatever joins a code and a grade.
+_DASHES = r"\-‐‑–—_"
+_BEFORE_CODE = (
+    rf"(?:[ \t>#|\[({{{_EMPHASIS}-]|\d{{1,2}}[.)](?=[ \t])|<\w{{1,20}}>|\\(?:boxed|fbox|text\w{{0,4}})\b){{0,40}}"
+    rf"(?:GRADE[ \t{_DASHES}]{{1,3}})?[<(\[{{]?"
+)
+_JOINED = (
+    rf"(?:[ \t]?(?:[:：=]|[{_DASHES}](?=[ \t])|is\b)(?:[ \t{_EMPHASIS}]|\r?\n(?!.*GRADE)){{0,20}}"
+    rf"|[ \t{_EMPHASIS}]{{1,20}})"
+)
 _GRADE_LINE = re.compile(
-    rf"^[ \t>#{_EMPHASIS}-]*GRADE-(?P<code>[0-9a-z]+)[{_EMPHASIS}]*[ \t]?:[ \t{_EMPHASIS}]*"
-    rf"(?P<said>[^\s{_EMPHASIS}][^\n]{{0,240}})$",
+    rf"^{_BEFORE_CODE}(?P<code>[0-9a-z]{{1,64}})\b[>)\]}}]?[{_EMPHASIS}]*{_JOINED}"
+    rf"(?P<said>[^\s{_EMPHASIS}:：=][^\n]{{0,240}})$",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -95,23 +102,24 @@ def without_end_token(entries: Sequence[Any], text: str) -> Sequence[Any]:
 def read_text(reply: str, scale: Scale, code: str) -> tuple[float, str]:
     """The last grade with the code, and the text before it.
 
-    A grade has a line of its own, `GRADE-<code>: 7`, possibly emphasised or in a code block, or stands in a JSON object
-    with the code. Of several the last counts, not one that the judge only considered in its reasoning.
+    A grade has a line of its own, `GRADE-<code>: 7`, possibly emphasised or in a code block, or stands in a form with
+    the code, see `forms`. Of several the last counts; one that the judge only considered in its reasoning does not.
 
     Raises:
         InvalidReplyError: There is no such line, or its grade is not on the scale.
     """
-    lines = _grade_lines(reply, code)
+    answer = _without_reasoning(reply)
+    lines = _grade_lines(answer, code)
     if not lines:
-        if (held := json_with_code(reply, code)) is not None:
-            return read_structured(held, scale, code)
+        if (form := form_in_text(answer, code)) is not None:
+            return read_structured(form, scale, code)
         raise InvalidReplyError("the judge's reply has no line with the code of this grading and a grade")
     last = lines[-1]
     said = last["said"].strip(_TRIMMINGS)
     value = scale.read(said)
     if value is None:
         raise InvalidReplyError(f"the judge's grade {_quoted(said)} is not on the scale {scale}")
-    return value, split_text(reply[: last.start()])[0].strip()
+    return value, answer[: last.start()].strip()
 
 
 def read_structured(reply: Any, scale: Scale, code: str) -> tuple[float, str]:
@@ -127,30 +135,13 @@ def read_structured(reply: Any, scale: Scale, code: str) -> tuple[float, str]:
     """
     if not isinstance(reply, Mapping):
         raise InvalidReplyError(f"the judge must reply with a mapping, not with {kind(reply)}")
-    if not _repeats(reply, code):
+    if not repeats(reply, code):
         raise InvalidReplyError("the judge's reply does not repeat the code of this grading")
-    value = scale.read(reply.get("grade"))
+    grade, explanation = grade_of(reply)
+    value = scale.read(grade)
     if value is None:
-        raise InvalidReplyError(f"the judge's grade {_quoted(reply.get('grade'))} is not on the scale {scale}")
-    return value, str(reply.get("explanation") or "").strip()
-
-
-def json_with_code(reply: str, code: str) -> Mapping[str, Any] | None:
-    """The last JSON object in a reply that repeats the code, in a code block or not; None without one."""
-    found = None
-    decoder = json.JSONDecoder()
-    for match in islice(re.finditer(r"\{", reply), _MOST_OBJECTS):
-        try:
-            held, _ = decoder.raw_decode(reply, match.start())
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(held, Mapping) and _repeats(held, code):
-            found = held
-    return found
-
-
-def _repeats(reply: Mapping[str, Any], code: str) -> bool:
-    return str(reply.get("code", "")).strip().strip(_EMPHASIS).lower() == code
+        raise InvalidReplyError(f"the judge's grade {_quoted(grade)} is not on the scale {scale}")
+    return value, explanation
 
 
 def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: float) -> ExpectedGrade:
@@ -173,7 +164,7 @@ def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: fl
         InvalidScoreError: The log-probabilities are invalid.
     """
     tokens = [str(entry.get("token", "")) if isinstance(entry, Mapping) else "" for entry in entries]
-    text = "".join(tokens)
+    text = _without_reasoning("".join(tokens))
     line = next(reversed(_grade_lines(text, code)), None)
     found = None if line is None else scale.find(line["said"])
     if line is None or found is None:
@@ -197,6 +188,19 @@ def expected_grade(entries: Sequence[Any], scale: Scale, code: str, min_mass: fl
     mean = math.fsum(scale.grades[grade] * p for grade, p in valid.items()) / mass
     bounded = min(max(mean, float(scale.low)), float(scale.high))
     return ExpectedGrade(bounded, min(mass, 1.0), {grade: p / mass for grade, p in valid.items()})
+
+
+def _without_reasoning(reply: str) -> str:
+    """The reply with line breaks in place of the reasoning that it begins with, so that places stay what they are.
+
+    Other marks, and one that stands alone, may be quoted from a candidate and hide nothing.
+    """
+    spans = answer_spans(reply, ())
+    if spans is None:
+        return reply
+    end = next((start for start, _ in spans if start), len(reply))
+    begin = len(reply) - len(reply.lstrip())
+    return "\n" * end + reply[end:] if is_enclosed(reply[begin:end]) else reply
 
 
 def _grade_lines(reply: str, code: str) -> list[re.Match[str]]:

@@ -45,7 +45,8 @@ MARKUP = """
     <unk> <BOS_TOKEN> <sop> <eop> <unused12> <start_of_turn> <start_of_image> <end_of_utterance>
     <image_soft_token> <extra_0> <extra_id_0> <think> </think> <thinking> <seed:think> <tool_call>
     </tool_call> <tool_response> <function=read> <invoke> <function_calls> <minimax:tool_call> <0x0A>
-    ]~b] [e~[ ＜|im_end|＞
+    ]~b] [e~[ ＜|im_end|＞ ◁think▷ ◁/think▷ <functioncall> <parameter> <observation> <bot> <eod> <boi> <role>
+    <|inner_prefix|> <longcat_think> [BEGIN_OF_THOUGHT] <arg_key> [|Human|] <jupyter_code> <ctrl99>
 """
 
 

@@ -90,7 +90,18 @@ def test_a_score_in_each_way(method, path):
 
 @pytest.mark.parametrize(
     ("scale", "said", "score"),
-    [("0-10", "7", 0.7), ("0-10", 7.0, 0.7), ("1-5", " 5", 1.0), ("yes/no", "Yes", 1.0), ("yes/no", "NO ", 0.0)],
+    [
+        ("0-10", "7", 0.7),
+        ("0-10", 7.0, 0.7),
+        ("1-5", " 5", 1.0),
+        ("yes/no", "Yes", 1.0),
+        ("yes/no", "NO ", 0.0),
+        ("0-10", "7/10", 0.7),
+        ("0-10", "seven", 0.7),
+        ("0-10", "70%", 0.7),
+        ("0-10", 7.5, 0.75),
+        ("0-10", [7], 0.7),
+    ],
 )
 def test_a_structured_grade_of_another_type(scale, said, score):
     # As models without strict schemas fill in the arguments of a tool.
@@ -100,8 +111,8 @@ def test_a_structured_grade_of_another_type(scale, said, score):
 
 @pytest.mark.parametrize(
     ("scale", "said"),
-    [("0-10", "11"), ("0-10", 11), ("0-10", "seven"), ("0-10", ""), ("0-10", None), ("0-10", True), ("0-10", False),
-     ("0-10", "07"), ("0-10", [7]), ("yes/no", "maybe"), ("yes/no", 1), ("yes/no", True), ("yes/no", "")],
+    [("0-10", "11"), ("0-10", 11), ("0-10", "many"), ("0-10", ""), ("0-10", None), ("0-10", True), ("0-10", False),
+     ("0-10", "0-7"), ("0-10", [7, 8]), ("yes/no", "maybe"), ("yes/no", 1), ("yes/no", True), ("yes/no", "")],
 )  # fmt: skip
 def test_a_structured_grade_that_is_none(scale, said):
     reply = ScriptedJudge(reply=lambda m: {"explanation": "", "code": code_in(m), "grade": said})

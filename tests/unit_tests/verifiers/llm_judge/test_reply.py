@@ -1,6 +1,7 @@
 """Grades out of replies: recorded-like token lists, and every form that is none."""
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from langchain_optscale.errors import InvalidReplyError, InvalidScoreError, SettingsError
+from langchain_optscale.verifiers.llm_judge.forms import form_in_message
 from langchain_optscale.verifiers.llm_judge.reply import expected_grade, read_structured, read_text, refuse_incomplete
 from langchain_optscale.verifiers.llm_judge.scale import Scale
 from tests.unit_tests.verifiers.llm_judge.judges import entry
@@ -41,7 +43,7 @@ class TestScale:
         ("scale", "said", "value"),
         [
             (TEN, "7", 7), (TEN, "7.25", 7.25), (TEN, "10", 10), (TEN, "7/10", 7), (TEN, "7 / 10", 7), (TEN, 7, 7),
-            (TEN, "11", None), (TEN, "-1", None), (TEN, "7/5", None), (TEN, "7/100", None), (TEN, "٧", None),
+            (TEN, "11", None), (TEN, "-1", None), (TEN, "7/5", None), (TEN, "7/70", None), (TEN, "٧", None),
             (TEN, "1e1", None), (TEN, "nan", None), (TEN, "", None), (TEN, True, None), (TEN, None, None),
             (TEN, math.nan, None), (TEN, math.inf, None), (TEN, [7], None), (FIVE, "0", None), (FIVE, 5.0, 5),
             (WORDS, "Yes", 1), (WORDS, " no ", 0), (WORDS, "maybe", None), (WORDS, 1, None), (WORDS, True, None),
@@ -64,6 +66,30 @@ class TestText:
         line = line.format(CODE)
         assert read_text(f"It is fine.\n{line}", TEN, CODE) == (7.0, "It is fine.")
         assert read_text(f"{line}\nThat is my grade.", TEN, CODE)[0] == 7.0
+
+    @pytest.mark.parametrize(
+        "line",
+        ["1. GRADE-{}: 7", r"\\boxed{{GRADE-{}: 7}}", "| GRADE-{}: 7 |", "<grade>GRADE-{}: 7</grade>", "GRADE-{} = 7",
+         "GRADE-{} 7", "GRADE-{} - 7", "GRADE-{} — 7", "GRADE-{}：7", "GRADE-{} is 7", "GRADE ({}): 7", "GRADE {}: 7",
+         "GRADE_{}: 7", "GRADE-<{}>: 7", "GRADE-[{}]: 7", "GRADE‑{}: 7", "GRADE–{}: 7", "{}: 7", "GRADE-{}:\n7",
+         "GRADE-{}:\r\n\r\n**7**", "```GRADE-{}: 7```", "GRADE-{}: [[7]]", "GRADE-{}: 70%", "GRADE-{}: 7<|im_end|>"],
+    )  # fmt: skip
+    def test_a_grade_line_in_another_form(self, line):
+        line = line.replace(r"\\", "\\").replace("{{", "{").replace("}}", "}").replace("{}", CODE)
+        assert read_text(f"It is fine.\n{line}", TEN, CODE) == (7.0, "It is fine.")
+        with pytest.raises(InvalidReplyError):
+            read_text(f"It is fine.\n{line}", TEN, "6" * 12)
+
+    def test_a_grade_that_was_only_considered(self):
+        thought = f"<think>\nPerhaps\nGRADE-{CODE}: 2\n</think>"
+        assert read_text(f"{thought}\nGRADE-{CODE}: 7", TEN, CODE) == (7.0, "")
+        assert read_text(f"<think>GRADE-{CODE}: 2</think>GRADE-{CODE}: 7", TEN, CODE) == (7.0, "")
+        with pytest.raises(InvalidReplyError, match="no line"):
+            read_text(f"{thought}\nI cannot say.", TEN, CODE)
+        assert read_text(f"Perhaps\nGRADE-{CODE}: 2\n</think>\nGRADE-{CODE}: 7", TEN, CODE)[0] == 7.0
+        # Marks that the judge quoted from a candidate.
+        assert read_text(f"GRADE-{CODE}: 2\n</think> is what it says", TEN, CODE)[0] == 2.0
+        assert read_text(f"It says\n<think>\nGRADE-{CODE}: 2", TEN, CODE)[0] == 2.0
 
     def test_the_last_one_counts(self):
         assert read_text(f"GRADE-{CODE}: 2\nOn reflection:\nGRADE-{CODE}: 8", TEN, CODE)[0] == 8.0
@@ -99,6 +125,71 @@ class TestStructured:
     def test_anything_else_is_no_grade(self, reply):
         with pytest.raises(InvalidReplyError):
             read_structured(reply, TEN, CODE)
+
+
+class TestForms:
+    @pytest.mark.parametrize(
+        "reply",
+        ['{"code": "{}", "grade": 7}',
+         '```json\n{"code": "{}", "grade": 7}\n```', '~~~\n{"code": "{}", "grade": 7}\n~~~',
+         'Here it is: {"code": "{}", "grade": 7} Thanks.', '{"code": "0", "grade": 2}\n{"code": "{}", "grade": 7}',
+         '<think>{"code": "{}", "grade": 2}</think>{"code": "{}", "grade": 7}', '[{"code": "{}", "grade": 7}]',
+         '{"result": {"code": "{}", "grade": 7}}', '{"code": "{}", "grade": 7,}', "{'code': '{}', 'grade': 7}",
+         "{'explanation': 'it\\'s', 'code': '{}', 'grade': 7, 'sure': True}", '{code: "{}", grade: 7}',
+         '{"code": "{}", // copied\n"grade": 7}', '{"explanation": "a\nb", "code": "{}", "grade": 7}',
+         '{"code": "{}", "score": 7}', '{"Code": "{}", "Rating": 7}', '{"code": "{}", "grade": {"value": 7}}',
+         '{"code": "{}", "grade": [7]}', r'{"explanation": "\sqrt{2} \( x \)", "code": "{}", "grade": 7}',
+         '{"explanation": "it says "no" to it", "code": "{}", "grade": 7}', '{“code”: “{}”, “grade”: 7}',
+         '{"code": "{}", "grade": 7/10}', '{"code": "{}", "grade": "7 out of 10"}', '{"code": "{}", "grade": "**7**"}',
+         '{"code": "{}", "grade": 70%}', '{"code": "GRADE-{}", "grade": 7}', r'"{\"code\": \"{}\", \"grade\": 7}"'],
+    )  # fmt: skip
+    def test_a_form_in_a_text(self, reply):
+        assert read_text(reply.replace("{}", CODE), TEN, CODE)[0] == 7.0
+        with pytest.raises(InvalidReplyError):
+            read_text(reply.replace("{}", CODE), TEN, "6" * 12)
+
+    def test_decimals_with_a_comma(self):
+        assert read_text(f'{{"code": "{CODE}", "grade": 7,5}}', TEN, CODE)[0] == 7.5
+        assert read_text(f'{{"code": "{CODE}", "grade": 7, note: "x"}}', TEN, CODE)[0] == 7
+
+    def test_the_explanation(self):
+        reply = f"{{'explanation': 'It is \"fine\".', 'code': '{CODE}', 'grade': 7,}}"
+        assert read_text(reply, TEN, CODE) == (7.0, 'It is "fine".')
+
+    @pytest.mark.parametrize(
+        "reply",
+        ['{"code": "{}", "grade": NaN}', '{"code": "{}", "grade": Infinity}', '{"code": "{}", "grade": 1e400}',
+         '{"code": "{}", "grade": null}', '{"code": "{}", "grade": true}', '{"code": "{}"}', '{"grade": 7}',
+         '{"code": "{}", "grade": [7, 8]}', '{"code": "{}", "grade": 1', '{"code": "{}", "grade": 11}',
+         '{"code": "{}", "said": "\n"grade": 10", }', "code {} grade"],
+    )  # fmt: skip
+    def test_no_form(self, reply):
+        with pytest.raises(InvalidReplyError):
+            read_text(reply.replace("{}", CODE), TEN, CODE)
+
+    def test_what_the_judge_quotes_is_no_grade(self):
+        quoting = f'{{"explanation": "it claims "code": "0", "grade": 10", "code": "{CODE}", "grade": 2,}}'
+        assert read_text(quoting, TEN, CODE)[0] == 2
+        with pytest.raises(InvalidReplyError):
+            read_text(f'{{"code": "{CODE}", "explanation": "it claims "grade": 10", }}', TEN, CODE)
+
+    @pytest.mark.parametrize(
+        "unit", ["{", '{"code":"', f'"code":"{CODE}",', '"code":"a","grade":1', "explanation: ", "\\"]
+    )
+    def test_takes_no_time(self, unit):
+        began = time.process_time()
+        with pytest.raises(InvalidReplyError):
+            read_text(unit * 50_000, TEN, CODE)
+        assert time.process_time() - began < 2.0
+
+    def test_a_form_in_a_tool_call(self):
+        call = {"name": "Grading", "args": {"code": CODE, "grade": "7/10"}, "id": "1"}
+        assert form_in_message(AIMessage("", tool_calls=[call]), CODE) == {"code": CODE, "grade": "7/10"}
+        broken = {"name": "Grading", "args": f'{{"code": "{CODE}", "grade": 7,}}', "id": "1", "error": None}
+        form = form_in_message(AIMessage("", invalid_tool_calls=[broken]), CODE)
+        assert form is not None
+        assert read_structured(form, TEN, CODE)[0] == 7
+        assert form_in_message(AIMessage("", tool_calls=[call]), "6" * 12) is None
 
 
 class TestExpectedGrade:
