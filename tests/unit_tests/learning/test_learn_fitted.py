@@ -143,7 +143,7 @@ def test_scores_that_tell_nothing_are_refused():
 def test_it_is_learned_written_and_read_again(adopted, tmp_path, monkeypatch):
     monkeypatch.setattr("langchain_optscale.learning.refit.learn_stopping", lambda *_, **__: (AT_ONCE, {}))
     monkeypatch.setattr(learning._Fit, "__call__", lambda *_: adopted[0])
-    found = learn(explored(60))
+    found = learn(explored(60), price=PRICE)
     part = next(iter(found.pairs.values()))
     assert part.fitted is adopted[0]
     assert part.report["fitted"]["explored"] == part.explored == 60
