@@ -37,6 +37,8 @@ from langchain_optscale.distributed.journal import Journal, read_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from langchain_core.runnables import RunnableConfig
+
     from langchain_optscale.records.candidates import Candidate
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +74,7 @@ def search_at(address: str) -> OptScale:
     from pydantic import SecretStr
 
     policy = ChatOpenAI(base_url=f"{address}/v1", model="seeded", api_key=SecretStr("none"), max_retries=0)
-    settings = {"seed": 0, "max_samples": 4, "first_round": 1, "round_size": 1, "effort": "low"}
+    settings: dict[str, Any] = {"seed": 0, "max_samples": 4, "first_round": 1, "round_size": 1, "effort": "low"}
     return OptScale(policy=policy, verifier=score_of, extract=answer_of, **settings)
 
 
@@ -83,10 +85,11 @@ async def drive_local(questions: list[dict[str, str]], given: argparse.Namespace
     """Answer what has no line yet with the local engine."""
     journal = Journal(given.output, {})
     left = [one for one in questions if one["id"] not in journal]
-    config = {"max_concurrency": given.max_concurrency}
+    config: RunnableConfig = {"max_concurrency": given.max_concurrency}
     completed = search_at(given.server).abatch_as_completed([one["prompt"] for one in left], config)
     async with contextlib.aclosing(completed):
         async for index, result in completed:
+            assert not isinstance(result, Exception)  # noqa: S101 - else it would have been raised
             line = {"id": left[index]["id"], "answer": result.text, **result.summary()}
             await asyncio.to_thread(journal.keep, line)
     return len(left)

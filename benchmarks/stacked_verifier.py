@@ -47,7 +47,7 @@ POOLS = (
 )
 MOST_SAMPLES, FOLDS, RESAMPLES = 16, 5, 1000
 SIMULATED = {"simulated 0.70": 0.7, "simulated 0.65": 0.65, "simulated 0.60": 0.6}
-LOCAL_QUESTIONS, LOCAL_SAMPLES = 6, 6
+LOCAL_QUESTIONS, LOCAL_SAMPLES = 6, 8
 
 Members = dict[str, list[float]]
 
