@@ -44,6 +44,7 @@ LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-
 	bench_preset \
 	bench_prior \
 	bench_ray \
+	bench_recommended \
 	bench_selection \
 	bench_store \
 	bench_vllm \
@@ -101,6 +102,7 @@ help:
 	@echo "make bench_honesty     predicted against realised chances; calibration; about 3 minutes"
 	@echo "make bench_prior       what the text of a question tells of its scores; needs shared data; about 4 minutes"
 	@echo "make bench_preset      what the default draws and keeps on recorded pools; about 5 minutes"
+	@echo "make bench_recommended what calibrate says to expect, where the truth is known"
 	@echo "make bench_decisions   the default on recorded pools, each left out in turn; writes docs/effort.md"
 	@echo "make situations        docs/situations.md: what the default does and claims where the truth is known"
 	@echo "make bench_judges      choosing by comparison against grading again; verifiers weighed by data; about 2 minutes"
@@ -262,6 +264,9 @@ bench_prior: $(VENV)/test.stamp
 
 bench_decisions: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.decisions_held_out --write
+
+bench_recommended: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks.recommended_bias
 
 situations: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.situations --write

@@ -7,7 +7,7 @@
 Where a situation has few claims, further questions are asked of the default alone, until a kind of claim has been made
 40 times or 6,000 questions have been asked: a share of three claims says nothing.
 
-Nothing is tuned on these simulations. Every question draws its own chance of a right candidate from Beta(1.2, 0.8) and
+Every question draws its own chance of a right candidate from Beta(1.2, 0.8) and
 its own law of six wrong answers, unless the situation says otherwise.
 """
 
@@ -294,9 +294,10 @@ def _made(claim: str, found: Mapping[str, Any], questions: int) -> str:
 
 _HEAD = f"""# Situations
 
-*Written by `python -m benchmarks.situations --write` (or `make situations`), figures and all. One thing was changed
-after it had been seen here: the default waits longer where a verifier likes none of the answers, as under the
-misconception with a good verifier. Nothing else is tuned on these simulations.*
+*Written by `python -m benchmarks.situations --write` (or `make situations`), figures and all. Some things were
+changed after they had been seen here: the default waits longer where a verifier likes none of the answers, as under the
+misconception with a good verifier, where all scores are equally high, and while a check may err (how much longer was
+chosen with the checks below in view); and with scores it calls fewer answers stable.*
 
 What the default `optscale()` does where the truth is known, beside best-of-N and majority at the cap and adaptive
 consistency at 0.95. {QUESTIONS} questions a situation. "Value" is the share of right answers, or the mean score where a
