@@ -1,6 +1,7 @@
 """One budget over a batch against equal numbers, per-question stopping and UAB, on recorded candidates.
 
     python -m benchmarks.batch_budget --orders 4
+    python -m benchmarks.batch_budget --earlier --orders 24    figures measured earlier in three orders, in many
 
 Every order of a pool's samples is a batch. `Budget` is replayed by what production runs: a `Session` of each question,
 `rise_per_candidate` and `wave`, with a price of 1e-9 so that the budget alone decides. Compared with it are
@@ -28,6 +29,7 @@ import math
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+from scipy import stats
 
 from benchmarks.decision_pools import Field, fields
 from langchain_optscale.answers import MostProbable
@@ -47,6 +49,13 @@ if TYPE_CHECKING:
     from langchain_optscale.evaluation.pools import Question
 
 BUDGETS = (2, 3, 4, 6, 8)
+EARLIER = {
+    ("gsm8k_logprob_x16_a", 4): {"budget": 49.0, "equal n": 45.7},
+    ("gsm8k_logprob_x16_a", 6): {"budget": 53.3, "equal n": 49.7},
+    ("math_level3_gpt4omini_x5", 2): {"budget": 87.8, "equal n": 84.3},
+}
+"""By pool and candidates a question: points of accuracy, each a mean over three orders."""
+EARLIER_ORDERS = 3
 LOG_PROBABILITIES = frozenset({"gsm8k_logprob_x16_a"})
 
 Counts = list[int]
@@ -124,10 +133,10 @@ def difference(ours: Sequence[NDArray[np.float64]], theirs: Sequence[NDArray[np.
     }
 
 
-def of_pool(field: Field, orders: int) -> Iterator[dict[str, Any]]:
+def of_pool(field: Field, orders: int, against: str | None = None) -> Iterator[dict[str, Any]]:
     """The rows of one pool."""
     every = list(batches(field, orders))
-    for each in BUDGETS:
+    for each in BUDGETS if against != "per question" else ():
         if each >= field.cap:
             continue
         ours = [worth(field, one, shared(one, field.cap, each * len(one))) for one in every]
@@ -138,12 +147,43 @@ def of_pool(field: Field, orders: int) -> Iterator[dict[str, Any]]:
             for name, select in (("UAB, vote", "vote"), ("UAB, our selection", None)):
                 theirs = [worth(field, one, n, select) for one, n in zip(every, numbers, strict=True)]
                 yield row | {"against": name} | difference(ours, theirs)
-    for effort in get_args(Effort):
+    for effort in get_args(Effort) if against != "equal" else ():
         alone = [per_question(one, field.cap, effort) for one in every]
         ours = [worth(field, one, shared(one, field.cap, sum(n))) for one, n in zip(every, alone, strict=True)]
         theirs = [worth(field, one, n) for one, n in zip(every, alone, strict=True)]
         row = {"pool": field.name, "kind": field.kind, "samples_a_question": float(np.mean(alone))}
         yield row | {"against": f"per question, {effort}"} | difference(ours, theirs)
+
+
+def placed(values: NDArray[np.float64], given: float) -> dict[str, float]:
+    """The mean over orders, the standard deviation of a mean over three, and how many of these a figure is away."""
+    deviation = float(values.std(ddof=1) / math.sqrt(EARLIER_ORDERS))
+    mean = float(values.mean())
+    return {"earlier": given, "mean": mean, "deviation_of_three": deviation, "z": (given - mean) / deviation}
+
+
+def of_earlier(field: Field, orders: int) -> Iterator[dict[str, Any]]:
+    """The figures that were measured earlier on a pool, by many orders, by the default's selection and by votes."""
+    every = list(batches(field, orders))
+    for (name, each), given in EARLIER.items():
+        if name != field.name:
+            continue
+        counts = [shared(one, field.cap, each * len(one)) for one in every]
+        for select in (None, "vote"):
+            ours = [worth(field, one, n, select) for one, n in zip(every, counts, strict=True)]
+            theirs = [worth(field, one, [each] * len(one), select) for one in every]
+            ways = {"budget": ours, "equal n": theirs}
+            points = {way: 100.0 * np.mean(rows, axis=1) for way, rows in ways.items()}
+            row = {"pool": name, "samples_a_question": each, "select": select or "the default's", "orders": orders}
+            row |= {way: placed(values, given[way]) for way, values in points.items()}
+            gain = placed(points["budget"] - points["equal n"], given["budget"] - given["equal n"])
+            yield row | {"difference": gain, "over_questions": difference(ours, theirs)}
+
+
+def smallest_p(rows: Sequence[dict[str, Any]]) -> float | None:
+    """The one-sided p-value, after Holm's correction for all rows, of the row that is lowest for its error."""
+    known = [row["difference"] / row["error"] for row in rows if row["error"] > 0.0]
+    return min(1.0, len(known) * float(stats.norm.cdf(min(known)))) if known else None
 
 
 def summary(rows: Sequence[dict[str, Any]], against: str) -> dict[str, Any]:
@@ -162,6 +202,8 @@ def summary(rows: Sequence[dict[str, Any]], against: str) -> dict[str, Any]:
         "difference": mean,
         "low": None if error is None else mean - 1.96 * error,
         "high": None if error is None else mean + 1.96 * error,
+        "expected_below": float(stats.norm.cdf(-1.0)) * sum(row["error"] > 0.0 for row in mine),
+        "smallest_p_after_holm": smallest_p(mine),
         "below_by_more_than_one_error": [f"{row['pool']} at {row['samples_a_question']:.1f}" for row in short],
     }
 
@@ -172,12 +214,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--orders", type=int, default=4, help="orders of each question's samples (default 4)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pool", help="only pools whose name contains this")
+    parser.add_argument("--earlier", action="store_true", help="figures measured earlier, alone")
+    parser.add_argument("--against", choices=["equal", "per question"], help="only what is compared with this")
     given = parser.parse_args(arguments)
+    if given.earlier:
+        named = {name for name, _ in EARLIER}
+        known_fields = (field for field in fields(given.orders, given.seed) if field.name in named)
+        rows = [row for field in known_fields for row in of_earlier(field, given.orders)]
+        print(json.dumps({"benchmark": "batch_budget --earlier", "rows": rows}, indent=1))
+        return
     rows = [
         row
         for field in fields(given.orders, given.seed)
         if given.pool is None or given.pool in field.name
-        for row in of_pool(field, given.orders)
+        for row in of_pool(field, given.orders, given.against)
     ]
     known = ("equal n", "per question", "UAB, vote", "UAB, our selection")
     totals = [summary(rows, name) for name in known if any(row["against"].startswith(name) for row in rows)]

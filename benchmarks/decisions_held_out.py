@@ -25,7 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.decision_baselines import baselines, beaten_by
@@ -49,14 +49,19 @@ ENOUGH = 40
 """Claims or futile questions of a pool from which on their share is worth a figure."""
 
 
+@dataclass(frozen=True)
+class Scaled(Objective):
+    """The default's rule with another lambda."""
+
+    scale: float = 1.0
+
+    def _price(self, cap: int, kind: int) -> float:
+        return self.scale * super()._price(cap, kind)
+
+
 def default(field: Field, effort: str, scale: float = 1.0) -> SessionMethod:
     """The default with this effort, lambda scaled."""
-    answers = field.kind != "scores"
-    rule = Objective(effort=effort, answers=answers)  # type: ignore[arg-type]
-    if scale != 1.0:
-        kind = {"votes": 0, "both": 1, "scores": 2}[field.kind]
-        size = 16.0 / min(max(field.cap, 8), 32) if kind == 0 else 1.0
-        rule = replace(rule, price=scale * EFFORTS[effort][kind] * size / field.cap)
+    rule = Scaled(effort=effort, answers=field.kind != "scores", scale=scale)  # type: ignore[arg-type]
     return SessionMethod(rule, f"optscale {effort}")
 
 

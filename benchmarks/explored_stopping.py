@@ -10,8 +10,9 @@ on fresh questions of the same task, whose truth is known: the share of right an
 
 Of each kind, with and without labels of the returned answers: "adopted", in how many streams the fitted rule was taken;
 of the default, the improved rule, and of what is in use afterwards: accuracy, candidates drawn, and "net" in points,
-means over streams; "gain" of what is in use over the improved rule with its standard error; and "exploration", what
-exploring cost as a share of the default's candidates.
+means over streams; "gain" of what is in use over the improved rule with its standard error; "held_out_gain", what
+cross-fitting expected of the fitted rule, in use or not; and "exploration", what exploring cost as a share of the
+default's candidates.
 
 Prints one JSON document.
 """
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from langchain_optscale.stopping.base import Rule
 
 SEARCHES, EXPLORE, TESTED = 1500, 0.05, 400
-PRICE = PRICES["medium"]
 
 
 def _search(question: Question, cap: int, count: int | None = None, *, labels: bool = False) -> PastSearch:
@@ -69,7 +69,7 @@ def _stream(kind: str, seed: int, *, labels: bool) -> tuple[Walked, float]:
     return Walked(base, tuple(past), 0, tuple(explored), 1.0), beyond / by_default
 
 
-def _measured(rule: Rule, kind: str, tested: list[PastSearch]) -> dict[str, float]:
+def _measured(rule: Rule, kind: str, tested: list[PastSearch], price: float) -> dict[str, float]:
     """Accuracy, candidates and net points of a rule on questions whose truth is known."""
     cap, right, drawn = KINDS[kind].cap, [], []
     for search in tested:
@@ -81,24 +81,25 @@ def _measured(rule: Rule, kind: str, tested: list[PastSearch]) -> dict[str, floa
         right.append(place is not None and search.answers[place] == "right")
         drawn.append(count)
     accuracy, mean = float(np.mean(right)), float(np.mean(drawn))
-    return {"accuracy": accuracy, "drawn": mean, "net": 100.0 * (accuracy - PRICE * mean / cap)}
+    return {"accuracy": accuracy, "drawn": mean, "net": 100.0 * (accuracy - price * mean / cap)}
 
 
-def measure(kind: str, seed: int, *, labels: bool) -> dict[str, Any]:
+def measure(kind: str, seed: int, price: float, *, labels: bool) -> dict[str, Any]:
     """One stream."""
     known, cost = _stream(kind, seed, labels=labels)
     tested = [_search(question, KINDS[kind].cap) for question in simulated(kind, TESTED, 10_000 + seed)]
     trust = Trust.fit(search for search, _ in known.past)
-    improved, _ = learn_stopping(known, price=PRICE)
-    fitted, report = fitting.learn_fitted(known, trust, improved, price=PRICE)
+    improved, _ = learn_stopping(known, price=price)
+    fitted, report = fitting.learn_fitted(known, trust, improved, price=price)
     otherwise = known.base if improved is None else improved
     return {
         "adopted": fitted is not None,
         "reason": report.get("reason"),
+        "held_out": report.get("gain", 0.0),
         "exploration": cost,
-        "default": _measured(known.base, kind, tested),
-        "improved": _measured(otherwise, kind, tested),
-        "in_use": _measured(otherwise if fitted is None else fitted, kind, tested),
+        "default": _measured(known.base, kind, tested, price),
+        "improved": _measured(otherwise, kind, tested, price),
+        "in_use": _measured(otherwise if fitted is None else fitted, kind, tested, price),
     }
 
 
@@ -115,6 +116,7 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
             rule: {name: float(np.mean([one[rule][name] for one in found])) for name in ("accuracy", "drawn", "net")}
             for rule in rules
         },
+        "held_out_gain": 100.0 * float(np.mean([one["held_out"] for one in found])),
         "gain": float(gains.mean()),
         "gain_error": float(gains.std(ddof=1) / math.sqrt(len(gains))) if len(gains) > 1 else None,
     }
@@ -125,11 +127,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=4, help="of each kind (default 4)")
     parser.add_argument("--kind", choices=sorted(KINDS), action="append")
+    parser.add_argument("--price", type=float, default=PRICES["medium"], help="of the whole cap (default %(default)s)")
     arguments = parser.parse_args()
-    document: dict[str, Any] = {"searches": SEARCHES, "explore": EXPLORE, "price": PRICE}
+    document: dict[str, Any] = {"searches": SEARCHES, "explore": EXPLORE, "price": arguments.price}
     for kind in arguments.kind or KINDS:
         for labels in (False, True):
-            found = [measure(kind, seed, labels=labels) for seed in range(arguments.streams)]
+            found = [measure(kind, seed, arguments.price, labels=labels) for seed in range(arguments.streams)]
             document[f"{kind}, {'with' if labels else 'without'} labels"] = summary(found)
     print(json.dumps(document, indent=2))
 

@@ -167,33 +167,30 @@ def on_local_model() -> dict[str, Any]:
     from langchain_optscale.endpoints import local
     from langchain_optscale.verifiers import LLMJudge, PairwiseJudge
 
+    right: dict[str, list[float]] = {"pointwise": [], "pairwise": []}
+    firsts: list[float] = []
+    calls = dict.fromkeys(right, 0)
     with local.serve(n_parallel=2) as server:
-        model = server.policy(temperature=0.0, max_tokens=32, top_logprobs=20)
-        judges = {"pairwise": PairwiseJudge(model, method="logprobs", min_mass=0.0)}
-        grading = LLMJudge(model, method="logprobs", min_mass=0.0)
-        right: dict[str, list[float]] = {"pointwise": [], "pairwise": []}
-        failed, firsts = {"pointwise": 0, "pairwise": 0}, []
+        # It cannot be made to write a grade or a letter; their probabilities are one token away.
+        model = server.policy(temperature=0.0)
+        comparing = PairwiseJudge(model, method="labels", min_mass=0.0)
+        grading = LLMJudge(model, method="labels", min_mass=0.0)
         for asked, good, bad in EASY:
             prompt = StringPromptValue(text=asked)
             shown = [Candidate(0, AIMessage(good), 0), Candidate(1, AIMessage(bad), 0)]
-            try:
-                one, other = (grading.verify(prompt, candidate).score for candidate in shown)
-                right["pointwise"].append(1.0 if one > other else 0.5 if one == other else 0.0)
-            except Exception:  # noqa: BLE001 - counted: a small model does not always keep to the form
-                failed["pointwise"] += 1
-            try:
-                ranking = judges["pairwise"].rank(prompt, shown)
-                right["pairwise"].append(float(ranking.best == 0))
-                firsts += [one.shares[0] for one in ranking.comparisons]
-            except Exception:  # noqa: BLE001 - likewise
-                failed["pairwise"] += 1
+            one, other = (grading.verify(prompt, candidate).score for candidate in shown)
+            right["pointwise"].append(1.0 if one > other else 0.5 if one == other else 0.0)
+            ranking = comparing.rank(prompt, shown)
+            right["pairwise"].append(float(ranking.best == 0))
+            firsts += [comparison.shares[0] for comparison in ranking.comparisons]
+            calls["pointwise"] += len(shown)
+            calls["pairwise"] += len(ranking.comparisons)
     return {
         "model": server.model,
         "questions": len(EASY),
-        "right": {way: float(np.mean(row)) if row else None for way, row in right.items()},
-        "failed": failed,
-        "share of the first place": float(np.mean(firsts)) if firsts else None,
-        "calls a question": 2,
+        "right": {way: float(np.mean(row)) for way, row in right.items()},
+        "share of the first place": float(np.mean(firsts)),
+        "calls": calls,
     }
 
 

@@ -3,6 +3,9 @@
     python -m benchmarks.ray_batch crash --questions 20000   a worker is killed, then the head; a second run goes on
     python -m benchmarks.ray_batch wall --questions 4000 --latency 0.2 --turns 3   both engines in turns, nothing killed
 
+`ratios` are of the whole time of a driver with the start of its interpreter and of the workers, `running_ratios` of the
+time between a tenth and nine tenths of the answers.
+
 It runs in an environment that has Ray (`make bench_ray`). Each run is a driver in a process of its own, as a user's
 is; Ray's connects to a cluster that `ray start` made here. Both engines write an answer line for each question by the
 same journal, and ask the same server of `benchmarks.seeded_pool_server`, whose answers are recorded candidates.
@@ -102,6 +105,7 @@ def drive_ray(given: argparse.Namespace) -> int:
         workers=given.workers,
         max_concurrency=given.max_concurrency,
         output=given.output,
+        block=given.block,
     )
     return sum(1 for _ in answers.iter_rows())
 
@@ -191,6 +195,7 @@ class Run:
         self._began = time.perf_counter()
         options = ["--input", str(source), "--server", server, "--output", str(output), "--address", address]
         options += ["--max-concurrency", str(given.max_concurrency), "--workers", str(given.workers)]
+        options += ["--block", str(given.block)] if given.block else []
         command = [sys.executable, "-m", "benchmarks.ray_batch", "drive", *options]
         self._errors = output.with_suffix(".err").open("w+")
         self._process = subprocess.Popen(  # noqa: S603 - our own command
@@ -205,6 +210,13 @@ class Run:
         """Wait until there are so many answer lines, or the run has ended."""
         while self._process.poll() is None and self.lines() < lines:
             time.sleep(POLL_S)
+
+    def pace(self, questions: int) -> float:
+        """Seconds between a tenth and nine tenths of the answer lines: without the engine's start and its end."""
+        self.wait_for(questions // 10)
+        began = time.perf_counter()
+        self.wait_for(questions * 9 // 10)
+        return time.perf_counter() - began
 
     def end(self) -> dict[str, Any]:
         """Wait for the end; what the driver said, its wall time with the start of its interpreter, and its status."""
@@ -265,23 +277,30 @@ def wall(given: argparse.Namespace, source: Path, home: Path) -> dict[str, Any]:
     """Both engines in turns, with nothing killed."""
     seconds: dict[str, list[float]] = {"local": [], "ray": []}
     walls: dict[str, list[float]] = {"local": [], "ray": []}
+    paces: dict[str, list[float]] = {"local": [], "ray": []}
     found = []
     with served(POOLS, given.latency) as server, cluster(given.workers) as one:
         for turn in range(given.turns):
             for engine, address in (("local", ""), ("ray", one.address)):
                 run = Run(given, source, server, home / f"{engine}{turn}", address)
+                paces[engine].append(run.pace(given.questions))
                 figures = run.end()
                 if figures["status"]:
                     raise RuntimeError(f"the run with the engine {engine} failed: {figures['error']}")
                 seconds[engine].append(figures["seconds"])
                 walls[engine].append(figures["wall_s"])
                 found.append(results(run.output))
-    ratios = [ray / local for ray, local in zip(walls["ray"], walls["local"], strict=True)]
+    ratios, running = (
+        [ray / local for ray, local in zip(times["ray"], times["local"], strict=True)] for times in (walls, paces)
+    )
     return {
         "seconds": seconds,
         "wall_s": walls,
         "ratios": ratios,
         "median_ratio": sorted(ratios)[len(ratios) // 2],
+        "running_s": paces,
+        "running_ratios": running,
+        "median_running_ratio": sorted(running)[len(running) // 2],
         "candidates": sum(drawn for _, drawn in found[0].values()),
         "all_equal": all(one == found[0] for one in found),
     }
@@ -295,6 +314,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.02, help="seconds of each answer (default 0.02)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--max-concurrency", type=int, default=64)
+    parser.add_argument("--block", type=int, help="questions that a worker takes at once (default that of map_dataset)")
     parser.add_argument("--turns", type=int, default=3)
     for name in ("--input", "--server", "--output", "--address"):
         parser.add_argument(name, default="", help="of a driver")

@@ -1,7 +1,7 @@
 """`StackedVerifier` on questions left out: AUC against the best single member and the mean of all. Prints JSON.
 
     python -m benchmarks.stacked_verifier            members made of what the pools record
-    python -m benchmarks.stacked_verifier --local    also the real local model as judge, on a few questions with texts
+    python -m benchmarks.stacked_verifier --local    also the real local model as judge, on a few questions
 
 Members are the recorded score, the agreement of a candidate's answer with the other candidates' answers, and brevity; a
 pool with fewer than three of them gets simulated members of known accuracy beside them, and so does every pool once
@@ -47,7 +47,7 @@ POOLS = (
 )
 MOST_SAMPLES, FOLDS, RESAMPLES = 16, 5, 1000
 SIMULATED = {"simulated 0.70": 0.7, "simulated 0.65": 0.65, "simulated 0.60": 0.6}
-LOCAL_QUESTIONS, LOCAL_SAMPLES = 8, 8
+LOCAL_QUESTIONS, LOCAL_SAMPLES = 6, 6
 
 Members = dict[str, list[float]]
 
@@ -169,7 +169,7 @@ def on_pool(path: Path) -> dict[str, Any]:
 
 
 def on_local_model() -> dict[str, Any]:
-    """A real judge beside what is recorded, where the pool has texts."""
+    """A real judge beside what is recorded, on questions with right and wrong samples; it is shown their answers."""
     from langchain_core.messages import AIMessage
     from langchain_core.prompt_values import StringPromptValue
 
@@ -178,23 +178,18 @@ def on_local_model() -> dict[str, Any]:
     from langchain_optscale.verifiers import LLMJudge
 
     pool = read_pool(ROOT / "tests" / "data" / "pools" / "arithmetic_x64.jsonl")
-    asked = [question for question in pool if any(sample.text for sample in question.samples)][:LOCAL_QUESTIONS]
-    if not asked:
-        return {"skipped": "the pool has no texts"}
-    members: Members = {"judge": [], "agreement": [], "brevity": []}
+    mixed = [one for one in pool if {bool(sample.correct) for sample in one.samples[:LOCAL_SAMPLES]} == {False, True}]
+    members: Members = {"judge": [], "score": [], "agreement": [], "brevity": []}
     groups, labels = [], []
     with local.serve(n_parallel=2) as server:
-        model = server.policy(temperature=0.0, max_tokens=32, top_logprobs=20)
-        judge = LLMJudge(model, method="logprobs", scale="yes/no", min_mass=0.0)
-        for number, question in enumerate(asked):
+        # It cannot be made to write a grade; the probabilities of "yes" and "no" are one token away.
+        judge = LLMJudge(server.policy(temperature=0.0), method="labels", scale="yes/no", min_mass=0.0)
+        for number, question in enumerate(mixed[:LOCAL_QUESTIONS]):
             samples = question.samples[:LOCAL_SAMPLES]
             for index, sample in enumerate(samples):
-                candidate = Candidate(index, AIMessage(sample.text or ""), 0)
-                try:
-                    score = judge.verify(StringPromptValue(text=question.prompt), candidate).score
-                except Exception:  # noqa: BLE001 - a small model does not always keep to the form
-                    score = math.nan
-                members["judge"].append(score)
+                candidate = Candidate(index, AIMessage(sample.answer or "no answer"), 0)
+                members["judge"].append(judge.verify(StringPromptValue(text=question.prompt), candidate).score)
+                members["score"].append(math.nan if sample.score is None else sample.score)
                 members["brevity"].append(-float(sample.tokens or 0))
                 groups.append(number)
                 labels.append(float(bool(sample.correct)))

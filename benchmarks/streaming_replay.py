@@ -17,6 +17,12 @@ Modes: "none" has no labels; "returned" knows of every search whether its answer
 share of searches that run to the cap. "full" is no stream: one fit to the complete recordings of the first half, with
 what is right. Pools without answers are counted too: without labels nothing is learned for them, and they stay at 1.
 
+"by_price" has all pools at each price, and what chance alone would do: of the pools where any answer changes,
+"worse_by_chance" would be worse by more than one standard error though nothing is lost, and as many as were or more
+with "probability_of_as_many"; "joint_z" is the sum of all differences in their standard errors, standard normal where
+nothing is lost. "halves": the lowest price that draws at most 0.8 of the default's candidates on a random half of the
+pools, and what it does on the other half; means over 2,000 splits.
+
 Prints one JSON document.
 """
 
@@ -31,6 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from langchain_optscale.answers.untrained import UntrainedPosterior
 from langchain_optscale.evaluation.pools import read_pool
@@ -49,7 +56,7 @@ SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "d
 POPULATION = ROOT / "langchain_optscale" / "stopping" / "learned" / "population.json"
 LEAST_CAP, MOST_CAP = 8, 32
 PRICES = (0.02, 0.04, 0.06, 0.08, 0.1, 0.14, 0.2)
-SLACK = -0.3
+SLACK, ENOUGH, SPLITS = -0.3, 0.8, 2000
 FIRST_FIT, GROWTH = 25, 1.3
 DIGITS = 6
 
@@ -256,10 +263,33 @@ def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[st
                 "difference": sum(differences) / (len(rows) + still),
             },
             "by_price": {str(price): _at_price(found, price, still) for price in PRICES},
+            "halves": _halves(found),
             "by_pool": rows,
         }
     )
     return summary
+
+
+def _halves(found: Mapping[str, Mapping[float, Measured]]) -> dict[str, Any]:
+    """A price that saves enough on half of the pools, on the other half."""
+    generator, names, seen = np.random.default_rng(0), sorted(found), []
+    for _ in range(SPLITS):
+        order = generator.permutation(len(names)).tolist()
+        here, there = ([names[place] for place in part] for part in np.array_split(order, 2))
+        able = (price for price in PRICES if _share(found, price, here) <= ENOUGH)
+        price = next(able, max(PRICES))
+        seen.append((price, _share(found, price, there), np.mean([found[name][price].difference for name in there])))
+    prices, shares, differences = np.array(seen).T
+    return {
+        "price": float(prices.mean()),
+        "share": float(shares.mean()),
+        "difference": float(differences.mean()),
+        "kept": float((differences >= SLACK).mean()),
+    }
+
+
+def _share(found: Mapping[str, Mapping[float, Measured]], price: float, names: Sequence[str]) -> float:
+    return math.exp(float(np.mean([math.log(found[name][price].share) for name in names])))
 
 
 def _row(name: str, price: float, one: Measured) -> dict[str, Any]:
@@ -272,7 +302,13 @@ def _at_price(found: Mapping[str, Mapping[float, Measured]], price: float, still
     """All pools at the same price."""
     rows = [one[price] for one in found.values()]
     shares = [math.log(row.share) for row in rows]
+    away = [row.difference / row.error for row in rows if row.error > 0.0]
+    chance = stats.binom(len(away), stats.norm.cdf(-1.0))
     return {
+        "changed": len(away),
+        "worse_by_chance": float(chance.mean()),
+        "probability_of_as_many": float(chance.sf(sum(one < -1.0 for one in away) - 1)),
+        "joint_z": float(sum(away) / math.sqrt(max(1, len(away)))),
         "share": math.exp(sum(shares) / len(rows)),
         "share_all_pools": math.exp(sum(shares) / (len(rows) + still)),
         "difference": float(np.mean([row.difference for row in rows])),

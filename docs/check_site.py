@@ -1,7 +1,8 @@
 """Looks at the built site in a real browser: `python -m docs.check_site [SITE [PAGE...]]`. Prints JSON.
 
 Every page at widths of 1280 and 390 pixels, light and dark: nothing is wider than the screen, the console has no
-errors, nothing is loaded from elsewhere, and axe-core finds no violation. The search finds what a reader would type.
+errors, nothing is loaded from elsewhere, and axe-core finds no violation. The search finds what a reader would type:
+for each question of docs/faq.md, the page that answers it is among the first three.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import re
 import shutil
 import sys
 import threading
@@ -18,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
-WORDS = ("target", "vLLM", "refusal")
+WORDS = {"target": "howto/target.html", "vLLM": "start/vllm.html", "refusal": "errors.html"}
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -32,41 +34,60 @@ def _served(site: Path) -> http.server.ThreadingHTTPServer:
     return server
 
 
-def look(page: Any, url: str, root: str) -> list[str]:
-    """What is wrong with one page, as it is shown now."""
+def look(page: Any, url: str, root: str) -> dict[str, list[str]]:
+    """What is wrong with one page, by width and scheme."""
     from axe_playwright_python.sync_playwright import Axe
 
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(f"console: {message.text}") if message.type == "error" else None)
+    loading: list[str] = []
+    page.on("console", lambda message: loading.append(f"console: {message.text}") if message.type == "error" else None)
     page.on(
         "request",
-        lambda one: None if one.url.startswith((root, "data:", "blob:")) else wrong.append(f"loads {one.url}"),
+        lambda one: None if one.url.startswith((root, "data:", "blob:")) else loading.append(f"loads {one.url}"),
     )
     page.goto(url)
     page.wait_for_load_state("networkidle")
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    if wider > 0:
-        wrong.append(f"{wider} px wider than the screen")
-    found = Axe().run(page).response["violations"]
-    wrong += [f"{one['id']}: {len(one['nodes'])} times, first {one['nodes'][0]['html'][:120]}" for one in found]
-    return wrong
+    wrong: dict[str, list[str]] = {}
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+            view = [f"{wider} px wider than the screen"] if wider > 0 else []
+            view += [f"{one['id']}: {len(one['nodes'])} times, first {one['nodes'][0]['html'][:120]}" for one in found]
+            wrong[f"{width} {scheme}"] = view
+    return {**wrong, "any": loading}
 
 
-def searches(page: Any, root: str) -> list[str]:
-    """The words that the search does not find."""
+def questions() -> dict[str, str]:
+    """The page that answers each question, by the table of docs/faq.md; and words that a reader would type."""
+    rows = re.findall(
+        r"^\| ([^|]+) \| \[[^]]+\]\(([^)#]*)", (ROOT / "docs" / "faq.md").read_text("utf-8"), re.MULTILINE
+    )
+    return {question: (page or "faq.md").replace(".md", ".html") for question, page in rows} | WORDS
+
+
+def found_by(page: Any, root: str, words: str) -> list[str]:
+    """The first three pages that the search finds."""
     from playwright.sync_api import TimeoutError as NotFoundInTime
 
-    missing = []
-    for word in WORDS:
-        page.goto(f"{root}/index.html")
-        page.wait_for_load_state("networkidle")
-        page.keyboard.press("/")
-        page.keyboard.type(word, delay=20)
-        try:
-            page.wait_for_selector(".md-search-result__item", timeout=10_000)
-        except NotFoundInTime:
-            missing.append(word)
-    return missing
+    page.goto(f"{root}/index.html")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("/")
+    page.keyboard.type(words)
+    try:
+        page.wait_for_selector(".md-search-result__item", timeout=10_000)
+        page.wait_for_timeout(400)  # the results of the last word
+    except NotFoundInTime:
+        return []
+    links = page.eval_on_selector_all(".md-search-result__item > a:first-child", "all => all.map(one => one.pathname)")
+    return [link.lstrip("/") for link in links[:3]]
+
+
+def searches(page: Any, root: str) -> dict[str, list[str]]:
+    """What the search finds first where that does not answer."""
+    found = {words: found_by(page, root, words) for words in questions()}
+    return {words: pages for words, pages in found.items() if questions()[words] not in pages}
 
 
 def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
@@ -79,19 +100,21 @@ def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
     wrong: dict[str, list[str]] = {}
     try:
         with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for width in WIDTHS:
-                for scheme in SCHEMES:
-                    for name in names:
-                        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-                        if found := look(page, f"{root}/{name}", root):
-                            wrong[f"{name} {width} {scheme}"] = found
-                        page.close()
+            chromium = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = chromium.new_context()  # one for all pages: what they share is loaded once
+            for name in names:
+                page = browser.new_page()
+                found = look(page, f"{root}/{name}", root)
+                here = {f"{name} {view}": faults for view, faults in found.items() if faults}
+                sys.stderr.write(f"{name}: {json.dumps(here, indent=1) if here else 'nothing wrong'}\n")
+                wrong |= here
+                page.close()
             missing = searches(browser.new_page(), root)
-            browser.close()
+            chromium.close()
     finally:
         server.shutdown()
-    return {"pages": len(names), "views": len(names) * len(WIDTHS) * len(SCHEMES), "wrong": wrong, "not_found": missing}
+    figures = {"pages": len(names), "views": len(names) * len(WIDTHS) * len(SCHEMES), "searches": len(questions())}
+    return {**figures, "wrong": wrong, "not_found": missing}
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ MkDocs calls `on_config` and `on_files`. `make docs` builds the site.
 from __future__ import annotations
 
 import argparse
-import ast
 import base64
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mkdocs.structure.files import File
 
 from docs.graph_picture import with_pictures
+from docs.messages import page as error_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,48 +84,6 @@ def _help(parser: argparse.ArgumentParser) -> str:
     return parser.format_help().rstrip()
 
 
-def messages_page() -> str:
-    """The page of errors: what is written by hand, and every message that the code can raise, by its class."""
-    lines = [(ROOT / "docs" / "errors.md").read_text(encoding="utf-8").rstrip(), "", "## Every message", ""]
-    lines += ["Words in braces are filled in. Each message says what to do.", ""]
-    by_class: dict[str, set[str]] = {}
-    for path in sorted((ROOT / "langchain_optscale").rglob("*.py")):
-        for name, message in raised_in(ast.parse(path.read_text(encoding="utf-8"))):
-            by_class.setdefault(name, set()).add(message)
-    for name, messages in sorted(by_class.items()):
-        lines += [f"### {name}", ""]
-        lines += [f"- {_escaped(message)}" for message in sorted(messages)]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", text)
-
-
-def raised_in(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """The class and the message of each error of this package that the code makes with a text."""
-    from langchain_optscale import errors
-
-    known = {*errors.__all__, "AllCandidatesFailed", "RefusedCandidateError"} - {"printable"}
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known and node.args):
-            continue
-        message = "".join(_parts(node.args[0]))
-        if len(message.split()) > 2:
-            yield node.func.id, message
-
-
-def _parts(node: ast.expr) -> Iterator[str]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
-    elif isinstance(node, ast.JoinedStr):
-        for value in node.values:
-            yield from _parts(value)
-    elif isinstance(node, ast.FormattedValue):
-        yield "{" + ast.unparse(node.value) + "}"
-
-
 def changelog_page() -> str:
     """The changelog; what it names by path leads to the repository."""
     return (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -134,11 +93,19 @@ MADE = {"reference/settings.md": settings_page, "reference/cli.md": command_page
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the recipes in the navigation."""
+    """List the recipes in the navigation, by the short form of their titles."""
     for entry in config.nav or []:
         if "Cookbook" in entry:
-            entry["Cookbook"] = [f"cookbook/{path.stem}.md" for path in recipes()]
+            entry["Cookbook"] = [{short_title(path): f"cookbook/{path.stem}.md"} for path in recipes()]
     return config
+
+
+def short_title(path: Path) -> str:
+    """The title of a notebook up to its colon."""
+    title = re.search(r"^# (.+)", json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"][0])
+    if title is None:
+        raise ValueError(f"{path.name} must begin with a title")
+    return title[1].partition(":")[0].strip()
 
 
 def recipes() -> list[Path]:
@@ -166,7 +133,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, make in MADE.items():
         files.append(File.generated(config, name, content=make()))
     files.remove(files.src_uris["errors.md"])
-    files.append(File.generated(config, "errors.md", content=messages_page()))
+    files.append(File.generated(config, "errors.md", content=error_page()))
     for path in recipes():
         files.append(File.generated(config, f"cookbook/{path.stem}.md", content=recipe_page(path)))
     return files

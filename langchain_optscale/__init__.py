@@ -1,7 +1,7 @@
 """Adaptive best-of-N for LangChain and LangGraph.
 
 Draw candidates from any chat model (the policy), score them with any judge, reward model or check (the verifier),
-learn the distribution of the scores as they arrive, stop at the computed optimal N, return the best.
+learn the distribution of the scores as they arrive, stop when no more are worth their price, return the best.
 """
 
 from __future__ import annotations

@@ -67,6 +67,9 @@ _CONTROL = re.compile(
 )
 
 
+_PAGE = "https://github.com/langchain-optscale/langchain-optscale/blob/main/docs/errors.md"
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
@@ -99,6 +102,11 @@ class OptScaleError(Exception):
         ...     print(type(error).__name__)
         InvalidScoreError
     """
+
+    @property
+    def help_url(self) -> str:
+        """The address of the section about this class of errors: why it is raised, and what to do."""
+        return f"{_PAGE}#{type(self).__name__.lower()}"
 
     def __str__(self) -> str:
         return printable(super().__str__())

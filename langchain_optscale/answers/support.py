@@ -29,6 +29,7 @@ STRONGEST = 6
 _LEAST = 0.15
 _MOST = 1.0 - _LEAST
 _PRIOR_WEIGHT, _PRIOR_COUNT = 3.0, 3.0
+_ROUNDING = 1e-9
 _BY_COUNT = itemgetter(1)
 
 
@@ -116,6 +117,7 @@ class Support(NamedTuple):
         unseen: w_0, the mean weight of a candidate whose answer is still to come.
         votes_alone: Whether all scores say nothing.
         kinds: How many distinct answers there are.
+        equal: Whether all candidates with an answer have the same weight, so that scores do not tell answers apart.
     """
 
     answers: list[Answer]
@@ -124,6 +126,7 @@ class Support(NamedTuple):
     unseen: float
     votes_alone: bool
     kinds: int
+    equal: bool = True
 
     @classmethod
     def of(cls, answers: Sequence[str | None], scores: Sequence[float]) -> Support:
@@ -157,7 +160,8 @@ class Support(NamedTuple):
         rows = [
             Answer(weights[text], counts[text], (weights[text] + unseen) / (counts[text] + 1), text) for text in order
         ]
-        return cls(rows, total, count, unseen, False, len(counts))
+        equal = total > count * odds(max(best.values())) - _ROUNDING
+        return cls(rows, total, count, unseen, False, len(counts), equal)
 
     @classmethod
     def of_votes(cls, votes: Sequence[int], answered: int) -> Support:
@@ -172,7 +176,7 @@ class Support(NamedTuple):
         count, total = self.answered + more, self.total + gained
         ahead = Answer(leader.weight + gained, leader.votes + more, leader.expected, leader.text)
         unseen = self.unseen if self.votes_alone else _unseen(total, count)
-        return Support([ahead, *others], total, count, unseen, self.votes_alone, self.kinds)
+        return Support([ahead, *others], total, count, unseen, self.votes_alone, self.kinds, self.equal)
 
 
 def _unseen(total: float, count: int) -> float:

@@ -60,7 +60,7 @@ def add_batch(commands: Any) -> None:
         metavar="UNIT=N",
         help="samples=N or tokens=N for all questions together, which go where they help most",
     )
-    parser.add_argument("--window", type=int, default=256, metavar="N", help="questions that share a part of it (256)")
+    parser.add_argument("--window", type=int, metavar="N", help="questions that share a part of it (256)")
     engine = parser.add_argument_group("engine")
     engine.add_argument("--engine", choices=["local", "ray"], default="local", help="where to search (default local)")
     engine.add_argument("--address", metavar="ADDRESS", help="of a running Ray cluster; by default one of its own")
@@ -203,7 +203,7 @@ def _budget(arguments: argparse.Namespace) -> Budget | None:
     unit, _, amount = arguments.budget.partition("=")
     if unit not in {"samples", "tokens"} or not amount.isascii() or not amount.isdigit():
         raise SettingsError(f"--budget must be samples=N or tokens=N with a whole number N, got {arguments.budget!r}")
-    return Budget(**{unit: int(amount)}, window=arguments.window)
+    return Budget(**{unit: int(amount)}, window=256 if arguments.window is None else arguments.window)
 
 
 def _spent(budget: Budget, answers: Answers) -> float:

@@ -105,7 +105,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="optscale", description="Adaptive best-of-N: draw candidates until the computed optimal N.")
+    parser = _Parser(
+        prog="optscale", description="Adaptive best-of-N: draw candidates until no more are worth their price."
+    )
     parser.add_argument("--version", action="version", version=f"langchain-optscale {__version__}")
     parser.set_defaults(run=lambda _: parser.print_help())
     commands = parser.add_subparsers(metavar="COMMAND")

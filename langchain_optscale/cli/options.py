@@ -126,7 +126,11 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
         "--round-cost", type=float, default=2.0, metavar="N", help="candidates a round costs (default 2)"
     )
     search.add_argument("--confidence", type=float, default=0.95, help="in (0, 1) (default 0.95)")
-    search.add_argument("--prior", metavar="FILE", help="what scores to expect, as optscale train-prior wrote it")
+    search.add_argument(
+        "--prior",
+        metavar="FILE",
+        help="what scores to expect, as optscale train-prior wrote it; it counts with --target",
+    )
     search.add_argument("--token-budget", type=int, metavar="N", help="stop after N tokens")
     search.add_argument(
         "--store", metavar="STORE", help="record every search there: an SQLite file, or a postgresql:// URL"

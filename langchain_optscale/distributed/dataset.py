@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["check_ray", "map_dataset"]
 
 _CPUS_A_WORKER = 0.5
+_LEAST_BLOCK, _BLOCK_A_REQUEST = 256, 32
 
 
 def check_ray() -> None:
@@ -38,7 +39,7 @@ def map_dataset(
     *,
     workers: int = 2,
     max_concurrency: int = 16,
-    block: int = 256,
+    block: int | None = None,
     output: str | None = None,
     budget: Budget | None = None,
     asked: Mapping[str, Any] | None = None,
@@ -61,7 +62,9 @@ def map_dataset(
         workers: Processes, at least 1, each with half a CPU of the cluster, since they mostly wait for endpoints.
             One CPU at least must be left for reading.
         max_concurrency: Requests under way at once over all workers, at least `workers`.
-        block: Questions that a worker takes at once, at least 1.
+        block: Questions that a worker takes at once, at least 1. It takes the next ones when the last of them is
+            answered, so a block should be many times the requests of a worker: by default 256, or 32 times these where
+            that is more.
         output: A directory in which every worker writes answer lines, on a file system that all of them share. A run
             that finds answers there goes on: their questions are left out.
         budget: What all questions may consume together; every block gets the share of its questions. Each block is a
@@ -80,6 +83,8 @@ def map_dataset(
     check_ray()
     import ray
 
+    if block is None:
+        block = max(_LEAST_BLOCK, _BLOCK_A_REQUEST * max_concurrency // max(workers, 1))
     for name, value in (("workers", workers), ("block", block), ("give_up_after", give_up_after)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}")

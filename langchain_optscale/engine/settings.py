@@ -102,7 +102,8 @@ class SearchSettings(BaseModel):
         prior: What is believed about the scores beforehand: a prior for all questions, such as a `FixedPrior`; a
             function that gives the prior of a question from its text, such as a `QuestionPrior`, which is called once
             a search; or the file of a learned one, as `optscale train-prior` writes it. Under the paper's rule and a
-            function this is OptScale^t.
+            function this is OptScale^t. The default uses it with a `target` and without answers; otherwise it decides
+            by agreement and by the best score so far, and a prior changes only the estimates in the result.
         extract: Finds the answer in a candidate: an extractor such as `BoxedAnswer()`, a name of
             `answers.EXTRACTORS` ("boxed", "number", "choice", "math", "text", "tool_call"), or a function `(text)` or
             `(text, message)` that answers with a string or None. Equal answers become the same string, see
@@ -399,7 +400,8 @@ def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
 def settings_in(config: RunnableConfig) -> dict[str, Any]:
     """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
     configurable = config.get("configurable") or {}
-    return {name: configurable[name] for name in sorted(changeable(Scope.CALL) & configurable.keys())}
+    names = changeable(Scope.CALL)
+    return {name: configurable[name] for name in sorted(name for name in configurable if name in names)}
 
 
 def split_keywords(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -19,7 +19,7 @@ from langchain_optscale.records.forks import cached_property
 from langchain_optscale.stopping import AnswerConfidence, Rule
 from langchain_optscale.stopping.answer_rules import default_selection, selection_for
 from langchain_optscale.stopping.session import Session
-from langchain_optscale.stopping.trained import carried_prior, prior_for
+from langchain_optscale.stopping.trained import carried_prior, is_prior, prior_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -161,15 +161,7 @@ class SessionMethod:
         Raises:
             SettingsError: A sample has no score, or a setting is not one that `Session` takes.
         """
-        session = Session(
-            self.rule,
-            estimator=self.estimator,
-            prior=prior_for(carried_prior(self.rule, self.prior), question.prompt),
-            max_samples=max_samples,
-            first_round=self.first_round,
-            round_size=self.round_size,
-            interim_draws=False,
-        )
+        session = self._session(question, max_samples)
         samples, asked, drawn, rounds = question.samples, 0, 0, 0
         while count := session.ask():
             rounds += 1
@@ -183,7 +175,7 @@ class SessionMethod:
         decision = session.decision
         assert decision.reason is not None  # noqa: S101 - a session ends with a reason
         verified = samples[:drawn]
-        chosen = place_of(selection_for(self._select, self.rule), verified)
+        chosen = place_of(self._selection, verified)
         reached = best_score(verified) >= max(self._targets.values()) if self._targets else None
         claim, probability = claim_about(decision, session.history.answers, session.history.scores, chosen)
         kept = self._kept(decision, claim, samples[:max_samples], drawn, chosen)
@@ -193,7 +185,7 @@ class SessionMethod:
         """Whether the claim of the decision is true by all samples up to the cap, see `Outcome.kept`."""
         target = self._targets.get(decision.rule)
         if claim == "stable" and drawn < len(samples):
-            return same_answer(samples, chosen, place_of(selection_for(self._select, self.rule), samples))
+            return same_answer(samples, chosen, place_of(self._selection, samples))
         if decision.reason is StopReason.FUTILITY and target is not None:
             return best_score(samples) < target
         if decision.reason is StopReason.OPTIMAL_N and target is not None:
@@ -202,9 +194,42 @@ class SessionMethod:
             return samples[chosen].correct
         return None
 
+    def _session(self, question: Question, max_samples: int) -> Session:
+        """A session for one question; what all questions have in common is checked and computed once."""
+        prior = self._prior
+        if callable(prior) and not is_prior(prior):
+            return self._new_session(prior_for(prior, question.prompt), max_samples)
+        if max_samples not in self._sessions:
+            self._sessions[max_samples] = self._new_session(prior, max_samples)
+        return self._sessions[max_samples].restarted()
+
+    def _new_session(self, prior: ScorePrior | None, max_samples: int) -> Session:
+        return Session(
+            self.rule,
+            estimator=self.estimator,
+            prior=prior,
+            max_samples=max_samples,
+            first_round=self.first_round,
+            round_size=self.round_size,
+            interim_draws=False,
+        )
+
+    @cached_property
+    def _sessions(self) -> dict[int, Session]:
+        """By cap, one that has not begun."""
+        return {}
+
+    @cached_property
+    def _prior(self) -> Any:
+        return carried_prior(self.rule, self.prior)
+
     @property
     def _select(self) -> SelectionLike:
         return default_selection(self.rule) if self.select is None else self.select
+
+    @cached_property
+    def _selection(self) -> SelectionLike:
+        return selection_for(self._select, self.rule)
 
     @cached_property
     def _targets(self) -> dict[str, float]:

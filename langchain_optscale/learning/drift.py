@@ -1,24 +1,23 @@
 r"""Has something changed since it was learned? Predicted against realised, looked at after every search.
 
-Each figure of a search has a `stats.mean_test.MeanTest` of its own, and all figures of a monitor share alpha.
-
-A score is not bet on itself but its rank among the scores that were learned from, as a share: it is even over [0, 1],
-so that a shift of narrow scores is a large one.
+Figures that take many values, as scores do, are tested by `stats.exchangeability`: whether they still come from the law
+of those that were learned from. Shares, such as how often answers agree, each have a `stats.mean_test`. All tests of a
+monitor share alpha.
 
 A verifier that turns round may leave the mean of scores as it was. Whether scores still say what is right shows without
-labels in how they go with agreement. With r the rank of the mean of the first two scores, a whether their answers are
-equal and m how often they were, together = 1/2 + (r - 1/2) (a - m) / max(m, 1 - m) exceeds 1/2 as both are correlated.
+labels in how they go with agreement: scores of searches whose first two answers are equal, and of those whose answers
+differ, are two kinds of one test.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_optscale.errors import InvalidRecordError
 from langchain_optscale.records.stored import Fields, reading
+from langchain_optscale.stats.exchangeability import ExchangeabilityTest
 from langchain_optscale.stats.mean_test import MeanTest
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ ALPHA = 0.01
 """The probability that a monitor ever raises an alarm where nothing has changed."""
 
 _FEWEST = 20
-_RANKS, _FEW_VALUES = 99, 3
+_MOST_VALUES, _FEW_VALUES = 400, 3
 # Of what is estimated from n searches: the slack in its standard errors, and at least so much.
 _ERRORS, _LEAST_SLACK = 2.0, 0.01
 
@@ -48,13 +47,16 @@ NAMES = {
     "score": "the mean of the first two scores",
     "spread": "the difference of the first two scores",
     "agreement": "how often the first two answers are equal",
-    "together": "how far scores go with the agreement of answers (1/2 for not at all)",
+    "agreeing": "the mean of the first two scores where their answers are equal",
+    "differing": "the mean of the first two scores where their answers differ",
     "silence": "how often the first candidates have no answer",
     "right": "how often labelled answers are right, against what was predicted",
     "changed": "how often the default would have returned another answer",
     "stable": "how often an answer that was called stable was not",
 }
 """The figures that are watched, in words."""
+
+_KINDS = ("agreeing", "differing")
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,10 @@ class Expected:
 
     Attributes:
         mean: In [0, 1].
-        slack: How far the true mean may be from it without an alarm, at least 0.
+        slack: Of a share, how far the true mean may be from it without an alarm, at least 0.
         searches: How many it was learned from.
-        values: Evenly spaced quantiles of the values that it was learned from, at most 99, where they take many: then
-            `slack` is that of the mean rank, which is expected to be 1/2. Empty for shares.
+        values: Of a figure that takes many values those that it was learned from, at most 400 of them, evenly over
+            time: their law is tested. Empty for shares, whose mean is.
     """
 
     mean: float
@@ -76,28 +78,21 @@ class Expected:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Expected:
-        """The mean of values in [0, 1], with two standard errors of slack, and at least 0.01."""
+        """Of values in [0, 1]: their law, or of a share the mean, with two standard errors of slack, at least 0.01."""
         if len(set(values)) > _FEW_VALUES:
-            ordered = sorted(values)
-            count = min(len(ordered), _RANKS)
-            kept = [ordered[place * (len(ordered) - 1) // (count - 1)] for place in range(count)]
-            slack = max(_LEAST_SLACK, _ERRORS / math.sqrt(12.0 * len(values)))
-            return cls(math.fsum(values) / len(values), slack, len(values), tuple(kept))
+            return cls.of_law(values)
         mean = math.fsum(values) / len(values)
         variance = math.fsum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
         # As if one more search of either kind had been seen: equal values are no proof that all will be equal.
         error = math.sqrt((variance + 0.25 / len(values)) / len(values))
         return cls(mean, max(_LEAST_SLACK, _ERRORS * error), len(values))
 
-    def rank(self, value: float) -> float:
-        """The share of the values that it was learned from below this one, ties counted half; itself for a share."""
-        if not self.values:
-            return value
-        return (bisect_left(self.values, value) + bisect_right(self.values, value)) / (2.0 * len(self.values))
-
-    def test(self, alpha: float) -> MeanTest:
-        """The test of values as `rank` gives them."""
-        return MeanTest(0.5 if self.values else self.mean, self.slack, alpha)
+    @classmethod
+    def of_law(cls, values: Sequence[float]) -> Expected:
+        """Of at least one value in [0, 1], in the order of time: their law."""
+        count, kept = len(values), min(len(values), _MOST_VALUES)
+        law = tuple(values[place * count // kept] for place in range(kept))
+        return cls(math.fsum(values) / count, 0.0, count, law)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -115,7 +110,7 @@ class Expected:
             mean, slack = fields.real("mean"), fields.seconds("slack")
             if not 0.0 <= mean <= 1.0:
                 raise InvalidRecordError(f"the mean of an expected figure must be in [0, 1], got {mean!r}")
-            values = tuple(map(float, fields.items("values", (), most=_RANKS)))
+            values = tuple(map(float, fields.items("values", (), most=_MOST_VALUES)))
             return cls(mean, slack, fields.whole("searches"), values)
 
 
@@ -129,6 +124,7 @@ class Alarm:
         observed: Its mean since.
         searches: How many searches were looked at since.
         alpha: The probability of such an alarm where nothing has changed.
+        law: Whether it is the law of its values that has changed; else the mean.
     """
 
     figure: str
@@ -136,17 +132,18 @@ class Alarm:
     observed: float
     searches: int
     alpha: float
+    law: bool = False
 
     def __str__(self) -> str:
-        return (
-            f"{NAMES[self.figure]} was {self.expected:.3f} when it was learned and is {self.observed:.3f} over "
-            f"{self.searches} searches since: what was learned is no longer used, the untrained default decides"
-        )
+        then, since = f"{self.expected:.3f}", f"{self.observed:.3f} over {self.searches} searches since"
+        compared = f"was {then} when it was learned and is {since}"
+        if self.law:
+            compared = f"is distributed otherwise than when it was learned ({then} on average then, {since})"
+        return f"{NAMES[self.figure]} {compared}: what was learned is no longer used, the untrained default decides"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, with the sentence under "text"."""
-        names = ("figure", "expected", "observed", "searches", "alpha")
-        return {**{name: getattr(self, name) for name in names}, "text": str(self)}
+        return {**asdict(self), "text": str(self)}
 
 
 @dataclass
@@ -171,13 +168,13 @@ class DriftMonitor:
     expected: Mapping[str, Expected]
     alpha: float = ALPHA
     alarm: Alarm | None = None
-    _tests: dict[str, MeanTest] = field(default_factory=dict, repr=False)
+    _tests: dict[str, _Test] = field(default_factory=dict, repr=False)
     _totals: dict[str, float] = field(default_factory=dict, repr=False)
+    _counts: dict[str, int] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        share = self.alpha / max(1, len(self.expected))
-        self._tests = {name: one.test(share) for name, one in self.expected.items()}
-        self._totals = dict.fromkeys(self._tests, 0.0)
+        self._tests = _tests_of(self.expected, self.alpha)
+        self._totals, self._counts = dict.fromkeys(self._tests, 0.0), dict.fromkeys(self._tests, 0)
 
     def observe(self, figures: Mapping[str, float]) -> Alarm | None:
         """Take the figures of the next search, each in [0, 1]; those that nothing was expected of are ignored.
@@ -185,13 +182,15 @@ class DriftMonitor:
         Returns:
             The first alarm, also at every later search; None without one.
         """
-        for name, value in {**figures, **_together(figures, self.expected)}.items():
+        for name, value in figures.items():
             if self.alarm is not None or name not in self._tests:
                 continue
-            test, expected = self._tests[name], self.expected[name]
             self._totals[name] += value
-            if test.observe(expected.rank(value)):
-                self.alarm = Alarm(name, expected.mean, self._totals[name] / test.count, test.count, self.alpha)
+            self._counts[name] += 1
+            if self._tests[name].observe(name, value):
+                mean, count = self._totals[name] / self._counts[name], self._counts[name]
+                expected = self.expected[name]
+                self.alarm = Alarm(name, expected.mean, mean, count, self.alpha, bool(expected.values))
         return self.alarm
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,8 +200,8 @@ class DriftMonitor:
             "figures": {
                 name: {
                     "expected": self.expected[name].mean,
-                    "observed": self._totals[name] / test.count if test.count else None,
-                    "searches": test.count,
+                    "observed": self._totals[name] / count if (count := self._counts[name]) else None,
+                    "searches": count,
                     "evidence": test.evidence,
                 }
                 for name, test in self._tests.items()
@@ -227,6 +226,7 @@ def figures_of(row: SearchRow, predicted: float | None = None) -> dict[str, floa
         figures["spread"] = abs(scores[0] - scores[1])
         if answers[0] is not None or answers[1] is not None:
             figures["agreement"] = float(answers[0] == answers[1])
+            figures[_KINDS[answers[0] != answers[1]]] = figures["score"]
         figures["silence"] = sum(answer is None for answer in answers) / 2.0
     if predicted is not None and row.label is not None and row.label.correct is not None:
         figures["right"] = (1.0 + float(row.label.correct) - predicted) / 2.0
@@ -248,12 +248,10 @@ def expectations(figures: Iterable[Mapping[str, float]], confidence: float = 0.9
         figures: Of past searches, by `figures_of`.
         confidence: That stable answers were promised with.
     """
-    known = list(figures)
-    values = _by_name(known)
-    found = {name: Expected.of(one) for name, one in values.items() if len(one) >= _FEWEST}
-    for name, one in _by_name(_together(figure, found) for figure in known).items():
-        if len(one) >= _FEWEST:
-            found[name] = Expected.of(one)
+    values = _by_name(figures)
+    found = {name: Expected.of(one) for name, one in values.items() if len(one) >= _FEWEST and name not in _KINDS}
+    if (score := found.get("score")) is not None and score.values:
+        found |= {name: Expected.of_law(values[name]) for name in _KINDS if name in values}
     found["stable"] = Expected((1.0 - confidence) / 2.0, (1.0 - confidence) / 2.0, len(values.get("stable", ())))
     found["right"] = Expected(0.5, _LEAST_SLACK * 2.0, len(values.get("right", ())))
     return found
@@ -267,11 +265,41 @@ def _by_name(figures: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
     return values
 
 
-def _together(figures: Mapping[str, float], expected: Mapping[str, Expected]) -> dict[str, float]:
-    """How the scores of a search go with the agreement of its answers; nothing where one of them is not known."""
-    score, agreement = expected.get("score"), expected.get("agreement")
-    if score is None or not score.values or agreement is None or not {"score", "agreement"} <= figures.keys():
-        return {}
-    mean = agreement.mean
-    away = (figures["agreement"] - mean) / max(mean, 1.0 - mean)
-    return {"together": 0.5 + (score.rank(figures["score"]) - 0.5) * away}
+class _Test(Protocol):
+    """A test of one or several figures."""
+
+    @property
+    def evidence(self) -> float:
+        """How many times an initial capital the bets have become."""
+
+    def observe(self, name: str, value: float, /) -> bool:
+        """Take the next value of a figure; whether something has changed."""
+
+
+class _ShareTest:
+    """Of the mean of one figure."""
+
+    def __init__(self, expected: Expected, alpha: float) -> None:
+        self._test = MeanTest(expected.mean, expected.slack, alpha)
+
+    @property
+    def evidence(self) -> float:
+        return self._test.evidence
+
+    def observe(self, _: str, value: float, /) -> bool:
+        return self._test.observe(value)
+
+
+def _tests_of(expected: Mapping[str, Expected], alpha: float) -> dict[str, _Test]:
+    """The test of each figure, which share alpha; the two kinds of scores have one test, and scores then no other."""
+    kinds = [name for name in _KINDS if name in expected]
+    alone = [name for name in expected if name in NAMES and name not in kinds and not (kinds and name == "score")]
+    share = alpha / max(1, len(alone) + bool(kinds))
+    tests: dict[str, _Test] = {}
+    for name in alone:
+        values = expected[name].values
+        tests[name] = ExchangeabilityTest({name: values}, share) if values else _ShareTest(expected[name], share)
+    if kinds:
+        both = ExchangeabilityTest({name: expected[name].values for name in kinds}, share)
+        tests |= dict.fromkeys(kinds, both)
+    return tests

@@ -27,7 +27,7 @@ __all__ = [
     "share",
 ]
 
-_LONGEST = 200
+_LONGEST = 500
 
 
 def share(value: float) -> str:
@@ -108,8 +108,15 @@ def change_words(change: Change) -> str:
 
 
 def event_words(event: Event) -> str:
-    """What happened, with its figures."""
+    """What happened: in its own sentence and for whom, where it has one, else with its figures."""
+    sentence = event.data.get("text")
+    shown = {"policy", "verifier"} if sentence else set(event.data)
     figures = ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in event.data.items()
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in event.data.items()
+        if name in shown
     )
-    return f"{event.kind}: {figures}"[:_LONGEST] if figures else event.kind
+    if sentence:
+        figures = f"{sentence} ({figures})" if figures else str(sentence)
+    words = f"{event.kind}: {figures}" if figures else event.kind
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 3]}..."

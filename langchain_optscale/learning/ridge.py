@@ -176,12 +176,17 @@ class _Closed:
         return coefficients, targets - error / np.maximum(1.0 - leverage, 1e-9)[:, None]
 
     def _inverse(self, ridge: FloatArray) -> FloatArray:
-        from scipy import linalg
+        from scipy.linalg import LinAlgError, lapack
 
         matrix = self._product.copy()
         matrix[np.diag_indices_from(matrix)] += ridge
-        inverse: FloatArray = linalg.inv(matrix, overwrite_a=True, assume_a="pos", check_finite=False)
-        return inverse
+        # By Cholesky's factor; of the symmetric result one half is written.
+        factor, failed = lapack.dpotrf(matrix.T, lower=True, overwrite_a=True)
+        inverse, singular = lapack.dpotri(factor, lower=True, overwrite_c=True)
+        if failed or singular:
+            raise LinAlgError("the matrix of the normal equations is not positive definite")
+        whole: FloatArray = np.tril(inverse) + np.tril(inverse, -1).T
+        return whole
 
 
 def _gradients(rows: Any, weight: FloatArray, target: FloatArray, strength: float) -> FloatArray:

@@ -8,6 +8,7 @@ such text can be sent, so what is sent, to policies and to verifiers, has the es
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.messages import BaseMessage, convert_to_messages
@@ -63,10 +64,18 @@ def encodable_prompt(prompt: PromptValue) -> PromptValue:
 
 def encodable_message(message: _Message) -> _Message:
     """The message with escapes for lone surrogates; the same object where there are none."""
-    held = {name: getattr(message, name, None) for name in _SENT}
-    changed = {name: _encodable(value) for name, value in held.items()}
-    update = {name: value for name, value in changed.items() if value is not held[name]}
+    update = {}
+    for name in _sent_of(type(message)):
+        # Most parts of most messages are empty.
+        if (held := getattr(message, name)) and (changed := _encodable(held)) is not held:
+            update[name] = changed
     return message.model_copy(update=update) if update else message
+
+
+@lru_cache(maxsize=64)
+def _sent_of(kind: type[BaseMessage]) -> tuple[str, ...]:
+    """What a kind of message has of `_SENT`: pydantic is slow to say that it has no such field."""
+    return tuple(name for name in _SENT if name in kind.model_fields)
 
 
 def _encodable(value: Any) -> Any:

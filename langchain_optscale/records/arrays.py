@@ -44,12 +44,16 @@ def write_arrays(path: str | os.PathLike[str], header: Mapping[str, Any], arrays
 
     Raises:
         SettingsError: The file cannot be written.
+        ValueError: An array is of another kind.
     """
     import numpy as np  # needed only where such a file is used
 
+    # NumPy below 2.1 takes allow_pickle=False for one more array.
+    if others := [name for name, array in arrays.items() if array.dtype.kind not in _KINDS]:
+        raise ValueError(f"arrays of {arrays[others[0]].dtype} are not written: {others[0]}")
     text = json.dumps(header, allow_nan=False).encode()
     with whole_file(path) as file:
-        np.savez_compressed(file, allow_pickle=False, header=np.frombuffer(text, dtype=np.uint8), **arrays)
+        np.savez_compressed(file, header=np.frombuffer(text, dtype=np.uint8), **arrays)
 
 
 def read_arrays(

@@ -32,7 +32,7 @@ __all__ = ["OptScale"]
 
 
 class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScaleResult]):
-    """Draws candidates until the computed optimal N, and returns the best with the record of the search.
+    """Draws candidates until no more are worth their price, and returns the best with the record of the search.
 
     Takes the settings of `SearchSettings` as keyword arguments; `help(SearchSettings)` describes each. All but the
     models can be changed for one call: `invoke(question, {"configurable": {"max_samples": 4}})`.

@@ -34,8 +34,8 @@ _COUNTS = tuple(2**power for power in range(11))
 _VARIATION = 0.1
 # The prior a of an answer that has not been given and that the verifier will mark as right, and its weight.
 _NEW, _MARKED = 0.4, odds(1.0)
-# A rival that is still to come may score better than all before it: its mean weight in what is promised.
-_STRONG_RIVAL, _STRONG_COUNT = 3.0, 2.0
+# A rival may score as well as scores can: the weight of its further candidates in what is promised, and its count.
+_STRONG_RIVAL, _STRONG_COUNT = _MARKED, 2.0
 # The prior count of a rival in what is promised: votes alone have nothing else that would warn of one.
 _RIVAL_ALONE, _RIVAL_SCORED = 1.75, 1.0
 # Beyond them, rivals count as the weakest of these does.

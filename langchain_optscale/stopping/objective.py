@@ -20,8 +20,15 @@ does while the target is neither reached nor out of reach.
 
 The price is derived from the cap where none is given, c = lambda / N: what the whole cap may cost, in the unit of the
 value. Votes alone take lambda 16 / N, between half of lambda and twice of it: on recorded pools agreement repays more
-patience where the cap is large. lambda was chosen on the development pools of `benchmarks.decisions_held_out`, which
-also reports each pool with the lambda that the others would have chosen.
+patience where the cap is large; so do answers whose candidates all weigh the same, which only their votes tell apart.
+
+**A check**, whose scores are all 0 or 1, may err: a wrong answer that it passed would be returned, however few of the
+votes it has. With P the untrained probability that the returned answer is right (`answers.untrained`, which learns from
+the scores how well they tell answers apart), one more candidate is taken to be worth a (1 - P) / (n + 1) at least, as a
+second mode is in `stopping.record_values`.
+
+lambda was chosen on the development pools of `benchmarks.decisions_held_out`, which also reports each pool with the
+lambda that the others would have chosen.
 """
 
 from __future__ import annotations
@@ -50,10 +57,13 @@ Effort = Literal["low", "medium", "high"]
 
 EFFORTS: dict[str, tuple[float, float, float]] = {
     "low": (0.13, 0.45, 0.10),
-    "medium": (0.075, 0.22, 0.065),
+    "medium": (0.075, 0.27, 0.065),
     "high": (0.04, 0.11, 0.03),
 }
 """lambda by effort: votes alone, answers with scores, scores alone."""
+
+_DOUBT = 0.25
+"""The parameter a of what one more candidate is worth while a check's answer may be wrong."""
 
 _HORIZON = 64
 """The cap that is assumed where a search has none."""
@@ -155,12 +165,15 @@ class Objective(Rule):
         if history.best == 0.0:  # a check that has passed none
             return self._go_on(history, figures, lambda: by_record(n, left, left, self.round_cost))
         answering = (support.answered + 0.5) / (n + 0.5)
-        price = self._price(cap, 0 if support.votes_alone else 1)
+        is_check = history.best == 1.0 and all(score in (0.0, 1.0) for score in history.scores)
+        price = self._price(cap, 0 if support.equal and not is_check else 1)
         figures["price"] = price
         runner = support.answers[1].votes if len(support.answers) > 1 else 0
         if support.votes_alone and leader.votes - runner > left:
             return self._stable(StopReason.ANSWER_STABLE, history, figures, 1.0)
         worth, figures["gain"] = is_worth(support, answering, left, price)
+        if is_check and not worth and (doubt := _doubt(history)) >= price:
+            worth, figures["gain"] = True, doubt
         if worth or n == 1 < cap:
             stable = stability(support, answering * left, self.confidence)
             if n == 1 or stable < self.confidence:
@@ -249,6 +262,14 @@ def _has(history: History, answer: str, target: float) -> bool:
     return any(
         given == answer and score >= target for given, score in zip(history.answers, history.scores, strict=True)
     )
+
+
+def _doubt(history: History) -> float:
+    """What one more candidate is worth while the answer that a check passed may be wrong: a (1 - P) / (n + 1)."""
+    from langchain_optscale.answers.untrained import UntrainedPosterior  # needs NumPy
+
+    right = UntrainedPosterior.of(history.answers, history.scores).probability
+    return _DOUBT * (1.0 - right) / (history.n + 1)
 
 
 def _shown(value: float) -> float:

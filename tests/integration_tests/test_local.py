@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_optscale import local
+from langchain_optscale import LLMJudge, PairwiseJudge, local
 from langchain_optscale.errors import LocalServerError
+from langchain_optscale.verifiers.conformance import make_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -230,6 +232,21 @@ FORKED = """print(local.serve(n_parallel=1, context=128).pid, flush=True)
         os._exit(0)
     time.sleep(60)
 """
+
+
+def test_it_judges_by_the_probabilities_of_labels(server: local.LocalServer) -> None:
+    model = server.policy(temperature=0.0)
+    prompt = ChatPromptValue(messages=PROMPT)
+    verdict = LLMJudge(model, method="labels", scale="1-5", min_mass=0.0).verify(prompt, make_candidate("Paris"))
+    details = verdict.raw["criteria"]["overall"]["judged"][0]
+    assert set(details["probabilities"]) == {"1", "2", "3", "4", "5"}
+    assert sum(details["probabilities"].values()) == pytest.approx(1.0)
+    assert 0.0 < details["mass"] <= 1.0
+    assert (verdict.usage.output_tokens, verdict.usage.requests) == (1, 1)
+    comparing = PairwiseJudge(model, method="labels", min_mass=0.0)
+    ranking = comparing.rank(prompt, [make_candidate("Paris", 0), make_candidate("Blue", 1)])
+    assert sorted(comparison.order for comparison in ranking.comparisons) == [(0, 1), (1, 0)]
+    assert all(0.0 < share < 1.0 for comparison in ranking.comparisons for share in comparison.shares)
 
 
 def start_parent(body: str, directory: Path) -> tuple[subprocess.Popen[str], int]:

@@ -115,10 +115,10 @@ def test_help_names_existing_targets():
 
 # The changelog may name what is gone.
 GUIDES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
-@pytest.mark.parametrize("page", [*GUIDES, *PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*GUIDES, *PAGES], ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_pages_name_what_exists(page):
     text = page.read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]

@@ -47,6 +47,35 @@ def test_the_navigation_has_every_page():
     assert set(listed()) == written | made
 
 
+def test_the_reference_has_every_public_name():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
+    shown = re.findall(r"^::: ([\w.]+)", text, re.MULTILINE)
+    public = {name.rpartition(".")[2] for name in shown}
+    for module in ("verifiers", "stopping", "stats", "answers"):  # pages of whole packages
+        assert f"langchain_optscale.{module}" in shown
+        public |= set(importlib.import_module(f"langchain_optscale.{module}").__all__)
+    assert set(langchain_optscale.__all__) - public == {"SearchSettings"}  # it has a page of its own
+
+
+def test_each_question_is_answered_by_a_page():
+    """`make docs_check` types them into the search."""
+    questions = importlib.import_module("docs.check_site").questions()
+    assert len(questions) >= 20
+    pages = {page.removesuffix(".md") + ".html" for page in listed()}
+    assert set(questions.values()) <= pages
+    asked = re.findall(r"^## (.+)", (DOCS / "faq.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(heading.endswith("?") for heading in asked)
+    assert {"How do I choose a target?", "What may change between versions?"} <= set(asked) & set(questions)
+
+
+def test_recipes_are_in_the_navigation_by_short_titles():
+    pytest.importorskip("mkdocs")
+    site_pages = importlib.import_module("docs.site_pages")
+    titles = [site_pages.short_title(path) for path in site_pages.recipes()]
+    assert len(set(titles)) == len(titles) >= 10
+    assert max(map(len, titles)) <= 60
+
+
 def names_in(block):
     """Each name that a block takes from this package, and the arguments that it gives to it."""
     tree = ast.parse(block)

@@ -119,7 +119,8 @@ def reservation(paths: Paths, costs: FloatArray) -> float:
     """
     best = paths.features[:, :, 0]
     thresholds = np.unique(np.quantile(best, np.linspace(0.0, 1.0, _THRESHOLDS), method="nearest"))
-    nets = [float(net_worths(paths, costs, reached_at(paths, one)).mean()) for one in thresholds.tolist()]
+    net, rows = _net(paths, costs), np.arange(len(costs))
+    nets = [float(net[rows, reached_at(paths, one)].mean()) for one in thresholds.tolist()]
     return float(thresholds[int(np.argmax(nets))])
 
 
@@ -139,6 +140,12 @@ def worths_at(paths: Paths, stop: NDArray[np.int64]) -> FloatArray:
 
 def net_worths(paths: Paths, costs: FloatArray, stop: NDArray[np.int64]) -> FloatArray:
     """The value that each trajectory returns, less its costs, shape (T,)."""
-    spent = np.concatenate([np.zeros((len(costs), 1)), np.cumsum(costs, axis=1)], axis=1)
-    net: FloatArray = worths_at(paths, stop) - np.take_along_axis(spent, stop[:, np.newaxis], axis=1)[:, 0]
+    net: FloatArray = _net(paths, costs)[np.arange(len(costs)), stop]
+    return net
+
+
+def _net(paths: Paths, costs: FloatArray) -> FloatArray:
+    """What stopping at each decision point returns, less its costs, shape (T, P)."""
+    net: FloatArray = paths.values.copy()
+    net[:, 1:] -= np.cumsum(costs, axis=1)
     return net

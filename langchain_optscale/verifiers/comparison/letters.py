@@ -51,6 +51,23 @@ class Letters(Scale):
         """The value of each letter, in the case in which replies are compared."""
         return {name.casefold(): place for place, name in enumerate((*self.names, TIE))}
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """The letters as a judge writes them."""
+        return {name: name.casefold() for name in (*self.names, TIE)}
+
+    @property
+    def ask(self) -> str:
+        """The question to which a letter is the answer."""
+        return "Which answer is better?" if len(self.names) == 2 else "Which answer is the best?"
+
+    @property
+    def options(self) -> str:
+        """The question with the letters that answer it."""
+        lines = [f"{name}: answer {name}" for name in self.names]
+        end = "Answer with the letter of one option only."
+        return "\n".join([f"Question: {self.ask}", *lines, f"{TIE}: they are equally good", end])
+
     def find(self, text: str) -> tuple[float, int] | None:
         """The value of a letter as a judge wrote it, and the place where it begins; None where it is none."""
         match = self._letter.fullmatch(MARKUP.sub(lambda mark: " " * len(mark.group()), text))

@@ -1,23 +1,34 @@
-"""The probabilities of a judge's grades from one prefill, by routes of vLLM that generate no text.
+"""The probabilities of a judge's grades from one prefill, by routes of vLLM and llama.cpp that generate no text.
 
 `/v1/systemone` returns the probability of every label of a question, where vLLM serves decisions for the architecture.
 On every other generative model a chat completion of one token does, whose `logprob_token_ids` are the labels; a server
-that ignores them has `/generative_scoring`, with one label a request. A judge that writes nothing cannot be made to
-write a grade.
+that ignores them has `/generative_scoring`, with one label a request. llama.cpp lists as many of the likeliest first
+tokens as it is asked for, and the labels are found among them. A judge that writes nothing cannot be made to write a
+grade.
 """
 
 from __future__ import annotations
 
 import math
-import string
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.records.usage import Usage
-from langchain_optscale.verifiers.coercion import is_finite
+from langchain_optscale.verifiers.llm_judge.label_replies import (
+    CHAT,
+    QUESTION_ID,
+    SCORING,
+    SYSTEMONE,
+    LabelReading,
+    expected,
+    from_chat,
+    from_listed,
+    from_systemone,
+    item_score,
+    usage_of,
+)
 from langchain_optscale.verifiers.reward_model.client import json_object
 
 if TYPE_CHECKING:
@@ -30,40 +41,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelReader", "LabelReading"]
 
-_SYSTEMONE, _CHAT, _SCORING = "/v1/systemone", "/v1/chat/completions", "/generative_scoring"
 _TOKENIZE = "/tokenize"
-_ID = "grade"
-_ASK = "What is the grade of the answer?"
 # A server without a route, or whose model has no such labels.
 _ABSENT = frozenset({404, 405, 501})
-_MOST_DIGITS = 10
-_ROUNDING = 1e-6
+_MOST_LISTED = 500
 
 Step = tuple[str, dict[str, Any]]
 """A route and the body of a request."""
 
 
-@dataclass(frozen=True)
-class LabelReading:
-    """The grades' probabilities.
-
-    Attributes:
-        value: The expected grade.
-        mass: The probability of all grades together among all tokens; None where the server does not say.
-        probabilities: The normalised probability of each grade.
-        route: The route that was asked.
-        usage: What it consumed.
-    """
-
-    value: float
-    mass: float | None
-    probabilities: dict[str, float]
-    route: str
-    usage: Usage
-
-
 class LabelReader:
-    """Asks a vLLM server for the probabilities of the grades of one scale.
+    """Asks a server of vLLM or llama.cpp for the probabilities of the grades of one scale.
 
     Args:
         model: A chat model with the clients of the `openai` package, as `ChatOpenAI` has them.
@@ -83,8 +71,8 @@ class LabelReader:
         )
         if not (isinstance(self._clients[0], openai.OpenAI) and isinstance(self._clients[1], openai.AsyncOpenAI)):
             raise SettingsError(
-                "method='labels' needs a ChatOpenAI at a vLLM server, such as vllm_policy(base_url) makes: set another "
-                "method for this judge"
+                "method='labels' needs a ChatOpenAI at a server of vLLM or llama.cpp, such as vllm_policy(base_url) or "
+                "local.serve() makes: set another method for this judge"
             )
         self._model_name = str(getattr(model, "model_name", ""))
         self._scale = scale
@@ -92,6 +80,7 @@ class LabelReader:
         self._lock = threading.Lock()
         self._route: str | None = None
         self._label_ids: list[int] | None = None
+        self._lists_likeliest = False
 
     def read(self, messages: Sequence[BaseMessage]) -> LabelReading:
         """Ask for the grades' probabilities after these messages.
@@ -141,7 +130,7 @@ class LabelReader:
         """Raise the error, unless the route is missing and there is another."""
         if error.status_code not in _ABSENT or self._route is not None:
             raise error
-        if route != _SYSTEMONE:
+        if route != SYSTEMONE:
             raise SettingsError(
                 "the server has neither /v1/systemone nor /tokenize and /generative_scoring, which vLLM has since "
                 "0.32: set another method for this judge"
@@ -150,24 +139,31 @@ class LabelReader:
     def _steps(self, messages: Sequence[BaseMessage]) -> Generator[Step, Any, LabelReading]:
         """The requests of one reading, to be sent by the caller, which passes the reply, None for a missing route."""
         system, state = _flat(messages)
-        if self._route in (None, _SYSTEMONE):
-            question = {_ID: {"type": _question_type(self._scale), "instructions": _ASK, **_criteria(self._scale)}}
-            body = {"model": self._model_name, "state": state, "instructions": system, "questions": question}
-            reply = yield _SYSTEMONE, body
+        if self._route in (None, SYSTEMONE):
+            asked = {"type": _question_type(self._scale), "instructions": self._scale.ask, **_criteria(self._scale)}
+            told = {"state": state, "instructions": system, "questions": {QUESTION_ID: asked}}
+            body = {"model": self._model_name, **told}
+            reply = yield SYSTEMONE, body
             if reply is not None:
-                self._route = _SYSTEMONE
-                return _from_systemone(reply, self._scale)
-        labels = _labels(self._scale)
-        turns = [{"role": "system", "content": system}, {"role": "user", "content": f"{state}\n\n{_options(labels)}"}]
-        if self._label_ids is None:
+                self._route = SYSTEMONE
+                return from_systemone(reply, self._scale)
+        labels = self._scale.labels
+        turns = [
+            {"role": "system", "content": system},
+            {"role": "user", "content": f"{state}\n\n{self._scale.options}"},
+        ]
+        if self._label_ids is None and not self._lists_likeliest:
             self._label_ids = yield from self._read_label_ids(turns, labels)
+        if self._label_ids is None:
+            self._lists_likeliest, self._route = True, CHAT
+            return from_listed((yield CHAT, self._likeliest_tokens(turns)), self._scale, labels)
         ids = dict(zip(labels.values(), self._label_ids, strict=True))
-        if self._route != _SCORING:
-            reading = _from_chat((yield _CHAT, self._first_token(turns)), self._scale, ids)
+        if self._route != SCORING:
+            reading = from_chat((yield CHAT, self._first_token(turns)), self._scale, ids)
             if reading is not None:
-                self._route = _CHAT
+                self._route = CHAT
                 return reading
-        self._route = _SCORING
+        self._route = SCORING
         return (yield from self._scored(turns, ids))
 
     def _first_token(self, turns: list[dict[str, str]]) -> dict[str, Any]:
@@ -182,11 +178,18 @@ class LabelReader:
             "return_tokens_as_token_ids": True,
         }
 
+    def _likeliest_tokens(self, turns: list[dict[str, str]]) -> dict[str, Any]:
+        """The request for the likeliest tokens with which a reply begins."""
+        asked = {"max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": _MOST_LISTED}
+        return {"model": self._model_name, "messages": turns, **asked}
+
     def _read_label_ids(
         self, turns: list[dict[str, str]], labels: Mapping[str, str]
-    ) -> Generator[Step, Any, list[int]]:
-        """The token of each label as the first one of a reply."""
+    ) -> Generator[Step, Any, list[int] | None]:
+        """The token of each label as the first one of a reply; None where the server is llama.cpp's."""
         tokens = yield from self._tokens(turns)
+        if not tokens:
+            return None
         ids: list[int] = []
         for label in labels:
             with_label = yield from self._tokens([*turns, {"role": "assistant", "content": label}])
@@ -203,10 +206,10 @@ class LabelReader:
         found: dict[str, float] = {}
         usage = Usage()
         for grade, number in ids.items():
-            reply = yield _SCORING, {**body, "label_token_ids": [number]}
-            found[grade] = _item_score(reply)
-            usage += _usage(reply, "prompt_tokens", "completion_tokens")
-        return _expected(found, self._scale, _SCORING, usage, math.fsum(found.values()))
+            reply = yield SCORING, {**body, "label_token_ids": [number]}
+            found[grade] = item_score(reply)
+            usage += usage_of(reply, "prompt_tokens", "completion_tokens")
+        return expected(found, self._scale, SCORING, usage, math.fsum(found.values()))
 
     def _tokens(self, turns: list[dict[str, str]]) -> Generator[Step, Any, list[int]]:
         goes_on = turns[-1]["role"] == "assistant"
@@ -220,6 +223,9 @@ class LabelReader:
             },
         )
         tokens = reply.get("tokens") if isinstance(reply, Mapping) else None
+        # llama.cpp's route takes a text, and makes no tokens of messages.
+        if tokens == [] and set(reply) == {"tokens"}:
+            return []
         if not (isinstance(tokens, list) and len(tokens) > 1 and all(isinstance(one, int) for one in tokens)):
             raise InvalidReplyError("the server's reply to /tokenize holds no tokens")
         return tokens
@@ -243,9 +249,9 @@ def _flat(messages: Sequence[BaseMessage]) -> tuple[str, str]:
 
 def _question_type(scale: Scale) -> str:
     """A level's label is its place, from 0, so a scale from 1 would have labels that are other grades."""
-    if scale.words:
+    if set(scale.grades) == {"yes", "no"}:
         return "noul"
-    return "score" if scale.low == 0 and scale.high < _MOST_DIGITS else "choice"
+    return "score" if list(scale.grades) == [str(place) for place in range(min(len(scale.grades), 10))] else "choice"
 
 
 def _criteria(scale: Scale) -> dict[str, Any]:
@@ -254,86 +260,3 @@ def _criteria(scale: Scale) -> dict[str, Any]:
         return {}
     names = list(scale.grades)
     return {"criteria": names if kind == "score" else dict.fromkeys(names)}
-
-
-def _labels(scale: Scale) -> dict[str, str]:
-    """The grade of each label."""
-    if scale.words:
-        return {"yes": "yes", "no": "no"}
-    return dict(zip(string.ascii_uppercase, scale.grades, strict=False))
-
-
-def _options(labels: Mapping[str, str]) -> str:
-    if "yes" in labels:
-        return f"Question: {_ASK}\nAnswer with yes or no only."
-    lines = [f"{label}: {grade}" for label, grade in labels.items()]
-    return "\n".join([f"Question: {_ASK}", *lines, "Answer with the letter of one option only."])
-
-
-def _from_systemone(reply: Mapping[str, Any], scale: Scale) -> LabelReading:
-    answers = reply.get("answers")
-    answer = answers.get(_ID) if isinstance(answers, Mapping) else None
-    if not isinstance(answer, Mapping):
-        raise InvalidReplyError("the server's reply to /v1/systemone does not answer the question")
-    found: Any = answer.get("probabilities")
-    if scale.words and is_finite(answer.get("noul")):
-        found = {"yes": answer["noul"], "no": 1 - answer["noul"]}
-    if not isinstance(found, Mapping):
-        raise InvalidReplyError("the server's reply to /v1/systemone has no probabilities")
-    diagnostics = reply.get("diagnostics")
-    own = diagnostics.get(_ID) if isinstance(diagnostics, Mapping) else None
-    mass = own.get("label_mass") if isinstance(own, Mapping) else None
-    usage = _usage(reply, "input_tokens", "output_tokens")
-    return _expected(found, scale, _SYSTEMONE, usage, float(mass) if is_finite(mass) else None)
-
-
-def _from_chat(reply: Any, scale: Scale, ids: Mapping[str, int]) -> LabelReading | None:
-    """The reading of a reply's first token; None where the server did not list the labels that it was asked for."""
-    choices = reply.get("choices") if isinstance(reply, Mapping) else None
-    logprobs = choices[0].get("logprobs") if isinstance(choices, list) and choices else None
-    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    if not isinstance(content, list) or not content or not isinstance(content[0], Mapping):
-        return None
-    listed = {
-        one.get("token"): one.get("logprob")
-        for one in [content[0], *(content[0].get("top_logprobs") or [])]
-        if isinstance(one, Mapping)
-    }
-    found = {grade: listed.get(f"token_id:{number}") for grade, number in ids.items()}
-    if not all(is_finite(logprob) and logprob <= _ROUNDING for logprob in found.values()):
-        return None
-    shares = {grade: math.exp(logprob) for grade, logprob in found.items() if logprob is not None}
-    usage = _usage(reply, "prompt_tokens", "completion_tokens")
-    return _expected(shares, scale, _CHAT, usage, min(1.0, math.fsum(shares.values())))
-
-
-def _expected(found: Mapping[str, Any], scale: Scale, route: str, usage: Usage, mass: float | None) -> LabelReading:
-    valid = {grade: found.get(grade) for grade in scale.grades}
-    if not all(is_finite(p) and -_ROUNDING <= p <= 1 + _ROUNDING for p in valid.values()):
-        raise InvalidReplyError(f"the server's reply to {route} lacks the probability of a grade: {_shown(found)}")
-    total = math.fsum(float(p or 0.0) for p in valid.values())
-    if total <= 0:
-        raise InvalidReplyError(f"the server's reply to {route} gives no grade a probability")
-    shares = {grade: max(0.0, float(p or 0.0)) / total for grade, p in valid.items()}
-    mean = math.fsum(scale.grades[grade] * share for grade, share in shares.items())
-    return LabelReading(min(max(mean, float(scale.low)), float(scale.high)), mass, shares, route, usage)
-
-
-def _item_score(reply: Any) -> float:
-    data = reply.get("data") if isinstance(reply, Mapping) else None
-    score = data[0].get("score") if isinstance(data, list) and data and isinstance(data[0], Mapping) else None
-    if not is_finite(score):
-        raise InvalidReplyError("the server's reply to /generative_scoring holds no score")
-    return float(score)
-
-
-def _usage(reply: Any, read: str, written: str) -> Usage:
-    usage = reply.get("usage") if isinstance(reply, Mapping) else None
-    counts = [usage.get(name) if isinstance(usage, Mapping) else None for name in (read, written)]
-    tokens = [count if isinstance(count, int) and count >= 0 else 0 for count in counts]
-    return Usage(tokens[0], tokens[1], 1)
-
-
-def _shown(found: Mapping[str, Any]) -> str:
-    text = str(dict(found))
-    return text if len(text) <= 100 else f"{text[:100]}…"

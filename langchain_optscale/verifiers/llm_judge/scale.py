@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,24 @@ class Scale:
     def grades(self) -> dict[str, int]:
         """The value of each grade by its text."""
         return dict(_WORDS) if self.words else {str(value): value for value in range(self.low, self.high + 1)}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The grade of each label, one token by which a judge that writes nothing gives it."""
+        return dict(zip(self.grades if self.words else string.ascii_uppercase, self.grades, strict=False))
+
+    @property
+    def ask(self) -> str:
+        """The question to which a label is the answer."""
+        return "What is the grade of the answer?"
+
+    @property
+    def options(self) -> str:
+        """The question with the labels that answer it."""
+        if self.words:
+            return f"Question: {self.ask}\nAnswer with yes or no only."
+        lines = [f"{label}: {grade}" for label, grade in self.labels.items()]
+        return "\n".join([f"Question: {self.ask}", *lines, "Answer with the letter of one option only."])
 
     def read(self, reply: Any) -> float | None:
         """The value of a grade as a judge wrote it, None where it is none.

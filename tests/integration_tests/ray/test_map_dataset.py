@@ -20,8 +20,8 @@ from tests.integration_tests.ray.seeded import SeededPolicy, score_of  # noqa: E
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 BLOCK = 16
-# Ray's own defaults warn of themselves.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+# Ray's own defaults warn of themselves, and of datasets with fewer blocks than workers.
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}:ray") for kind in ("DeprecationWarning", "UserWarning")]
 
 
 @pytest.fixture(scope="module", autouse=True)

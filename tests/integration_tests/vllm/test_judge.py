@@ -92,10 +92,10 @@ def first_token(server, judge):
     shown = judge._material(PROMPT, make_candidate("Paris"), None)
     code = judge._asker._sheet.fresh_code(shown)
     system, state = labels._flat(judge._asker._sheet.messages(judge.criteria[0].description, "labels", shown, code))
-    grades = labels._labels(judge.scale)
+    grades = judge._asker._sheet.scale.labels
     turns = [
         {"role": "system", "content": system},
-        {"role": "user", "content": f"{state}\n\n{labels._options(grades)}"},
+        {"role": "user", "content": f"{state}\n\n{judge._asker._sheet.scale.options}"},
     ]
     client = vllm_policy(server.base_url).root_client
     reply = client.chat.completions.create(

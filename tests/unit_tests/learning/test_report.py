@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.drift import Alarm
 from langchain_optscale.learning.entries import Event
 from langchain_optscale.learning.promises import foregone_scores, kept_promises
 from langchain_optscale.learning.report import report_of
@@ -148,7 +149,8 @@ def test_a_change_of_the_scores_shows():
     ]
     report = report_of([*TRAFFIC[:100], *later])
     (change,) = report.changes
-    assert change.figure == "the mean of the first two scores"
+    # In the later searches answers agree or differ as before, and scores of both kinds are lower.
+    assert change.figure.startswith("the mean of the first two scores where their answers ")
     assert change.after < change.before
     assert change.searches <= 50
     assert "Changes" in html_report(report)
@@ -247,3 +249,12 @@ def test_the_page_has_every_section():
         assert heading in page
     assert page.count("<polyline") == 3
     assert not math.isnan(report_of(TRAFFIC).savings[0].share)
+
+
+def test_an_alarm_is_told_in_its_own_sentence_and_long_figures_are_cut():
+    data = {**Alarm("score", 0.6, 0.2, 31, 0.01).to_dict(), "policy": "ab12", "verifier": "cd34"}
+    words = event_words(Event(1.0, "drift", data))
+    assert words == f"drift: {data['text']} (policy ab12, verifier cd34)"
+    assert "alpha" not in words
+    cut = event_words(Event(1.0, "note", {"x": "y" * 900}))
+    assert (len(cut), cut[-3:]) == (500, "...")

@@ -9,6 +9,7 @@ from langchain_optscale.stopping import History, Rule, optscale
 from langchain_optscale.stopping.conformance import RuleConformance
 from langchain_optscale.stopping.learned.improved import FEATURES, ImprovedStopping, state_of
 from langchain_optscale.stopping.learned.improving import (
+    PRICES,
     Moments,
     _careful_choice,
     cautious_mean,
@@ -208,7 +209,7 @@ def test_learning_saves_candidates_and_loses_no_more_than_their_price():
         place = way.stopped_by(rule)
         saved.append(0.0 if place is None else (way.end - way.counts[place]) / CAP)
         lost.append((way.last == "right") - ((way.last if place is None else way.picks[place]) == "right"))
-    net = 0.08 * np.array(saved) - np.array(lost)
+    net = PRICES["medium"] * np.array(saved) - np.array(lost)
     assert np.mean(saved) > 0.01
     assert net.mean() > -2.0 * net.std() / np.sqrt(len(net))
 

@@ -12,7 +12,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_optscale import LLMJudge, OptScale
+from langchain_optscale import LLMJudge, OptScale, PairwiseJudge
 from langchain_optscale.errors import InvalidReplyError, SettingsError
 from langchain_optscale.models.http_clients import chat_model
 from langchain_optscale.verifiers.conformance import make_candidate
@@ -238,7 +238,7 @@ def test_replies_without_a_grade(server, reply, sentence):
 @pytest.mark.parametrize(
     ("route", "reply", "error", "sentence"),
     [
-        ("/tokenize", {"tokens": []}, InvalidReplyError, "holds no tokens"),
+        ("/tokenize", {"tokens": [], "count": 0}, InvalidReplyError, "holds no tokens"),
         ("/tokenize", {"tokens": [1, 2]}, SettingsError, "is not one token of its own"),
         ("/generative_scoring", {"data": []}, InvalidReplyError, "holds no score"),
     ],
@@ -259,9 +259,95 @@ def test_errors_of_the_server(server):
 
 
 def test_settings(server):
-    with pytest.raises(SettingsError, match="needs a ChatOpenAI at a vLLM server"):
+    with pytest.raises(SettingsError, match="needs a ChatOpenAI at a server of vLLM or llama"):
         LLMJudge(FakeListChatModel(responses=["7"]), method="labels")
     with pytest.raises(SettingsError, match="sends no images"):
         judge(server, images="attach")
     with pytest.raises(SettingsError, match="'labels'"):
         LLMJudge(FakeListChatModel(responses=["7"]), method="guess")
+
+
+def likeliest(body):
+    """llama.cpp's chat completion: the likeliest first tokens as texts, the one that was taken among them."""
+    text = "".join(turn["content"] for turn in body["messages"])
+    best = likes(text)
+    options = [line[0] for line in text.splitlines() if line[1:3] == ": " and line[0].isupper()]
+    yes, no = (options[-1], options[0]) if options else ("Yes", "no")
+    shares = {yes: 0.6 * best, f" {yes}": 0.3 * best, no: MASS * (1 - best), "The": 0.1}
+    listed = [{"token": token, "logprob": math.log(share)} for token, share in shares.items()]
+    assert (body["max_tokens"], body["top_logprobs"]) == (1, 500)
+    assert "logprob_token_ids" not in body
+    usage = {"prompt_tokens": 40, "completion_tokens": 1}
+    return {"choices": [{"logprobs": {"content": [{**listed[0], "top_logprobs": listed}]}}], "usage": usage}
+
+
+LLAMA_CPP = {"/tokenize": (200, {"tokens": []}), "/v1/chat/completions": (200, likeliest)}
+
+
+@pytest.mark.parametrize("scale", ["yes/no", "0-10"])
+def test_llama_cpp_lists_the_likeliest_tokens(server, scale):
+    server.answers = LLAMA_CPP
+    asked = judge(server, scale=scale)
+    verdict = graded(asked)
+    assert verdict.score == pytest.approx(0.75)
+    assert verdict.raw["criteria"]["overall"]["judged"][0]["mass"] == pytest.approx(MASS)
+    assert graded(asked, "Lyon").score == pytest.approx(0.25)
+    assert [path for path, *_ in server.requests] == ["/v1/systemone", "/tokenize", *["/v1/chat/completions"] * 2]
+    assert (verdict.usage.input_tokens, verdict.usage.output_tokens) == (40, 1)
+
+
+@pytest.mark.parametrize(
+    ("listed", "sentence"),
+    [([], "lists no probabilities"), ([{"token": "The", "logprob": -0.1}], "no grade a probability")],
+)
+def test_llama_cpp_without_a_label(server, listed, sentence):
+    content = [{"top_logprobs": listed}] if listed else []
+    server.answers = {**LLAMA_CPP, "/v1/chat/completions": (200, {"choices": [{"logprobs": {"content": content}}]})}
+    with pytest.raises(InvalidReplyError, match=sentence):
+        graded(judge(server, scale="yes/no"))
+
+
+def which_is_paris(body):
+    """The letter of the answer that says Paris, likeliest by far; ties are never likely."""
+    state = body["messages"][-1]["content"] if "messages" in body else body["state"]
+    return "A" if state.index("Paris.") < state.index("Lyon.") else "B"
+
+
+def compared_by_systemone(body):
+    (question,) = body["questions"].values()
+    best = which_is_paris(body).casefold()
+    assert (question["type"], list(question["criteria"])) == ("choice", ["a", "b", "t"])
+    shares = {letter: 0.8 if letter == best else 0.1 for letter in "abt"}
+    return {"answers": {"grade": {"type": "choice", "probabilities": shares}}, "usage": {}}
+
+
+def compared_by_likeliest(body):
+    best = which_is_paris(body)
+    listed = [{"token": letter, "logprob": math.log(0.8 if letter == best else 0.1)} for letter in "ABT"]
+    return {"choices": [{"logprobs": {"content": [{**listed[0], "top_logprobs": listed}]}}]}
+
+
+def compared_by_ids(body):
+    shares = {ord(letter): 0.8 if letter == which_is_paris(body) else 0.1 for letter in "ABT"}
+    assert set(body["logprob_token_ids"]) == set(shares)
+    listed = [{"token": f"token_id:{number}", "logprob": math.log(share)} for number, share in shares.items()]
+    return {"choices": [{"logprobs": {"content": [{**listed[0], "top_logprobs": listed}]}}]}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"/v1/systemone": (200, compared_by_systemone)},
+        {"/tokenize": (200, {"tokens": []}), "/v1/chat/completions": (200, compared_by_likeliest)},
+        {"/tokenize": (200, tokenize), "/v1/chat/completions": (200, compared_by_ids)},
+    ],
+    ids=["systemone", "llama.cpp", "vllm"],
+)
+def test_answers_are_compared_by_the_probabilities_of_their_letters(server, answers):
+    server.answers = answers
+    model = chat_model(base_url=f"http://127.0.0.1:{server.server_port}/v1", api_key="sk-own", model="m")
+    comparing = PairwiseJudge(model, method="labels")
+    ranking = comparing.rank(PROMPT, [make_candidate("Lyon.", 0), make_candidate("Paris.", 1)])
+    assert ranking.best == 1
+    for comparison in ranking.comparisons:  # a tie's tenth is shared
+        assert comparison.shares[comparison.order.index(1)] == pytest.approx(0.85)
