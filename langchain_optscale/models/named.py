@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["is_configurable_model", "named_model"]
 
+# Providers whose package has another name.
+_PACKAGES = {"azure_openai": "openai", "bedrock": "aws", "bedrock_converse": "aws", "anthropic_bedrock": "aws"}
 _COMMAND = re.compile(r"`(pip install [\w.\[\]-]+)`")
 
 
@@ -30,19 +32,32 @@ def named_model(name: str, setting: str) -> Runnable[Any, Any]:
     try:
         from langchain.chat_models import init_chat_model
     except ModuleNotFoundError as error:
-        raise MissingExtraError(given, 'pip install "langchain-optscale[agents]"') from error
+        raise MissingExtraError(given, _all_that_is_needed(name)) from error
     try:
         model: Runnable[Any, Any] = init_chat_model(name)
     except ImportError as error:
         command = _COMMAND.search(str(error))
-        provider = name.partition(":")[0].replace("_", "-")
-        raise MissingExtraError(given, command[1] if command else f"pip install langchain-{provider}") from error
+        raise MissingExtraError(given, command[1] if command else f"pip install {_package(name)}") from error
     except Exception as error:
         raise SettingsError(
             f"{given} cannot be made into a chat model; write the provider and the model, such as "
             f"'openai:gpt-5-mini', and set the provider's API key: {error}"
         ) from error
     return model
+
+
+def _all_that_is_needed(name: str) -> str:
+    """The command that installs LangChain and the package of the provider, where the name has one."""
+    if name.startswith("openai:"):
+        return 'pip install "langchain-optscale[agents,openai]"'
+    provider = f" {_package(name)}" if ":" in name else ""
+    return f'pip install "langchain-optscale[agents]"{provider}'
+
+
+def _package(name: str) -> str:
+    """The package of a name's provider."""
+    provider = name.partition(":")[0]
+    return f"langchain-{_PACKAGES.get(provider, provider).replace('_', '-')}"
 
 
 def is_configurable_model(value: object) -> bool:

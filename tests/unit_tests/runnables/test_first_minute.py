@@ -68,8 +68,16 @@ class TestModelsByName:
 
     def test_without_langchain_the_extra_is_named(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
-        with pytest.raises(MissingExtraError, match=r"policy='openai:gpt-5-mini' .*langchain-optscale\[agents\]"):
+        with pytest.raises(
+            MissingExtraError, match=r"policy='openai:gpt-5-mini' .*langchain-optscale\[agents,openai\]"
+        ):
             OptScale(policy="openai:gpt-5-mini", verifier=read_score)
+
+    def test_without_langchain_the_provider_s_package_is_named_too(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
+        for judge, package in (("google_genai:gemini", "google-genai"), ("bedrock:claude", "aws")):
+            with pytest.raises(MissingExtraError, match=rf'langchain-optscale\[agents\]" langchain-{package}$'):
+                LLMJudge(judge)
 
     @pytest.mark.parametrize("kind", [OptScale, ChatOptScale])
     @pytest.mark.parametrize("given", [{}, {"model": "openai:gpt-4o"}])
