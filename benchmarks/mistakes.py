@@ -29,8 +29,9 @@ _SHOWN = 100
 
 def _model(url: str, **settings: Any) -> Any:
     from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
 
-    return ChatOpenAI(base_url=url, model="some-model", api_key="not-a-key", **settings)
+    return ChatOpenAI(base_url=url, model="some-model", api_key=SecretStr("not-a-key"), **settings)
 
 
 def _answered(number: int, payload: dict[str, Any]) -> Reply:
@@ -46,7 +47,7 @@ def _half(prompt: Any, candidate: Any) -> float:
 
 
 def _broken(prompt: Any, candidate: Any) -> float:
-    return candidate["text"] != ""
+    return float(candidate["text"] != "")
 
 
 def _out_of_range(prompt: Any, candidate: Any) -> float:

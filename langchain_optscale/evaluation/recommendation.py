@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -120,7 +120,7 @@ def recommend(
 
 def _method(choice: SearchChoice) -> SessionMethod:
     """A search with these settings: the default in its own rounds, the others one candidate at a time."""
-    rounds = {} if choice.target is None else {"round_size": 1}
+    rounds: dict[str, Any] = {} if choice.target is None else {"round_size": 1}
     return SessionMethod(choice.rule(), "setting", select="posterior", **rounds)
 
 

@@ -52,8 +52,9 @@ def write_arrays(path: str | os.PathLike[str], header: Mapping[str, Any], arrays
     if others := [name for name, array in arrays.items() if array.dtype.kind not in _KINDS]:
         raise ValueError(f"arrays of {arrays[others[0]].dtype} are not written: {others[0]}")
     text = json.dumps(header, allow_nan=False).encode()
+    contents: dict[str, Any] = {"header": np.frombuffer(text, dtype=np.uint8), **arrays}
     with whole_file(path) as file:
-        np.savez_compressed(file, header=np.frombuffer(text, dtype=np.uint8), **arrays)
+        np.savez_compressed(file, **contents)
 
 
 def read_arrays(

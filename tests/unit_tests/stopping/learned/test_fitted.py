@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -68,27 +69,27 @@ def answered():
 
 class TestGraded(RuleConformance):
     def make_rule(self):
-        return _GRADED()
+        return small_graded()
 
 
 class TestAnswered(RuleConformance):
     def make_rule(self):
-        return _ANSWERED()
+        return small_answered()
 
     def histories(self):
         known = ("a", None, "b", "a", "c", "a", None, "b")
         return [replace(history, answers=(known * 4)[: history.n]) for history in super().histories()]
 
 
-_MADE: dict[str, FittedStopping] = {}
+@cache
+def small_graded():
+    """Made once: the conformance class asks for a rule anew in every test."""
+    return FittedStopping.fit(uniform(60), price=0.02)
 
 
-def _GRADED():  # noqa: N802 - the conformance class asks for a rule anew in every test, and a fit takes a while
-    return _MADE.setdefault("graded", FittedStopping.fit(uniform(60), price=0.02))
-
-
-def _ANSWERED():  # noqa: N802
-    return _MADE.setdefault("answered", FittedStopping.fit(voted(60), price=0.01))
+@cache
+def small_answered():
+    return FittedStopping.fit(voted(60), price=0.01)
 
 
 @pytest.mark.parametrize("price", [0.005, 0.02, 0.05])
@@ -144,9 +145,10 @@ def test_without_labels_it_learns_what_the_whole_budget_would_choose():
 
 
 def test_tokens_and_seconds_are_prices_too():
-    sample = FittedStopping.fit(uniform(), price=CandidatePrice(sample=0.02))
-    token = FittedStopping.fit(uniform(), price=CandidatePrice(token=0.002))  # ten tokens each
-    second = FittedStopping.fit(uniform(), price=CandidatePrice(second=0.1, seconds_per_token=0.02))
+    sample = small_graded()
+    assert sample.price == CandidatePrice(sample=0.02)
+    token = FittedStopping.fit(uniform(60), price=CandidatePrice(token=0.002))  # ten tokens each
+    second = FittedStopping.fit(uniform(60), price=CandidatePrice(second=0.1, seconds_per_token=0.02))
     assert sample.stages == token.stages
     assert sample.stages[0].advantage([0.5, 0.5, 0.5, 0, 0]) == pytest.approx(
         second.stages[0].advantage([0.5, 0.5, 0.5, 0, 0])

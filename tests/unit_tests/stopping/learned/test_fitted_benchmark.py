@@ -23,6 +23,11 @@ def rows():
     return [{**measured(pool, labels, splits=1, prices=(0.005, 0.05)), "answers": True} for labels in ("gold", "none")]
 
 
+@pytest.fixture(scope="module")
+def graded_row():
+    return graded(uniform(80), splits=1, prices=(0.002, 0.01, 0.03, 0.1))
+
+
 def test_a_row_holds_together(rows):
     for row in rows:
         chosen, reference = row["chosen"], row["reference"]
@@ -44,11 +49,11 @@ def test_geometric_means(rows):
     assert means["gold"]["chosen"] == pytest.approx(rows[0]["chosen"]["share"])
 
 
-def test_graded_pools_are_compared_at_equal_samples():
-    row = graded(uniform(80), splits=1, prices=(0.002, 0.01, 0.03, 0.1))
-    assert [one["samples"] for one in row["against_threshold"]] == [2.0, 4.0]
+def test_graded_pools_are_compared_at_equal_samples(graded_row):
+    compared = graded_row["against_threshold"]
+    assert [one["samples"] for one in compared] == [2.0, 4.0]
     # Known scores, uniform: a constant threshold is the best rule that there is, so that the two must be near.
-    assert all(abs(one["difference"]) < 0.03 for one in row["against_threshold"])
+    assert all(abs(one["difference"]) < 0.03 for one in compared)
 
 
 def test_simulated_pools_are_what_they_say():
@@ -61,12 +66,12 @@ def test_simulated_pools_are_what_they_say():
     assert (np.array([[s.score for s in q.samples] for q in simulated("verifier", 50, 1)]) == 1.0).mean() > 0.3
 
 
-def test_the_page_has_every_table(rows, monkeypatch):
+def test_the_page_has_every_table(rows, graded_row, monkeypatch):
     monkeypatch.setattr("benchmarks.learning_curve.TESTED", 40)
     figures = {
         "geometric_means": summary(rows),
         "pools": rows,
-        "graded": [graded(uniform(60), splits=1, prices=(0.005, 0.05))],
+        "graded": [graded_row],
         "speed": {
             "questions": 400,
             "samples": 32,
