@@ -82,10 +82,15 @@ def pool(name):
     return {
         "name": read.name,
         "questions": [[one.id, one.prompt, one.gold, len(one.samples)] for one in read],
-        "first_samples": [asdict(one.samples[0]) for one in read],
+        "first_samples": [_known_fields(one.samples[0]) for one in read],
         "flags": [read.cap, read.has_scores, read.has_logits, read.has_correct, read.has_answers],
         "sum_of_scores": sum(sample.score for sample in read.samples),
     }
+
+
+def _known_fields(sample):
+    """What 0.1.0 knew of a sample: what an agent's run ended in came later."""
+    return {name: value for name, value in asdict(sample).items() if name != "state" or value is not None}
 
 
 def pools(tmp_path):

@@ -68,7 +68,7 @@ def test_the_score_keeps_the_order_of_confidence_and_never_speaks_against_an_ans
 
 
 @pytest.mark.parametrize("probability", [0.01, 0.3, 0.4, 0.7, 0.95])
-def test_answers_that_agree_end_a_search_of_eight_after_two_to_four(probability):
+def test_answers_that_agree_end_a_search_of_eight_after_two_to_five(probability):
     score = Wording().verify(StringPromptValue(text="q"), sure(probability)).score
     settings = SearchSettings(
         policy=PlainPolicy(texts=["x"]),
@@ -82,7 +82,8 @@ def test_answers_that_agree_end_a_search_of_eight_after_two_to_four(probability)
         first = session.history.drawn
         for index in range(first, first + session.ask()):
             session.tell(index, Verdict(score), answer="paris")
-    assert session.history.drawn <= (4 if probability < 0.1 else 3)
+    # Scores that speak neither for nor against an answer leave it to the votes, which may all be of one mistake.
+    assert session.history.drawn <= (5 if probability < 0.1 else 3)
 
 
 def asked(question, *, system=None, policy=None, policy_url=None, is_checked=False):
