@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "https://github.com/langchain-optscale/langchain-optscale/blob/main/"
@@ -146,7 +147,13 @@ _OUTSIDE = re.compile(
 )
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+# Pages that say what a word or an error means come before those that use it, when it is searched.
+BOOSTED = {"glossary.md": 4, "errors.md": 4}
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Links out of docs/ lead to the repository, each column of a table has a name, and diagrams are pictures."""
+    if page.file.src_uri in BOOSTED:
+        page.meta["search"] = {"boost": BOOSTED[page.file.src_uri]}
     markdown = with_pictures(_UNNAMED.sub("| What |", markdown))
     return _OUTSIDE.sub(lambda found: f"]({REPOSITORY}{found[1]})", markdown)
