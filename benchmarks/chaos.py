@@ -162,7 +162,7 @@ def _objects() -> int:
     return len(gc.get_objects())
 
 
-async def _settled(condition: Any, seconds: float = 5.0) -> bool:
+async def _settled(condition: Any, seconds: float = 20.0) -> bool:
     for _ in range(int(seconds / 0.02)):
         if condition():
             break
