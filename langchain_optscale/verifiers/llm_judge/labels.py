@@ -127,14 +127,19 @@ class LabelReader:
         return str(self._clients[0].base_url).rstrip("/").removesuffix("/v1") + route
 
     def _check_absent(self, route: str, error: openai.APIStatusError) -> None:
-        """Raise the error, unless the route is missing and there is another."""
-        if error.status_code not in _ABSENT or self._route is not None:
-            raise error
-        if route != SYSTEMONE:
+        """Raise the error, unless the route is missing and there is another.
+
+        Another thread may have found the other one while this request was under way.
+        """
+        is_absent = error.status_code in _ABSENT
+        if is_absent and route == SYSTEMONE and self._route != SYSTEMONE:
+            return
+        if is_absent and self._route is None:
             raise SettingsError(
                 "the server has neither /v1/systemone nor /tokenize and /generative_scoring, which vLLM has since "
                 "0.32: set another method for this judge"
             ) from error
+        raise error
 
     def _steps(self, messages: Sequence[BaseMessage]) -> Generator[Step, Any, LabelReading]:
         """The requests of one reading, to be sent by the caller, which passes the reply, None for a missing route."""

@@ -131,7 +131,7 @@ def test_labels_are_the_first_token_of_a_reply(server, monkeypatch, route, reque
     # The same marks in both requests.
     monkeypatch.setattr(Sheet, "fresh_code", lambda sheet, shown: "k7m2q9")
     if route == "/generative_scoring":
-        monkeypatch.setattr(labels, "_from_chat", lambda *args: None)
+        monkeypatch.setattr(labels, "from_chat", lambda *args: None)
     judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale="0-9", min_mass=0.0)
     verdict = judge.verify(PROMPT, make_candidate("Paris"))
     details = verdict.raw["criteria"]["overall"]["judged"][0]
@@ -143,7 +143,7 @@ def test_labels_are_the_first_token_of_a_reply(server, monkeypatch, route, reque
 
 
 def test_a_server_without_the_routes(server, monkeypatch):
-    monkeypatch.setattr(labels, "_SYSTEMONE", "/v1/no-such-route")
+    monkeypatch.setattr(labels, "SYSTEMONE", "/v1/no-such-route")
     monkeypatch.setattr(labels, "_TOKENIZE", "/no-such-route")
     judge = vllm_verifier(server.base_url, kind="judge", method="labels", scale="yes/no")
     with pytest.raises(SettingsError, match="has neither"):
