@@ -12,35 +12,21 @@ from langchain_optscale.evaluation.recommendation import recommend
 from langchain_optscale.stopping import MarginalGain, optscale
 
 
+def pool_of(name, rows):
+    """A pool of one question for each row of samples."""
+    return Pool(tuple(Question(f"q{place}", "?", tuple(row)) for place, row in enumerate(rows)), name)
+
+
 def perfect(questions=40, samples=4, seed=0):
     """A verifier that knows: right candidates score 0.9 and wrong ones 0.1; half of all are right."""
     right = np.random.default_rng(seed).uniform(size=(questions, samples)) < 0.5
-    return Pool(
-        tuple(
-            Question(f"q{place}", "?", tuple(Sample(score=0.9 if one else 0.1, correct=bool(one)) for one in row))
-            for place, row in enumerate(right)
-        ),
-        "perfect",
-    )
+    return pool_of("perfect", ([Sample(score=0.9 if one else 0.1, correct=bool(one)) for one in row] for row in right))
 
 
 def blind(questions=40, samples=4, seed=0):
     """A verifier that knows nothing: scores are independent of the labels."""
-    generator = np.random.default_rng(seed)
-    return Pool(
-        tuple(
-            Question(
-                f"q{place}",
-                "?",
-                tuple(
-                    Sample(score=float(generator.uniform()), correct=bool(generator.uniform() < 0.5))
-                    for _ in range(samples)
-                ),
-            )
-            for place in range(questions)
-        ),
-        "blind",
-    )
+    drawn = np.random.default_rng(seed).uniform(size=(questions, samples, 2)).tolist()
+    return pool_of("blind", ([Sample(score=score, correct=chance < 0.5) for score, chance in row] for row in drawn))
 
 
 @pytest.fixture(autouse=True)
@@ -154,20 +140,11 @@ def test_few_questions_are_too_few():
 def voters(questions=50, samples=8, seed=0):
     """Six in ten candidates are right, wrong answers differ, and all scores are equal: only votes say anything."""
     right = np.random.default_rng(seed).uniform(size=(questions, samples)) < 0.6
-    return Pool(
-        tuple(
-            Question(
-                f"q{place}",
-                "?",
-                tuple(
-                    Sample(score=0.5, correct=bool(one), answer="right" if one else f"wrong {number}")
-                    for number, one in enumerate(row)
-                ),
-            )
-            for place, row in enumerate(right)
-        ),
-        "votes",
-    )
+
+    def sample(number, is_right):
+        return Sample(score=0.5, correct=bool(is_right), answer="right" if is_right else f"wrong {number}")
+
+    return pool_of("votes", ([sample(number, one) for number, one in enumerate(row)] for row in right))
 
 
 def test_with_answers_a_price_and_a_cap_are_recommended_and_more_accuracy_takes_more():
