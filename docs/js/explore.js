@@ -185,10 +185,11 @@
   }
 
   function levels(plot, low, high) { // lines across and their figures
+    var digits = Math.abs(25 * (high - low) - Math.round(25 * (high - low))) < 1e-9 ? 2 : 3;
     for (var i = 0; i <= 4; i++) {
       var share = i / 4, at = plot.y(share);
       plot.parts.push('<line class="grid" x1="' + plot.left + '" x2="' + plot.right + '" y1="' + at + '" y2="' + at + '"/>');
-      plot.parts.push(text(plot.left - 6, at + FONT / 3, (low + (high - low) * share).toFixed(2), "end"));
+      plot.parts.push(text(plot.left - 6, at + FONT / 3, (low + (high - low) * share).toFixed(digits), "end"));
     }
   }
 
