@@ -124,11 +124,11 @@ def test_the_block_of_the_documentation_runs(tmp_path, monkeypatch):
     """As it stands there, but for the model, whose key nobody has here."""
     page = (Path(__file__).parents[3] / "docs" / "evaluators.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
-    assert "openai/gpt-5-mini" in block
+    assert '"openai/gpt-5-mini"' in block
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INSPECT_DISPLAY", "none")
-    names = {}
-    exec(compile(block.replace("openai/gpt-5-mini", "mockllm/model"), "evaluators.md", "exec"), names)  # noqa: S102
+    names = {"stand_in": model(lambda: "4")}
+    exec(compile(block.replace('"openai/gpt-5-mini"', "stand_in"), "evaluators.md", "exec"), names)  # noqa: S102
     (log,) = names["logs"]
     assert log.status == "success", log.error
     assert 2 <= len(log.samples) < 2 * 32
