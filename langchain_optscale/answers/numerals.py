@@ -19,6 +19,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers.notation.repeating import REPEATING, read_repeating, unrounded
+from langchain_optscale.answers.notation.words import SCALE_PATTERN, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +68,7 @@ def _pattern(plain: str, *, fractions: bool) -> re.Pattern[str]:
             rf"{_VULGAR}|(?:{_WHOLE})?(?:{_LATEX_FRACTION}"
             rf"|(?P<repeating>{REPEATING})|(?P<number>{plain}){_AFTER}(?: ?[/⁄] ?(?P<divisor>{_PLAIN}))?)"
         )
-    return re.compile(f"{_START}(?:{number}){_PERCENT}")
+    return re.compile(f"{_START}(?:{number}){SCALE_PATTERN}{_PERCENT}")
 
 
 _IN_TEXT = {
@@ -172,6 +173,8 @@ def _numeral(match: re.Match[str], *, truncated: bool = False) -> Numeral:
     if truncated and value is None and (digits := parts["repeating"]):
         # 3.14159... shows no period: in a sentence it stands for the digits that are there.
         value = _exact(digits.rstrip("….").removesuffix("\\dots").removesuffix("\\ldots"))
+    if value is not None and parts["scale"]:
+        value *= scale_of(parts["scale"])
     if value is not None and parts["sign"] in ("-", "−", "–"):
         value = -value
     return Numeral(value, bool(parts["percent"]))
