@@ -24,7 +24,7 @@ from langchain_optscale.answers.notation.words import SCALE_PATTERN, scale_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Numeral", "last_match", "last_numeral", "read_numeral", "write_number"]
+__all__ = ["Numeral", "first_numeral", "last_match", "last_numeral", "read_numeral", "write_number"]
 
 _SIGN = "[-+−–]"
 _GROUP = r"(?:,|\{,\}|\\,|\\!|['’_\u00a0\u2009\u202f])"
@@ -119,10 +119,19 @@ def last_numeral(text: str, *, fractions: bool = True) -> Numeral | None:
         fractions: Read 3/4, LaTeX's fractions and mixed numbers (3 1/2) as one number; otherwise their parts are
             numbers of their own.
     """
-    text = text.replace("٫", ".").replace("٬", ",")
-    text = _RAISED_FRACTION.sub(_on_one_line, text) if "⁄" in text else text
-    match = last_match(_IN_TEXT[fractions], text)
+    match = last_match(_IN_TEXT[fractions], _on_lines(text))
     return match and _numeral(match, truncated=True)
+
+
+def first_numeral(text: str) -> Numeral | None:
+    """As `last_numeral`, the first number in the text."""
+    match = _IN_TEXT[True].search(_on_lines(text))
+    return match and _numeral(match, truncated=True)
+
+
+def _on_lines(text: str) -> str:
+    text = text.replace("٫", ".").replace("٬", ",")
+    return _RAISED_FRACTION.sub(_on_one_line, text) if "⁄" in text else text
 
 
 def _on_one_line(raised: re.Match[str]) -> str:
