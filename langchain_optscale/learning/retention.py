@@ -34,7 +34,7 @@ class Retention(NamedTuple):
     def is_due(self, rows: int, seconds: float) -> bool:
         """Whether old rows are looked for again, so many rows and seconds after the last time.
 
-        At most a tenth more than `max_rows` is kept, and at most a tenth longer than `max_age_s` while rows are written.
+        A tenth more than `max_rows` may be kept, and a tenth longer than `max_age_s` while rows are written.
         """
         most = _PRUNE_EVERY if self.max_rows is None else min(_PRUNE_EVERY, max(1, int(_PRUNE_SHARE * self.max_rows)))
         return rows >= most or (self.max_age_s is not None and seconds >= _PRUNE_SHARE * self.max_age_s)

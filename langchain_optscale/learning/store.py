@@ -347,7 +347,7 @@ def as_store(value: Any) -> ScoreStore | None:
 
 
 def _database(address: str | os.PathLike[str]) -> Database:
-    if not isinstance(address, str | os.PathLike) or not os.fspath(address):
+    if not isinstance(address, str | os.PathLike) or not os.fspath(address).strip():
         raise SettingsError(f"a store needs the path of a file or the URL of a PostgreSQL database, got {address!r}")
     if isinstance(address, str) and is_postgres(address):
         return PostgresDatabase(address)

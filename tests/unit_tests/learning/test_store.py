@@ -296,6 +296,12 @@ def test_settings_are_checked(tmp_path, settings, sentence):
         ScoreStore(tmp_path / "s.db", **settings)
 
 
+@pytest.mark.parametrize("address", ["", "   ", 5, None])
+def test_an_address_is_a_path_or_a_url(address):
+    with pytest.raises(SettingsError, match="needs the path of a file"):
+        ScoreStore(address)
+
+
 @pytest.mark.parametrize("address", ["", "mysql://host/db", ":memory:", 3, "/no/such/directory/s.db"])
 def test_addresses_are_checked(address):
     with pytest.raises(SettingsError):
