@@ -71,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error, 2)
     except OptScaleError as error:
         return _report(f"{error}{_advice(error)}", 1)
-    except KeyboardInterrupt:
-        return _report("interrupted", 130)
+    except KeyboardInterrupt as error:
+        return _report(str(error) or "interrupted", 130)
     except BrokenPipeError:
         # The reader of our output has closed it; the interpreter must not flush it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -133,9 +133,19 @@ def _spent(budget: Budget, output: str | None) -> tuple[float, int]:
             spent += line.get("drawn", 0)
         elif budget.tokens is not None:
             spent += sum(sum(usage.get(name, 0) for name in _TOKENS) for usage in line.get("usage", {}).values())
-        else:
-            spent += line.get("cost") or 0.0
+        elif "error" not in line:
+            spent += _cost(line, output)
     return spent, lines
+
+
+def _cost(line: Mapping[str, Any], output: str | None) -> float:
+    cost = line.get("cost")
+    if not isinstance(cost, int | float):
+        raise SettingsError(
+            f"{output}: the answer of question {line['id']!r} has no cost, so that what is left of the budget is not "
+            "known; choose another directory"
+        )
+    return float(cost)
 
 
 _TOKENS = ("input_tokens", "output_tokens")
