@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error, 2, error.help_line)
     except OptScaleError as error:
         return _report(f"{error}{_advice(error)}", 1, error.help_line)
-    except KeyboardInterrupt:
-        return _report("interrupted", 130)
+    except KeyboardInterrupt as error:
+        return _report(str(error) or "interrupted", 130)
     except BrokenPipeError:
         # The reader of our output has closed it; the interpreter must not flush it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
