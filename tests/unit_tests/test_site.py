@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typing_extensions import is_typeddict
 
 import langchain_optscale
 from langchain_optscale import SearchSettings
@@ -164,10 +165,13 @@ def test_public_names_say_what_they_are(name):
     assert len(said.split()) >= 3
 
 
+# The events and states of a graph are dictionaries of data: their pages show them.
 PUBLIC = [
-    (module, name)
-    for module in ("langchain_optscale", "langchain_optscale.verifiers", "langchain_optscale.stopping")
-    for name in importlib.import_module(module).__all__
+    (f"langchain_optscale{package}", name)
+    for package in ("", ".verifiers", ".stopping", ".answers", ".stats", ".agents", ".graph")
+    for module in [importlib.import_module(f"langchain_optscale{package}")]
+    for name in module.__all__
+    if callable(getattr(module, name)) and not is_typeddict(getattr(module, name))
 ]
 
 
