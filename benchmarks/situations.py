@@ -307,6 +307,9 @@ the cap, and with adaptive consistency at 0.95, on {QUESTIONS} questions per sit
   were asked of the default alone, such as "40 of 1,752".
 - *Target reached* and *target out of reach* are claimed only with `target={TARGET}`, in the last three situations.
 
+The scores of a *blind* verifier do not depend on the answer; one that *likes everything* scores each candidate between
+0.9 and 1. A *silent* candidate has no answer. Under a *misconception* 70 % of the candidates share a wrong answer.
+
 Two warnings. If most candidates share a misconception and no verifier detects it, nothing untrained can know. The
 default then returns the shared mistake, and claims at most that it is stable. And no claim says that an answer is
 right: that takes labels.
