@@ -231,3 +231,12 @@ def test_without_the_extra_normal_forms_decide(monkeypatch):
 def test_a_timeout_must_be_one(seconds):
     with pytest.raises(SettingsError, match="timeout_s"):
         SameMath(timeout_s=seconds)
+
+
+@pytest.mark.parametrize(
+    "part", ["\\\\", "$", "**", "(", "{", "\\boxed{", "x=", "1, ", "twenty-", "\\pm ", "[1,2]\\cup"]
+)
+def test_a_long_answer_of_nothing_but_marks_takes_a_moment(part):
+    began = time.process_time()
+    NormalForm().canonical((part * 2000)[:1980] + "x 1")
+    assert time.process_time() - began < 1.5
