@@ -207,7 +207,7 @@ class FunctionAnswer(Extractor):
         if not callable(self.function) or isinstance(self.function, type) or self._arguments() is None:
             raise SettingsError(
                 "an extractor must be a function of the candidate's text, or of its text and message, or of its text, "
-                f"message and state, got {self!r}"
+                f"message and state, got {self.function!r}{_meant(self.function)}"
             )
 
     def find(self, text: str, message: AIMessage | None = None) -> str | None:
@@ -252,9 +252,19 @@ def as_extractor(value: ExtractorLike | None) -> Extractor | None:
         return value
     if isinstance(value, str):
         if value not in EXTRACTORS:
-            raise SettingsError(f"extract: unknown extractor {value!r}; known are {', '.join(EXTRACTORS)}")
+            raise SettingsError(
+                f"extract: unknown extractor {value!r}; known are {', '.join(EXTRACTORS)}; for a regular "
+                "expression write RegexAnswer(pattern)"
+            )
         return EXTRACTORS[value]
     return FunctionAnswer(value)
+
+
+def _meant(value: Any) -> str:
+    """What to write instead, where that is plain."""
+    if isinstance(value, list | tuple):
+        return "; write FirstOf(...) for the first of several that finds an answer"
+    return "; write an instance" if isinstance(value, type) and issubclass(value, Extractor) else ""
 
 
 def _made(value: ExtractorLike) -> Extractor:

@@ -160,10 +160,11 @@ class AnswerBook:
             return None
         forms = self._forms.setdefault(found.equivalence, {answer: answer for answer in self._restored})
         if form not in forms:
-            representatives = list(dict.fromkeys(forms.values()))
+            known = list(dict.fromkeys([*forms.values(), *filter(found.equivalence.is_qualified, forms)]))
             token = comparing.set(self._comparisons)
             try:
-                forms[form] = found.equivalence.match(form, representatives) or form
+                match = found.equivalence.match(form, known)
+                forms[form] = form if match is None else forms.get(match, match)
             finally:
                 comparing.reset(token)
         return forms[form]
