@@ -189,15 +189,15 @@ class EvaluatorVerifier(Verifier):
 
     def _explain(self, error: Exception, case: Case) -> None:
         """Say what is missing, where the evaluator complains of a reference or of a variable of its prompt."""
+        is_about_input = isinstance(error, ValueError | LookupError | TypeError) or "Missing" in type(error).__name__
+        is_own = isinstance(error, OptScaleError)
+        if case.reference is None and is_about_input and not is_own and _ABOUT_REFERENCES.search(str(error)):
+            raise self._no_reference() from error
         if isinstance(error, KeyError) and package_of(unwrapped(self.evaluator)) in _WITH_PROMPTS:
             raise SettingsError(
                 f"the prompt of the evaluator {self.name} has the variable {error}: bind it by "
                 f"functools.partial(evaluator, {error.args[0]}=...)"
             ) from error
-        is_about_input = isinstance(error, ValueError | LookupError | TypeError) or "Missing" in type(error).__name__
-        is_own = isinstance(error, OptScaleError)
-        if case.reference is None and is_about_input and not is_own and _ABOUT_REFERENCES.search(str(error)):
-            raise self._no_reference() from error
 
 
 def _adapter_of(evaluator: Any) -> Adapter:
