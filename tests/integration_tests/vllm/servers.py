@@ -81,8 +81,8 @@ class VllmServer:
         self.root = f"http://127.0.0.1:{self.port}"
         self.base_url = f"{self.root}/v1"
         self.log = logs / f"{name}.log"
-        # For the sockets and files between its processes, which it leaves behind. A socket's path has at most 107
-        # characters, so the directory of the logs would not do.
+        # For the sockets and files between its processes, which it leaves behind. The path of a socket is limited to
+        # 107 characters, so the directory of the logs would not do.
         self._temporary = tempfile.TemporaryDirectory(prefix="vllm-", ignore_cleanup_errors=True)
         command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(self.model_directory)]
         command += ["--served-model-name", recipe.model, "--host", "127.0.0.1", "--port", str(self.port)]
