@@ -6,6 +6,8 @@ import math
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import AIMessage, ToolMessage
+
 from langchain_optscale.errors import InvalidScoreError, SettingsError
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.evaluators.case import Adapter, Case
@@ -98,6 +100,16 @@ def _message(message: BaseMessage, model: Any) -> Any:
     text = str(message.text)
     if message.type == "system":
         return model.ChatMessageSystem(content=text)
-    if message.type == "ai":
-        return model.ChatMessageAssistant(content=text)
-    return model.ChatMessageTool(content=text) if message.type == "tool" else model.ChatMessageUser(content=text)
+    if isinstance(message, AIMessage):
+        return model.ChatMessageAssistant(content=text, tool_calls=_calls(message) or None)
+    if isinstance(message, ToolMessage):
+        return model.ChatMessageTool(content=text, tool_call_id=message.tool_call_id, function=message.name)
+    return model.ChatMessageUser(content=text)
+
+
+def _calls(message: AIMessage) -> list[Any]:
+    tool = import_module("inspect_ai.tool")
+    return [
+        tool.ToolCall(id=call["id"] or str(place), function=call["name"], arguments=call["args"])
+        for place, call in enumerate(message.tool_calls)
+    ]
