@@ -83,7 +83,7 @@ help:
 	@echo "                       EVALUATORS=--newest tries their newest releases"
 	@echo "make integration_test_ray  a Ray cluster on this machine, in .venv-ray, 1 GB; minutes"
 	@echo "make test_lowest       unit tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
-	@echo "make lint              ruff, mypy --strict, import floors"
+	@echo "make lint              ruff, mypy --strict, import layers"
 	@echo "make format            ruff format and the fixes that are safe"
 	@echo "make bench             benchmarks; each prints its figures as JSON"
 	@echo "make bench_against THEN=COMMIT [NOW=COMMIT]  CPU time of two commits, in turns in the same run; minutes"

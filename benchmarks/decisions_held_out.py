@@ -186,8 +186,8 @@ At medium effort {made["claims"]} of {made["searches"]} searches claim, before t
 whole cap would return the same answer; {holding:.3f} of the claims hold. On the pools with {enough}:
 {many}.
 
-Targets out of reach, at 0.95, over {len(futile)} pairs of a pool and a target with {ENOUGH} futile searches or more: at
-most {worst:.3f} of these searches could still have reached the target."""
+Searches also claim, with 0.95, that a target is out of reach. Over {len(futile)} pairs of a pool and a target with
+{ENOUGH} such searches or more, at most {worst:.3f} of them could still have reached the target."""
 
 
 def readme_table(document: Mapping[str, Any]) -> str:
@@ -210,20 +210,27 @@ def readme_table(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-_HEAD = """# Effort
+_HEAD = """# Effort: what each level draws and loses
 
 *Written by `python -m benchmarks.decisions_held_out --write`, figures and all.*
 
-`effort="low" | "medium" | "high"` says how much the whole cap may cost, in the unit of what is bought: a share of the
-agreement where candidates carry answers, a difference of scores where they do not. The price of one candidate is
-derived from it; `price=` sets it. Below: the difference to the better of best-of-N, majority and weighted vote at the
-cap, in points of accuracy (or 100 times the mean score); candidates verified and asked for as shares of the cap,
-geometric means over pools.
+This page helps to choose `effort="low"`, `"medium"` or `"high"`. The effort says how much the whole cap may cost. Its
+unit is that of the value: a share of the evidence if candidates carry answers, a difference of scores if not. The
+price of one candidate is derived from it, or set by `price=`: see [objective, effort and
+price](concepts/objective.md).
 
-These pools informed the constants: pools from elsewhere are the better judge. "Price chosen on the other pools" leaves
-each pool out in turn. Below it are the baselines that no other baseline beats in both figures, of adaptive consistency,
-CITE, CGES, DeepConf, thresholds, BEACON, Pandora's box, weighted votes, best-of-majority and fixed numbers, at several
-settings each, with their own selection and with ours: the best of many settings on the pools that it is reported on.
+How to read the tables:
+
+- **Difference** is the quality compared with the best of best-of-N, majority and weighted vote at the cap. It is in
+  points of accuracy, or of 100 times the mean score.
+- **Candidates** (verified) and **asked for** (with those cancelled at the end) are shares of the cap, geometric means
+  over pools.
+- **Price chosen on the other pools** leaves each pool out in turn. The pools informed the default's constants, so
+  pools from elsewhere are the better judge.
+- **Baselines**, below that row, are those that no other baseline beats in both figures. They come from adaptive
+  consistency, CITE, CGES, DeepConf, thresholds, BEACON, Pandora's box, weighted votes, best-of-majority and fixed
+  numbers. Each was tried at several settings, with its own selection and with ours, so each row is the best of many
+  on the pools that it is reported on.
 """
 
 

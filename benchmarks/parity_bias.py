@@ -97,16 +97,20 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-_HEAD = f"""# How far samples at parity flatter
+_HEAD = f"""# Samples at parity: how biased are they?
 
 *Written by `python -m benchmarks.parity_bias --write`, figures and all.*
 
-"As accurate as best-of-N for fewer samples" is found by choosing the cheapest of several settings that was as accurate
-on some questions. On few questions some setting is so by luck, and held-out figures do not repair that: they are the
-figures of a setting that loses. Here the truth is known: only all {CAP} samples are as accurate as best-of-{CAP}, so
-every figure below {CAP} is bias. By default `samples_at_parity` takes a setting only where the loss is shown, with 95 %
-confidence, to be at most {100 * DEFAULT_TOLERANCE:g} points; where no setting is, it reports the full number: few
-questions cannot show a saving. Means over {REPEATS} simulated tasks, +- one standard error.
+This page shows why "as accurate as best-of-N for fewer samples" needs care. Such a figure is found by choosing the
+cheapest of several settings that was as accurate on some questions. With few questions some setting achieves that by
+luck. Held-out figures do not repair it: they are the figures of a setting that is less accurate.
+
+Here the truth is known: only all {CAP} samples are as accurate as best-of-{CAP}, so every figure below {CAP} is
+bias. By default `samples_at_parity` uses a setting only if its loss is shown, with 95 % confidence, to be at most
+{100 * DEFAULT_TOLERANCE:g} points. If there is none, it reports the full number, since few questions cannot show a
+saving.
+
+Figures are means over {REPEATS} simulated tasks, +- one standard error.
 """
 
 

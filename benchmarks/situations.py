@@ -292,24 +292,31 @@ def _made(claim: str, found: Mapping[str, Any], questions: int) -> str:
     return f"{claim} {found['made']}{more}"
 
 
-_HEAD = f"""# Situations
+_HEAD = f"""# Situations: what the default does where the truth is known
 
-*Written by `python -m benchmarks.situations --write` (or `make situations`), figures and all. Some things were
-changed after they had been seen here: the default waits longer where a verifier likes none of the answers, as under the
-misconception with a good verifier, where all scores are equally high, and while a check may err (how much longer was
-chosen with the checks below in view); and with scores it calls fewer answers stable.*
+*Written by `python -m benchmarks.situations --write` (or `make situations`), figures and all.*
 
-What the default `optscale()` does where the truth is known, beside best-of-N and majority at the cap and adaptive
-consistency at 0.95. {QUESTIONS} questions a situation. "Value" is the share of right answers, or the mean score where a
-task has scores alone. "Claimed" counts the searches that claimed something with a probability of 0.95 or more, "true"
-the share of these claims that hold, with the 95 % Clopper-Pearson interval: *stable* means that the whole cap would
-have returned the same answer (where such claims are rare, more questions were asked of the default alone: "of 2,100");
-*target reached* and *target out of reach* are claimed with `target={TARGET}` only, in
-the last three situations. All other searches say "not sure".
+This page shows good and bad cases in simulation. It compares the default `optscale()` with best-of-N and majority at
+the cap, and with adaptive consistency at 0.95, on {QUESTIONS} questions per situation.
 
-Read it with two warnings. With a misconception that most candidates share and no verifier that sees it, nothing
-untrained can know; the default then returns the shared mistake, and says at most that it is stable. And no claim is
-made about an answer being right: that takes labels.
+- **Value** is the share of right answers, or the mean score if a task has only scores.
+- **Claimed 0.95** counts the searches that claimed something with a probability of 0.95 or more. All others say "not
+  sure".
+- **True** is the share of these claims that hold, with the 95 % Clopper-Pearson interval.
+- *Stable* means that the whole cap would have returned the same answer. Where such claims are rare, more questions
+  were asked of the default alone, such as "40 of 1,752".
+- *Target reached* and *target out of reach* are claimed only with `target={TARGET}`, in the last three situations.
+
+The scores of a *blind* verifier do not depend on the answer; one that *likes everything* scores each candidate between
+0.9 and 1. A *silent* candidate has no answer. Under a *misconception* 70 % of the candidates share a wrong answer.
+
+Two warnings. If most candidates share a misconception and no verifier detects it, nothing untrained can know. The
+default then returns the shared mistake, and claims at most that it is stable. And no claim says that an answer is
+right: that takes labels.
+
+Three things in the default were changed after they had been seen here. It waits longer if a verifier likes none of
+the answers, if all scores are equally high, and while a check may err; how much longer was chosen with the checks
+below in view. With scores, it calls fewer answers stable.
 """
 
 

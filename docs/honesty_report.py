@@ -58,77 +58,92 @@ PAGE = """# Do the promises hold?
 *Written by `python -m docs.honesty` (or `make study`), figures and all. Nothing is tuned on these simulations, except
 that the posterior's weak prior was once chosen on some of these families.*
 
-A promise of 95 % should be kept in 95 of 100 cases in which something was promised. Only cases that can fail are
-counted, and shares have their exact 95 % intervals (Clopper-Pearson). In the first three sections every question's law
-of scores is known. Nine families: truncated normal laws, as the paper assumes, narrow and wide; Beta laws with the
-moments of a real process reward model (or a law like it, where `data/prior` is missing); broad Beta laws; two mixtures
-of right and wrong candidates with a peak each; judges who answer in steps of 0.05 or 0.1; and a check that passes or
-fails. Targets of 0.8, 0.9 and 0.95, a cap of {cap} candidates, {questions} questions a family ({played} for whole
-searches). The learned prior is fitted to other questions of the same family, ten scores each. What the *default*
-claims, and how often it is true, is in [situations.md](situations.md) and
-[benchmarks.md](benchmarks.md#what-was-claimed-and-what-was-true).
+This page checks promises against known truth: a promise of 95 % should be kept in 95 of 100 cases in which something
+was promised. Only cases that can fail are counted, and shares have exact 95 % intervals (Clopper-Pearson). What the
+*default* claims, and how often it is true, is in [situations](situations.md) and
+[benchmarks](benchmarks.md#what-was-claimed-and-what-was-true).
+
+In the first three sections the distribution of each question's scores is known. There are nine families:
+
+- truncated normal distributions, as the paper assumes, narrow and wide;
+- Beta distributions with the moments of a real process reward model (or similar ones, if `data/prior` is missing),
+  and broad ones;
+- two mixtures of right and wrong candidates with a peak each;
+- judges that grade in steps of 0.05 or 0.1;
+- a check that passes or fails.
+
+Targets are 0.8, 0.9 and 0.95, the cap is {cap} candidates, and there are {questions} questions per family ({played}
+for whole searches). The learned prior is fitted to other questions of the same family, with ten scores each.
 
 ## A single analysis
 
-After three scores, *none of which has the target*: how many more draws reach it with confidence alpha? Draw as many,
-and count. Questions whose target is met already are left out: counting them, as we once did, makes 0.77 look like 0.9.
-Questions that need more than the cap by the estimate are left out as well. The plug-in estimate ignores the uncertainty
-after three scores; the posterior predictive averages over every law that the scores leave plausible, and with a weak
-prior that is still too sure where it matters.
+After three scores, *none of which reaches the target*, how many more draws reach it with confidence alpha? The test
+draws that many and counts. Questions whose target is already reached are left out: counting them makes 0.77 look like
+0.9. Questions that would need more than the cap, by the estimate, are left out as well. The plug-in estimate ignores
+the uncertainty after three scores. The posterior predictive averages over every distribution that the scores leave
+plausible; with a weak prior it is still overconfident in the worst families.
 
 ![Share of questions that reached the target, against the nominal confidence, in one analysis](img/honesty_single.png)
 
 {single}
 
-Over the nine families: the observed share with its interval, all questions together, and the worst family.
+The cells have the observed share over all questions of the nine families with its interval, and the worst family.
 
 ## The paper's rule
 
-It draws to N*, estimated anew after every score, also once the target is reached. On questions whose target can be
-reached within the cap (where an oracle that knows the law fixes such an N*), so that the promise is an easy one;
-confidence 0.95:
+The rule draws up to N*, estimated anew after every score, even after the target is reached. The table has questions
+whose target can be reached within the cap, by an oracle that knows the distribution. So the promise is an easy one.
+The confidence is 0.95:
 
 {rules}
 
-Evaluated after every score it stops the first time that n >= N*: the most optimistic of many analyses decides, but each
-also has more data. Against a bound that is computed once, after three scores, means over the families: at a confidence
-of 0.95 repeated analyses reached the target in {many}, a single one in {once}; for 0.8 it is {many_80} and {once_80}.
+The rule is evaluated after every score and stops the first time that n >= N*. So the most optimistic of many analyses
+decides, but later analyses also have more data. The alternative is a bound that is computed once, after three scores.
+The list compares both by the share of questions that reached the target, as means over the families:
 
-## Giving a target up
+- at a confidence of 0.95: {many} for repeated analyses, {once} for a single one;
+- at a confidence of 0.8: {many_80} for repeated analyses, {once_80} for a single one.
+
+## Stopping for futility
 
 `Futility` stops when the target is too unlikely to be reached within the cap, and is evaluated after every score. Of
-the questions that it gave up, so many could still have been reached; at most the probability should. Over all targets:
+the questions that it stopped, at most the set probability should still have been able to reach the target. Over all
+targets:
 
 {futility}
 
-Without past scores the bound is anytime-valid and stops late, if at all; a prior learned from past questions stops
-up earlier and leans on their being alike.
+Without past scores the bound is anytime-valid and stops late, if at all. A prior learned from past questions stops
+earlier, and relies on the new questions being like them. Intervals are wide where few questions were stopped.
+Where an interval lies above the probability, the promise was broken.
 
 ## Certified answers
 
 A [certificate](evaluation.md#certified-answers) is fitted to labelled questions, and then says of each further answer
 whether it is certified as right. The promise here: with probability 90 % over the labelled questions, at most 10 % of
-the certified answers are wrong. Simulated tasks, 300 sets of 300 labelled questions each, the truth on 2,700 others
-(`benchmarks.certificates`). "Promise broken" is to be at most 10 %; {certified_rows} situations are compared.
+the certified answers are wrong. The tasks are simulated, with 300 sets of 300 labelled questions each, and checked on
+2,700 other questions (`benchmarks.certificates`). "Promise broken" should be at most 10 %, in each of
+{certified_rows} situations.
 
 {certificates}
 
-Where hardly anything tells right from wrong - a blind verifier, a misconception that most candidates share - next to
-nothing is certified, and that is the right answer. Recorded pools, one search a question, certificates fitted to one
-half and counted on the other; "with the whole cap" draws all candidates before it answers:
+Where nothing separates right from wrong, as with an uninformative verifier or a misconception that most candidates
+share, next to nothing is certified; that is the right outcome. The next table has recorded pools, with one search per
+question. Certificates are fitted to one half and counted on the other; "with the whole cap" draws all candidates
+before it answers:
 
 {recorded}
 
-A search that stops early answers as well, but knows less about how sure it is: where certified answers matter more than
-candidates, spend more (`effort="high"`, or `stopping=MaxSamples(n)`), and fit the certificate with the same setting.
+A search that stops early answers as well, but knows less about how certain it is. If certified answers matter more
+than candidates, spend more (`effort="high"`, or `stopping=MaxSamples(n)`), and fit the certificate with the same
+setting.
 
 ## What calibration does
 
-A weak verifier makes best-of-N worse beyond some N. Our pool of arithmetic questions (`tests/data/pools`) has the
-policy's own confidence as its score; its answers are left out here, since the default would use them. Best-of-N is
-right most often at N = {peak}, and never better beyond. The scores are {ece_raw:.2f} off the share that is right
-(expected calibration error); after a calibration that was fitted to the other half of the questions,
-{ece_isotonic:.2f} (isotonic) or {ece_logistic:.2f} (logistic). {splits} splits, both ways.
+With a weak verifier best-of-N gets no better beyond some N. The pool of arithmetic questions (`tests/data/pools`)
+has the policy's own confidence as its score. Its answers are left out here, since the default would use them.
+Best-of-N is right most often at N = {peak}. The expected calibration error of the raw scores is {ece_raw:.2f}.
+After a calibration that was fitted to the other half of the questions, it is {ece_isotonic:.2f} (isotonic) or
+{ece_logistic:.2f} (logistic), over {splits} splits, both ways.
 
 ![Accuracy against samples: best-of-N, and rules that stop by price](img/calibration.png)
 
@@ -136,11 +151,12 @@ right most often at N = {peak}, and never better beyond. The scores are {ece_raw
 | --- | --- | --- |
 {calibration}
 
-`optscale(0.9)` is the default with a target, the others are `TargetReached(0.9) | MarginalGain(price)` under
-`Posterior`. On raw scores a price is one in score, which is hard to set. On calibrated scores it is one in accuracy: a
-candidate that raises the chance of being right by less than two in a hundred is not drawn, which ends the search where
-more candidates stop helping. The calibrated runs have a prior learned from the calibrated scores of the half that the
-calibration was fitted to. The accuracies differ by little more than the noise of 100 questions; the samples do not.
+`optscale(0.9)` is the default with a target; the others are `TargetReached(0.9) | MarginalGain(price)` under
+`Posterior`. On raw scores a price is a difference of scores, which is hard to choose. On calibrated scores it is a
+difference of accuracy: at 0.02, a candidate that raises the probability of being right by less than two points is not
+drawn. That ends the search where more candidates stop helping. The calibrated runs use a prior learned from the
+calibrated scores of the fitting half. The accuracies differ by little more than the noise of 100 questions; the
+numbers of samples differ clearly.
 """
 
 
@@ -291,4 +307,4 @@ def _table_of_futility(stopped: Sequence[dict[str, Any]]) -> str:
         for row in stopped
         if row["given_up"]
     ]
-    return _table(["family", "prior", "probability", "given up", "could have been reached [95 %]"], lines)
+    return _table(["family", "prior", "probability", "stopped", "could have been reached [95 %]"], lines)

@@ -1,6 +1,6 @@
 """The plan of the package: what its root contains, and no modules that import each other in a circle.
 
-The floors are a contract of import-linter, in `pyproject.toml`.
+The layers are a contract of import-linter, in `pyproject.toml`.
 """
 
 import sys
