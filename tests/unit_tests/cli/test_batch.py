@@ -2,10 +2,13 @@
 
 import importlib.util
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
-from langchain_optscale.cli.main import main
+from langchain_optscale.cli.main import _parser, main
 from tests.command_line import sentence_of
 
 pytest.importorskip("langchain_openai")
@@ -107,3 +110,21 @@ def test_answers_without_a_cost_leave_no_budget_of_cost(tmp_path, cost):
         spent_on_ray(Budget(cost=1.0), str(tmp_path))
     (tmp_path / "answers-1.jsonl").write_text(json.dumps({**line, "cost": 0.25}) + "\n")
     assert spent_on_ray(Budget(cost=1.0), str(tmp_path)) == (0.25, 1)
+
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("name", ["deploy/ray/rayjob.yaml", "deploy/slurm/batch.sbatch", "docs/scaling.md"])
+def test_the_commands_of_the_deployments_are_understood(name):
+    text = re.sub(r"\\\n\s*", " ", (ROOT / name).read_text(encoding="utf-8"))
+    if name.endswith(".yaml"):
+        text = re.sub(r"\n\s*--", " --", text)
+    commands = re.findall(r"^ *(optscale batch [^`\n]*)$", text, flags=re.MULTILINE)
+    assert commands
+    for command in commands:
+        # What the shell puts in, a number where one is asked for.
+        given = shlex.split(re.sub(r"\$\(\([^)]*\)\)", "16", command).replace("$", ""))
+        arguments = _parser().parse_args(given[1:])
+        assert arguments.engine == "ray"
+        assert arguments.policy_model
