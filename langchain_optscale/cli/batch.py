@@ -81,7 +81,7 @@ def _batch(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) < 1:
             raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}")
     if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
-        raise SettingsError("-o names the file of the questions; give the answers another file")
+        raise SettingsError("-o names the file of questions; choose another file for the answers")
     budget = _budget(arguments)
     # Workers read the questions themselves.
     questions = Questions(arguments.questions) if arguments.engine == "local" else None
