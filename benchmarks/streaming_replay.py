@@ -17,11 +17,11 @@ Modes: "none" has no labels; "returned" knows of every search whether its answer
 share of searches that run to the cap. "full" is no stream: one fit to the complete recordings of the first half, with
 what is right. Pools without answers are counted too: without labels nothing is learned for them, and they stay at 1.
 
-"by_price" has all pools at each price, and what chance alone would do: of the pools where any answer changes,
-"worse_by_chance" would be worse by more than one standard error though nothing is lost, and as many as were or more
-with "probability_of_as_many"; "joint_z" is the sum of all differences in their standard errors, standard normal where
-nothing is lost. "halves": the lowest price that draws at most 0.8 of the default's candidates on a random half of the
-pools, and what it does on the other half; means over 2,000 splits.
+"by_price" has all pools at each price; "by_chance" what chance alone would do, see `benchmarks.replay_figures`;
+"joint_z" is the sum of all differences in their standard errors, standard normal where nothing is lost. "halves": the
+lowest price that draws at most 0.8 of the default's candidates on a random half of the pools, and what it does on the
+other half; means over 2,000 splits. "hindsight": the share that a rule would draw that knew beforehand from where on
+the answer stays the one that the default returns.
 
 Prints one JSON document.
 """
@@ -30,15 +30,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from benchmarks.replay_figures import SLACK, Measured, Passed, chosen, is_worse, measure, rounded
 from langchain_optscale.answers.untrained import UntrainedPosterior
 from langchain_optscale.evaluation.pools import read_pool
 from langchain_optscale.stopping import optscale
@@ -56,9 +56,8 @@ SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "d
 POPULATION = ROOT / "langchain_optscale" / "stopping" / "learned" / "population.json"
 LEAST_CAP, MOST_CAP = 8, 32
 PRICES = (0.02, 0.04, 0.06, 0.08, 0.1, 0.14, 0.2)
-SLACK, ENOUGH, SPLITS = -0.3, 0.8, 2000
 FIRST_FIT, GROWTH = 25, 1.3
-DIGITS = 6
+GROUPS, OTHER_ORDERS = 4, 10_000
 
 
 class Mode(NamedTuple):
@@ -142,14 +141,6 @@ class Stream:
         return Moments.of(way for way in ways if way is not None)
 
 
-class Passed(NamedTuple):
-    """A pass through the second half of a stream."""
-
-    drawn: list[int]
-    by_default: list[int]
-    differences: dict[int, float]
-
-
 def learn(stream: Stream, population: Moments, price: float, mode: Mode, seed: int) -> Passed:
     """Let a stream of searches learn from themselves."""
     generator = np.random.default_rng([seed, 7])
@@ -187,34 +178,6 @@ def _note(passed: Passed, one: Arrival, count: int, returned: str | None) -> Non
     passed.differences[one.question] = 100.0 * (one.value(returned) - one.value(one.walk.last))
 
 
-class Measured(NamedTuple):
-    """A pool by one mode at one price: means over its streams, the standard error over questions.
-
-    `saved` is a share of the cap; a difference of -100 price `saved` points is what the price allows.
-    """
-
-    share: float
-    difference: float
-    error: float
-    default: float
-    saved: float
-
-
-def measure(passes: Sequence[Passed], cap: int) -> Measured:
-    """Means over the passes through the streams of one pool with this cap."""
-    values: dict[int, list[float]] = {}
-    for passed in passes:
-        for question, difference in passed.differences.items():
-            values.setdefault(question, []).append(difference)
-    means = np.array([np.mean(one) for one in values.values()])
-    drawn, default = (
-        float(np.mean([np.mean(part) for part in parts])) for parts in zip(*(p[:2] for p in passes), strict=True)
-    )
-    differences = [np.mean(list(passed.differences.values())) for passed in passes]
-    error = float(means.std(ddof=1) / math.sqrt(len(means)))
-    return Measured(drawn / default, float(np.mean(differences)), error, default, (default - drawn) / cap)
-
-
 def measured(streams: Mapping[str, list[Stream]], mode: Mode | None) -> dict[str, dict[float, Measured]]:
     """Every pool at every price, shrunk towards the population of the others; mode None is `fit_whole`."""
     moments = {name: sum((one.moments() for one in parts), Moments.zero()) for name, parts in streams.items()}
@@ -234,87 +197,40 @@ def measured(streams: Mapping[str, list[Stream]], mode: Mode | None) -> dict[str
     return found
 
 
-def chosen(found: Mapping[str, Mapping[float, Measured]], still: int) -> dict[str, Any]:
-    """Each pool at the price that the others choose, and means over all pools.
+def against_itself(pools_: Sequence[Pool], orders: int) -> dict[str, float]:
+    """Of each pool, how often the default looks worse than the default on other orders of the same candidates.
 
     Args:
-        found: Of each pool with answers, by price.
-        still: How many pools have no answers: they stay as they are, and count in "all pools".
+        pools_: With answers and what is right.
+        orders: How many random orders a mean of a question is taken over.
     """
-    rows = []
-    for name, by_price in found.items():
-        others = {price: np.mean([one[price].difference for o, one in found.items() if o != name]) for price in PRICES}
-        price = max((one for one in PRICES if others[one] >= SLACK), default=PRICES[0])
-        one = by_price[price]
-        rows.append(_row(name, price, one))
-    shares = [math.log(row["share"]) for row in rows]
-    differences = [row["difference"] for row in rows]
-    worse = [row["pool"] for row in rows if row["difference"] < -row["error"] - 1e-9]
-    summary: dict[str, Any] = _rounded(
-        {
-            "share": math.exp(np.mean(shares)),
-            "difference": float(np.mean(differences)),
-            "difference_error": float(np.std(differences, ddof=1) / math.sqrt(len(rows))),
-            "worse_by_more_than_one_error": worse,
-            "lost_more_than_its_price": [row["pool"] for row in rows if row["net_points"] < -row["error"] - 1e-9],
-            "at_a_bound_of_the_grid": sum(row["price"] in (min(PRICES), max(PRICES)) for row in rows),
-            "all_pools": {
-                "share": math.exp(sum(shares) / (len(rows) + still)),
-                "difference": sum(differences) / (len(rows) + still),
-            },
-            "by_price": {str(price): _at_price(found, price, still) for price in PRICES},
-            "halves": _halves(found),
-            "by_pool": rows,
-        }
-    )
-    return summary
+    return {pool.name: _worse_than_itself(pool, orders) for pool in pools_}
 
 
-def _halves(found: Mapping[str, Mapping[float, Measured]]) -> dict[str, Any]:
-    """A price that saves enough on half of the pools, on the other half."""
-    generator, names, seen = np.random.default_rng(0), sorted(found), []
-    for _ in range(SPLITS):
-        order = generator.permutation(len(names)).tolist()
-        here, there = ([names[place] for place in part] for part in np.array_split(order, 2))
-        able = (price for price in PRICES if _share(found, price, here) <= ENOUGH)
-        price = next(able, max(PRICES))
-        seen.append((price, _share(found, price, there), np.mean([found[name][price].difference for name in there])))
-    prices, shares, differences = np.array(seen).T
-    return {
-        "price": float(prices.mean()),
-        "share": float(shares.mean()),
-        "difference": float(differences.mean()),
-        "kept": float((differences >= SLACK).mean()),
-    }
+def _worse_than_itself(pool: Pool, orders: int) -> float:
+    streams = [Stream(pool, OTHER_ORDERS + seed) for seed in range(GROUPS * orders)]
+    values = np.zeros((GROUPS, len(pool)))
+    for place, stream in enumerate(streams):
+        for one in stream.arrivals:
+            values[place % GROUPS, one.question] += 100.0 * one.value(one.walk.last) / orders
+    pairs = list(permutations(range(GROUPS), 2))
+    return sum(is_worse((values[first] - values[second]).tolist()) for first, second in pairs) / len(pairs)
 
 
-def _share(found: Mapping[str, Mapping[float, Measured]], price: float, names: Sequence[str]) -> float:
-    return math.exp(float(np.mean([math.log(found[name][price].share) for name in names])))
+def hindsight(streams: Sequence[Stream]) -> float:
+    """The share of the default's candidates after which its answer stays what it returns, in the second halves."""
+    ways = [one.walk for stream in streams for one in stream.arrivals[stream.half :]]
+    return sum(map(_settled, ways)) / sum(way.end for way in ways)
 
 
-def _row(name: str, price: float, one: Measured) -> dict[str, Any]:
-    """A pool at a price; "net_points" is its difference and what the price allows for what was saved."""
-    net = one.difference + 100.0 * price * one.saved
-    return {"pool": name, "price": price, "net_points": _rounded(net), **_rounded(one._asdict())}
-
-
-def _at_price(found: Mapping[str, Mapping[float, Measured]], price: float, still: int) -> dict[str, Any]:
-    """All pools at the same price."""
-    rows = [one[price] for one in found.values()]
-    shares = [math.log(row.share) for row in rows]
-    away = [row.difference / row.error for row in rows if row.error > 0.0]
-    chance = stats.binom(len(away), stats.norm.cdf(-1.0))
-    return {
-        "changed": len(away),
-        "worse_by_chance": float(chance.mean()),
-        "probability_of_as_many": float(chance.sf(sum(one < -1.0 for one in away) - 1)),
-        "joint_z": float(sum(away) / math.sqrt(max(1, len(away)))),
-        "share": math.exp(sum(shares) / len(rows)),
-        "share_all_pools": math.exp(sum(shares) / (len(rows) + still)),
-        "difference": float(np.mean([row.difference for row in rows])),
-        "worse_by_more_than_one_error": sum(row.difference < -row.error - 1e-9 for row in rows),
-        "by_pool": [_row(name, price, one[price]) for name, one in found.items()],
-    }
+def _settled(way: Walk) -> int:
+    """From which candidate on a walk would return what it returns at its end."""
+    settled = way.end
+    for count, pick in zip(reversed(way.counts), reversed(way.picks), strict=True):
+        if pick != way.last:
+            break
+        settled = count
+    return settled
 
 
 def pools() -> Iterator[Pool]:
@@ -329,16 +245,7 @@ def pools() -> Iterator[Pool]:
 def write_population(streams: Mapping[str, list[Stream]]) -> None:
     """Write the cautious mean over all pools, each with the same weight."""
     parts = [sum((one.moments() for one in streams[name]), Moments.zero()) for name in streams]
-    POPULATION.write_text(json.dumps(_rounded(cautious_mean(parts).to_dict())) + "\n", encoding="utf-8")
-
-
-def _rounded(value: Any) -> Any:
-    """Six significant digits."""
-    if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_rounded(one) for one in value]
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+    POPULATION.write_text(json.dumps(rounded(cautious_mean(parts).to_dict())) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -361,10 +268,12 @@ def main() -> None:
         "without_answers": still,
         "prices": {"grid": PRICES, "lowest": min(PRICES), "highest": max(PRICES), "slack_points": SLACK},
         "modes": {name: mode._asdict() for name, mode in MODES.items()},
+        "hindsight": rounded(float(np.exp(np.mean([np.log(hindsight(parts)) for parts in streams.values()])))),
     }
+    itself = against_itself(learnable, arguments.orders)
     for name, mode in {**MODES, "full": None}.items():
         if arguments.only is None or name in arguments.only:
-            document[name] = chosen(measured(streams, mode), still)
+            document[name] = chosen(measured(streams, mode), still, itself)
     print(json.dumps(document, indent=2))
 
 

@@ -2,7 +2,8 @@
 
 Every page at widths of 1280 and 390 pixels, light and dark: nothing is wider than the screen, the console has no
 errors, nothing is loaded from elsewhere, and axe-core finds no violation. The search finds what a reader would type:
-for each question of docs/faq.md, the page that answers it is among the first three.
+for each question of docs/faq.md, the page that answers it is among the first three. Every error's message leads to a
+section that the page of errors has.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+
+from docs.messages import Code
 
 ROOT = Path(__file__).parents[1]
 WIDTHS = (1280, 390)
@@ -67,6 +70,12 @@ def questions() -> dict[str, str]:
     return {question: (page or "faq.md").replace(".md", ".html") for question, page in rows} | WORDS
 
 
+def missing_sections(site: Path) -> list[str]:
+    """The classes of errors whose messages lead to a section that the built page does not have."""
+    page = (site / "errors.html").read_text(encoding="utf-8")
+    return [name for name in sorted(Code.read().errors - {"OptScaleError"}) if f'id="{name.lower()}"' not in page]
+
+
 def found_by(page: Any, root: str, words: str) -> list[str]:
     """The first three pages that the search finds."""
     from playwright.sync_api import TimeoutError as NotFoundInTime
@@ -114,14 +123,14 @@ def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
     finally:
         server.shutdown()
     figures = {"pages": len(names), "views": len(names) * len(WIDTHS) * len(SCHEMES), "searches": len(questions())}
-    return {**figures, "wrong": wrong, "not_found": missing}
+    return {**figures, "wrong": wrong, "not_found": missing, "no_section": missing_sections(site)}
 
 
 def main() -> None:
     """Fail where anything is wrong."""
     figures = check(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site", sys.argv[2:] or None)
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-    sys.exit(bool(figures["wrong"] or figures["not_found"]))
+    sys.exit(any(figures[kind] for kind in ("wrong", "not_found", "no_section")))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mkdocs.structure.files import File
 
+from docs.explore_pools import embedded
 from docs.graph_picture import with_pictures
 from docs.messages import page as error_page
 
@@ -155,5 +156,5 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Links out of docs/ lead to the repository, each column of a table has a name, and diagrams are pictures."""
     if page.file.src_uri in BOOSTED:
         page.meta["search"] = {"boost": BOOSTED[page.file.src_uri]}
-    markdown = with_pictures(_UNNAMED.sub("| What |", markdown))
+    markdown = embedded(with_pictures(_UNNAMED.sub("| What |", markdown)))
     return _OUTSIDE.sub(lambda found: f"]({REPOSITORY}{found[1]})", markdown)

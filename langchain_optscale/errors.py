@@ -29,7 +29,7 @@ OptScaleError
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ __all__ = [
     "SettingsError",
     "TruncatedCandidateError",
     "UnreachableTargetError",
+    "notes_of",
     "printable",
 ]
 
@@ -67,6 +68,7 @@ _CONTROL = re.compile(
 )
 
 
+_PACKAGE = __name__.partition(".")[0]
 _PAGE = "https://github.com/langchain-optscale/langchain-optscale/blob/main/docs/errors.md"
 
 
@@ -94,6 +96,9 @@ def printable(text: str, escape: Callable[[str], str] = _escaped) -> str:
 class OptScaleError(Exception):
     """Base class of every error that this package raises on purpose; its text shows control characters as escapes.
 
+    A traceback, and the command line, show below the message where the errors of its class are explained: a note
+    (PEP 678), so neither `str(error)` nor the record of a search contains the address.
+
     Example:
         >>> from langchain_optscale.verifiers import to_verdict
         >>> try:
@@ -103,13 +108,42 @@ class OptScaleError(Exception):
         InvalidScoreError
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """The error with its note; not in `__init__`, which not every subclass of two errors passes on."""
+        made = super().__new__(cls, *args, **kwargs)
+        made.add_note(made.help_line)
+        return made
+
     @property
     def help_url(self) -> str:
-        """The address of the section about this class of errors: why it is raised, and what to do."""
-        return f"{_PAGE}#{type(self).__name__.lower()}"
+        """The address of the section about this class of errors: why it is raised, and what to do.
+
+        For a class that is derived elsewhere, the section of the class that it derives from.
+        """
+        # OptScaleError stands for the page: it has no section.
+        named = [kind.__name__ for kind in type(self).__mro__ if kind.__module__.partition(".")[0] == _PACKAGE][:-1]
+        return f"{_PAGE}#{named[0].lower()}" if named else _PAGE
+
+    @property
+    def help_line(self) -> str:
+        """The line that tracebacks and the command line show below the message."""
+        return f"See {self.help_url}"
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+def notes_of(error: BaseException) -> list[str]:
+    """The notes of an error that say something about it; the one that names the page of its class does not.
+
+    Example:
+        >>> error = SettingsError("cap must be at least 1, got 0")
+        >>> error.add_note("in question 17")
+        >>> notes_of(error)
+        ['in question 17']
+    """
+    notes = [str(note) for note in getattr(error, "__notes__", ())]
+    return [note for note in notes if not (isinstance(error, OptScaleError) and note == error.help_line)]
 
 
 class SettingsError(OptScaleError):
@@ -234,4 +268,9 @@ class MissingExtraError(OptScaleError, ImportError):
 
     def __init__(self, purpose: str, command: str) -> None:
         self.command = command
+        self._purpose = purpose
         super().__init__(f"{purpose} needs an optional dependency; install it with: {command}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its arguments are two and its text is one: a worker's error reaches another process all the same.
+        return type(self), (self._purpose, self.command)

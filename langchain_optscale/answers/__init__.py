@@ -33,6 +33,7 @@ from langchain_optscale.answers.selection import (
     as_selection,
     choose,
 )
+from langchain_optscale.answers.stated import StatedAnswer
 from langchain_optscale.answers.structured import JsonField, ToolCallAnswer, canonical_json
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ __all__ = [
     "SameMath",
     "Selection",
     "StateAnswer",
+    "StatedAnswer",
     "ToolCallAnswer",
     "Vote",
     "WeightedVote",

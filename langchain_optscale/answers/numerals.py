@@ -19,11 +19,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers.notation.repeating import REPEATING, read_repeating, unrounded
+from langchain_optscale.answers.notation.words import SCALE_PATTERN, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Numeral", "last_match", "last_numeral", "read_numeral", "write_number"]
+__all__ = ["Numeral", "first_numeral", "last_match", "last_numeral", "read_numeral", "write_number"]
 
 _SIGN = "[-+−–]"
 _GROUP = r"(?:,|\{,\}|\\,|\\!|['’_\u00a0\u2009\u202f])"
@@ -67,7 +68,7 @@ def _pattern(plain: str, *, fractions: bool) -> re.Pattern[str]:
             rf"{_VULGAR}|(?:{_WHOLE})?(?:{_LATEX_FRACTION}"
             rf"|(?P<repeating>{REPEATING})|(?P<number>{plain}){_AFTER}(?: ?[/⁄] ?(?P<divisor>{_PLAIN}))?)"
         )
-    return re.compile(f"{_START}(?:{number}){_PERCENT}")
+    return re.compile(f"{_START}(?:{number}){SCALE_PATTERN}{_PERCENT}")
 
 
 _IN_TEXT = {
@@ -118,10 +119,19 @@ def last_numeral(text: str, *, fractions: bool = True) -> Numeral | None:
         fractions: Read 3/4, LaTeX's fractions and mixed numbers (3 1/2) as one number; otherwise their parts are
             numbers of their own.
     """
-    text = text.replace("٫", ".").replace("٬", ",")
-    text = _RAISED_FRACTION.sub(_on_one_line, text) if "⁄" in text else text
-    match = last_match(_IN_TEXT[fractions], text)
+    match = last_match(_IN_TEXT[fractions], _on_lines(text))
     return match and _numeral(match, truncated=True)
+
+
+def first_numeral(text: str) -> Numeral | None:
+    """As `last_numeral`, the first number in the text."""
+    match = _IN_TEXT[True].search(_on_lines(text))
+    return match and _numeral(match, truncated=True)
+
+
+def _on_lines(text: str) -> str:
+    text = text.replace("٫", ".").replace("٬", ",")
+    return _RAISED_FRACTION.sub(_on_one_line, text) if "⁄" in text else text
 
 
 def _on_one_line(raised: re.Match[str]) -> str:
@@ -172,6 +182,8 @@ def _numeral(match: re.Match[str], *, truncated: bool = False) -> Numeral:
     if truncated and value is None and (digits := parts["repeating"]):
         # 3.14159... shows no period: in a sentence it stands for the digits that are there.
         value = _exact(digits.rstrip("….").removesuffix("\\dots").removesuffix("\\ldots"))
+    if value is not None and parts["scale"]:
+        value *= scale_of(parts["scale"])
     if value is not None and parts["sign"] in ("-", "−", "–"):
         value = -value
     return Numeral(value, bool(parts["percent"]))

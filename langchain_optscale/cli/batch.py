@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ from langchain_optscale.cli.options import (
     search_settings,
     write_text,
 )
+from langchain_optscale.cli.prices import check_prices
 from langchain_optscale.errors import IncompleteBatch, MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
@@ -58,13 +60,15 @@ def add_batch(commands: Any) -> None:
     parser.add_argument(
         "--budget",
         metavar="UNIT=N",
-        help="samples=N or tokens=N for all questions together, which go where they help most",
+        help="samples=N, tokens=N or cost=X for all questions together, which go where they help most",
     )
-    parser.add_argument("--window", type=int, metavar="N", help="questions that share a part of it (256)")
+    parser.add_argument(
+        "--window", type=int, metavar="N", help="questions that share a part of the budget (256), or Ray's block"
+    )
     engine = parser.add_argument_group("engine")
     engine.add_argument("--engine", choices=["local", "ray"], default="local", help="where to search (default local)")
     engine.add_argument("--address", metavar="ADDRESS", help="of a running Ray cluster; by default one of its own")
-    engine.add_argument("--workers", type=int, default=2, metavar="N", help="processes on the cluster (default 2)")
+    engine.add_argument("--workers", type=int, metavar="N", help="processes on the Ray cluster (default 2)")
     add_instruction(parser)
     add_policy(parser)
     add_checks(parser)
@@ -77,11 +81,7 @@ def _batch(arguments: argparse.Namespace) -> None:
     from langchain_optscale.models.policy import policy_name
     from langchain_optscale.runnables.optscale import OptScale
 
-    for name in ("max_concurrency", "give_up_after"):
-        if getattr(arguments, name) < 1:
-            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}")
-    if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
-        raise SettingsError("-o names the file of questions; choose another file for the answers")
+    _check(arguments)
     budget = _budget(arguments)
     # Workers read the questions themselves.
     questions = Questions(arguments.questions) if arguments.engine == "local" else None
@@ -89,6 +89,8 @@ def _batch(arguments: argparse.Namespace) -> None:
     with open_policy(arguments) as policy:
         settings = search_settings(arguments, policy)
         search = OptScale(policy=policy, candidate_timeout_s=arguments.candidate_timeout, **settings)
+        if budget is not None and budget.unit == "cost":
+            check_prices(arguments, search)
         asked = {
             **{name: settings[name] for name in ("target", "confidence", "max_samples", "seed")},
             **({} if settings["effort"] == "medium" else {"effort": settings["effort"]}),
@@ -102,8 +104,10 @@ def _batch(arguments: argparse.Namespace) -> None:
             return
         with Answers(arguments.output, asked, retry_failed=arguments.retry_failed) as answers:
             earlier = len(answers)
-            left = None if budget is None else budget.less(_spent(budget, answers), questions.count - earlier)
-            with _bar(arguments, questions.count) as advance:
+            missing = questions.count - earlier
+            left = None if budget is None else budget.less(_spent(budget, answers.summary()), missing)
+            kept = _resumable(lambda: f"{len(answers)} of {questions.count}")
+            with _bar(arguments, questions.count) as advance, kept:
                 # Async, so that an interrupt cancels the open requests.
                 asyncio.run(_answer(search, questions, answers, arguments, advance, left))
             figures = {
@@ -111,21 +115,54 @@ def _batch(arguments: argparse.Namespace) -> None:
                 "answered_now": len(answers) - earlier,
                 "duration_s": time.perf_counter() - began,
             }
-    _report(arguments, figures)
+    _report(arguments, figures, budget)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Check what can be checked before anything is opened.
+
+    Raises:
+        SettingsError: An option is out of range, or has no effect beside the others.
+    """
+    for name in ("max_concurrency", "give_up_after", "window", "workers"):
+        if (given := getattr(arguments, name)) is not None and given < 1:
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {given}")
+    if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
+        raise SettingsError("-o names the file of questions; choose another file for the answers")
+    if arguments.engine == "ray":
+        if arguments.record or arguments.retry_failed:
+            raise SettingsError("--engine ray keeps no whole records and asks no failed question again: leave both out")
+        return
+    for name in ("address", "workers"):
+        if getattr(arguments, name) is not None:
+            raise SettingsError(f"--{name} is for --engine ray: give that too, or leave it out")
+    if arguments.window is not None and arguments.budget is None:
+        raise SettingsError("--window needs --budget, which the questions of a window share")
+
+
+@contextlib.contextmanager
+def _resumable(kept: Callable[[], str]) -> Iterator[None]:
+    """Say what an interrupted run has kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; {kept()} questions are kept; run the same command again to resume"
+        ) from None
 
 
 def _on_ray(arguments: argparse.Namespace, asked: dict[str, Any], budget: Budget | None, began: float) -> None:
     """Search on a Ray cluster; the output is a directory, in which each worker writes a file."""
-    from langchain_optscale.cli.batch_ray import answer_on_ray
+    from langchain_optscale.cli.batch_ray import answer_on_ray, kept_on_ray
 
-    if arguments.record or arguments.retry_failed:
-        raise SettingsError("--engine ray keeps no whole records and asks no failed question again: leave both out")
-    with _bar(arguments, 0) as advance:
+    with _bar(arguments, 0) as advance, _resumable(lambda: str(kept_on_ray(arguments.output))):
         figures = answer_on_ray(arguments, asked, budget, advance)
-    _report(arguments, {**figures, "duration_s": time.perf_counter() - began})
+    _report(arguments, {**figures, "duration_s": time.perf_counter() - began}, budget)
 
 
-def _report(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
+def _report(arguments: argparse.Namespace, figures: dict[str, Any], budget: Budget | None) -> None:
+    if budget is not None:
+        figures["budget"] = {"unit": budget.unit, "amount": budget.amount, "spent": _spent(budget, figures)}
     if arguments.json:
         print_json(figures)
     else:
@@ -201,14 +238,35 @@ def _budget(arguments: argparse.Namespace) -> Budget | None:
     if arguments.budget is None:
         return None
     unit, _, amount = arguments.budget.partition("=")
-    if unit not in {"samples", "tokens"} or not amount.isascii() or not amount.isdigit():
-        raise SettingsError(f"--budget must be samples=N or tokens=N with a whole number N, got {arguments.budget!r}")
-    return Budget(**{unit: int(amount)}, window=256 if arguments.window is None else arguments.window)
+    convert = {"samples": int, "tokens": int, "cost": float}.get(unit)
+    try:
+        # int() and float() read more than numbers in decimal digits, such as 1_000 and nan.
+        value = convert(amount) if convert and amount.isascii() and "_" not in amount else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value <= 0:
+        raise SettingsError(
+            "--budget must be samples=N or tokens=N with a whole number N of at least 1, or cost=X with X above 0, "
+            f"got {arguments.budget!r}"
+        )
+    return Budget(**{unit: value}, window=256 if arguments.window is None else arguments.window)
 
 
-def _spent(budget: Budget, answers: Answers) -> float:
-    """What earlier runs have consumed for the answers that are there."""
-    return answers.candidates if budget.unit == "samples" else answers.tokens
+def _spent(budget: Budget, figures: dict[str, Any]) -> float:
+    """What of the budget was consumed for the answers that are there.
+
+    Raises:
+        SettingsError: That is not known.
+    """
+    if not figures["answered"]:
+        return 0.0
+    spent: float | None = figures["candidates" if budget.unit == "samples" else budget.unit]
+    if spent is None:
+        raise SettingsError(
+            f"{figures['output']} has answers without a cost, so that what is left of the budget is not known; choose "
+            "another output"
+        )
+    return spent
 
 
 def _digest(prior: Any) -> str:
@@ -231,6 +289,9 @@ def _sentence(figures: dict[str, Any]) -> str:
         words += f", {figures['saved_tokens'] / whole:.0%} of the tokens of best-of-N saved, at the mean of those drawn"
     if figures["cost"] is not None:
         words += f"; cost {figures['cost']:.4g}"
+    if (budget := figures.get("budget")) is not None:
+        unit = "" if budget["unit"] == "cost" else f" {budget['unit']}"
+        words += f"; {budget['spent']:,.10g} of the budget of {budget['amount']:,.10g}{unit} spent"
     if figures["answered_now"]:
         words += f"; {figures['answered_now']} of them now, in {figures['duration_s']:.1f} s"
     return words

@@ -87,8 +87,10 @@ class Questions:
                 made[_key(id_)] += 1
                 again = made[_key(id_)]
                 id_ = id_ if again == 1 else f"{id_}-{again}"
+            if isinstance(id_, int) and not isinstance(id_, bool):
+                id_ = str(id_)
             if not isinstance(id_, str):
-                raise InvalidRecordError(f"{place}: an id must be a string, got {id_!r}")
+                raise InvalidRecordError(f"{place}: an id must be a string or a whole number, got {id_!r}")
             if _key(id_) in given:
                 raise InvalidRecordError(f"{place}: id {id_!r} is already used on an earlier line")
             given.add(_key(id_))

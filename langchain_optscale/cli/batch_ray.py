@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_optscale.runnables.budget import Budget
     from langchain_optscale.runnables.optscale import OptScale
 
-__all__ = ["answer_on_ray"]
+__all__ = ["answer_on_ray", "kept_on_ray"]
 
 _READERS = {".jsonl": "read_text", ".json": "read_text", ".parquet": "read_parquet", ".csv": "read_csv"}
 
@@ -50,7 +50,7 @@ def answer_on_ray(
         dataset = map_dataset(
             _read(arguments.questions),
             partial(_made, arguments),
-            workers=arguments.workers,
+            workers=2 if arguments.workers is None else arguments.workers,
             max_concurrency=arguments.max_concurrency,
             block=arguments.window,
             # Workers run in directories of their own.
@@ -71,6 +71,11 @@ def answer_on_ray(
     finally:
         if begun_here:
             ray.shutdown()
+
+
+def kept_on_ray(output: str) -> int:
+    """How many questions have a line in a directory of answers."""
+    return sum(1 for _ in read_lines(output))
 
 
 # What a worker has opened, such as an embedded model, ends with its process.

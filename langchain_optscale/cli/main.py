@@ -1,7 +1,8 @@
 """The command `optscale`: parse, call, print.
 
-Exit status 0 when the work was done, 1 when it failed, 2 for bad input, 130 when interrupted. Errors are one sentence
-on standard error. With --json, standard output carries one JSON document and nothing else.
+Exit status 0 when the work was done, 1 when it failed, 2 for bad input, 130 when interrupted. An error is one sentence
+on standard error, and below it a line with the address where it is explained. With --json, standard output carries one
+JSON document and nothing else.
 """
 
 from __future__ import annotations
@@ -68,11 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except (SettingsError, InvalidRecordError) as error:
-        return _report(error, 2)
+        return _report(error, 2, error.help_line)
     except OptScaleError as error:
-        return _report(f"{error}{_advice(error)}", 1)
-    except KeyboardInterrupt:
-        return _report("interrupted", 130)
+        return _report(f"{error}{_advice(error)}", 1, error.help_line)
+    except KeyboardInterrupt as error:
+        return _report(str(error) or "interrupted", 130)
     except BrokenPipeError:
         # The reader of our output has closed it; the interpreter must not flush it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -91,9 +92,9 @@ def _advice(error: OptScaleError) -> str:
     return ""
 
 
-def _report(error: object, status: int) -> int:
+def _report(error: object, status: int, help_line: str | None = None) -> int:
     sentence = " ".join(str(error).split())
-    write_text(f"optscale: {sentence}\n", stream=sys.stderr)
+    write_text("".join(f"{line}\n" for line in (f"optscale: {sentence}", help_line) if line), stream=sys.stderr)
     return status
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from langchain_optscale.cli.prices import add_prices, priced
 from langchain_optscale.errors import MissingExtraError, SettingsError, printable
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def add_search(parser: argparse.ArgumentParser) -> Any:
         "--explore", type=float, default=0.0, metavar="SHARE", help="of recorded searches, to the cap (default 0)"
     )
     search.add_argument("--deadline", type=float, metavar="SECONDS", help="stop after this time")
+    add_prices(search)
     return search
 
 
@@ -186,12 +188,13 @@ def require(purpose: str, command: str, *modules: str) -> None:
 @contextlib.contextmanager
 def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
     """The chat model that the options name; the embedded one is served for as long as it is needed."""
+    prices = getattr(arguments, "policy_prices", None)
     given = {"temperature": arguments.temperature, "max_tokens": arguments.max_tokens}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if arguments.policy is not None:
         if arguments.policy_url is not None or arguments.policy_model is not None:
             raise SettingsError("--policy names a provider's model, --policy-url one at a URL: give one of them")
-        yield provider_model(arguments.policy, option="--policy", **settings)
+        yield priced(provider_model(arguments.policy, option="--policy", **settings), prices)
         return
     if arguments.policy_url is None:
         if arguments.policy_model is not None:
@@ -201,16 +204,17 @@ def open_policy(arguments: argparse.Namespace) -> Iterator[Runnable[Any, Any]]:
 
         with local.serve() as server:
             agreeing = hasattr(arguments, "target") and not is_checked(arguments)
-            yield server.policy(**{"temperature": _AGREEING if agreeing else _DIVERSE, **settings})
+            yield priced(server.policy(**{"temperature": _AGREEING if agreeing else _DIVERSE, **settings}), prices)
         return
     if arguments.policy_model is None:
         raise SettingsError("--policy-url needs --policy-model, the name of the model at that URL")
     from langchain_optscale.models.http_clients import chat_model
 
     # A key is sent only where the user named it for this purpose: --policy-url may be anybody's server.
-    yield chat_model(
+    model = chat_model(
         base_url=arguments.policy_url, model=arguments.policy_model, api_key=os.environ.get(_KEY), **settings
     )
+    yield priced(model, prices)
 
 
 def provider_model(name: str, *, option: str, **settings: Any) -> BaseChatModel:
@@ -273,9 +277,12 @@ def verifier_of(arguments: argparse.Namespace, policy: Runnable[Any, Any]) -> Ve
         checks.append(RegexCheck(arguments.regex))
     if arguments.number is not None:
         checks.append(NumberCheck(arguments.number))
+    prices = getattr(arguments, "judge_prices", None)
+    if prices is not None and arguments.judge in (None, "policy"):
+        raise SettingsError('--judge-prices needs --judge PROVIDER:MODEL; the judge "policy" has the --policy-prices')
     if arguments.judge is not None:
         judge = policy if arguments.judge == "policy" else provider_model(arguments.judge, option="--judge")
-        checks.append(LLMJudge(judge))
+        checks.append(LLMJudge(priced(judge, prices)))
     if not checks:
         return ConfidenceVerifier()
     return checks[0] if len(checks) == 1 else EnsembleVerifier(checks)

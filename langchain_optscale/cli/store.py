@@ -14,7 +14,7 @@ from langchain_optscale.cli.options import add_command, print_json, write_text
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
-    from langchain_optscale.learning.rows import SearchRow
+    from langchain_optscale.learning.rows import Label, SearchRow
     from langchain_optscale.learning.store import ScoreStore
 
 __all__ = ["add_store", "moment_of", "open_store"]
@@ -112,19 +112,17 @@ def _list(arguments: argparse.Namespace) -> None:
         ended = datetime.fromtimestamp(row.time, UTC)
         score = "-" if row.score is None else f"{row.score:.3f}"
         count = f"{len(row.scores)}/{row.cap}"
-        notes = ["explored"] * row.explored + [_said(row)] * (row.label is not None)
+        notes = ["explored"] * row.explored + ([] if row.label is None else [_said(row.label)])
         write_text(
             f"{row.id:32}  {ended:%Y-%m-%d %H:%M}  {count:>7}  {score:>5}  {row.reason:16}  {', '.join(notes)}".rstrip()
             + "\n"
         )
 
 
-def _said(row: SearchRow) -> str:
-    if row.label is None:
-        return ""
-    if row.label.correct is None:
-        return f"labelled {row.label.score:g}"
-    return "labelled right" if row.label.correct else "labelled wrong"
+def _said(label: Label) -> str:
+    if label.correct is None:
+        return f"labelled {label.score:g}"
+    return "labelled right" if label.correct else "labelled wrong"
 
 
 def _brief(row: SearchRow) -> dict[str, Any]:
@@ -148,10 +146,15 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _label(arguments: argparse.Namespace) -> None:
+    from langchain_optscale.learning.rows import Label
+
+    label = Label(arguments.correct, arguments.score)
     with open_store(arguments.store) as store:
-        store.label(arguments.id, correct=arguments.correct, score=arguments.score)
+        store.label(arguments.id, correct=label.correct, score=label.score)
     if arguments.json:
-        print_json({"id": arguments.id, "correct": arguments.correct, "score": arguments.score})
+        print_json({"id": arguments.id, "correct": label.correct, "score": label.score})
+    else:
+        write_text(f"{arguments.id} {_said(label)}\n")
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -177,6 +180,8 @@ def _delete(arguments: argparse.Namespace) -> None:
     before = None if arguments.before is None else moment_of(arguments.before, "--before")
     with open_store(arguments.store) as store:
         deleted = store.delete(arguments.id, question=arguments.question, before=before)
+    if arguments.id is not None and not deleted:
+        raise SettingsError(f"{arguments.store} has no search with the id {arguments.id!r}, so nothing was deleted")
     if arguments.json:
         print_json({"deleted": deleted})
     else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langchain_optscale.runnables.budget import Budget
     from langchain_optscale.runnables.optscale import OptScale
 
-__all__ = ["check_ray", "map_dataset"]
+__all__ = ["check_ray", "default_block", "map_dataset"]
 
 _CPUS_A_WORKER = 0.5
 _LEAST_BLOCK, _BLOCK_A_REQUEST = 256, 32
@@ -83,8 +83,7 @@ def map_dataset(
     check_ray()
     import ray
 
-    if block is None:
-        block = max(_LEAST_BLOCK, _BLOCK_A_REQUEST * max_concurrency // max(workers, 1))
+    block = default_block(workers, max_concurrency) if block is None else block
     for name, value in (("workers", workers), ("block", block), ("give_up_after", give_up_after)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}")
@@ -103,6 +102,23 @@ def map_dataset(
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=_CPUS_A_WORKER,
     )
+
+
+def default_block(workers: int, max_concurrency: int) -> int:
+    """The questions that a worker takes at once: 256, or 32 times the requests of a worker where that is more.
+
+    The requests of a worker stand idle while the last questions of a block end, so that a block of so many times the
+    requests loses few per cent; `benchmarks.ray_blocks` measures it.
+
+    Args:
+        workers: Processes, at least 1.
+        max_concurrency: Requests under way at once over all of them.
+
+    Example:
+        >>> default_block(2, 16), default_block(2, 64), default_block(64, 2048)
+        (256, 1024, 1024)
+    """
+    return max(_LEAST_BLOCK, _BLOCK_A_REQUEST * max_concurrency // max(workers, 1))
 
 
 def _check_cpus(workers: int) -> None:
@@ -133,9 +149,19 @@ def _spent(budget: Budget, output: str | None) -> tuple[float, int]:
             spent += line.get("drawn", 0)
         elif budget.tokens is not None:
             spent += sum(sum(usage.get(name, 0) for name in _TOKENS) for usage in line.get("usage", {}).values())
-        else:
-            spent += line.get("cost") or 0.0
+        elif "error" not in line:
+            spent += _cost(line, output)
     return spent, lines
+
+
+def _cost(line: Mapping[str, Any], output: str | None) -> float:
+    cost = line.get("cost")
+    if not isinstance(cost, int | float):
+        raise SettingsError(
+            f"{output}: the answer of question {line['id']!r} has no cost, so that what is left of the budget is not "
+            "known; choose another directory"
+        )
+    return float(cost)
 
 
 _TOKENS = ("input_tokens", "output_tokens")

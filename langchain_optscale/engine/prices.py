@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.models.clients import models_in
 from langchain_optscale.stopping import Price, prices_by_role
 from langchain_optscale.verifiers import LLMJudge, RunnableVerifier
+from langchain_optscale.verifiers.composite.members import Composite, Wrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.language_models import BaseChatModel
 
 __all__ = ["known_prices"]
 
@@ -36,12 +42,21 @@ def _profile_price(thing: Any) -> Price | None:
 
     LangChain's profiles are made of that data; the ones that its packages ship leave prices out so far.
     """
-    if isinstance(thing, LLMJudge):
-        thing = thing.model
-    elif isinstance(thing, RunnableVerifier):
-        thing = thing.runnable
-    prices = {_read(model.profile) for model in models_in(thing)}
+    prices = {_read(model.profile) for model in _models_behind(thing)}
     return prices.pop() if len(prices) == 1 else None
+
+
+def _models_behind(thing: Any) -> Iterator[BaseChatModel]:
+    """The chat models of a policy or verifier, those of a verifier's members included."""
+    if isinstance(thing, Composite):
+        for member in thing.verifiers:
+            yield from _models_behind(member)
+    elif isinstance(thing, Wrapper):
+        yield from _models_behind(thing.verifier)
+    elif isinstance(thing, LLMJudge):
+        yield from models_in(thing.model)
+    else:
+        yield from models_in(thing.runnable if isinstance(thing, RunnableVerifier) else thing)
 
 
 def _read(profile: Any) -> Price | None:

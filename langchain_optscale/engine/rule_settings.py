@@ -118,10 +118,14 @@ def check_rule_settings(settings: RuleSettings) -> None:
     worth = _objective_price(settings)
     if settings.price is not None and worth is None:
         prices_by_role(settings.price)
-    if settings.cost_budget is not None and worth is not None:
+    if (
+        settings.cost_budget is not None
+        and worth is not None
+        and not known_prices(worth, settings.policy, settings.verifier)
+    ):
         raise SettingsError(
-            "cost_budget and price go together: give both, price=Price(...) being that of the models, or neither; "
-            "a number is the price of a candidate for the default rule and takes no cost_budget"
+            f"cost_budget needs the prices of the models, and price={worth:g} is what a candidate must be worth: give "
+            f"price=Price(...) with stopping=optscale(price={worth:g}), or models whose profiles have prices"
         )
     if settings.limits is not None and cap > (most := settings.limits.get("max_samples", math.inf)):
         raise SettingsError(f"the rule's cap of {cap} candidates is above limits['max_samples']={most}")

@@ -1,14 +1,17 @@
-"""The signature that `help` and notebooks show of a class of settings: names and defaults."""
+"""What `help` and notebooks show first of a class of settings: a short signature, and each setting with its default."""
 
 from __future__ import annotations
 
-from inspect import Parameter, Signature
+import re
+from inspect import Parameter, Signature, cleandoc
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import BaseModel
 
-__all__ = ["shorten_signature"]
+__all__ = ["describe_settings", "shorten_signature"]
 
 _Class = TypeVar("_Class", bound="type[BaseModel]")
 
@@ -31,6 +34,39 @@ def shorten_signature(owner: _Class) -> _Class:
     if whole is not None:
         owner.__signature__ = _Short(whole)  # type: ignore[assignment]
     return owner
+
+
+def describe_settings(settings: type[BaseModel]) -> Callable[[_Class], _Class]:
+    """Append to the docstring of a class every setting that it inherits, with its default.
+
+    `help` shows a class's own docstring first and what it inherits after pages of pydantic's and LangChain's methods.
+    The words are those of the class that has the settings, so there is one text to keep.
+
+    Args:
+        settings: The class whose docstring describes its fields under `Attributes:`.
+
+    Returns:
+        The decorator of a class below it.
+    """
+
+    def describe(owner: _Class) -> _Class:
+        if owner.__doc__ and settings.__doc__:  # python -OO has none
+            listed = _with_defaults(cleandoc(settings.__doc__), settings)
+            owner.__doc__ = f"{cleandoc(owner.__doc__)}\n\nSettings:\n{listed}\n"
+        return owner
+
+    return describe
+
+
+def _with_defaults(described: str, settings: type[BaseModel]) -> str:
+    section = described.partition("Attributes:\n")[2].partition("\n\n")[0]
+    entries = re.split(r"\n(?= {4}\w+: )", section)
+    return "\n".join(f"{entry}\n        {_default(entry.split(':', 1)[0].strip(), settings)}" for entry in entries)
+
+
+def _default(name: str, settings: type[BaseModel]) -> str:
+    field = settings.model_fields[name]
+    return "Required." if field.is_required() else f"Default: {field.get_default(call_default_factory=True)!r}."
 
 
 class _Short:

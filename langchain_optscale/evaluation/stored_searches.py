@@ -31,7 +31,7 @@ def pool_of_rows(rows: Iterable[SearchRow], name: str = "store") -> Pool:
     """
     questions = tuple(_question(row) for row in rows if row.scored)
     if not questions:
-        raise InvalidRecordError("no recorded search has a score, so there is no pool to write")
+        raise InvalidRecordError("none of these searches has a score, so that there is no pool to write")
     return Pool(questions, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Retention", "shared_writer"]
 
-# Rows after which old ones are looked for again.
-_PRUNE_EVERY = 200
+# Rows after which old ones are looked for again, at most, and the share of what is kept after which they are.
+_PRUNE_EVERY, _PRUNE_SHARE = 200, 0.1
 
 
 class Retention(NamedTuple):
@@ -29,6 +30,14 @@ class Retention(NamedTuple):
 
     max_rows: int | None
     max_age_s: float | None
+
+    def is_due(self, rows: int, seconds: float) -> bool:
+        """Whether old rows are looked for again, so many rows and seconds after the last time.
+
+        A tenth more than `max_rows` may be kept, and a tenth longer than `max_age_s` while rows are written.
+        """
+        most = _PRUNE_EVERY if self.max_rows is None else min(_PRUNE_EVERY, max(1, int(_PRUNE_SHARE * self.max_rows)))
+        return rows >= most or (self.max_age_s is not None and seconds >= _PRUNE_SHARE * self.max_age_s)
 
     def apply(self, connection: Connection) -> int:
         """Delete what is too old or too much; the number of rows."""
@@ -46,18 +55,22 @@ class _Pruning:
     def __init__(self) -> None:
         self._retentions: frozenset[Retention] = frozenset()
         self._written = 0
+        # Of each retention, when it was last applied: rows written until then, and the time.
+        self._applied: dict[Retention, tuple[int, float]] = {}
 
     def add(self, retention: Retention) -> None:
         """Also keep to this."""
         self._retentions |= {retention}
 
     def __call__(self, connection: Connection, written: int) -> None:
-        """Count rows that were written, and look for old ones at the first and after every 200."""
-        before, self._written = self._written, self._written + written
-        if before and before // _PRUNE_EVERY == self._written // _PRUNE_EVERY:
-            return
+        """Count rows that were written, and delete old ones where that is due: at the first, and now and then."""
+        self._written += written
+        now = time.monotonic()
         for retention in self._retentions:
-            retention.apply(connection)
+            rows, then = self._applied.get(retention, (0, -math.inf))
+            if math.isinf(then) or retention.is_due(self._written - rows, now - then):
+                retention.apply(connection)
+                self._applied[retention] = self._written, now
 
 
 class _Writers:

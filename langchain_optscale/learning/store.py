@@ -19,6 +19,7 @@ from langchain_optscale.learning.postgres import PostgresDatabase, is_postgres
 from langchain_optscale.learning.retention import Retention, shared_writer
 from langchain_optscale.learning.rows import Label
 from langchain_optscale.learning.sqlite import SQLiteDatabase
+from langchain_optscale.records.stored import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,8 +82,11 @@ class ScoreStore:
     ) -> None:
         if max_rows is not None and (isinstance(max_rows, bool) or not isinstance(max_rows, int) or max_rows < 1):
             raise SettingsError(f"max_rows must be a whole number of at least 1, got {max_rows!r}")
+        for name, flag in (("keep_text", keep_text), ("keep_features", keep_features)):
+            if not isinstance(flag, bool):
+                raise SettingsError(f"{name} must be True or False, got {flag!r}")
         age_s = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
-        if age_s is not None and (isinstance(age_s, bool) or not 0 < age_s < math.inf):
+        if age_s is not None and not (is_number(age_s) and 0 < age_s < math.inf):
             raise SettingsError(f"max_age must be a timedelta or a number of seconds above 0, got {max_age!r}")
         if redact is not None and not callable(redact):
             raise SettingsError(f"redact must be a function that takes a text and returns one, got {redact!r}")
@@ -343,7 +347,7 @@ def as_store(value: Any) -> ScoreStore | None:
 
 
 def _database(address: str | os.PathLike[str]) -> Database:
-    if not isinstance(address, str | os.PathLike) or not os.fspath(address):
+    if not isinstance(address, str | os.PathLike) or not os.fspath(address).strip():
         raise SettingsError(f"a store needs the path of a file or the URL of a PostgreSQL database, got {address!r}")
     if isinstance(address, str) and is_postgres(address):
         return PostgresDatabase(address)

@@ -8,7 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from langchain_optscale.errors import OptScaleError, SettingsError, printable
+from langchain_optscale.errors import OptScaleError, SettingsError, notes_of, printable
 from langchain_optscale.records.candidates import Failure, without_numbers
 from langchain_optscale.records.causes import cause_of
 from langchain_optscale.records.endings import EndReason
@@ -55,7 +55,7 @@ def failure_of(stage: Literal["draw", "verify"], raised: Raised) -> Failure:
     elif cause is not None and str(cause) and str(cause) not in text:
         text += f" (because of {type(cause).__name__}: {cause})"
     # Servers write these texts, and terminals show them.
-    text = printable("; ".join([text, *map(str, getattr(error, "__notes__", ()))]))
+    text = printable("; ".join([text, *notes_of(error)]))
     text = text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
     return Failure(stage, text, raised.attempts, _kind_of(error))
 

@@ -5,9 +5,11 @@ A stored record may come from another version, a damaged disk or a stranger. So 
     >>> fields = Fields({"n": 3, "score": 0.5}, "a verdict")
     >>> fields.whole("n"), fields.real("score")
     (3, 0.5)
-    >>> fields.text("explanation")
-    Traceback (most recent call last):
-    langchain_optscale.errors.InvalidRecordError: a verdict has no 'explanation'
+    >>> try:
+    ...     fields.text("explanation")
+    ... except InvalidRecordError as error:
+    ...     print(error)
+    a verdict has no 'explanation'
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Budget:
 
     Args:
         samples: Candidates, at least as many as there are questions. Each counts once it has been requested.
-        tokens: Tokens of policy and verifier, at least 1.
+        tokens: Tokens of policy and verifier, at least as many as there are questions.
         cost: In the currency of the prices, above 0; needs `price=` or models whose profile has prices.
         questions: How many questions there are, where they come from an iterator without a length.
         window: Questions that share a part of the budget and are kept in memory together, at least 1. Unspent parts
@@ -89,11 +89,8 @@ class Budget:
             SettingsError: Nothing is left, or less than a candidate for each question.
         """
         left = self.amount - spent
-        if questions and left < (questions if self.samples is not None else math.ulp(0.0)):
-            raise SettingsError(
-                f"{spent:g} of the budget's {self.amount:g} {self.unit} are spent, too many for {questions} more "
-                "questions; give a larger budget"
-            )
+        if questions and left < (math.ulp(0.0) if self.cost is not None else questions):
+            raise SettingsError(_too_small(self, questions, spent))
         return self.share(max(left, math.ulp(0.0)), questions)
 
     def share(self, amount: float, questions: int) -> Budget:
@@ -118,6 +115,17 @@ class Budget:
         """
         name = {"tokens": "token_budget", "cost": "cost_budget"}.get(self.unit)
         return {} if name is None or given.get(name) is not None else {name: getattr(self, self.unit)}
+
+
+def _too_small(budget: Budget, questions: int, spent: float = 0.0) -> str:
+    amount = f"{budget.amount:,.10g} {budget.unit}"
+    if spent <= 0.0:
+        return f"a budget of {amount} is too small for {questions:,} questions: each gets at least one candidate"
+    left = max(0.0, budget.amount - spent)
+    return (
+        f"earlier runs have spent {spent:,.10g} of the budget of {amount}, and the {left:,.10g} left are too few for "
+        f"{questions:,} more questions: give a larger budget"
+    )
 
 
 class _Member:
@@ -177,7 +185,7 @@ class BudgetedBatch(Batch):
         prices: The price by role, for a budget of cost.
 
     Raises:
-        SettingsError: The number of questions is not known, or the budget has less than a candidate for each.
+        SettingsError: The number of questions is not known, or the budget has less than a candidate or token for each.
     """
 
     def __init__(
@@ -192,10 +200,8 @@ class BudgetedBatch(Batch):
         total = budget.questions if self._total is None else self._total
         if total is None:
             raise SettingsError("a budget must know how many questions there are: give a list, or questions=")
-        if budget.samples is not None and budget.samples < total:
-            raise SettingsError(
-                f"a budget of {budget.samples} samples is too small for {total} questions: each gets at least one"
-            )
+        if budget.cost is None and budget.amount < total:
+            raise SettingsError(_too_small(budget, total))
         self._total = total
         self._questions_at_once = budget.window
         self.limit = self.limit or SharedLimit(DEFAULT_CONCURRENCY)

@@ -14,7 +14,8 @@ from pydantic import ConfigDict
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.metadata import result_metadata
 from langchain_optscale.engine.serialisation import admit
-from langchain_optscale.engine.settings import split_keywords
+from langchain_optscale.engine.settings import SearchSettings, split_keywords
+from langchain_optscale.engine.signatures import describe_settings
 from langchain_optscale.engine.tracing import add_run_metadata, children_of, hide_usage, streams_to_a_user
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.runnables._chat_invocation import CalledChatModel, stream_parent, take_batch
@@ -38,16 +39,16 @@ if TYPE_CHECKING:
 
     from langchain_optscale.engine.result import OptScaleResult
     from langchain_optscale.engine.sampler import Sampler
-    from langchain_optscale.engine.settings import SearchSettings
 
 __all__ = ["ChatOptScale"]
 
 
+@describe_settings(SearchSettings)
 class ChatOptScale(CalledChatModel):
     """A chat model that returns the best message of an adaptive search.
 
-    Takes the settings of `SearchSettings` and the standard ones of chat models below as keyword arguments. The
-    message is the policy's own, with
+    Takes the settings of `SearchSettings`, which `help` lists below, and the standard ones of chat models as keyword
+    arguments. The message is the policy's own, with
 
     - `usage_metadata`: the tokens of the whole search, policy and verifier together;
     - `response_metadata["model_name"]`: "optscale/" and the policy's name;

@@ -14,6 +14,7 @@ from langchain_optscale.engine.failing import has_worked
 from langchain_optscale.engine.metadata import result_metadata, settings_metadata
 from langchain_optscale.engine.result import OptScaleResult
 from langchain_optscale.engine.settings import SearchSettings, settings_in, split_keywords
+from langchain_optscale.engine.signatures import describe_settings
 from langchain_optscale.engine.tracing import add_run_metadata
 from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.models.travel import reduced
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["OptScale"]
 
 
+@describe_settings(SearchSettings)
 class OptScale(SearchSettings, RunnableSerializable[LanguageModelInput, OptScaleResult]):
     """Draws candidates until no more are worth their price, and returns the best with the record of the search.
 
-    Takes the settings of `SearchSettings` as keyword arguments; `help(SearchSettings)` describes each. All but the
-    models can be changed for one call: `invoke(question, {"configurable": {"max_samples": 4}})`.
+    Takes the settings of `SearchSettings` as keyword arguments; `help` lists each below. All but the models
+    can be changed for one call: `invoke(question, {"configurable": {"max_samples": 4}})`.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.command_line import sentence_of
 from tests.integration_tests.scripted_server import Reply, scripted_server
 
 pytest.importorskip("rich")
@@ -109,8 +110,7 @@ def test_ask_without_log_probabilities_or_a_check_says_what_to_give():
         done = run("ask", "q", "--policy-url", server.base_url, "--policy-model", "m")
         assert len(server.requests) == 1
     assert done.returncode == 1
-    assert "give a check, such as --max-words 5, or --judge policy" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert "give a check, such as --max-words 5, or --judge policy" in sentence_of(done.stderr)
 
 
 def test_ask_an_endpoint_with_a_key_of_its_own():
@@ -245,6 +245,5 @@ def test_calibrate_json(tmp_path):
 def test_calibrate_complains_in_one_sentence(tmp_path, arguments, complaint):
     done = run("calibrate", write_pool(tmp_path / "pool.jsonl"), *arguments)
     assert done.returncode == 2
-    assert complaint in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert complaint in sentence_of(done.stderr)
     assert done.stdout == ""

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from langchain_optscale.learning.refit import learn
 from tests.integration_tests.hosted_models import hosted_models
 from tests.integration_tests.scripted_server import scripted_server
 from tests.integration_tests.test_doctor import classifier, good_policy, good_score, pages
+from tests.unit_tests.learning.make_rows import make_traffic
 
 for package in ("langchain", "langchain_openai", "langgraph.checkpoint.sqlite"):
     pytest.importorskip(package)
@@ -29,11 +31,24 @@ def test_there_are_blocks():
     assert len(BLOCKS) >= 15
 
 
+def test_no_python_hides_under_another_name():
+    """What needs another environment: Inspect's block runs in tests/integration_tests/evaluators."""
+    fences = {
+        (page.stem, language)
+        for page in ROOT.joinpath("docs").rglob("*.md")
+        for language in re.findall(r"^ *```(\w*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    known = {"", "python", "sh", "json", "text", "mermaid"}
+    assert {(page, language) for page, language in fences if language not in known} == {("evaluators", "py")}
+
+
 @pytest.mark.parametrize(("page", "block"), BLOCKS)
 def test_block(page, block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if "rule.npz" in block:
         shutil.copy(next(ROOT.joinpath("tests", "data", "legacy").rglob("*.npz")), tmp_path / "rule.npz")
+    if '"learned.npz"' in block:
+        learn(make_traffic(60)).save(tmp_path / "learned.npz")
     if "pool.jsonl" in block:
         shutil.copy(ROOT / "tests" / "data" / "pools" / "arithmetic_x64.jsonl", tmp_path / "pool.jsonl")
     policy, verifier = scripted_server(good_policy, pages), scripted_server(classifier(good_score), pages)

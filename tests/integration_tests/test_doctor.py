@@ -282,8 +282,9 @@ def test_a_complaint_is_told_as_the_server_words_it(body, detail):
     with scripted_server(lambda number, payload: Reply(status=500, body=body), pages) as server:
         report = examine([server.base_url])
         assert next(check.detail for check in report.checks if check.name == "answer") == detail
-        with pytest.raises(EndpointError, match=f"answers with {detail}$"):
+        with pytest.raises(EndpointError) as caught:
             discover(server.base_url)
+        assert str(caught.value).endswith(f"answers with {detail}")
 
 
 def test_the_table_is_written_while_it_is_made():

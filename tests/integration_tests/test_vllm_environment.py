@@ -4,11 +4,13 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.integration_tests.vllm import environment
+from tests.integration_tests.vllm.servers import VllmServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,3 +86,17 @@ def test_no_way_to_the_packages(tmp_path):
     assert "pip says: ERROR" in done.stderr
     assert "torch" in done.stderr
     assert not list((tmp_path / "langchain-optscale").glob("*/*"))
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_server_leaves_nothing_behind(tmp_path, how):
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\ntouch "$VLLM_RPC_BASE_PATH/socket" "$TMPDIR/file"\necho "$TMPDIR"\nexec sleep 60\n')
+    program.chmod(0o755)
+    server = VllmServer(program, tmp_path, tmp_path, "policy")
+    while not server.log.read_text().endswith("\n"):
+        time.sleep(0.01)
+    directory = Path(server.log.read_text().strip())
+    assert sorted(one.name for one in directory.iterdir()) == ["file", "socket"]
+    getattr(server, how)()
+    assert not directory.exists()

@@ -23,6 +23,34 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
+# What a block needs beyond the core, by what stands in it; `plot` draws with Matplotlib.
+EXTRAS = {
+    "openai": r"langchain_openai|endpoints\.vllm|\"openai:",
+    "agents": r"langchain\.|OptScaleMiddleware|create_optscale_tool|\"openai:",
+    "local": r"local\.serve",
+    "plots": r"\.plot\(",
+}
+START = [ROOT / "README.md", DOCS / "index.md", *sorted((DOCS / "start").glob("*.md"))]
+
+
+@pytest.mark.parametrize(
+    ("page", "above", "block"),
+    [
+        pytest.param(page, text[: found.start()], found[1], id=f"{page.stem}-{number}")
+        for page in START
+        for text in [page.read_text(encoding="utf-8")]
+        for number, found in enumerate(re.finditer(r"```python\n(.*?)```", text, re.DOTALL), 1)
+    ],
+)
+def test_first_blocks_name_the_extras_that_they_need(page, above, block):
+    """In the README in each block, since readers copy one; elsewhere at the head of the page."""
+    place = block if page.name == "README.md" else above
+    named = {one for extras in re.findall(r"langchain-optscale\[([\w,]+)\]", place) for one in extras.split(",")}
+    # The embedded model is reached by the same client as any other.
+    named |= {"openai"} if "local" in named else set()
+    assert {extra for extra, needs in EXTRAS.items() if re.search(needs, block)} <= named
+
+
 def listed():
     class Loader(yaml.SafeLoader):
         """Without the functions that the configuration names."""

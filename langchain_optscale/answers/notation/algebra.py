@@ -42,7 +42,7 @@ _LITERALLY = ConversionConfig(
 )
 # What the parser would drop or take for something else.
 _UNREADABLE = re.compile(
-    r"['\"?&%$#@;,:`]|!!|(?<!_)\d\s+\d|\d_|_\s*\Z|(?<!\\)\b[A-Za-z]{3,}"
+    r"['\"?&%$#@;,:`]|!!|(?<!_)\d\s+\d|\d_|_\s*\Z|(?<!\\)\b[A-Za-z]{3,}|\d/\d+(?=[A-Za-z(\\])"
     r"|(?<![A-Za-z\\])(?:to|of|in|is|if|or|at|by|no|on|as|an|be)(?![A-Za-z])"
     r"|\\(?:pm|mp|dots|text|angle|triangle|measuredangle|overrightarrow|widehat|vec|wedge|vee|perp|parallel|cong|sim|equiv|p?mod|bmod"
     r"|R?[Rr]ightarrow|mapsto|forall|exists|sub|sup|cup|cap|setminus|in|ni|not|circ|neg)(?![A-Za-z])"

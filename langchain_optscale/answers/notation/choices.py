@@ -53,10 +53,19 @@ def find_choice(text: str, letters: str) -> str | None:
         letters: The letters of the options, as capitals.
     """
     text = text.translate(_PLAIN)
-    for pattern in _patterns(letters):
-        if match := last_match(pattern, text):
-            return next(group for group in match.groups() if group).upper()
-    return None
+    stated, marked, last = _patterns(letters)
+    if match := last_match(stated, text):
+        return _letter(match)
+    listed = list(marked.finditer(text))
+    closing = last_match(last, text)
+    if closing and len({_letter(one) for one in listed}) > 1 and closing.start() > listed[-1].end():
+        return _letter(closing)  # the marks are those of the options, which the text repeats before it chooses
+    found = listed[-1] if listed else closing
+    return found and _letter(found)
+
+
+def _letter(match: re.Match[str]) -> str:
+    return str(next(group for group in match.groups() if group)).upper()
 
 
 @lru_cache
@@ -81,6 +90,6 @@ def _patterns(letters: str) -> tuple[re.Pattern[str], ...]:
     praised += rf"|选项 ?({capital}) ?(?:是|为)?(?:正确|对的|对)"
     boxed = rf"\\f?box(?:ed)?\s*\{{{opening}({either})(?:[)}}\].\s]*\}}|[.):] )"
     marked = rf"\(({capital})\)|\[({capital})\]|\*\*\(?({capital})\)?[.:]?\*\*"
-    marked += rf"|^[ \t]*(?:\*\*)?({capital})(?:[.):][ \t]*(?=\S)|[.):]?[ \t]*$)"
-    last = rf"(?<![A-Za-z0-9'’]){_NOT_BEFORE}({capital})[.!)\s]*+\Z|\A\s*+\(?({either})[.)\s]*+\Z"
+    marked += rf"|^[ \t]*(?:\*\*)?({capital})(?:[.):][ \t]*(?=\S)|[ \t][-–—][ \t](?=\S)|[.):]?[ \t]*$)"
+    last = rf"(?<![A-Za-z0-9'’]){_NOT_BEFORE}({capital})[.!)\s✅✔️☑]*+\Z|\A\s*+\(?({either})[.)\s]*+\Z"
     return tuple(re.compile(pattern, re.MULTILINE) for pattern in (f"{stated}|{praised}|{boxed}", marked, last))

@@ -24,6 +24,11 @@ _SYSTEM = re.compile(
     r"(?P<body>(?:(?!\\begin|\\end).)*+)\\end\{(?P=name)\}\s*\.?",
     re.DOTALL,
 )
+# As Python writes one.
+_CALL = re.compile(
+    r"(?:(?:np|numpy|sp|sympy|torch)\.)?(?:Matrix|matrix|array|tensor)\((?P<rows>\[\[.*\]\])(?:, ?dtype=[\w.]+)?\)",
+    re.DOTALL,
+)
 _ROW = re.compile(r"\\\\|\\cr(?![A-Za-z])|\\tabularnewline")
 
 
@@ -51,7 +56,8 @@ def _rows(body: str) -> list[str]:
 
 
 def _list_of_lists(text: str) -> list[list[str]] | None:
-    outer = bracketed(text.removeprefix("Matrix(").removesuffix(")") if text.startswith("Matrix([[") else text)
+    call = _CALL.fullmatch(text)
+    outer = bracketed(call["rows"] if call else text)
     if outer is None or (outer[0], outer[2]) != ("[", "]"):
         return None
     rows = [bracketed(row.strip()) for row in split_top(outer[1], ",")]

@@ -28,7 +28,13 @@ _DOTS = re.compile(r"(?:\d|,\s*)(?:\.{3}|…)\Z")
 _OPERATOR_SPACE = re.compile(r"\s*([-+*/^=<>(),\[\]{}|:;])\s*")
 _MATH_SPACE = re.compile(r"(\\[A-Za-z]+) (?=[A-Za-z])|(\d) (?=\d)|\s+")
 _OPTION = re.compile(r"\(?([A-Za-z])[).:]?")
-_PI = re.compile(r"(?<![\\A-Za-z])(?:pi(?![A-Za-z])|infinity(?![A-Za-z]))")
+_PI = re.compile(r"(?<![\\A-Za-z])(?:pi(?![A-Za-z])|inf(?:inity)?(?![A-Za-z]))")
+# What says no more than that an answer follows.
+_LEAD = re.compile(
+    r"\A(?:\*\*)?(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final |correct )?(?:answer|ans\.?|result)"
+    r"(?: is(?: that)?(?:\*\*)?:?|:(?:\*\*)?|\*\*:| ?=)\s*(?=\S)",
+    re.IGNORECASE,
+)
 _CONJUNCTION = re.compile(r",?\s+(?:and|&)\s+")
 
 FUNCTIONS = frozenset(
@@ -49,7 +55,7 @@ FUNCTIONS = frozenset(
         "cosh",
         "tanh",
     }
-    | {"max", "min", "gcd", "lcm", "det", "mod", "infinity"}
+    | {"max", "min", "gcd", "lcm", "det", "mod", "infinity", "inf"}
 )
 """Words of three and more letters that are mathematics."""
 _CONNECTIVES = frozenset(
@@ -66,7 +72,7 @@ def undressed(text: str) -> str:
     before = None
     while text != before:
         before = text
-        text = _bare(spell(_bare(text)))
+        text = _bare(_LEAD.sub("", spell(_bare(text))))
     return text
 
 

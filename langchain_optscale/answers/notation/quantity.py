@@ -35,6 +35,9 @@ _PREFIX = re.compile(
     r"(?=[-$€£\d.]))",
     re.IGNORECASE,
 )
+_MINUS = re.compile(r"(?:minus|negative|moins|menos|meno) (?=[$€£\d.\\])", re.IGNORECASE)
+# Before a word such as "Millionen" a comma is a decimal comma, save before three digits.
+_SCALED_COMMA = re.compile(r"\A([-+]?[$€£]?\d+),(\d{1,2}|\d{4,9})(?= ?[^\W\d_]{3,})")
 _AMBIGUOUS = re.compile(r"([-+−]?)(\d+),(\d+)")
 _COMMA = re.compile(r"(?<=\d),(?=\d)")
 _SPACED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:[.,]\d+)?")
@@ -71,7 +74,7 @@ def read_quantity(text: str, *, percent: bool = False, units: bool = True) -> Fr
         percent: Whether a percent sign divides by 100; otherwise it is dropped like any other unit.
         units: Whether a unit after the number is dropped.
     """
-    text = _PREFIX.sub("", text)
+    text = _SCALED_COMMA.sub(r"\1.\2", _MINUS.sub("-", _PREFIX.sub("", text)))
     text = text.replace("- ", "-", 1) if text.startswith("- ") else text
     if (value := _number(text, percent)) is not None or len(text) > _LONGEST:
         return value

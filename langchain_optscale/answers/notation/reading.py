@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers.notation import relations
-from langchain_optscale.answers.notation.calendar import number_in_words, read_calendar
+from langchain_optscale.answers.notation.calendar import read_calendar
 from langchain_optscale.answers.notation.matrices import cells, equations
 from langchain_optscale.answers.notation.nodes import (
     EMPTY,
@@ -49,6 +49,7 @@ from langchain_optscale.answers.notation.splitting import (
     split_top,
     top_places,
 )
+from langchain_optscale.answers.notation.words import number_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,21 @@ _EMPTY = re.compile(
     r"\\emptyset|\\\{ ?\\\}|\{ ?\}|(?:the )?empty set|(?:there (?:is|are) )?no (?:real |integer )?solutions?",
     re.IGNORECASE,
 )
-_REAL = re.compile(r"\\R|(?:all )?real numbers|all reals", re.IGNORECASE)
+_REAL = re.compile(r"\\R|(?:the set of )?(?:all )?(?:the )?real numbers|all reals", re.IGNORECASE)
+_EXCEPT = re.compile(
+    r"(?:\\R|(?:all )?real numbers|all reals)\s*(?:\\setminus|-|except(?: for)?|other than|without)\s*"
+    r"(?:\w\s*(?:=|\\ne)\s*)?(?P<without>\\\{.+\\\}|\{.+\}|[^{}]+)",
+    re.IGNORECASE,
+)
+_NAMED = {
+    "dne": "does not exist",
+    "does not exist": "does not exist",
+    "it does not exist": "does not exist",
+    "the limit does not exist": "does not exist",
+    "n/a": "not applicable",
+    "not applicable": "not applicable",
+}
+_REMAINDER = re.compile(r"(?P<whole>-?\d+),?\s*(?:[Rr]\.?|rem\.?|(?:with )?(?:a )?remainder(?: of)?)\s*(?P<rest>\d+)")
 _BUILDER = re.compile(r"\s*(?P<name>[^|:]{1,40}?)\s*(?:\\in ?\\R\s*)?(?:\||:)\s*(?P<condition>.+)")
 _CUP = re.compile(r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])")
 _SIGNS = re.compile(r"\\pm(?![A-Za-z])\s*")
@@ -93,8 +108,10 @@ class Reader:
             return Number(value)
         if (date := read_calendar(text)) is not None:
             return Leaf(date, prose=True)
+        if (number := number_in_words(text)) is not None:
+            return Number(number)
         text = without_unit(text) if self.units else text
-        constant = _constant(text)
+        constant = _constant(text) or self._all_except(text)
         if constant is not None:
             return constant
         if is_prose(text):
@@ -118,19 +135,36 @@ class Reader:
         return lambda text: self.read(text, depth)
 
     def _words(self, text: str, depth: int) -> Node:
-        """Prose, or a quantity with a name of several letters: area = 5."""
+        """Prose, a matrix as Python writes it, or a quantity with a name of several letters: area = 5."""
+        if depth and (rows := cells(text)) is not None:
+            return self._rows(rows, depth - 1)
         named = relations.assignment(text) if depth else None
         if named is not None and named.name:
             return self.read(named.value, depth - 1)
-        number = number_in_words(text)
-        return Leaf(normal_text(text, prose=True), prose=True) if number is None else Number(Fraction(number))
+        return Leaf(normal_text(text, prose=True), prose=True)
+
+    def _all_except(self, text: str) -> Node | None:
+        """The real numbers without some: a union of open intervals."""
+        found = _EXCEPT.fullmatch(text)
+        if found is None:
+            return None
+        node = self.read(found["without"])
+        members = node.items if isinstance(node, Collection) else (node,)
+        values = sorted({one.value for one in members if isinstance(one, Number)})
+        if len(values) < len(members) or not values:
+            return None
+        ends: list[Node] = [Leaf(r"-\infty"), *map(Number, values), Leaf(r"\infty")]
+        return join([Sequence("(", pair, ")") for pair in pairwise(ends)])
 
     def _matrix(self, text: str, depth: int) -> Node | None:
         rows = cells(text)
         if rows is not None:
-            return Matrix(tuple(tuple(self.read(cell, depth) for cell in row) for row in rows))
+            return self._rows(rows, depth)
         system = equations(text)
         return self._list(", ".join(system), depth) or self.read(system[0], depth) if system else None
+
+    def _rows(self, rows: list[list[str]], depth: int) -> Matrix:
+        return Matrix(tuple(tuple(self.read(cell, depth) for cell in row) for row in rows))
 
     def _list(self, text: str, depth: int) -> Node | None:
         """A list without brackets, of values or of statements about unknowns."""
@@ -222,6 +256,10 @@ def _constant(text: str) -> Node | None:
         return EMPTY
     if _REAL.fullmatch(text):
         return Sequence("(", (Leaf(r"-\infty"), Leaf(r"\infty")), ")")
+    if (name := _NAMED.get(text.lower())) is not None:
+        return Leaf(name, prose=True)
+    if division := _REMAINDER.fullmatch(text):
+        return Leaf(f"{int(division['whole'])} remainder {int(division['rest'])}", prose=True)
     return None
 
 

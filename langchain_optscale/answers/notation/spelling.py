@@ -36,6 +36,13 @@ _DEGREE = re.compile(
 _NAMED_FUNCTION = re.compile(
     r"\\(?:operatorname\*?|mathrm|text|mathop)\s*\{\s*((?:arc)?(?:sin|cos|tan|cot|sec|csc)|sinh|cosh|tanh|log|ln|exp|gcd|max|min)\s*\}"
 )
+# 5 \\choose 2 in braces, and what colours a part of the text.
+_CHOOSE = re.compile(r"\{\s*([^{}]+?)\s*\\choose(?![A-Za-z])\s*([^{}]+?)\s*\}")
+_COLOUR = re.compile(r"\\(?:textcolor|color|colorbox|bgcolor)\s*(?:\[[A-Za-z]+\])?\{[^{}]*\}\s*")
+# At the end of an interval or alone on a side: elsewhere "inf" may be an abbreviation.
+_SHORT_INFINITY = re.compile(
+    r"(?:(?<=[(\[,;<>=])|(?<=[(\[,;<>=] )|\A)(?P<sign>[-+]? ?)(?:inf(?:inity|ty)?|oo)(?= ?(?:[)\],;<>=]|\Z))"
+)
 _MODULUS = re.compile(r"\(\s*\\?b?mod(?![A-Za-z])\s*\{?\s*(\w+)\s*\}?\s*\)|\\pmod(?![A-Za-z])\s*\{?\s*(\w+)\s*\}?")
 # An angle in degrees of which there is a sine; elsewhere the sign is a unit.
 _ANGLE = re.compile(
@@ -199,7 +206,7 @@ def spell(text: str) -> str:
     """
     if _SIMPLE.fullmatch(text):
         return " ".join(text.split())
-    text = _ROW_GAP.sub(r"\\\\", text)
+    text = _COLOUR.sub("", _ROW_GAP.sub(r"\\\\", text))
     if "\\begin" not in text:
         # Backslashes that were escaped once too often, as in JSON within JSON.
         text = _DOUBLED.sub(r"\\", text)
@@ -210,12 +217,14 @@ def spell(text: str) -> str:
     text = _REALS.sub(r"\\R ", text)
     text = _SPACE.sub(lambda match: match["row"] or " ", _NOISE.sub(lambda match: match["row"] or "", _unwrapped(text)))
     text = _DEGREE.sub("", _ANGLE.sub(r"\\\1(\\frac{\3\\pi}{180})", text))
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _BINOMIAL.sub(r"\\binom", _FRACTION.sub(r"\\frac", text))
     text = _OVER.sub(r"\\frac{\1}{\2}", text)
     text = _SHORT_FRACTION.sub(lambda match: rf"\frac{{{_inner(match[1])}}}{{{_inner(match[2])}}}", text)
     text = _SHORT_ROOT.sub(
         r"\\sqrt{\1}", _WRITTEN_ROOT.sub(lambda match: rf"\sqrt{{{match[1] or match[2] or ''}}}", text)
     )
+    text = _SHORT_INFINITY.sub(lambda match: match["sign"] + r"\infty ", text)
     text = _NAME.sub(lambda match: "\\" + _NAMES[match[1]], text)
     text = _CHARACTER.sub(lambda match: _CHARACTERS[match[1]], text)
     text = _PRIME.sub(lambda match: match[1] or "'", _WRITTEN_POWER.sub("^", text))

@@ -1,6 +1,8 @@
 """Inspect's scorers as verifiers, and a stopping rule behind its early stopping."""
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 from inspect_ai import Epochs, Task
@@ -116,6 +118,20 @@ def test_the_epochs_of_a_sample_end_at_its_first_right_answer(tmp_path):
     assert summary.metadata["completed_epochs"] + summary.metadata["skipped_epochs"] == 8 * 16
     assert {stop.reason for stop in summary.early_stops} == {"a candidate reached the target score"}
     assert all(stop.metadata["best"] == 1 for stop in summary.early_stops)
+
+
+def test_the_block_of_the_documentation_runs(tmp_path, monkeypatch):
+    """As it stands there, but for the model, whose key nobody has here."""
+    page = (Path(__file__).parents[3] / "docs" / "evaluators.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    assert "openai/gpt-5-mini" in block
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INSPECT_DISPLAY", "none")
+    names = {}
+    exec(compile(block.replace("openai/gpt-5-mini", "mockllm/model"), "evaluators.md", "exec"), names)  # noqa: S102
+    (log,) = names["logs"]
+    assert log.status == "success", log.error
+    assert 2 <= len(log.samples) < 2 * 32
 
 
 def test_the_default_rule(tmp_path):

@@ -10,7 +10,7 @@ from agentevals.trajectory.llm import (
     create_trajectory_llm_as_judge,
 )
 from agentevals.trajectory.match import create_async_trajectory_match_evaluator, create_trajectory_match_evaluator
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableLambda
@@ -21,6 +21,7 @@ from openevals.string.levenshtein import levenshtein_distance
 
 from langchain_optscale import OptScale
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.stopping import MaxSamples
 from langchain_optscale.verifiers import EvaluatorVerifier
 
 PROMPT = "Question: {inputs}\nAnswer: {outputs}"
@@ -107,11 +108,14 @@ def test_what_makes_an_evaluator_is_none(score):
         score(create_llm_as_judge)
 
 
-def test_in_a_search(score):
-    from langchain_core.language_models import FakeListChatModel
-
+def test_in_a_search():
     policy = FakeListChatModel(responses=["Lyon", "Paris"])
-    search = OptScale(policy=policy, verifier=create_llm_as_judge(prompt=PROMPT, judge=Judge()), max_samples=2)
-    result = search.invoke("What is the capital of France?")
+    result = OptScale(
+        policy=policy,
+        verifier=create_llm_as_judge(prompt=PROMPT, judge=Judge()),
+        max_samples=2,
+        # Whichever is scored first: the default rule could stop at Paris.
+        stopping=MaxSamples(2),
+    ).invoke("What is the capital of France?")
     assert result.text == "Paris"
     assert result.usage["verifier"].requests == 2

@@ -1,6 +1,7 @@
 """A policy whose answers are known: by question and seed, on any machine."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -9,12 +10,18 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+_count = {"now": 0, "most": 0}
+
 
 class SeededPolicy(BaseChatModel):
-    """Says a score made of question and seed; "broken" questions say none. Each request leaves a line in `log`."""
+    """Says a score made of question and seed; "broken" questions say none.
+
+    Each request leaves a line in `log`; the most requests that were under way at once are a file's text in `most`.
+    """
 
     seed: int | None = 0
     log: str | None = None
+    most: str | None = None
     delay_s: float = 0.0
 
     @property
@@ -32,8 +39,20 @@ class SeededPolicy(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=AIMessage(text, usage_metadata=usage))])
 
     async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
-        await asyncio.sleep(self.delay_s)
+        with self._under_way():
+            await asyncio.sleep(self.delay_s)
         return self._generate(messages, **kwargs)
+
+    @contextlib.contextmanager
+    def _under_way(self):
+        _count["now"] += 1
+        if self.most is not None and _count["now"] > _count["most"]:
+            _count["most"] = _count["now"]
+            Path(self.most, str(os.getpid())).write_text(str(_count["now"]))
+        try:
+            yield
+        finally:
+            _count["now"] -= 1
 
 
 def score_of(prompt, candidate):

@@ -104,13 +104,14 @@ def test_parquet_and_csv_in_and_out(tmp_path):
     assert {row["id"]: (f"{row['answer']:.4f}", row["drawn"]) for row in back.iter_rows()} == local(questions)
 
 
-def test_a_killed_worker_costs_no_question_and_repeats_what_was_under_way(tmp_path):
+@pytest.mark.parametrize("block", [8, 80])
+def test_a_killed_worker_costs_no_question_and_repeats_what_was_under_way(tmp_path, block):
     questions = rows(160)
     log, output = tmp_path / "log", tmp_path / "out"
     log.mkdir()
     limit = 8
     slow = search(log=str(log), delay_s=0.05)
-    dataset = map_dataset(ray.data.from_items(questions), slow, block=BLOCK, max_concurrency=limit, output=str(output))
+    dataset = map_dataset(ray.data.from_items(questions), slow, block=block, max_concurrency=limit, output=str(output))
     killed = []
 
     def kill():
@@ -132,6 +133,36 @@ def test_a_killed_worker_costs_no_question_and_repeats_what_was_under_way(tmp_pa
     drawn = {line["id"]: line["drawn"] for line in lines}
     repeated = [row["id"] for row in questions if requests[row["prompt"]] > drawn[row["id"]]]
     assert len(repeated) <= limit
+
+
+@pytest.mark.parametrize("block", [4, 64])
+def test_requests_under_way_are_limited_whatever_the_block(tmp_path, block):
+    slow = search(most=str(tmp_path), delay_s=0.02)
+    dataset = map_dataset(ray.data.from_items(rows(128)), slow, block=block, max_concurrency=12)
+    assert told(dataset) == local(rows(128))
+    most = [int(path.read_text()) for path in tmp_path.iterdir()]
+    assert max(most) <= 6
+    assert max(most) >= min(block, 6)  # and a block that is large enough makes use of all of them
+
+
+def test_rows_come_by_blocks_and_lines_one_by_one(tmp_path):
+    slow = search(delay_s=0.02)
+    items = ray.data.from_items(rows(96), override_num_blocks=1)
+    dataset = map_dataset(items, slow, block=32, workers=1, max_concurrency=4, output=str(tmp_path))
+    lines = []
+
+    def watch():
+        while not lines or lines[-1] < 96:
+            lines.append(sum(1 for _ in read_lines(tmp_path)))
+            time.sleep(0.01)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    first = next(iter(dataset.iter_rows()))
+    assert sum(1 for _ in read_lines(tmp_path)) >= 32  # the block of the first row is complete
+    assert first["error"] is None
+    watching.join(60)
+    assert len({count for count in lines if 0 < count < 32}) > 1  # while lines show how far it is within a block
 
 
 def test_a_second_run_asks_only_what_is_missing(tmp_path):

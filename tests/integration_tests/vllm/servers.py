@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +31,8 @@ _ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "OMP_NUM_THREADS": "1",
 }
+# Where it puts sockets and files between its processes.
+_PLACES = ("TMPDIR", "VLLM_RPC_BASE_PATH")
 # A seeded request whose prefill is chunked kills the CPU engine.
 _GENERATE = ("--no-enable-chunked-prefill", "--max-num-batched-tokens", "65536", "--max-num-seqs", "64")
 _STEPS = '{"tok_pooling_type": "STEP", "step_tag_id": 3}'
@@ -77,6 +81,9 @@ class VllmServer:
         self.root = f"http://127.0.0.1:{self.port}"
         self.base_url = f"{self.root}/v1"
         self.log = logs / f"{name}.log"
+        # For the sockets and files between its processes, which it leaves behind. The path of a socket is limited to
+        # 107 characters, so the directory of the logs would not do.
+        self._temporary = tempfile.TemporaryDirectory(prefix="vllm-", ignore_cleanup_errors=True)
         command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(self.model_directory)]
         command += ["--served-model-name", recipe.model, "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--dtype", "float32", "--max-model-len", str(CONTEXT), "--enforce-eager", *recipe.arguments]
@@ -86,7 +93,7 @@ class VllmServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**os.environ, **_ENVIRONMENT, **dict.fromkeys(_PLACES, self._temporary.name)},
                 cwd=logs,
                 # A process group of its own, so that its engine and workers end with it.
                 start_new_session=True,
@@ -145,10 +152,9 @@ class VllmServer:
         self._process.wait()
 
     def _kill_group(self) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        self._temporary.cleanup()
 
     def __enter__(self) -> Self:
         return self.wait()

@@ -19,6 +19,7 @@ from langchain_optscale.answers import (
     LastNumber,
     NormalForm,
     RegexAnswer,
+    StatedAnswer,
     WholeText,
     as_extractor,
 )
@@ -32,6 +33,11 @@ from langchain_optscale.errors import SettingsError
         (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
         (r"\boxed{1}, no: \boxed{2}", "2"),
         (r"\fbox{yes}", "yes"),
+        (r"$\boxed{1}$ and $\boxed{2}$", "1, 2"),
+        (r"\boxed{x=1}, \boxed{x=2} or \boxed{x=3}", "x=1, x=2, x=3"),
+        (r"\boxed{5} \boxed{5}", "5"),
+        ("\\boxed{1}\n\n\\boxed{2}", "2"),
+        (r"\boxed{1}. Then \boxed{2}", "2"),
         (r"\boxed {7}", "7"),
         (r"$\boxed 5$", "5"),
         (r"\boxed{\text{(B)}}", r"\text{(B)}"),
@@ -244,7 +250,8 @@ def test_chains_take_the_first_that_finds_something():
     chain = BoxedAnswer() | LastNumber() | (lambda text: "?" if "?" in text else None)
     assert [chain(text) for text in (r"3, \boxed{4}", "3", "what?", "nothing")] == ["4", "3", "?", None]
     assert chain == FirstOf(FirstOf(BoxedAnswer(), LastNumber()), chain.extractors[2])
-    assert FirstOf("boxed", "number") == EXTRACTORS["math"]
+    assert FirstOf("boxed", StatedAnswer(), LastNumber()) == EXTRACTORS["math"]
+    assert FirstOf(StatedAnswer(number=True), LastNumber()) == EXTRACTORS["number"]
 
 
 def test_each_answer_of_a_chain_keeps_its_own_equivalence():

@@ -10,6 +10,7 @@ from langchain_optscale.cli.main import main
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.evaluation.certification import certify
 from langchain_optscale.evaluation.pools import Pool, Question, Sample, read_pool, write_pool
+from tests.command_line import sentence_of
 
 
 def pool(*, informative=True, questions=160):
@@ -75,8 +76,7 @@ def test_errors_are_one_sentence(arguments, sentence, capsys, tmp_path):
     write_pool(pool(questions=4), tmp_path / "pool.jsonl")
     status, out, err = run(capsys, str(tmp_path / "pool.jsonl"), *arguments)
     assert (status, out) == (2, "")
-    assert sentence in err
-    assert err.count("\n") == 1
+    assert sentence in sentence_of(err)
 
 
 def test_a_pool_without_labels_is_refused():

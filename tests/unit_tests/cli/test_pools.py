@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from langchain_optscale.cli.main import main
+from tests.command_line import sentence_of
 
 KEYS = ["method", "settings", "questions", "accuracy", "accuracy_ci", "samples", "tokens", "rounds"]
 KEYS += ["reached", "observed_confidence"]
@@ -106,20 +107,19 @@ def test_a_bad_line_is_named(capsys, tmp_path, lines, complaint):
     path = write(tmp_path / "pool.jsonl", *lines)
     status, out, err = run(capsys, "replay", path)
     assert (status, out) == (2, "")
-    assert complaint in err
-    assert err.count("\n") == 1
+    assert complaint in sentence_of(err)
 
 
 def test_a_cap_below_one(capsys, pool):
     status, _, err = run(capsys, "replay", pool, "--max-samples", "0")
-    assert (status, err) == (2, "optscale: max_samples must be at least 1, got 0\n")
+    assert (status, sentence_of(err)) == (2, "optscale: max_samples must be at least 1, got 0")
 
 
 def test_no_pool_is_replayed_before_all_are_read(capsys, pool, tmp_path):
     bad = write(tmp_path / "bad.jsonl", "[]")
     status, out, err = run(capsys, "replay", pool, bad)
     assert (status, out) == (2, "")
-    assert err == f"optscale: {bad}, line 1: a question must be a JSON object, got list\n"
+    assert sentence_of(err) == f"optscale: {bad}, line 1: a question must be a JSON object, got list"
 
 
 @pytest.mark.parametrize(
@@ -190,4 +190,4 @@ def test_questions_are_read_before_a_model_is_started(capsys, monkeypatch, tmp_p
     path = write(tmp_path / "questions.jsonl", content)
     status, out, err = run(capsys, "record", path, "-o", str(tmp_path / "pool.jsonl"), "--gold", "contains")
     assert (status, out) == (2, "")
-    assert err == f"optscale: {complaint.format(path=path)}\n"
+    assert sentence_of(err) == f"optscale: {complaint.format(path=path)}"

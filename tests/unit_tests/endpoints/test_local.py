@@ -95,8 +95,9 @@ def test_missing_langchain_openai_names_the_command(
     ],
 )
 def test_bad_setting(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{message}$"):
+    with pytest.raises(SettingsError) as caught:
         local.serve(**settings)
+    assert str(caught.value) == message
 
 
 def test_model_path_that_does_not_exist(nothing_starts: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from langchain_optscale import ChatOptScale, LLMJudge, OptScale, OptScaleResult, Price, Saved, SettingsError
+from langchain_optscale.engine.prices import known_prices
 from langchain_optscale.stopping import MaxSamples
+from langchain_optscale.verifiers import CachedVerifier, EnsembleVerifier, LengthCheck
 from tests.unit_tests.fakes import PlainPolicy, read_score
 
 PRICE = Price(input=1e5, output=2e5)  # 0.1 a prompt token, 0.2 a generated one; a draw has 10 and 5: 2.0
@@ -109,6 +111,19 @@ class TestProfiles:
         result = search(self.policy(PROFILE), verifier, stopping=MaxSamples(1)).invoke("q")
         assert result.usage["verifier"].requests == 1
         assert result.cost is None
+
+    def test_models_of_a_verifier_s_members_count(self):
+        judge = LLMJudge(PlainPolicy(texts=["0.5"], profile=PROFILE), method="text")
+        both = EnsembleVerifier([CachedVerifier(judge), LengthCheck(at_most=99)])
+        assert known_prices(None, self.policy(PROFILE), both) == dict.fromkeys(("policy", "verifier"), Price(1e5, 2e5))
+        dearer = LLMJudge(self.policy({"cost": {"input": 3e5, "output": 2e5}}), method="text")
+        assert set(known_prices(None, self.policy(PROFILE), EnsembleVerifier([judge, dearer]))) == {"policy"}
+
+    def test_what_a_candidate_must_be_worth_stands_beside_a_cost_budget(self):
+        result = search(self.policy(PROFILE), cost_budget=4.0, round_size=1, price=1e-9).invoke("q")
+        assert result.stop_reason.name == "COST_BUDGET"
+        with pytest.raises(SettingsError, match=r"give price=Price\(...\) with stopping=optscale\(price=0.5\)"):
+            search(self.policy(None), cost_budget=4.0, price=0.5)
 
     @pytest.mark.parametrize(
         "profile", [None, {}, {"cost": 3}, {"cost": {"input": 1.0}}, {"cost": {"input": -1, "output": 1}}]

@@ -2,6 +2,7 @@
 
 import inspect
 import pydoc
+import re
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
@@ -28,6 +29,24 @@ def test_names_and_defaults_on_less_than_a_screen(owner):
 def test_help_comes_to_the_description_at_once(owner):
     text = pydoc.plain(pydoc.render_doc(owner))
     assert text.index(owner.__doc__.splitlines()[0]) < 1200
+
+
+@pytest.mark.parametrize("owner", [OptScale, ChatOptScale])
+def test_help_describes_each_setting_with_its_default_before_any_method(owner):
+    text = pydoc.plain(pydoc.render_doc(owner))
+    first = text[: text.index("Method resolution order")].replace(" |  ", "")
+    own = inspect.getdoc(SearchSettings).partition("Attributes:\n")[2].partition("\n\n")[0]
+    for name, field in SearchSettings.model_fields.items():
+        entry = re.search(rf"^    {name}: (.+(?:\n {{8}}.+)*)", first, re.MULTILINE)[1]
+        *words, default = entry.split("\n")
+        assert "\n".join(words) in own
+        expected = "Required." if field.is_required() else f"Default: {field.get_default()!r}."
+        assert default.strip() == expected
+    assert len(first) < 15_000
+
+
+def test_a_class_of_an_application_keeps_its_own_docstring():
+    assert WithASettingMore.__doc__ == "A class of an application."
 
 
 @pytest.mark.parametrize("owner", [OptScale, ChatOptScale, SearchSettings, WithASettingMore])

@@ -40,5 +40,5 @@ def test_a_label_says_what_follows_from_it():
 def test_searches_without_a_score_are_left_out():
     failed = make_row("f", scores=(None,), answers=(None,), output_tokens=(None,), chosen=None)
     assert len(pool_of_rows([failed, make_row("a")])) == 1
-    with pytest.raises(InvalidRecordError, match="no recorded search has a score"):
+    with pytest.raises(InvalidRecordError, match="none of these searches has a score"):
         pool_of_rows([failed])

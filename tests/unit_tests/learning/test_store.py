@@ -235,6 +235,36 @@ def test_the_writer_prunes_by_itself(tmp_path):
         assert len(ids(store)) <= 11
 
 
+@pytest.mark.parametrize("most", [1, 7, 40])
+def test_hardly_more_than_the_most_rows_are_kept_though_nobody_prunes(tmp_path, most):
+    with ScoreStore(tmp_path / "s.db", max_rows=most) as store:
+        for place in range(3 * most):
+            store.record(make_row(f"{place:03}", time=float(place)))
+            store.close()  # the writer deletes after its commit, and has ended then
+            assert len(ids(store)) <= most + most // 10
+
+
+def test_a_limit_that_is_new_to_the_process_holds_from_the_next_row_on(tmp_path):
+    with ScoreStore(tmp_path / "s.db") as store:
+        for place in range(30):
+            store.record(make_row(f"{place:03}", time=float(place)))
+        store.flush()
+    with ScoreStore(tmp_path / "s.db", max_rows=5) as store:
+        store.record(make_row("last", time=999.0))
+        store.close()
+        assert ids(store) == ["026", "027", "028", "029", "last"]
+
+
+def test_rows_go_by_age_whenever_a_tenth_of_it_has_passed(tmp_path):
+    with ScoreStore(tmp_path / "s.db", max_age=0.5) as store:
+        store.record(make_row("first", time=time.time()))
+        store.flush()
+        time.sleep(0.6)
+        store.record(make_row("second", time=time.time()))
+        store.close()
+        assert ids(store) == ["second"]
+
+
 def test_old_rows_go_by_age(tmp_path):
     with ScoreStore(tmp_path / "s.db", max_age=timedelta(days=1)) as store:
         store.record(make_row("old", time=time.time() - 90_000))
@@ -255,12 +285,21 @@ def test_old_rows_go_by_age(tmp_path):
         ({"max_rows": True}, "max_rows must be"),
         ({"max_age": 0}, "max_age must be"),
         ({"max_age": timedelta(0)}, "max_age must be"),
+        ({"max_age": "7d"}, "max_age must be"),
+        ({"keep_text": "no"}, "keep_text must be True or False"),
+        ({"keep_features": None}, "keep_features must be True or False"),
         ({"redact": "x"}, "redact must be"),
     ],
 )
 def test_settings_are_checked(tmp_path, settings, sentence):
     with pytest.raises(SettingsError, match=sentence):
         ScoreStore(tmp_path / "s.db", **settings)
+
+
+@pytest.mark.parametrize("address", ["", "   ", 5, None])
+def test_an_address_is_a_path_or_a_url(address):
+    with pytest.raises(SettingsError, match="needs the path of a file"):
+        ScoreStore(address)
 
 
 @pytest.mark.parametrize("address", ["", "mysql://host/db", ":memory:", 3, "/no/such/directory/s.db"])

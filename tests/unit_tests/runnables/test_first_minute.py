@@ -76,8 +76,9 @@ class TestModelsByName:
     def test_without_langchain_the_provider_s_package_is_named_too(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
         for judge, package in (("google_genai:gemini", "google-genai"), ("bedrock:claude", "aws")):
-            with pytest.raises(MissingExtraError, match=rf'langchain-optscale\[agents\]" langchain-{package}$'):
+            with pytest.raises(MissingExtraError) as caught:
                 LLMJudge(judge)
+            assert str(caught.value).endswith(f'langchain-optscale[agents]" langchain-{package}')
 
     @pytest.mark.parametrize("kind", [OptScale, ChatOptScale])
     @pytest.mark.parametrize("given", [{}, {"model": "openai:gpt-4o"}])

@@ -5,6 +5,11 @@ import pytest
 from langchain_optscale.answers import ChoiceLetter
 
 STATED = [
+    ("(A) 5\n(B) 6\n(C) 7\n\nSince 2 * 3 = 6, B.", "B"),
+    ("A. red\nB. blue\nC. green\n\nThe sky is not red, so C", "C"),
+    ("B ✅", "B"),
+    ("B - Paris", "B"),
+    ("B – the capital\n\nA is a town.", "B"),
     ("(B)", "B"),
     ("B.", "B"),
     ("[B]", "B"),
