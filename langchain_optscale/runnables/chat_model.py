@@ -97,7 +97,7 @@ class ChatOptScale(CalledChatModel):
         """
         model, _, _ = unwrap(self.policy)
         if model is None or type(model).bind_tools is BaseChatModel.bind_tools:
-            raise NotImplementedError(f"the policy {policy_name(self.policy)} takes no tools")
+            raise NotImplementedError(f"the policy {policy_name(self.policy)} does not support tools")
         choice: dict[str, Any] = {} if tool_choice is None else {"tool_choice": tool_choice}
         with_tools = model.bind_tools(tools, **choice, **kwargs)
         bound, arguments, configs = unwrap(with_tools)

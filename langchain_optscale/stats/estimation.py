@@ -196,7 +196,7 @@ class MaximumLikelihood(_Bounded):
             SettingsError: There is a prior.
         """
         if prior is not None:
-            raise SettingsError("MaximumLikelihood takes no prior; use MaximumAPosteriori")
+            raise SettingsError("MaximumLikelihood does not use a prior; use MaximumAPosteriori")
         return self._maximise("maximum likelihood", scores, _PAPER_START, None)
 
 

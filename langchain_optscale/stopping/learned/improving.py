@@ -138,7 +138,9 @@ class Moments:
             if [array.shape for array in arrays] != [(size, size), (size,), (size,)] or not all(
                 np.isfinite(array).all() for array in arrays
             ):
-                raise InvalidRecordError("the moments of past searches have another shape, or numbers that are none")
+                raise InvalidRecordError(
+                    "the moments of past searches have another shape, or values that are not finite"
+                )
             return cls(searches, *arrays)
 
 

@@ -43,7 +43,7 @@ def inspect_scorer(scorer: Any) -> Adapter | None:
         return Adapter(name, acall, acall)
     if getattr(info, "type", None) == "scorer":
         name = function_name(scorer)
-        raise SettingsError(f"{name} makes a scorer: call it, as in verifier={name}()")
+        raise SettingsError(f"{name} is a factory of scorers: call it, as in verifier={name}()")
     return None
 
 
@@ -64,7 +64,7 @@ def inspect_score(score: Any, name: str) -> list[Metric]:
 def _number(value: Any, name: str, why: str | None) -> float:
     number = _VALUES.get(value, _VALUES.get(value.lower())) if isinstance(value, str) else value
     if not isinstance(number, int | float) or math.isnan(number):
-        what = "no score" if isinstance(number, float) else f"{value!r}, which is no number"
+        what = "no score" if isinstance(number, float) else f"{value!r}, which is not a number"
         raise InvalidScoreError(f"the scorer {name} gave {what}: {why or 'it gave no reason'}")
     return float(number)
 

@@ -206,7 +206,7 @@ def _adapter_of(evaluator: Any) -> Adapter:
     adapter = find_adapter(evaluator)
     if adapter is None:
         raise SettingsError(
-            f"{kind(evaluator)} is no evaluator that is known: give a function with the keyword argument outputs, or "
+            f"{kind(evaluator)} is not a known evaluator: give a function with the keyword argument outputs, or "
             "a function (prompt, candidate) as verifier="
         )
     return adapter

@@ -119,7 +119,7 @@ def test_a_trajectory_of_a_graph_is_no_answer(score):
 
 
 def test_what_makes_an_evaluator_is_none(score):
-    with pytest.raises(SettingsError, match=r"needs prompt|no evaluator of one answer"):
+    with pytest.raises(SettingsError, match=r"needs prompt|not a known evaluator of single answers"):
         score(create_llm_as_judge)
 
 

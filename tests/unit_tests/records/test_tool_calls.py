@@ -225,5 +225,5 @@ def test_a_policy_without_tools_says_so():
 
     for policy, name in [(FakeListChatModel(responses=["a"]), "FakeListChatModel"), (RunnableLambda(str), "str")]:
         model = ChatOptScale(policy=policy, verifier=lambda p, c: 0.0)
-        with pytest.raises(NotImplementedError, match=f"{name}.* takes no tools"):
+        with pytest.raises(NotImplementedError, match=f"{name}.* does not support tools"):
             model.bind_tools([{"name": "f"}])

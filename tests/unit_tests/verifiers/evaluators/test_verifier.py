@@ -391,7 +391,7 @@ def test_settings(settings, sentence):
 
 
 def test_what_is_no_evaluator():
-    with pytest.raises(SettingsError, match="no evaluator that is known"):
+    with pytest.raises(SettingsError, match="not a known evaluator"):
         EvaluatorVerifier(lambda prompt, candidate: 1.0)
     with pytest.raises(SettingsError, match="instance"):
         EvaluatorVerifier(of("autoevals", "Scorer"))
