@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import re
 import sys
 
 import pytest
@@ -247,8 +248,9 @@ class TestMistakesThatCostNothing:
         ],
     )
     def test_a_setting(self, settings, message):
-        with pytest.raises(SettingsError, match=message) as caught:
+        with pytest.raises(SettingsError) as caught:
             OptScale(**{"policy": PlainPolicy(texts=["0.1"]), "verifier": read_score, **settings})
+        assert re.search(message, str(caught.value))
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("kind", [OptScale, ChatOptScale])
