@@ -1,8 +1,8 @@
 """What LangChain users type at first works, or says what to type."""
 
 import asyncio
-import subprocess
 import re
+import subprocess
 import sys
 
 import pytest
