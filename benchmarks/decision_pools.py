@@ -69,10 +69,10 @@ class Field:
         return np.bincount(numbers, values) / np.bincount(numbers)
 
 
-def fields(orders: int, seed: int) -> Iterator[Field]:
-    """Every pool with a cap of 5 or more."""
+def fields(orders: int, seed: int, named: str = "") -> Iterator[Field]:
+    """Every pool with a cap of 5 or more whose file has this in its name."""
     for directory in (SHARED / "field", SHARED / "pools", ROOT / "tests" / "data" / "pools"):
-        for path in sorted(directory.glob("*.jsonl")):
+        for path in sorted(path for path in directory.glob("*.jsonl") if named in path.stem):
             pool = read_pool(path)
             if not pool.has_scores and pool.has_logits:
                 pool = pool.scored()

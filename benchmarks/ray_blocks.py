@@ -7,14 +7,16 @@ that the answers do not depend on the blocks. Needs Ray's Arrow; prints JSON.
 
     python -m benchmarks.ray_blocks
 
-Columns: the questions a second as a share of those of one single block; when the first rows are known, in seconds; the
-most requests under way; whether the answers are those of the single block.
+Columns: the questions a second as a share of those of one single block, measured, and as the times of the requests
+alone would have it, on a machine with nothing else to do; when the first rows are known, in seconds; the most requests
+under way; whether the answers are those of the single block.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import heapq
 import json
 import math
 import random
@@ -35,6 +37,22 @@ SIZES = (1, 2, 4, 8, 16, 32)
 _SPREAD = math.sqrt(math.log(1.25))
 
 
+def seconds_of(question: str, seed: int) -> float:
+    """How long a request takes, as a multiple of the mean."""
+    return random.Random(f"{question} {seed}").lognormvariate(-0.5 * _SPREAD**2, _SPREAD)
+
+
+def by_requests(lengths: Sequence[float], block: int, requests: int) -> float:
+    """How long questions of these lengths take by blocks of so many, each begun when the one before has ended."""
+    total = 0.0
+    for start in range(0, len(lengths), block):
+        free = [0.0] * requests
+        for length in lengths[start : start + block]:
+            heapq.heapreplace(free, free[0] + length)
+        total += max(free)
+    return total
+
+
 class SlowPolicy(InstantPolicy):
     """Takes a random time, and counts the requests under way."""
 
@@ -47,8 +65,7 @@ class SlowPolicy(InstantPolicy):
     ) -> ChatResult:
         self.under_way.append(1)
         self.most[:] = [max(len(self.under_way), *self.most, 0)]
-        source = random.Random(f"{messages[-1].text} {kwargs.get('seed', 0)}")
-        await asyncio.sleep(self.mean_s * source.lognormvariate(-0.5 * _SPREAD**2, _SPREAD))
+        await asyncio.sleep(self.mean_s * seconds_of(messages[-1].text, kwargs.get("seed", 0)))
         self.under_way.pop()
         return self._generate(messages, stop, None, **kwargs)
 
@@ -86,11 +103,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     questions = [{"id": f"q{i:06}", "prompt": f"question {i}"} for i in range(given.questions)]
     answered(questions[:8], 8, given.requests, 0.0)  # what is loaded at first
     whole = answered(questions, given.questions, given.requests, given.seconds)
+    drawn = {id_: count for id_, (_, count) in whole["answers"].items()}
+    lengths = [sum(seconds_of(one["prompt"], seed) for seed in range(drawn[one["id"]])) for one in questions]
+    ideal = by_requests(lengths, given.questions, given.requests)
     rows = []
     for size in SIZES:
         row = answered(questions, size * given.requests, given.requests, given.seconds)
         row["times_the_requests"] = size
         row["share"] = row["questions_a_second"] / whole["questions_a_second"]
+        row["share_by_requests"] = ideal / by_requests(lengths, row["block"], given.requests)
         row["same_answers"] = row.pop("answers") == whole["answers"]
         rows.append(row)
     del whole["answers"]

@@ -24,6 +24,11 @@ class Found:
     Attributes:
         text: The answer.
         equivalence: Compares it with other answers to the question.
+
+    Example:
+        >>> from langchain_optscale.answers import ExactText
+        >>> Found("Vienna", ExactText()).text
+        'Vienna'
     """
 
     text: str
@@ -36,6 +41,15 @@ class Extractor:
 
     Extractors are frozen dataclasses of their settings. `a | b` is `FirstOf((a, b))`. An extractor may be called from
     several threads at once.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class LastWord(Extractor):
+        ...     def find(self, text, message=None):
+        ...         return text.split()[-1].strip(".") if text.split() else None
+        >>> LastWord()("The capital is Vienna.")
+        'Vienna'
     """
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | str | None:
@@ -180,6 +194,11 @@ class FunctionAnswer(Extractor):
 
     Raises:
         SettingsError: It accepts neither.
+
+    Example:
+        >>> last_word = FunctionAnswer(lambda text: text.split()[-1] if text else None)
+        >>> last_word("The capital is Vienna"), last_word("")
+        ('Vienna', None)
     """
 
     function: Callable[..., str | None]

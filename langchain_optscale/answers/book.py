@@ -26,6 +26,14 @@ class Agreement(NamedTuple):
     Attributes:
         same: Other candidates with the same answer; 0 for a candidate without one.
         others: Other candidates, with and without an answer.
+
+    Example:
+        >>> from langchain_optscale.answers import AnswerBook, LastNumber
+        >>> book = AnswerBook(LastNumber())
+        >>> [book.read(place, text) for place, text in enumerate(["It is 4.", "four?", "2 + 2 = 4"])]
+        ['4', None, '4']
+        >>> book.agreement(0).same, book.agreement(0).others
+        (1, 2)
     """
 
     same: int

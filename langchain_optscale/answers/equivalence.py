@@ -47,6 +47,15 @@ class Equivalence:
     """Base of the equivalences: a canonical form, and an optional comparison of forms.
 
     Equivalences are frozen dataclasses of their settings.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class SameLetters(Equivalence):
+        ...     def canonical(self, text):
+        ...         return text.casefold().replace(" ", "")
+        >>> SameLetters().canonical("New York") == SameLetters().canonical("newyork")
+        True
     """
 
     def canonical(self, text: str) -> str:
@@ -75,7 +84,12 @@ class Equivalence:
 
 @dataclass(frozen=True)
 class ExactText(Equivalence):
-    """Equal texts, apart from surrounding white space."""
+    """Equal texts, apart from surrounding white space.
+
+    Example:
+        >>> ExactText().canonical(" Vienna "), ExactText().canonical("vienna")
+        ('Vienna', 'vienna')
+    """
 
     def canonical(self, text: str) -> str:
         """The stripped text."""
@@ -105,6 +119,13 @@ class NormalForm(Equivalence):
         percent: Whether a percent sign divides by 100; otherwise it is dropped.
         units: Whether a unit after a number is read as one, so that "5 cm" may be 5; otherwise it is part of the
             answer's text.
+
+    Example:
+        >>> form = NormalForm()
+        >>> form.canonical("1/2") == form.canonical("0.5"), form.canonical("2 and 3") == form.canonical("{3, 2}")
+        (True, True)
+        >>> form.canonical("0.3333") == form.canonical("1/3")
+        False
     """
 
     percent: bool = False
@@ -167,6 +188,11 @@ class SameMath(NormalForm):
 
     Raises:
         SettingsError: The timeout is not above 0.
+
+    Example:
+        >>> same = SameMath(timeout_s=5.0)
+        >>> same.canonical("x = 3") == same.canonical("3"), same.canonical("0.5") == same.canonical("1/2")
+        (True, True)
     """
 
     timeout_s: float = 5.0

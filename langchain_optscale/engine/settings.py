@@ -157,9 +157,10 @@ class SearchSettings(BaseModel):
         settings: A file that `optscale learn STORE -o learned.npz` wrote, or `LearnedSettings`: what past searches of
             this policy with this verifier have taught, see `learning.learn`. Or a file that `optscale calibrate POOL -o
             rule.npz` wrote: its rule stops the search, and brings `select`, `first_round` and `round_size` with it.
-        learn: "auto" learns from `store` in a background thread while it searches, after every 50 searches of this
-            process, and keeps what it has learned beside an SQLite file. What was learned steps back to the untrained
-            default by itself when the searches no longer look as they did; results, the log and the report say so.
+        learn: "auto" learns from `store` in a background thread: after 50 searches of this process, and again whenever
+            their number has grown by a third and by at least 50. What it has learned is kept beside an SQLite file. It
+            steps back to the untrained default by itself when the searches no longer look as they did; results, the
+            log and the report say so.
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
 
-__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "shown", "unwrap"]
+__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "rewrapped", "shown", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
@@ -145,6 +145,15 @@ def shown(policy: Any) -> Shown:
     """The policy as the repr of a search shows it: the class and the name of its model."""
     model, _, _ = unwrap(policy)
     return Shown(type(model or policy).__name__, policy_name(policy))
+
+
+def rewrapped(model: Runnable[Any, Any], policy: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """Another model with the bound arguments and the configs that a policy has around its own."""
+    _, arguments, configs = unwrap(policy)
+    model = model.bind(**arguments) if arguments else model
+    for config in filter(None, configs):
+        model = model.with_config(config)
+    return model
 
 
 def policy_name(policy: Runnable[Any, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.runnables.batch import DEFAULT_CONCURRENCY, Batch
-from langchain_optscale.stopping.allocation import Offer, rise_per_candidate, wave
+from langchain_optscale.stopping.allocation import Offer, value_of_next, wave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -135,6 +135,7 @@ class _Member:
         self._batch = batch
         self.index = index
         self.session: Session | None = None
+        self.value = 0.0
         self.waits = False
         self.grant: int | None = None
         self.wake: Callable[[], None] = lambda: None
@@ -228,6 +229,8 @@ class BudgetedBatch(Batch):
         with self._sharing:
             self._has_waited = True
             member.waits = True
+            assert member.session is not None  # noqa: S101 - it waits, hence has begun
+            member.value = value_of_next(member.session.history)
             woken = self._share()
         for other in woken:
             other.wake()
@@ -266,7 +269,7 @@ class BudgetedBatch(Batch):
         offers = [self._offer(member, consumed[member.index]) for member in members]
         chosen = set(wave(offers, remaining, window.size))
         # Where none can be paid for, the window ends; a question that nothing helps ends by itself.
-        ending = {offer.index for offer in offers if not chosen or offer.rise <= 0.0}
+        ending = {offer.index for offer in offers if not chosen or offer.value <= 0.0}
         woken = [member for member in members if member.index in chosen | ending]
         for member in woken:
             member.waits, member.grant = False, int(member.index in chosen)
@@ -276,7 +279,7 @@ class BudgetedBatch(Batch):
         assert member.session is not None  # noqa: S101 - it waits, hence has begun
         history = member.session.history
         each = 1.0 if self._budget.samples is not None else consumed / max(1, history.drawn)
-        return Offer(member.index, rise_per_candidate(history), each)
+        return Offer(member.index, member.value, each)
 
     def _consumption(self, member: _Member) -> float:
         if member.session is None:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.stopping.base import History
 
-__all__ = ["EFFORTS", "Effort", "Objective"]
+__all__ = ["EFFORTS", "Effort", "Objective", "default_price", "derived_price"]
 
 Effort = Literal["low", "medium", "high"]
 
@@ -171,8 +171,8 @@ class Objective(Rule):
         if history.best == 0.0:  # a check that has passed none
             return self._go_on(history, figures, lambda: by_record(n, left, left, self.round_cost))
         answering = (support.answered + 0.5) / (n + 0.5)
-        is_check = history.best == 1.0 and all(score in (0.0, 1.0) for score in history.scores)
-        price = self._price(cap, 0 if support.equal and not is_check else 1)
+        is_check = _is_check(history)
+        price = self._price(cap, _kind(history))
         figures["price"] = price
         runner = support.answers[1].votes if len(support.answers) > 1 else 0
         if support.votes_alone and leader.votes - runner > left:
@@ -245,10 +245,7 @@ class Objective(Rule):
         return min(cap, 1 + least_repeats(first, 1, cap - 1, self._price(cap, 0), 0.0))
 
     def _price(self, cap: int, kind: int) -> float:
-        if self.price is not None:
-            return self.price
-        scale = 16.0 / min(max(cap, 8), 32) if kind == 0 else 1.0
-        return EFFORTS[self.effort][kind] * scale / cap
+        return derived_price(self.effort, cap, kind) if self.price is None else self.price
 
     def _go_on(self, history: History, figures: Mapping[str, float], size: Callable[[], int]) -> Decision:
         if history.interim:  # nobody will draw on this decision
@@ -261,6 +258,38 @@ class Objective(Rule):
         self, reason: StopReason, history: History, figures: Mapping[str, float], claim: str, probability: float | None
     ) -> Decision:
         return Decision(True, reason, 0, history.n, type(self).__name__, figures, claim, probability)
+
+
+def derived_price(effort: str, cap: int, kind: int) -> float:
+    """What a candidate must be worth where no price is given, lambda / N; `kind` is lambda's place in `EFFORTS`."""
+    scale = 16.0 / min(max(cap, 8), 32) if kind == 0 else 1.0
+    return EFFORTS[effort][kind] * scale / cap
+
+
+def default_price(history: History) -> float:
+    """What the default at medium effort asks a candidate to be worth after this history.
+
+    Returns:
+        A share of the support where a candidate has an answer, else a difference of scores; larger than 0.
+
+    Example:
+        >>> from langchain_optscale.stopping import History
+        >>> votes = History(scores=(0.5, 0.5), answers=("12", "7"), max_samples=16)
+        >>> default_price(votes) < default_price(History(scores=(0.5, 0.9), answers=("12", "7"), max_samples=16))
+        True
+    """
+    return derived_price("medium", history.max_samples or history.n + _HORIZON, _kind(history))
+
+
+def _kind(history: History) -> int:
+    """The place of its lambda in `EFFORTS`: of candidates that only votes tell apart, of others with answers, or 2."""
+    if all(answer is None for answer in history.answers):
+        return 2
+    return 0 if history.support.equal and not _is_check(history) else 1
+
+
+def _is_check(history: History) -> bool:
+    return history.best == 1.0 and all(score in (0.0, 1.0) for score in history.scores)
 
 
 def _has(history: History, answer: str, target: float) -> bool:
