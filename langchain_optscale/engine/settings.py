@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import cache
 from operator import is_not
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -44,7 +44,7 @@ from langchain_optscale.engine.signatures import shorten_signature
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.limits import SharedLimit, limit_at
-from langchain_optscale.models.policy import Fanout, Policy
+from langchain_optscale.models.policy import Fanout, Policy, shown
 from langchain_optscale.records.reasoning_marks import check_tags
 from langchain_optscale.stats.estimation import ScorePrior
 from langchain_optscale.stopping import MaxSamples, Rule
@@ -241,6 +241,11 @@ class SearchSettings(BaseModel):
     _ready: tuple[tuple[Any, ...], Policy] | None = PrivateAttr(default=None)
     _known: tuple[list[Any], Prepared] | None = PrivateAttr(default=None)
     _learned: LearnedPart | None = PrivateAttr(default=None)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """The policy by its name alone: the repr of a model shows the headers that it sends."""
+        for name, value in super().__repr_args__():
+            yield name, shown(value) if name == "policy" else value
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnableBinding
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.call_options import call_options
 from langchain_optscale.models.clients import without_client_retries, without_client_retries_in, without_streaming
+from langchain_optscale.models.concealed import Shown
 from langchain_optscale.models.eager_cancel import by_streaming, streams
 from langchain_optscale.models.isolation import isolated
 from langchain_optscale.models.named import is_configurable_model
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
 
-__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "rewrapped", "unwrap"]
+__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "rewrapped", "shown", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
@@ -138,6 +139,12 @@ def unwrap(
         configs.insert(0, policy.config)
         policy = policy.bound
     return (policy, kwargs, configs) if isinstance(policy, BaseChatModel) else (None, {}, [])
+
+
+def shown(policy: Any) -> Shown:
+    """The policy as the repr of a search shows it: the class and the name of its model."""
+    model, _, _ = unwrap(policy)
+    return Shown(type(model or policy).__name__, policy_name(policy))
 
 
 def rewrapped(model: Runnable[Any, Any], policy: Runnable[Any, Any]) -> Runnable[Any, Any]:

@@ -12,6 +12,7 @@ from pydantic import Field
 from langchain_optscale.engine.metadata import settings_metadata
 from langchain_optscale.engine.serialisation import NoJSONForm, identity, to_spec
 from langchain_optscale.engine.settings import SearchSettings, settings_in
+from langchain_optscale.models.concealed import concealed
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.private_names import prepare_configured
 from langchain_optscale.models.travel import reduced
@@ -61,8 +62,8 @@ class IdentifiedChatModel(SearchSettings, BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         model, bound, _ = unwrap(self.policy)
         about = {
-            "policy": model.asdict() if model else self.policy.get_name(),
-            **({"policy_kwargs": bound} if bound else {}),
+            "policy": concealed(model.asdict()) if model else self.policy.get_name(),
+            **({"policy_kwargs": concealed(bound)} if bound else {}),
         }
         for name in sorted(self.model_fields_set & _own_fields() - {"policy"}):
             value = getattr(self, name)
