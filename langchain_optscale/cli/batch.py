@@ -249,7 +249,8 @@ def _budget(arguments: argparse.Namespace) -> Budget | None:
             "--budget must be samples=N or tokens=N with a whole number N of at least 1, or cost=X with X above 0, "
             f"got {arguments.budget!r}"
         )
-    return Budget(**{unit: value}, window=256 if arguments.window is None else arguments.window)
+    given: dict[str, Any] = {unit: value}
+    return Budget(**given, window=256 if arguments.window is None else arguments.window)
 
 
 def _spent(budget: Budget, figures: dict[str, Any]) -> float:
