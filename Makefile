@@ -160,13 +160,15 @@ test: $(VENV)/test.stamp
 $(LOWEST)/test.stamp: pyproject.toml requirements/lowest.txt
 	rm -rf $(LOWEST)
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST_PIP) --upgrade "pip>=25.1"
-	$(LOWEST_PIP) --constraint requirements/lowest.txt --editable ".[all]"
-	$(LOWEST_PIP) --constraint requirements/lowest.txt --group test
+	$(LOWEST_PIP) "uv>=0.9"
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --constraint requirements/lowest.txt \
+		--editable ".[all]" --group test
 	@touch $@
 
+# `make test_lowest LOWEST_OPTIONS="--ignore DIRECTORY"` leaves something out.
+LOWEST_OPTIONS ?=
 test_lowest: $(LOWEST)/test.stamp
-	$(LOWEST)/bin/python -m pytest tests/unit_tests -n auto --benchmark-disable
+	$(LOWEST)/bin/python -m pytest tests/unit_tests -n auto --benchmark-disable $(LOWEST_OPTIONS)
 
 integration_test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/integration_tests --ignore tests/integration_tests/vllm \

@@ -21,7 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ENOUGH", "SLACK", "Measured", "Passed", "chosen", "is_worse", "measure", "rounded"]
+__all__ = ["ENOUGH", "SLACK", "Measured", "Passed", "chosen", "is_worse", "measure", "rounded", "summary"]
 
 SLACK, ENOUGH, SPLITS, FLIPS = -0.3, 0.8, 2000, 4000
 _TOLERANCE = 1e-9
@@ -90,7 +90,7 @@ def chosen(
     rows = {name: found[name][price] for name, price in picked.items()}
     differences = [row.difference for row in rows.values()]
     net = {name: _net_points(picked[name], row) for name, row in rows.items()}
-    summary: dict[str, Any] = rounded(
+    document: dict[str, Any] = rounded(
         {
             **_means(rows, still),
             "difference_error": float(np.std(differences, ddof=1) / math.sqrt(len(rows))),
@@ -103,7 +103,7 @@ def chosen(
             "by_pool": [_row(name, picked[name], row) for name, row in rows.items()],
         }
     )
-    return summary
+    return document
 
 
 def rounded(value: Any) -> Any:
@@ -130,11 +130,14 @@ def _means(rows: Mapping[str, Measured], still: int) -> dict[str, Any]:
     return {"share": math.exp(sum(logs) / count), "difference": difference, "all_pools": everywhere}
 
 
-def _at_price(
-    found: Mapping[str, Mapping[float, Measured]], price: float, still: int, itself: Mapping[str, float] | None
-) -> dict[str, Any]:
-    """All pools at the same price; "joint_z" is the sum of all differences in their standard errors."""
-    rows = {name: one[price] for name, one in found.items()}
+def summary(rows: Mapping[str, Measured], still: int, itself: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Means over pools and how many look worse; "joint_z" is the sum of all differences in their standard errors.
+
+    Args:
+        rows: Of each pool with answers.
+        still: As in `chosen`.
+        itself: The same.
+    """
     away = [row.difference / row.error for row in rows.values() if row.error > 0.0]
     return {
         **_means(rows, still),
@@ -142,8 +145,15 @@ def _at_price(
         "joint_z": float(sum(away) / math.sqrt(max(1, len(away)))),
         "worse_by_more_than_one_error": sum(row.worse for row in rows.values()),
         "by_chance": _by_chance(rows, itself),
-        "by_pool": [_row(name, price, row) for name, row in rows.items()],
     }
+
+
+def _at_price(
+    found: Mapping[str, Mapping[float, Measured]], price: float, still: int, itself: Mapping[str, float] | None
+) -> dict[str, Any]:
+    """All pools at the same price."""
+    rows = {name: one[price] for name, one in found.items()}
+    return {**summary(rows, still, itself), "by_pool": [_row(name, price, row) for name, row in rows.items()]}
 
 
 def _by_chance(rows: Mapping[str, Measured], itself: Mapping[str, float] | None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Learning from traffic, replayed: the questions of a pool arrive in a random order, and the searches learn.
 
-    make bench_learning                                       every development pool, about 5 minutes on one core
-    python -m benchmarks.streaming_replay --orders 8 --only returned
-    python -m benchmarks.streaming_replay --orders 8 --write-population    only writes the population that is shipped
+    make bench_learning                                       every development pool, about 15 minutes on one core
+    python -m benchmarks.streaming_replay --orders 4 --only returned
+    python -m benchmarks.streaming_replay --orders 16 --write-population   only writes the population that is shipped
 
 Pools come from `tests/data/pools` and from OPTSCALE_SHARED_DATA (`field/` and `pools/`), those with a cap of 8 or more;
 at most 32 candidates of a question are used. Each pool is one stream of searches of one fingerprint. A search uses what
@@ -15,7 +15,8 @@ pools, and so is the price, the largest one at which the mean difference of the 
 
 Modes: "none" has no labels; "returned" knows of every search whether its answer was right; "explore" is "none" with a
 share of searches that run to the cap. "full" is no stream: one fit to the complete recordings of the first half, with
-what is right. Pools without answers are counted too: without labels nothing is learned for them, and they stay at 1.
+what is right. "untrained" learns nothing: the default at 1.5 to 6 times its price. Pools without answers are counted
+too: without labels nothing is learned for them, and they stay at 1.
 
 "by_price" has all pools at each price; "by_chance" what chance alone would do, see `benchmarks.replay_figures`;
 "joint_z" is the sum of all differences in their standard errors, standard normal where nothing is lost. "halves": the
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -38,10 +40,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.replay_figures import SLACK, Measured, Passed, chosen, is_worse, measure, rounded
+from benchmarks.replay_figures import SLACK, Measured, Passed, chosen, is_worse, measure, rounded, summary
 from langchain_optscale.answers.untrained import UntrainedPosterior
 from langchain_optscale.evaluation.pools import read_pool
 from langchain_optscale.stopping import optscale
+from langchain_optscale.stopping.learned.improved import FEATURES, ImprovedStopping
 from langchain_optscale.stopping.learned.improving import Moments, cautious_mean, improve, learn_from
 from langchain_optscale.stopping.learned.walks import PastSearch, Walk, walk
 
@@ -49,15 +52,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from langchain_optscale.evaluation.pools import Pool, Sample
-    from langchain_optscale.stopping.learned.improved import ImprovedStopping
+    from langchain_optscale.stopping.base import Rule
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("OPTSCALE_SHARED_DATA", ROOT.parent / "shared" / "data"))
 POPULATION = ROOT / "langchain_optscale" / "stopping" / "learned" / "population.json"
 LEAST_CAP, MOST_CAP = 8, 32
-PRICES = (0.02, 0.04, 0.06, 0.08, 0.1, 0.14, 0.2)
+PRICES = (0.02, 0.04, 0.08, 0.14, 0.2)
 FIRST_FIT, GROWTH = 25, 1.3
-GROUPS, OTHER_ORDERS = 4, 10_000
+FACTORS = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
+ORDERS, GROUPS, ITS_ORDERS, OTHER_ORDERS = 16, 4, 4, 10_000
 
 
 class Mode(NamedTuple):
@@ -172,6 +176,26 @@ def fit_whole(stream: Stream, population: Moments, price: float) -> Passed:
     return passed
 
 
+def dearer(base: Rule, factor: float) -> ImprovedStopping:
+    """The default at so many times its price, as a rule that stops where no candidates are worth that much."""
+    # The feature "race" is the square root of how many times its price going on is worth.
+    coefficients = {"one": -math.sqrt(factor), "race": 1.0}
+    advantage = tuple(coefficients.get(name, 0.0) for name in FEATURES)
+    return ImprovedStopping(base, advantage, (0.0,) * len(FEATURES), price=0.0)
+
+
+def untrained(streams: Sequence[Stream], factor: float) -> Measured:
+    """A pool by the default at so many times its price, from which nothing is learned."""
+    passes = []
+    for stream in streams:
+        rule, passed = dearer(stream.base, factor), Passed([], [], {})
+        for one in stream.arrivals[stream.half :]:
+            way = one.cut(one.walk.stopped_by(rule))
+            _note(passed, one, way.end, way.last)
+        passes.append(passed)
+    return measure(passes, streams[0].cap)
+
+
 def _note(passed: Passed, one: Arrival, count: int, returned: str | None) -> None:
     passed.drawn.append(count)
     passed.by_default.append(one.walk.end)
@@ -197,22 +221,13 @@ def measured(streams: Mapping[str, list[Stream]], mode: Mode | None) -> dict[str
     return found
 
 
-def against_itself(pools_: Sequence[Pool], orders: int) -> dict[str, float]:
-    """Of each pool, how often the default looks worse than the default on other orders of the same candidates.
-
-    Args:
-        pools_: With answers and what is right.
-        orders: How many random orders a mean of a question is taken over.
-    """
-    return {pool.name: _worse_than_itself(pool, orders) for pool in pools_}
-
-
-def _worse_than_itself(pool: Pool, orders: int) -> float:
-    streams = [Stream(pool, OTHER_ORDERS + seed) for seed in range(GROUPS * orders)]
+def worse_than_itself(pool: Pool) -> float:
+    """How often the default looks worse than the default on other orders of a pool's candidates, four orders each."""
+    streams = [Stream(pool, OTHER_ORDERS + seed) for seed in range(GROUPS * ITS_ORDERS)]
     values = np.zeros((GROUPS, len(pool)))
     for place, stream in enumerate(streams):
         for one in stream.arrivals:
-            values[place % GROUPS, one.question] += 100.0 * one.value(one.walk.last) / orders
+            values[place % GROUPS, one.question] += 100.0 * one.value(one.walk.last) / ITS_ORDERS
     pairs = list(permutations(range(GROUPS), 2))
     return sum(is_worse((values[first] - values[second]).tolist()) for first, second in pairs) / len(pairs)
 
@@ -251,7 +266,7 @@ def write_population(streams: Mapping[str, list[Stream]]) -> None:
 def main() -> None:
     """Replay everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orders", type=int, default=4, help="streams of each pool (default 4)")
+    parser.add_argument("--orders", type=int, default=ORDERS, help="streams of each pool (default 16)")
     parser.add_argument("--only", choices=[*MODES, "full"], action="append")
     parser.add_argument("--write-population", action="store_true", help="write population.json, and measure nothing")
     arguments = parser.parse_args()
@@ -270,7 +285,13 @@ def main() -> None:
         "modes": {name: mode._asdict() for name, mode in MODES.items()},
         "hindsight": rounded(float(np.exp(np.mean([np.log(hindsight(parts)) for parts in streams.values()])))),
     }
-    itself = against_itself(learnable, arguments.orders)
+    itself = {pool.name: worse_than_itself(pool) for pool in learnable}
+    document["untrained"] = rounded(
+        {
+            str(factor): summary({name: untrained(parts, factor) for name, parts in streams.items()}, still, itself)
+            for factor in FACTORS
+        }
+    )
     for name, mode in {**MODES, "full": None}.items():
         if arguments.only is None or name in arguments.only:
             document[name] = chosen(measured(streams, mode), still, itself)

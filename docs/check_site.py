@@ -3,7 +3,7 @@
 Every page at widths of 1280 and 390 pixels, light and dark: nothing is wider than the screen, the console has no
 errors, nothing is loaded from elsewhere, and axe-core finds no violation. The search finds what a reader would type:
 for each question of docs/faq.md, the page that answers it is among the first three. Every error's message leads to a
-section that the page of errors has.
+section that the page of errors has, and the keyboard moves every control of the page that replays searches.
 """
 
 from __future__ import annotations
@@ -99,6 +99,31 @@ def searches(page: Any, root: str) -> dict[str, list[str]]:
     return {words: pages for words, pages in found.items() if questions()[words] not in pages}
 
 
+# What each control of concepts/explore.html changes, by the keys that a reader presses on it.
+CONTROLS = {
+    "price": ("End", "all-said"),
+    "quality": ("Home", "all-said"),
+    "target": ("Home", "one-said"),
+    "confidence": ("Home", "one-said"),
+    "aims": ("Space", "all-said"),
+    "question": ("ArrowDown", "one-said"),
+    "pool": ("ArrowDown", "all-said"),
+}
+
+
+def without_effect(page: Any, root: str) -> list[str]:
+    """The controls of the page of replays that the keyboard does not reach, or that change nothing of what it says."""
+    idle = []
+    for control, (key, said) in CONTROLS.items():
+        page.goto(f"{root}/concepts/explore.html")
+        before = page.text_content(f"#explore-{said}")
+        page.focus(f"#explore-{control}")
+        page.keyboard.press(key)
+        page.wait_for_timeout(300)  # it draws with the next picture of the screen
+        idle += [control] if page.text_content(f"#explore-{said}") == before else []
+    return idle
+
+
 def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
     """All pages, or some."""
     from playwright.sync_api import sync_playwright
@@ -119,18 +144,20 @@ def check(site: Path, pages: list[str] | None = None) -> dict[str, Any]:
                 wrong |= here
                 page.close()
             missing = searches(browser.new_page(), root)
+            idle = without_effect(browser.new_page(), root)
             chromium.close()
     finally:
         server.shutdown()
     figures = {"pages": len(names), "views": len(names) * len(WIDTHS) * len(SCHEMES), "searches": len(questions())}
-    return {**figures, "wrong": wrong, "not_found": missing, "no_section": missing_sections(site)}
+    sections = missing_sections(site)
+    return {**figures, "wrong": wrong, "not_found": missing, "no_section": sections, "without_effect": idle}
 
 
 def main() -> None:
     """Fail where anything is wrong."""
     figures = check(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site", sys.argv[2:] or None)
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-    sys.exit(any(figures[kind] for kind in ("wrong", "not_found", "no_section")))
+    sys.exit(any(figures[kind] for kind in ("wrong", "not_found", "no_section", "without_effect")))
 
 
 if __name__ == "__main__":

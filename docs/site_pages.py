@@ -13,8 +13,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mkdocs.structure.files import File
-
 from docs.explore_pools import embedded
 from docs.graph_picture import with_pictures
 from docs.messages import page as error_page
@@ -132,6 +130,8 @@ def recipe_page(path: Path) -> str:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
+    from mkdocs.structure.files import File  # here, so that the tests of the pages need no mkdocs
+
     for name, make in MADE.items():
         files.append(File.generated(config, name, content=make()))
     files.remove(files.src_uris["errors.md"])

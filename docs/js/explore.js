@@ -176,7 +176,7 @@
     var width = Math.max(240, Math.round(svg.getBoundingClientRect().width));
     svg.setAttribute("viewBox", "0 0 " + width + " " + height);
     svg.setAttribute("height", height);
-    var left = 40, right = width - 14, top = 12, bottom = height - 38;
+    var left = 48, right = width - 14, top = 12, bottom = height - 38;
     return {
       svg: svg, left: left, right: right, top: top, bottom: bottom, parts: [],
       x: function (share) { return left + (right - left) * share; },
@@ -245,8 +245,9 @@
     levels(plot, low, high);
     plot.parts.push(line(figures.curve.map(function (value, i) { return [plot.x(i / (CAP - 1)), height(value)]; }), "curve"));
     var x = plot.x((figures.samples - 1) / (CAP - 1)), y = height(figures.worth);
+    var isAbove = figures.worth > figures.curve[Math.round(figures.samples) - 1]; // its name does not stand on the line
     plot.parts.push('<circle class="chosen drawn" cx="' + x.toFixed(1) + '" cy="' + y.toFixed(1) + '" r="7"/>');
-    plot.parts.push(text(x + (figures.samples > 22 ? -11 : 11), y + (figures.worth > low + 0.25 * (high - low) ? 20 : -12), "the search", figures.samples > 22 ? "end" : "start", "said"));
+    plot.parts.push(text(x + (figures.samples > 22 ? -11 : 11), y + (isAbove ? -12 : 22), "the search", figures.samples > 22 ? "end" : "start", "said"));
     below(plot, [1, 8, 16, 24, 32], function (mark) { return (mark - 1) / (CAP - 1); }, "candidates a question");
     svg.innerHTML = plot.parts.join("");
   }

@@ -50,6 +50,10 @@ class Effort:
         confidence: The probability in (0, 1) of what the search claims.
         max_samples: The most candidates, at least 1.
         effort: How much quality the default rule may give up for fewer candidates.
+
+    Example:
+        >>> Effort(target=None, confidence=0.95, max_samples=4).effort
+        'medium'
     """
 
     target: float | None
@@ -76,6 +80,15 @@ class OptScaleTool(BaseTool):
         efforts: Settings of the search by the effort that the agent asks for; a search with a stopping rule of its own
             takes the cap alone.
         total_token_budget: Tokens that all calls of this tool may spend together.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_tool
+        >>> policy = FakeListChatModel(responses=["four", "3 + 1 is 4"])
+        >>> has_a_4 = lambda prompt, candidate: "4" in candidate.text
+        >>> tool: OptScaleTool = create_optscale_tool(policy=policy, verifier=has_a_4)
+        >>> tool.invoke({"question": "What is 2 + 2?", "effort": "low"}).splitlines()[0]
+        '3 + 1 is 4'
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

@@ -54,6 +54,10 @@ class When:
 
     Raises:
         SettingsError: It is none of these.
+
+    Example:
+        >>> When("final_answers").threshold, When(0.8).threshold
+        (None, 0.8)
     """
 
     condition: Any = "always"

@@ -24,6 +24,11 @@ class Found:
     Attributes:
         text: The answer.
         equivalence: Compares it with other answers to the question.
+
+    Example:
+        >>> from langchain_optscale.answers import ExactText
+        >>> Found("Vienna", ExactText()).text
+        'Vienna'
     """
 
     text: str
@@ -36,6 +41,15 @@ class Extractor:
 
     Extractors are frozen dataclasses of their settings. `a | b` is `FirstOf((a, b))`. An extractor may be called from
     several threads at once.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class LastWord(Extractor):
+        ...     def find(self, text, message=None):
+        ...         return text.split()[-1].strip(".") if text.split() else None
+        >>> LastWord()("The capital is Vienna.")
+        'Vienna'
     """
 
     def find(self, text: str, message: AIMessage | None = None) -> Found | str | None:
@@ -180,6 +194,11 @@ class FunctionAnswer(Extractor):
 
     Raises:
         SettingsError: It accepts neither.
+
+    Example:
+        >>> last_word = FunctionAnswer(lambda text: text.split()[-1] if text else None)
+        >>> last_word("The capital is Vienna"), last_word("")
+        ('Vienna', None)
     """
 
     function: Callable[..., str | None]
@@ -188,7 +207,7 @@ class FunctionAnswer(Extractor):
         if not callable(self.function) or isinstance(self.function, type) or self._arguments() is None:
             raise SettingsError(
                 "an extractor must be a function of the candidate's text, or of its text and message, or of its text, "
-                f"message and state, got {self!r}"
+                f"message and state, got {self.function!r}{_meant(self.function)}"
             )
 
     def find(self, text: str, message: AIMessage | None = None) -> str | None:
@@ -233,9 +252,19 @@ def as_extractor(value: ExtractorLike | None) -> Extractor | None:
         return value
     if isinstance(value, str):
         if value not in EXTRACTORS:
-            raise SettingsError(f"extract: unknown extractor {value!r}; known are {', '.join(EXTRACTORS)}")
+            raise SettingsError(
+                f"extract: unknown extractor {value!r}; known are {', '.join(EXTRACTORS)}; for a regular "
+                "expression write RegexAnswer(pattern)"
+            )
         return EXTRACTORS[value]
     return FunctionAnswer(value)
+
+
+def _meant(value: Any) -> str:
+    """What to write instead, where that is plain."""
+    if isinstance(value, list | tuple):
+        return "; write FirstOf(...) for the first of several that finds an answer"
+    return "; write an instance" if isinstance(value, type) and issubclass(value, Extractor) else ""
 
 
 def _made(value: ExtractorLike) -> Extractor:

@@ -26,6 +26,14 @@ class Agreement(NamedTuple):
     Attributes:
         same: Other candidates with the same answer; 0 for a candidate without one.
         others: Other candidates, with and without an answer.
+
+    Example:
+        >>> from langchain_optscale.answers import AnswerBook, LastNumber
+        >>> book = AnswerBook(LastNumber())
+        >>> [book.read(place, text) for place, text in enumerate(["It is 4.", "four?", "2 + 2 = 4"])]
+        ['4', None, '4']
+        >>> book.agreement(0).same, book.agreement(0).others
+        (1, 2)
     """
 
     same: int
@@ -152,10 +160,11 @@ class AnswerBook:
             return None
         forms = self._forms.setdefault(found.equivalence, {answer: answer for answer in self._restored})
         if form not in forms:
-            representatives = list(dict.fromkeys(forms.values()))
+            known = list(dict.fromkeys([*forms.values(), *filter(found.equivalence.is_qualified, forms)]))
             token = comparing.set(self._comparisons)
             try:
-                forms[form] = found.equivalence.match(form, representatives) or form
+                match = found.equivalence.match(form, known)
+                forms[form] = form if match is None else forms.get(match, match)
             finally:
                 comparing.reset(token)
         return forms[form]

@@ -1,8 +1,9 @@
 r"""When two answers are the same.
 
 An equivalence maps every answer to a canonical form: equal strings, equal answers. `NormalForm` compares numbers by
-value, and text without case, spacing, LaTeX wrappers and units. `SameMath` also compares expressions such as (x+1)^2
-and x^2+2x+1 with SymPy, where the extra "math" is installed. `ExactText` compares the text as it is.
+value, quantities with their units, and text without case, spacing and LaTeX wrappers. `SameMath` also compares
+expressions such as (x+1)^2 and x^2+2x+1 with SymPy, where the extra "math" is installed. `ExactText` compares the
+text as it is.
 
     >>> form = NormalForm()
     >>> [form.canonical(text) for text in (r"\dfrac{1}{2}", "0.5", ".50", "$0.5$", "50%")]
@@ -18,9 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_optscale.answers import _math_process
-from langchain_optscale.answers.notation.nodes import Number, write
+from langchain_optscale.answers.notation.nodes import Leaf, Number, write
 from langchain_optscale.answers.notation.plain import is_prose
 from langchain_optscale.answers.notation.reading import Reader
+from langchain_optscale.answers.notation.units import normal_unit, unit_of
 from langchain_optscale.answers.numerals import read_numeral
 from langchain_optscale.errors import SettingsError
 
@@ -36,6 +38,8 @@ _PASSES = 8
 _CANONICAL_NUMBER = re.compile(r"-?[1-9]\d{0,17}(?:\.\d{0,9}[1-9])?|0|-?0\.\d{0,9}[1-9]")
 _MATHEMATICAL = re.compile(r"[-\d\\^_=+*/<>|]")
 _LONGEST_EXPRESSION = 300
+_LETTER_UNITS = {"m": "meters", "g": "grams", "s": "seconds", "h": "hours", "l": "liters"}
+_LETTER_UNIT = re.compile(r"(?<![a-z])[mgshl](?![a-z])")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,15 @@ class Equivalence:
     """Base of the equivalences: a canonical form, and an optional comparison of forms.
 
     Equivalences are frozen dataclasses of their settings.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class SameLetters(Equivalence):
+        ...     def canonical(self, text):
+        ...         return text.casefold().replace(" ", "")
+        >>> SameLetters().canonical("New York") == SameLetters().canonical("newyork")
+        True
     """
 
     def canonical(self, text: str) -> str:
@@ -61,10 +74,22 @@ class Equivalence:
         """
         return None
 
+    def is_qualified(self, form: str) -> bool:
+        """Whether the form says more than another that it may be equal to, such as 5 cm than 5.
+
+        Such a form must be among the known ones even where an earlier one represents it.
+        """
+        return False
+
 
 @dataclass(frozen=True)
 class ExactText(Equivalence):
-    """Equal texts, apart from surrounding white space."""
+    """Equal texts, apart from surrounding white space.
+
+    Example:
+        >>> ExactText().canonical(" Vienna "), ExactText().canonical("vienna")
+        ('Vienna', 'vienna')
+    """
 
     def canonical(self, text: str) -> str:
         """The stripped text."""
@@ -78,7 +103,9 @@ class NormalForm(Equivalence):
     - Numbers are exact fractions: 1/2, 0.5, ½, \frac12, 5e-1 and 0,5 are one answer, 0.3333 and 1/3 are two. Thousands
       separators of all locales, repeating decimals, mixed fractions, powers and numerals of other bases (101_2) are
       read, and a currency sign, a final period and "x =" before the number make no difference.
-    - A percent sign is a unit like any other and dropped: 50% is 50. With `percent=True` it is a hundredth: 50% is 0.5.
+    - Units are compared: 100 cm is 1 m and not 100 m. A number without a unit is equal to the same number with any unit
+      that no other answer disputes, so 5 is 5 cm, and 5 cm is not 5 m.
+    - A percent sign is dropped: 50% is 50. With `percent=True` it is a hundredth: 50% is 0.5.
     - Lists and sets have no order, tuples and intervals do: "2 and 3" is \{3, 2\} and not (2, 3). Values of several
       unknowns are a tuple in the order of their names: "y = 2, x = 1" is (1, 2). Inequalities in one unknown are
       intervals, and matrices are compared cell by cell, whatever their brackets.
@@ -90,8 +117,15 @@ class NormalForm(Equivalence):
 
     Attributes:
         percent: Whether a percent sign divides by 100; otherwise it is dropped.
-        units: Whether a unit after a number is dropped, so that "5 cm" is 5 (and, no better, "5 m" is 5 too);
-            otherwise it is part of the answer.
+        units: Whether a unit after a number is read as one, so that "5 cm" may be 5; otherwise it is part of the
+            answer's text.
+
+    Example:
+        >>> form = NormalForm()
+        >>> form.canonical("1/2") == form.canonical("0.5"), form.canonical("2 and 3") == form.canonical("{3, 2}")
+        (True, True)
+        >>> form.canonical("0.3333") == form.canonical("1/3")
+        False
     """
 
     percent: bool = False
@@ -107,13 +141,34 @@ class NormalForm(Equivalence):
         reader = Reader(self.percent, self.units)
         node = reader.read(text)
         form = write(node)
+        unit = reader.unit(text) if isinstance(node, Number | Leaf) and not getattr(node, "prose", False) else None
         if isinstance(node, Number):
-            return form
+            return form if unit is None else f"{form} {unit}"
         for _ in range(_PASSES):
             before, form = form, reader.form(form)
             if form == before:
                 break
-        return form
+        if unit is None:
+            return form
+        # Of one letter it could be an unknown.
+        united = f"{form} {_LETTER_UNIT.sub(lambda match: _LETTER_UNITS[match[0]], unit)}"
+        return united if _split(united) == (form, unit) and reader.form(united) == form else form
+
+    def match(self, form: str, known: Sequence[str]) -> str | None:
+        """The same length in another unit, or the same number without a unit where no known form has another unit."""
+        bare, unit = _split(form)
+        parts = [(other, *_split(other)) for other in known]
+        for other, number, its in parts:
+            if unit and its and _same_quantity(bare, unit, number, its):
+                return other
+        plain = [(other, its) for other, number, its in parts if number == bare and (its is None) != (unit is None)]
+        if not plain or (unit and any(its for _, number, its in parts if number == bare)):
+            return None  # the number without a unit is already taken for that of another unit
+        return plain[0][0]
+
+    def is_qualified(self, form: str) -> bool:
+        """Whether it has a unit."""
+        return _split(form)[1] is not None
 
 
 @dataclass(frozen=True)
@@ -133,6 +188,11 @@ class SameMath(NormalForm):
 
     Raises:
         SettingsError: The timeout is not above 0.
+
+    Example:
+        >>> same = SameMath(timeout_s=5.0)
+        >>> same.canonical("x = 3") == same.canonical("3"), same.canonical("0.5") == same.canonical("1/2")
+        (True, True)
     """
 
     timeout_s: float = 5.0
@@ -143,12 +203,24 @@ class SameMath(NormalForm):
 
     def match(self, form: str, known: Sequence[str]) -> str | None:
         """The first known form that SymPy finds equal."""
-        number = _is_number(form)
-        others = [other for other in known if not (number and _is_number(other)) and _is_expression(other)]
-        if not others or not _is_expression(form):
+        if (found := super().match(form, known)) is not None:
+            return found
+        bare, unit = _split(form)
+        if not _is_expression(bare):
             return None
-        place = _math_process.find_equal(form, others, self.timeout_s)
-        return None if place is None else others[place]
+        is_number = _is_number(bare)
+        parts = [(other, *_split(other)) for other in known]
+        others = [
+            (other, number)
+            for other, number, its in parts
+            if not (is_number and _is_number(number))
+            and _is_expression(number)
+            and (not unit or not its or unit == its)
+        ]
+        if not others:
+            return None
+        place = _math_process.find_equal(bare, [number for _, number in others], self.timeout_s)
+        return None if place is None else others[place][0]
 
 
 def same_answer(answer: str, other: str, equivalence: Equivalence | None = None) -> bool:
@@ -171,6 +243,26 @@ def same_answer(answer: str, other: str, equivalence: Equivalence | None = None)
 def _is_expression(form: str) -> bool:
     """Whether it looks like mathematics: as products of letters, anagrams would be equal."""
     return len(form) <= _LONGEST_EXPRESSION and bool(_MATHEMATICAL.search(form)) and not is_prose(form)
+
+
+def _split(form: str) -> tuple[str, str | None]:
+    """The form without its unit, and the unit; None for a form without one."""
+    bare, _, text = form.rpartition(" ")
+    if not bare or (unit := normal_unit(text)) is None or is_prose(bare):
+        return form, None
+    is_sure = _is_number(bare) or sum(map(str.isalpha, text)) > 1
+    return (bare, unit) if is_sure and any(map(str.isdigit, bare)) else (form, None)
+
+
+def _same_quantity(form: str, unit: str, other: str, its: str) -> bool:
+    one, another = unit_of(unit), unit_of(its)
+    if one is None or another is None or one.dimension != another.dimension:
+        return False
+    if form == other:
+        return one.factor == another.factor
+    numbers = read_numeral(form), read_numeral(other)
+    values = [numeral.value for numeral in numbers if numeral is not None and numeral.value is not None]
+    return len(values) == 2 and values[0] * one.factor == values[1] * another.factor
 
 
 def _is_number(form: str) -> bool:

@@ -59,6 +59,11 @@ class EvidenceVote(Selection):
 
     Raises:
         SettingsError: The agreement is out of range.
+
+    Example:
+        >>> answers, scores = ["4", "5", "5"], [0.9, 0.1, 0.2]
+        >>> EvidenceVote().position(answers, scores)
+        0
     """
 
     calibration: Calibration | None = field(default=None, repr=False)

@@ -59,6 +59,12 @@ class LastNumber(Extractor):
     Attributes:
         percent: Whether "50%" reads as 0.5; otherwise as 50.
         fractions: Whether "3/4" is one number; otherwise its last one is 4.
+
+    Example:
+        >>> LastNumber()("It costs $1,234.50."), LastNumber()("about 3/4"), LastNumber()("none")
+        ('1234.5', '0.75', None)
+        >>> LastNumber(percent=True)("50%")
+        '0.5'
     """
 
     percent: bool = False
@@ -197,7 +203,12 @@ class StateAnswer(Extractor):
 
 @dataclass(frozen=True)
 class WholeText(Extractor):
-    """The whole text, for policies that answer with nothing but the answer."""
+    """The whole text, for policies that answer with nothing but the answer.
+
+    Example:
+        >>> WholeText()("Vienna")
+        'Vienna'
+    """
 
     def find(self, text: str, message: AIMessage | None = None) -> str | None:
         """The text."""

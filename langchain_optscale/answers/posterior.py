@@ -34,6 +34,13 @@ class AnswerPosterior:
         scores: Their scores.
         probabilities: P(the answer is right) by answer, in order of appearance.
         none: P(none of them is right); together with `probabilities` it sums to 1.
+
+    Example:
+        >>> posterior = AnswerPosterior.of(["4", "4", "5"], [0.9, 0.8, 0.3])
+        >>> max(posterior.probabilities, key=posterior.probabilities.get), posterior.place
+        ('4', 0)
+        >>> round(sum(posterior.probabilities.values()) + posterior.none, 9)
+        1.0
     """
 
     model: AnswerModel

@@ -13,6 +13,7 @@ chosen answer the one with the best score is returned, the earliest of equals.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Selection:
-    """Base of the selections, frozen dataclasses of their settings; implement `position`."""
+    """Base of the selections, frozen dataclasses of their settings; implement `position`.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Latest(Selection):
+        ...     def position(self, answers, scores):
+        ...         return len(answers) - 1
+        >>> Latest().position(["4", "5", "5"], [0.9, 0.6, 0.7])
+        2
+    """
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
         """The position of the candidate to return.
@@ -69,7 +80,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class BestScore(Selection):
-    """The highest score, the earliest of equals."""
+    """The highest score, the earliest of equals.
+
+    Example:
+        >>> BestScore().position(["4", "5", "5"], [0.9, 0.6, 0.7])
+        0
+    """
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
         """The position of the highest score."""
@@ -82,6 +98,10 @@ class Vote(Selection):
     """The most frequent answer (self-consistency, Wang et al., arXiv 2203.11171).
 
     Ties go to the answer with the best score, then to the first. Scores may be missing.
+
+    Example:
+        >>> Vote().position(["4", "5", "5"], [0.9, 0.6, 0.7])
+        2
     """
 
     def position(self, answers: Sequence[str | None], scores: Sequence[float | None]) -> int:
@@ -103,6 +123,11 @@ class WeightedVote(Selection):
 
     Raises:
         SettingsError: The exponent is out of range.
+
+    Example:
+        >>> answers, scores = ["4", "5", "5"], [0.9, 0.3, 0.4]
+        >>> WeightedVote().position(answers, scores), WeightedVote(exponent=0).position(answers, scores)
+        (0, 2)
     """
 
     exponent: float = 1.0
@@ -134,6 +159,10 @@ class MostProbable(Selection):
     Attributes:
         model: The model of answers and scores; None takes the mixture of models of `answers.untrained`, weighed by the
             votes.
+
+    Example:
+        >>> MostProbable().position(["4", "5", "5", "5"], [0.6, 0.6, 0.7, 0.5])
+        2
     """
 
     model: AnswerModel | None = None
@@ -179,7 +208,21 @@ def as_selection(value: SelectionLike) -> Callable[..., int]:
     if isinstance(value, str | type) or not callable(value):
         known = ", ".join(map(repr, SELECTIONS))
         raise SettingsError(f"select must be one of {known} or a function (candidates, scores), got {value!r}")
+    if not _takes_two(value):
+        raise SettingsError(
+            f"select must accept two positional arguments, the candidates and the scores, got {value!r}"
+        )
     return value
+
+
+def _takes_two(function: Callable[..., int]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # some functions written in C have no signature
+    return True
 
 
 def choose(select: SelectionLike, candidates: Sequence[Candidate], scores: Mapping[int, float]) -> int:
@@ -192,6 +235,14 @@ def choose(select: SelectionLike, candidates: Sequence[Candidate], scores: Mappi
 
     Raises:
         SettingsError: The selection returned no index of a scored candidate.
+
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_optscale import Candidate
+        >>> candidates = [Candidate(place, AIMessage(text), round=1, answer=text) for place, text in enumerate("455")]
+        >>> scores = {0: 0.9, 1: 0.6, 2: 0.7}
+        >>> choose("best", candidates, scores), choose("vote", candidates, scores)
+        (0, 2)
     """
     candidates = sorted(candidates, key=lambda candidate: candidate.index)
     chosen = as_selection(select)(candidates, scores)

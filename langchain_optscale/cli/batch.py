@@ -128,7 +128,7 @@ def _check(arguments: argparse.Namespace) -> None:
         if (given := getattr(arguments, name)) is not None and given < 1:
             raise SettingsError(f"--{name.replace('_', '-')} must be at least 1, got {given}")
     if os.path.realpath(arguments.questions) == os.path.realpath(arguments.output):
-        raise SettingsError("-o names the file of the questions; give the answers another file")
+        raise SettingsError("-o names the file of questions; choose another file for the answers")
     if arguments.engine == "ray":
         if arguments.record or arguments.retry_failed:
             raise SettingsError("--engine ray keeps no whole records and asks no failed question again: leave both out")

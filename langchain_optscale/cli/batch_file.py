@@ -60,7 +60,9 @@ class Questions:
     def __init__(self, path: str) -> None:
         self._path = path
         if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-            raise SettingsError(f"{path} is no regular file: questions are read twice, so put them into one")
+            raise SettingsError(
+                f"{path} is not a regular file: write the questions to a file, since they are read twice"
+            )
         self.count = sum(1 for _ in self)
         if not self.count:
             raise InvalidRecordError(f"{path}: the file has no questions")
@@ -90,7 +92,7 @@ class Questions:
             if not isinstance(id_, str):
                 raise InvalidRecordError(f"{place}: an id must be a string or a whole number, got {id_!r}")
             if _key(id_) in given:
-                raise InvalidRecordError(f"{place}: id {id_!r} stands on an earlier line already")
+                raise InvalidRecordError(f"{place}: id {id_!r} is already used on an earlier line")
             given.add(_key(id_))
             yield id_, prompt
 
@@ -220,7 +222,7 @@ class Answers:
         if not isinstance(data, dict) or not isinstance(data.get("id"), str) or not isinstance(data.get("asked"), dict):
             raise InvalidRecordError(f"{place}: not a line of a batch; choose another file")
         if data["id"] in self:
-            raise InvalidRecordError(f"{place}: id {data['id']!r} stands on an earlier line already")
+            raise InvalidRecordError(f"{place}: id {data['id']!r} is already used on an earlier line")
         for name, ours in self._asked.items():
             if data["asked"].get(name) != ours:
                 theirs = data["asked"].get(name)

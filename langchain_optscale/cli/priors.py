@@ -84,7 +84,7 @@ def _train_population(output: str, prompts: list[str], score_lists: list[list[fl
             "within {error:.3f} on average, without a prior within {error_without_prior:.3f}.\n".format(**held)
         )
         if held["error"] >= held["error_without_prior"]:
-            sentence += "That is no better than without: do not use it, or record more questions.\n"
+            sentence += "This is no better than without a prior: do not use it, or record more questions.\n"
     sentence += "It holds for this policy and this verifier alone: train another one when either changes.\n"
     return figures, sentence
 

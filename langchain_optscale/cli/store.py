@@ -86,7 +86,7 @@ def open_store(address: str) -> ScoreStore:
     from langchain_optscale.learning.store import ScoreStore
 
     if "://" not in address and not Path(address).is_file():
-        raise SettingsError(f"{address} does not exist; a search with store={address!r} makes it")
+        raise SettingsError(f"{address} does not exist; a search with store={address!r} creates it")
     return ScoreStore(address)
 
 

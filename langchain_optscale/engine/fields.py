@@ -19,12 +19,15 @@ from langchain_optscale.verifiers import ComparisonJudge, TournamentSelection, a
 from langchain_optscale.verifiers.comparison.selection import TOURNAMENT
 
 if TYPE_CHECKING:
+    from pydantic import ValidationInfo
+
     from langchain_optscale.verifiers import Verifier
 
 __all__ = [
     "read_certificate",
     "read_extractor",
     "read_limit",
+    "read_number",
     "read_policy",
     "read_selection",
     "read_store",
@@ -63,6 +66,17 @@ def read_selection(value: Any) -> Any:
 def read_extractor(value: Any) -> Any:
     """An extractor, its name, or a function, as an extractor; None for None."""
     return as_extractor(from_spec(value))
+
+
+def read_number(value: object, info: ValidationInfo) -> object:
+    """A number as it is; a text or a truth value in its place is a mistake, although it could be converted.
+
+    Raises:
+        SettingsError: It is one of these.
+    """
+    if isinstance(value, bool | str | bytes):
+        raise SettingsError(f"{info.field_name} must be a number, got {value!r}")
+    return value
 
 
 def read_limit(value: object) -> object:

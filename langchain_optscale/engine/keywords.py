@@ -39,6 +39,20 @@ _OTHER_NAMES = {
     "threshold": "target",
     "timeout": "deadline_s",
 }
+# What a model takes, not a search.
+_OF_THE_MODEL = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "top_k",
+        "stop",
+        "max_completion_tokens",
+        "frequency_penalty",
+        "presence_penalty",
+        "reasoning",
+    }
+    | {"reasoning_effort", "logprobs", "tools", "tool_choice", "response_format"}
+)
 # A keyword of a call is the policy's own unless it is spelt almost like a setting.
 _ALMOST = 0.88
 
@@ -49,6 +63,10 @@ def unknown_setting(name: str, known: Collection[str]) -> str:
     meant = _OTHER_NAMES.get(name) or (close[0] if close else None)
     if meant in known:
         return f"unknown setting {name!r}; did you mean {meant!r}?"
+    if name in _OF_THE_MODEL:
+        return (
+            f"unknown setting {name!r}; it belongs to the model: give it to the policy, as in policy.bind({name}=...)"
+        )
     return f"unknown setting {name!r}; known are {', '.join(known)}"
 
 

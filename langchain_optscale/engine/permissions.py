@@ -95,7 +95,7 @@ def as_overridable(names: Any, known: Container[str]) -> tuple[str, ...] | None:
     listed = tuple(sorted(set(names)))
     for name in listed:
         if name not in known or name in _NEVER:
-            raise SettingsError(f"overridable names {name!r}, which is no setting that a run could change")
+            raise SettingsError(f"overridable names {name!r}, which is not a setting that a run could change")
     return listed
 
 

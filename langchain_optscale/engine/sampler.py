@@ -154,7 +154,7 @@ class Sampler:
     def _first_seed(self, seed: int | None) -> int | None:
         takes_seed = self._options.seed
         if seed is not None and not takes_seed:
-            raise SettingsError(f"{self._name} takes no seed; leave seed=None")
+            raise SettingsError(f"{self._name} does not accept seeds; leave seed out")
         has_seed = self._model is not None and "seed" in type(self._model).model_fields
         own = self._kwargs.pop("seed", None) if has_seed else None
         if own is None:

@@ -291,7 +291,7 @@ class Search:
             return
         self._sampler.record_success(len(indexes))
         for index in missing:
-            empty = Raised(EmptyCandidateError("the policy gave no choice"), 1)
+            empty = Raised(EmptyCandidateError("the policy's response contains no choices"), 1)
             self._tell(index, failure_in(self._settings, "draw", empty))
 
     def _draw_in_smaller(self, indexes: Sequence[int], choices: int) -> None:

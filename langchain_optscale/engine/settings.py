@@ -25,6 +25,7 @@ from langchain_optscale.engine.fields import (
     read_certificate,
     read_extractor,
     read_limit,
+    read_number,
     read_policy,
     read_selection,
     read_store,
@@ -156,9 +157,10 @@ class SearchSettings(BaseModel):
         settings: A file that `optscale learn STORE -o learned.npz` wrote, or `LearnedSettings`: what past searches of
             this policy with this verifier have taught, see `learning.learn`. Or a file that `optscale calibrate POOL -o
             rule.npz` wrote: its rule stops the search, and brings `select`, `first_round` and `round_size` with it.
-        learn: "auto" learns from `store` in a background thread while it searches, after every 50 searches of this
-            process, and keeps what it has learned beside an SQLite file. What was learned steps back to the untrained
-            default by itself when the searches no longer look as they did; results, the log and the report say so.
+        learn: "auto" learns from `store` in a background thread: after 50 searches of this process, and again whenever
+            their number has grown by a third and by at least 50. What it has learned is kept beside an SQLite file. It
+            steps back to the untrained default by itself when the searches no longer look as they did; results, the
+            log and the report say so.
         certify: A `Certificate`, or the file that `optscale calibrate --certify` wrote: the result then says whether
             the returned answer is certified as right, and what is promised by that. It holds for the settings that it
             was fitted with. None certifies nothing.
@@ -190,10 +192,10 @@ class SearchSettings(BaseModel):
 
     policy: Annotated[Any, BeforeValidator(read_policy), Scope.CONTEXT]
     verifier: Annotated[Any, BeforeValidator(read_verifier), Scope.CONTEXT | Scope.STEP]
-    target: Annotated[float | None, _ANY] = Field(default=None, ge=0, le=1)
-    confidence: Annotated[float, _ANY] = Field(default=0.95, gt=0, lt=1)
+    target: Annotated[float | None, BeforeValidator(read_number), _ANY] = Field(default=None, ge=0, le=1)
+    confidence: Annotated[float, BeforeValidator(read_number), _ANY] = Field(default=0.95, gt=0, lt=1)
     effort: Annotated[Effort, _ANY] = "medium"
-    round_cost: Annotated[float, _ANY] = Field(default=2.0, ge=0, allow_inf_nan=False)
+    round_cost: Annotated[float, BeforeValidator(read_number), _ANY] = Field(default=2.0, ge=0, allow_inf_nan=False)
     max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
     stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
     estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
@@ -206,11 +208,19 @@ class SearchSettings(BaseModel):
     max_retries: Annotated[int, _RUN] = Field(default=3, ge=0, strict=True)
     max_failures: Annotated[_MaxFailures, _ANY] = "auto"
     token_budget: Annotated[int | None, _ANY] = Field(default=None, ge=1, strict=True)
-    cost_budget: Annotated[float | None, _ANY] = Field(default=None, gt=0, allow_inf_nan=False)
+    cost_budget: Annotated[float | None, BeforeValidator(read_number), _ANY] = Field(
+        default=None, gt=0, allow_inf_nan=False
+    )
     price: Annotated[Any, _ANY] = None
-    deadline_s: Annotated[float | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
-    candidate_timeout_s: Annotated[float | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
-    hedge_after_s: Annotated[float | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
+    deadline_s: Annotated[float | None, BeforeValidator(read_number), _RUN] = Field(
+        default=None, gt=0, allow_inf_nan=False
+    )
+    candidate_timeout_s: Annotated[float | None, BeforeValidator(read_number), _RUN] = Field(
+        default=None, gt=0, allow_inf_nan=False
+    )
+    hedge_after_s: Annotated[float | None, BeforeValidator(read_number), _RUN] = Field(
+        default=None, gt=0, allow_inf_nan=False
+    )
     cancel: Annotated[Literal["close", "eager"], _RUN] = "close"
     policy_limit: Annotated[Any, BeforeValidator(read_limit), _RUN] = None
     verifier_limit: Annotated[Any, BeforeValidator(read_limit), _RUN] = None

@@ -265,7 +265,7 @@ class Recording:
         if not question.samples:
             raise InvalidRecordError(f"{place}: question {question.id!r} has no samples")
         if question.id in recorded:
-            raise InvalidRecordError(f"{place}: id {question.id!r} stands on an earlier line already")
+            raise InvalidRecordError(f"{place}: id {question.id!r} is already used on an earlier line")
         self._check(question, data.get(_NOTES), place)
         recorded[question.id] = question
         return True
@@ -292,7 +292,7 @@ def _distinct(questions: Iterable[Question | str]) -> list[Question]:
             f"{len(twice)} questions occur several times, the first is {twice[0]!r}: remove the repeats"
         )
     if not listed:
-        raise SettingsError("there is no question to ask")
+        raise SettingsError("there are no questions to ask: give at least one")
     return listed
 
 

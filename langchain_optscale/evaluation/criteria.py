@@ -79,7 +79,7 @@ def dirichlet_probability(votes: Iterable[int]) -> float:
 def _sorted(votes: Iterable[int]) -> tuple[int, ...]:
     ordered = tuple(sorted((count for count in votes if count), reverse=True))
     if not ordered:
-        raise SettingsError("there are no votes to judge by")
+        raise SettingsError("there are no votes: set extract= so that candidates have answers")
     return ordered
 
 

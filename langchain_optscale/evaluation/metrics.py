@@ -241,7 +241,7 @@ class Report:
         if len(places) != 1:
             known = ", ".join(sorted({runs.name for runs in self.runs}))
             trouble = "no method is" if not places else "several methods are"
-            raise SettingsError(f"{trouble} named {name!r}; give a place from 0 or one of {known}")
+            raise SettingsError(f"{trouble} named {name!r}; give an index from 0 or one of {known}")
         return places[0]
 
     @cached_property

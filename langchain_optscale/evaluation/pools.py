@@ -267,7 +267,7 @@ def _answered(question: Question, lines: Mapping[str, int]) -> Question:
     if not question.samples:
         raise InvalidRecordError("a question needs at least one sample")
     if question.id in lines:
-        raise InvalidRecordError(f"id {question.id!r} stands on line {lines[question.id]} already")
+        raise InvalidRecordError(f"id {question.id!r} is already used on line {lines[question.id]}")
     return question
 
 

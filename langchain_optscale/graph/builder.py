@@ -29,6 +29,14 @@ class OptScaleGraph(StateGraph[OptScaleState, OptScaleContext, OptScaleInput, Op
     """The graph of one search, from `create_optscale_graph`; compile it like any other.
 
     Nodes and edges can be added to it. The compiled graph can be a node of a graph of your own.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph: OptScaleGraph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0)
+        >>> sorted(graph.nodes)
+        ['answer', 'ask', 'candidate', 'decide', 'draw']
     """
 
     settings: SearchSettings

@@ -175,7 +175,7 @@ def candidate(task: Task) -> Flow:
     else:
         outcome: Done | Raised = yield Draw((index,))
         if isinstance(outcome, Done) and not outcome.value:
-            outcome = Raised(EmptyCandidateError("the policy gave no choice"), task.attempt)
+            outcome = Raised(EmptyCandidateError("the policy's response contains no choices"), task.attempt)
         if isinstance(outcome, Raised):
             if task.should_retry(outcome.error):
                 raise outcome.error

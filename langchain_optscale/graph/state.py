@@ -227,13 +227,13 @@ def record_in(state: Mapping[str, Any]) -> dict[str, Any]:
     search.mapping("settings", {})
     search.mapping("review", {})
     if not all(isinstance(name, str) for name in search.items("given", ())):
-        raise InvalidRecordError(f"{_WHAT} names settings by something else than strings")
+        raise InvalidRecordError(f"{_WHAT} has a name of a setting that is not a string")
     drawn = 0
     for number, entry in enumerate(fields.items("rounds", most=MOST_CANDIDATES)):
         round_ = Fields(entry, "a round of " + _WHAT)
         indexes = round_.wholes("indexes", most=MOST_CANDIDATES)
         if round_.whole("number") != number or indexes != tuple(range(drawn, drawn + len(indexes))) or not indexes:
-            raise InvalidRecordError(f"{_WHAT} has rounds that do not follow each other")
+            raise InvalidRecordError(f"{_WHAT} has rounds that are not consecutive")
         drawn += len(indexes)
     if "decision" in record:
         Fields(record["decision"], "the decision of " + _WHAT).flag("stop")

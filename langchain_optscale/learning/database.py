@@ -93,7 +93,7 @@ class Connection:
             return 0
         found = self._about("version") or ""
         if not found.isdecimal():
-            raise InvalidRecordError(f"{self._database} is no store of searches: its version is {found[:20]!r}")
+            raise InvalidRecordError(f"{self._database} is not a store of searches: its version is {found[:20]!r}")
         return int(found)
 
     def _about(self, name: str) -> str | None:

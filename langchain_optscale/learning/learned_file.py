@@ -241,7 +241,7 @@ def restore(path: str | os.PathLike[str]) -> LearnedSettings:
     """
     former = former_of(path)
     if not former.exists():
-        raise SettingsError(f"nothing can be restored: there is no {former}, which the second `learn` makes")
+        raise SettingsError(f"nothing can be restored: {former} does not exist; the second `learn` writes it")
     restored = LearnedSettings.load(former)
     now, before = read_file(path) if Path(path).exists() else None, read_file(former)
     _write(path, before)

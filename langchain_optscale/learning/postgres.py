@@ -50,7 +50,7 @@ class PostgresDatabase(Database):
             psycopg.conninfo.conninfo_to_dict(url)
         except psycopg.Error:
             # psycopg's own words may repeat the password.
-            raise SettingsError(f"{self.address} is no address of a PostgreSQL database") from None
+            raise SettingsError(f"{self.address} is not the URL of a PostgreSQL database") from None
 
     def __str__(self) -> str:
         return f"the store {self.address}"

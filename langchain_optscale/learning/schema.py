@@ -106,7 +106,7 @@ def _unpacked(packed: object) -> Features | None:
     if packed is None:
         return None
     if not isinstance(packed, bytes) or len(packed) % 8:
-        raise InvalidRecordError("the features are no pairs of 4 bytes")
+        raise InvalidRecordError("the features are not pairs of 4 bytes")
     half = len(packed) // 2
     indices = np.frombuffer(packed[:half], "<u4").astype(np.uint32)
     return indices, np.frombuffer(packed[half:], "<f4").astype(np.float32)

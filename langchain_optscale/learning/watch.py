@@ -153,7 +153,7 @@ class Watch:
             SettingsError: There is no store, or it has no search with a score.
         """
         if self._store is None:
-            raise SettingsError("there is no store to learn from: give store=")
+            raise SettingsError("learning needs a store: give store=")
         since, former = dict(self._since), self.learned
         rows = [row for row in self._store.rows() if row.time > since.get(row.pair, -1.0)]
         if former is not None and since:

@@ -133,8 +133,8 @@ class _Meter:
         self._unzip = zlib.decompressobj(_GZIP) if encoding in ("gzip", "x-gzip") else None
         if self._unzip is None and encoding not in ("", "identity"):
             raise ResponseTooLargeError(
-                f"the server compressed its response by {encoding!r} unasked, so its size cannot be known: only gzip "
-                "is accepted"
+                f"the server compressed its response with {encoding!r}; only gzip is accepted, so that the size of the "
+                "response can be checked"
             )
         length = response.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:

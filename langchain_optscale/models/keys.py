@@ -42,7 +42,7 @@ def bearer_key(api_key: SecretStr | str | None) -> SecretStr | None:
         raise SettingsError(f"api_key must be text, not {type(held).__name__}")
     key = held.strip()
     if not all("!" <= character <= "~" for character in key):
-        raise SettingsError("the API key holds a blank, a line break or a character that is not ASCII: copy it anew")
+        raise SettingsError("the API key holds a blank, a line break or a character that is not ASCII: copy it again")
     return SecretStr(key) if key else None
 
 

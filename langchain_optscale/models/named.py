@@ -29,6 +29,10 @@ def named_model(name: str, setting: str) -> Runnable[Any, Any]:
         SettingsError: LangChain knows no such provider, or cannot make the model, as without an API key.
     """
     given = f"{setting}={name!r}"
+    if not name.strip():
+        raise SettingsError(
+            f"{given} names no model; write the provider and the model in one string, such as 'openai:gpt-5-mini'"
+        )
     try:
         from langchain.chat_models import init_chat_model
     except ModuleNotFoundError as error:
@@ -40,10 +44,15 @@ def named_model(name: str, setting: str) -> Runnable[Any, Any]:
         raise MissingExtraError(given, command[1] if command else f"pip install {_package(name)}") from error
     except Exception as error:
         raise SettingsError(
-            f"{given} cannot be made into a chat model; write the provider and the model, such as "
-            f"'openai:gpt-5-mini', and set the provider's API key: {error}"
+            f"{given} cannot be made into a chat model; write the provider and the model in one string, such as "
+            f"'openai:gpt-5-mini', and set the provider's API key: {_first_line(error)}"
         ) from error
     return model
+
+
+def _first_line(error: Exception) -> str:
+    """Without the list of all providers that may follow."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _all_that_is_needed(name: str) -> str:

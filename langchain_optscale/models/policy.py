@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
 
-__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "unwrap"]
+__all__ = ["ChoiceLimit", "Fanout", "Policy", "policy_name", "rewrapped", "unwrap"]
 
 Fanout = Literal["auto", "n", "calls"]
 
@@ -138,6 +138,15 @@ def unwrap(
         configs.insert(0, policy.config)
         policy = policy.bound
     return (policy, kwargs, configs) if isinstance(policy, BaseChatModel) else (None, {}, [])
+
+
+def rewrapped(model: Runnable[Any, Any], policy: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """Another model with the bound arguments and the configs that a policy has around its own."""
+    _, arguments, configs = unwrap(policy)
+    model = model.bind(**arguments) if arguments else model
+    for config in filter(None, configs):
+        model = model.with_config(config)
+    return model
 
 
 def policy_name(policy: Runnable[Any, Any]) -> str:

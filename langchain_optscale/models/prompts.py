@@ -32,15 +32,17 @@ def to_prompt(value: LanguageModelInput) -> PromptValue:
     """The conversation as a prompt value, from anything that a chat model accepts as its input.
 
     Raises:
-        SettingsError: The input is none of a string, a prompt value and a sequence of messages.
+        SettingsError: The input is none of a string, a prompt value and a sequence of messages, or has no message.
     """
     if isinstance(value, PromptValue):
         return value
     if isinstance(value, str):
         return StringPromptValue(text=value)
     wrong = f"the input must be a string, a prompt value or a list of messages, got {type(value).__name__}"
-    if not isinstance(value, Sequence):
+    if not isinstance(value, Sequence) or isinstance(value, bytes):
         raise SettingsError(wrong)
+    if not value:
+        raise SettingsError("the input is an empty list: it needs at least one message")
     try:
         return ChatPromptValue(messages=convert_to_messages(value))
     except (TypeError, ValueError, NotImplementedError) as error:

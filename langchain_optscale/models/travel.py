@@ -194,7 +194,7 @@ def _made_anew(kind: type[Any], settings: dict[str, Any], name: str) -> Any:
         return kind(**settings)
     except Exception as error:
         raise SettingsError(
-            f"{name} could not be made anew from a pickle: {error}; set its key in the environment of this process, or "
+            f"{name} could not be created from a pickle: {error}; set its key in the environment of this process, or "
             "pickle it inside `with secrets_included():`"
         ) from error
 

@@ -352,16 +352,16 @@ def _incomplete(candidate: Candidate, ended: EndReason, *, needs_whole: bool) ->
         return RefusedCandidateError(
             f"a content filter stopped the policy's answer ({name})", raw_message=candidate.message
         )
-    return FailedCandidateError(f"the policy's answer ended by an error of its provider ({name})")
+    return FailedCandidateError(f"the policy's answer ended with an error of its provider ({name})")
 
 
 def _empty(candidate: Candidate) -> Exception:
     if candidate.message.invalid_tool_calls:
         return EmptyCandidateError(
-            "the policy answered with neither text nor a tool call, only with what is no valid one: " + candidate.text
+            "the policy answered with neither text nor a valid tool call, only with: " + candidate.text
         )
     if candidate.reasoning is not None:
         return EmptyCandidateError(
-            "the policy answered with its reasoning alone: raise max_tokens, or lower its reasoning effort"
+            "the policy answered with reasoning only: raise max_tokens, or lower its reasoning effort"
         )
     return EmptyCandidateError("the policy answered with neither text nor a tool call")

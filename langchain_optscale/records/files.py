@@ -106,12 +106,12 @@ def _replaceable(target: Path) -> os.stat_result | None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     if not stat.S_ISREG(found.st_mode):
-        raise SettingsError(f"{target} cannot be written: it is no regular file; name another one")
+        raise SettingsError(f"{target} cannot be written: it is not a regular file; name another one")
     if not target.is_symlink():
         return found
     # An administrator's `-o /dev/stdout` must not replace the system's own link.
     if os.path.realpath(target.parent).startswith(("/dev", "/proc")):
-        raise SettingsError(f"{target} cannot be written: it is a link of the system's; name another file")
+        raise SettingsError(f"{target} cannot be written: it is a link of the operating system; name another file")
     return None
 
 
@@ -191,7 +191,7 @@ def _refusal(path: FilePath, error: OSError) -> SettingsError:
 
 def _check_regular(file: int, path: FilePath) -> None:
     if not stat.S_ISREG(os.fstat(file).st_mode):
-        raise SettingsError(f"{path} is no regular file, so no run could resume from it; choose another file")
+        raise SettingsError(f"{path} is not a regular file, so no run could resume from it; choose another file")
 
 
 def _lock(file: int, path: FilePath) -> None:
@@ -248,7 +248,7 @@ def open_regular(path: FilePath) -> BinaryIO:
     os.close(handle)
     if stat.S_ISDIR(mode):
         raise SettingsError(f"{path} cannot be read: {os.strerror(errno.EISDIR)}")
-    raise InvalidRecordError(f"{path} is no regular file; write its content into one")
+    raise InvalidRecordError(f"{path} is not a regular file; write its content to one")
 
 
 def read_file(path: FilePath, most: int = MOST_BYTES) -> bytes:

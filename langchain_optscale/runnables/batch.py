@@ -7,10 +7,11 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from langchain_core.exceptions import ModelError
+from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables.config import (
     ensure_config,
     get_async_callback_manager_for_config,
@@ -25,7 +26,7 @@ from langchain_optscale.models.limits import SharedLimit
 from langchain_optscale.records.failures import AllCandidatesFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from langchain_core.runnables import RunnableConfig
 
@@ -66,10 +67,15 @@ class Batch:
         cancelled: Set when the rest is cancelled.
 
     Raises:
-        SettingsError: There is not one config for each input.
+        SettingsError: The inputs are one question, or there is not one config for each.
     """
 
     def __init__(self, inputs: Iterable[Any], configs: Configs, is_tried: Callable[[], bool] = lambda: True) -> None:
+        if isinstance(inputs, str | bytes | PromptValue | Mapping) or not isinstance(inputs, Iterable):
+            raise SettingsError(
+                f"the inputs of a batch must be a list of questions, got {type(inputs).__name__}; put a single "
+                "question into a list, or use invoke"
+            )
         self._total = len(inputs) if isinstance(inputs, Sequence) else None
         self._each = list(configs) if isinstance(configs, Sequence) else None
         if self._each is not None and len(self._each) != self._total:

@@ -17,7 +17,7 @@ from langchain_optscale.engine.serialisation import admit
 from langchain_optscale.engine.settings import SearchSettings, split_keywords
 from langchain_optscale.engine.signatures import describe_settings
 from langchain_optscale.engine.tracing import add_run_metadata, children_of, hide_usage, streams_to_a_user
-from langchain_optscale.models.policy import policy_name, unwrap
+from langchain_optscale.models.policy import policy_name, rewrapped, unwrap
 from langchain_optscale.runnables._chat_invocation import CalledChatModel, stream_parent, take_batch
 from langchain_optscale.runnables._chat_metadata import CALL
 from langchain_optscale.runnables.messages import answer_message, generation_chunks
@@ -88,6 +88,7 @@ class ChatOptScale(CalledChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Bind tools to the policy, in the policy's own form; candidates may then be tool calls.
 
+        Models that keep their tools as fields, and answer with a copy of themselves, become the policy of a copy.
         Candidates that call the same tools with the same arguments are verified once. A verifier reads calls as
         `tool_calls.render_calls` writes them; the chosen message carries its calls untouched.
 
@@ -96,14 +97,12 @@ class ChatOptScale(CalledChatModel):
         """
         model, _, _ = unwrap(self.policy)
         if model is None or type(model).bind_tools is BaseChatModel.bind_tools:
-            raise NotImplementedError(f"the policy {policy_name(self.policy)} takes no tools")
+            raise NotImplementedError(f"the policy {policy_name(self.policy)} does not support tools")
         choice: dict[str, Any] = {} if tool_choice is None else {"tool_choice": tool_choice}
-        bound, arguments, configs = unwrap(model.bind_tools(tools, **choice, **kwargs))
+        with_tools = model.bind_tools(tools, **choice, **kwargs)
+        bound, arguments, configs = unwrap(with_tools)
         if bound is not model:
-            raise NotImplementedError(
-                f"{policy_name(self.policy)} does not bind tools as arguments; pass the model with its tools bound as "
-                "the policy"
-            )
+            return self.model_copy(update={"policy": rewrapped(with_tools, self.policy)})
         binding = self.bind(**arguments)
         for config in configs:
             binding = cast("Any", binding.with_config(config) if config else binding)

@@ -143,7 +143,7 @@ def _halves(asked: Runnable[Any, Any], policy: str) -> tuple[Runnable[Any, Any],
             rest = asked.steps[1:]
             return steps["raw"], rest[0] if len(rest) == 1 else RunnableSequence(*rest)
     raise NotImplementedError(
-        f"the structured output of {policy} is not built of a model and a parser, so its candidates cannot be parsed "
+        f"the structured output of {policy} is not a model and a parser, so its candidates cannot be parsed "
         "one by one; bind the schema to the policy and parse the chosen message instead"
     )
 
@@ -159,7 +159,7 @@ def _parse(
     ended = end_reason_of(message)
     if ended is not None and not ended.complete:
         # Whatever accept_truncated says: half a document may parse, as something else than was meant.
-        raise InvalidStructureError(f"the answer is not complete: it ended by {end_spelling(message)!r}")
+        raise InvalidStructureError(f"the answer is incomplete: it ended by {end_spelling(message)!r}")
     if callable(parser) and not hasattr(parser, "invoke"):
         return parser(message)
     answer = parser.invoke({"raw": message}, config)

@@ -138,7 +138,7 @@ def fit_strengths(
     if prior.shape != (count,) or not np.all(np.isfinite(prior)) or not std > 0 or not place_std > 0:
         raise SettingsError(f"means must be {count} finite numbers, and std and place_std above 0")
     if any(player >= count for contest in contests for player in contest.order):
-        raise SettingsError(f"a comparison has a candidate beyond the {count} that there are")
+        raise SettingsError(f"a comparison names a candidate beyond the {count} that are compared")
     width = max((len(contest.order) for contest in contests), default=2)
     design, shares, shown = _arrays(contests, count, width)
     centre = np.concatenate([prior, np.zeros(width)])

@@ -46,7 +46,14 @@ _VERSION = 1
 
 
 class Calibration(JSONFile):
-    """A non-decreasing function from scores in [0, 1] to probabilities of being right in (0, 1)."""
+    """A non-decreasing function from scores in [0, 1] to probabilities of being right in (0, 1).
+
+    Example:
+        >>> from langchain_optscale.stats import LogisticCalibration
+        >>> calibration = LogisticCalibration.fit([0.2, 0.4, 0.6, 0.8] * 10, [False, False, True, True] * 10)
+        >>> calibration(0.3) < 0.5 < calibration(0.7), Calibration.from_dict(calibration.to_dict()) == calibration
+        (True, True)
+    """
 
     @abstractmethod
     def __call__(self, score: float) -> float:

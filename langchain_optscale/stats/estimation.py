@@ -39,6 +39,13 @@ class ScorePrior(Protocol):
         sigma: Centre of sigma.
         mu_std: Standard deviation of mu, > 0; 0.1 in the paper.
         sigma_std: Standard deviation of sigma, > 0; 0.1 in the paper.
+
+    Example:
+        >>> from langchain_optscale import FixedPrior
+        >>> from langchain_optscale.stats import MaximumAPosteriori
+        >>> prior: ScorePrior = FixedPrior(mu=0.9, sigma=0.1)
+        >>> 0.5 < MaximumAPosteriori()([0.5, 0.6], prior).mu < prior.mu
+        True
     """
 
     @property
@@ -107,7 +114,14 @@ Scores: TypeAlias = "Sequence[float] | ScoreSums"
 
 
 class Estimator(Protocol):
-    """Estimates the distribution of scores from those observed."""
+    """Estimates the distribution of scores from those observed.
+
+    Example:
+        >>> from langchain_optscale.stats import MaximumLikelihood
+        >>> estimator: Estimator = MaximumLikelihood()
+        >>> estimator([0.4, 0.5, 0.6]).n
+        3
+    """
 
     def __call__(self, scores: Scores, prior: ScorePrior | None = None) -> Estimate:
         """Estimate mu and sigma.
@@ -182,7 +196,7 @@ class MaximumLikelihood(_Bounded):
             SettingsError: There is a prior.
         """
         if prior is not None:
-            raise SettingsError("MaximumLikelihood takes no prior; use MaximumAPosteriori")
+            raise SettingsError("MaximumLikelihood does not use a prior; use MaximumAPosteriori")
         return self._maximise("maximum likelihood", scores, _PAPER_START, None)
 
 

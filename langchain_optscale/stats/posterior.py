@@ -52,6 +52,12 @@ class PosteriorEstimate(Estimate):
 
     Where scores come in steps, "reaches s" means the least step that is s or more. On a continuous scale scores are
     taken to be known to 0.01, so that a target above 0.995 is reached by what reaches 0.995.
+
+    Example:
+        >>> from langchain_optscale.stats import Posterior
+        >>> estimate: PosteriorEstimate = Posterior()([0.62, 0.71, 0.55, 0.8])
+        >>> round(estimate.prob_reach(0.9, 8), 2), round(estimate.expected_gain(0.8), 3)
+        (0.37, 0.017)
     """
 
     __slots__ = ("_predictive",)

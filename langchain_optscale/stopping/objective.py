@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from langchain_optscale.answers.support import Support
@@ -67,6 +68,11 @@ _DOUBT = 0.25
 
 _HORIZON = 64
 """The cap that is assumed where a search has none."""
+
+
+def _is_within(value: object, lower: float, upper: float) -> bool:
+    """Whether it is a number, and no truth value, in [lower, upper]."""
+    return isinstance(value, Real) and not isinstance(value, bool) and lower <= float(value) <= upper
 
 
 @dataclass(frozen=True)
@@ -121,16 +127,16 @@ class Objective(Rule):
     least: int = 1
 
     def __post_init__(self) -> None:
-        if self.target is not None and not 0.0 <= self.target <= 1.0:
+        if self.target is not None and not _is_within(self.target, 0.0, 1.0):
             raise SettingsError(f"target must be a score in [0, 1] or None, got {self.target!r}")
-        if not 0.0 < self.confidence < 1.0:
+        if not _is_within(self.confidence, 0.0, 1.0) or self.confidence in (0.0, 1.0):
             raise SettingsError(f"confidence must lie strictly between 0 and 1, got {self.confidence!r}")
         if self.effort not in get_args(Effort):
             raise SettingsError(f'effort must be "low", "medium" or "high", got {self.effort!r}')
         if isinstance(self.least, bool) or not isinstance(self.least, int) or self.least < 1:
             raise SettingsError(f"least must be a whole number of at least 1, got {self.least!r}")
         for name, value in (("price", self.price), ("round_cost", self.round_cost)):
-            if value is not None and (isinstance(value, bool) or not 0.0 <= value < math.inf):
+            if value is not None and not (_is_within(value, 0.0, math.inf) and value < math.inf):
                 raise SettingsError(f"{name} must be a finite number of at least 0, got {value!r}")
 
     def __call__(self, history: History) -> Decision:

@@ -222,7 +222,7 @@ class Session(SessionRecord):
         """
         if index not in self._pending:
             state = "has been told already" if index in self._round_of else "was never asked for"
-            raise SettingsError(f"candidate {index} {state}; tell what became of one of {sorted(self._pending)}")
+            raise SettingsError(f"candidate {index} {state}; report the outcome of one of {sorted(self._pending)}")
         self._pending.discard(index)
         past = self.history
         score = outcome.score if isinstance(outcome, Verdict) else None

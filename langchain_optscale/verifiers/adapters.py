@@ -47,7 +47,8 @@ class CallableVerifier(Verifier):
             function runs in a thread on the async path.
 
     Raises:
-        SettingsError: It does not take two positional arguments, or is an evaluator (see `EvaluatorVerifier`).
+        SettingsError: It does not take two positional arguments, is a generator, or is an evaluator (see
+            `EvaluatorVerifier`).
 
     Example:
         >>> from langchain_core.prompt_values import StringPromptValue
@@ -67,6 +68,10 @@ class CallableVerifier(Verifier):
             raise SettingsError(
                 f"the verifier function {function_name(function)} must accept two positional arguments, "
                 "the prompt and the candidate, or the keyword argument outputs"
+            )
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise SettingsError(
+                f"the verifier function {function_name(function)} is a generator: write return in place of yield"
             )
         self.function = function
         self._name = function_name(function)

@@ -49,6 +49,8 @@ class UsageCounter(BaseCallbackHandler):
         self._fills_gaps = fills_gaps
         self._prompt_lengths: dict[UUID, int] = {}
         self._decisions: set[UUID] = set()
+        # Runs of searching chat models, whose requests are the runs below them.
+        self._searches: set[UUID] = set()
 
     @property
     def usage(self) -> Usage | None:
@@ -72,7 +74,12 @@ class UsageCounter(BaseCallbackHandler):
     def on_chat_model_start(
         self, serialized: Any, messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
-        """Note the length of the prompt."""
+        """Note the length of the prompt, and whether it is the model or a search with models below it."""
+        kind = (kwargs.get("invocation_params") or {}).get("_type")
+        package = ((serialized or {}).get("id") or [""])[0]
+        if kind == "optscale" or package == "langchain_optscale":
+            self._searches.add(run_id)
+            return
         self._prompt_lengths[run_id] = sum(len(message.text) for prompt in messages for message in prompt)
 
     def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -93,10 +100,14 @@ class UsageCounter(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Discard what was noted."""
+        self._searches.discard(run_id)
         self._prompt_lengths.pop(run_id, None)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID | None = None, **kwargs: Any) -> None:
-        """Count one request."""
+        """Count one request; that of a search has been counted by the runs below it."""
+        if run_id in self._searches:
+            self._searches.discard(run_id)
+            return
         length = 0 if run_id is None else self._prompt_lengths.pop(run_id, 0)
         estimation = Estimation(self._owner or self, "the server of the verifier", lambda: length, self._fills_gaps)
         for generations in response.generations:

@@ -162,7 +162,7 @@ def test_an_endpoint_that_refuses_everything_ends_the_run_and_marks_no_question(
             [{"prompt": "q", "id": "a"}, {"prompt": "r", "id": "a"}],
             None,
             (),
-            "line 2: id 'a' stands on an earlier line already",
+            "line 2: id 'a' is already used on an earlier line",
         ),
         ([{"messages": [{"role": "nobody"}]}], None, (), "line 1: the input must be"),
         ([], None, (), "the file has no questions"),
@@ -213,7 +213,7 @@ def test_what_no_run_could_go_on_from_is_refused(tmp_path, device):
     with chaos_server() as server:
         done = run(server, questions, device)
         assert done.returncode == 2
-        assert f"{device} is no regular file" in sentence_of(done.stderr)
+        assert f"{device} is not a regular file" in sentence_of(done.stderr)
         done = subprocess.run(  # noqa: S603 - our own command
             arguments(server, "/dev/stdin", tmp_path / "out.jsonl"),
             input=questions.read_text(),
@@ -222,7 +222,7 @@ def test_what_no_run_could_go_on_from_is_refused(tmp_path, device):
             env=ENVIRONMENT,
             check=False,
         )
-        assert (done.returncode, "/dev/stdin is no regular file" in done.stderr) == (2, True)
+        assert (done.returncode, "/dev/stdin is not a regular file" in done.stderr) == (2, True)
         assert server.payloads == []
 
 
@@ -258,7 +258,7 @@ def test_other_settings_do_not_continue_a_file_nor_do_two_runs_at_once(tmp_path)
         assert done.returncode == 2
         assert "asked with target 0.99, not 0.5; choose another file" in done.stderr
         done = run(server, questions, questions)
-        assert (done.returncode, "give the answers another file" in done.stderr) == (2, True)
+        assert (done.returncode, "choose another file for the answers" in done.stderr) == (2, True)
         with answers.open("a") as file:
             import fcntl
 

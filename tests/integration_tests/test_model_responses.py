@@ -184,7 +184,7 @@ def test_an_error_of_the_responses_api_in_a_200_body_is_retried(error: dict[str,
         (said("17 * 23 = 3", "content_filter"), "a content filter stopped the policy's answer"),
         (said(refusal="I cannot"), "the policy refused: I cannot"),
         (said(None, "length", reasoning_content="hm, so"), "its reasoning was cut off"),
-        (said("", reasoning_content="hm"), "with its reasoning alone"),
+        (said("", reasoning_content="hm"), "with reasoning only"),
     ],
 )
 def test_incomplete_choices_are_failures(choice: dict[str, Any], error: str, cancel: Any, path: str) -> None:

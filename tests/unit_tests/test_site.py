@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typing_extensions import is_typeddict
 
 import langchain_optscale
+from docs import site_pages
 from langchain_optscale import SearchSettings
 
 ROOT = Path(__file__).parents[2]
@@ -97,8 +99,6 @@ def test_each_question_is_answered_by_a_page():
 
 
 def test_recipes_are_in_the_navigation_by_short_titles():
-    pytest.importorskip("mkdocs")
-    site_pages = importlib.import_module("docs.site_pages")
     titles = [site_pages.short_title(path) for path in site_pages.recipes()]
     assert len(set(titles)) == len(titles) >= 10
     assert max(map(len, titles)) <= 60
@@ -150,9 +150,6 @@ def test_names_in_code_of_the_page_for_assistants_exist():
 
 
 def test_every_setting_and_command_is_described():
-    site_pages = importlib.import_module("docs.site_pages") if importlib.util.find_spec("mkdocs") else None
-    if site_pages is None:
-        pytest.skip("mkdocs is not installed")
     page = site_pages.settings_page()
     assert all(f"## `{name}`" in page for name in SearchSettings.model_fields)
     assert "## optscale batch" in site_pages.command_page()
@@ -164,10 +161,13 @@ def test_public_names_say_what_they_are(name):
     assert len(said.split()) >= 3
 
 
+# The events and states of a graph are dictionaries of data: their pages show them.
 PUBLIC = [
-    (module, name)
-    for module in ("langchain_optscale", "langchain_optscale.verifiers", "langchain_optscale.stopping")
-    for name in importlib.import_module(module).__all__
+    (f"langchain_optscale{package}", name)
+    for package in ("", ".verifiers", ".stopping", ".answers", ".stats", ".agents", ".graph")
+    for module in [importlib.import_module(f"langchain_optscale{package}")]
+    for name in module.__all__
+    if callable(getattr(module, name)) and not is_typeddict(getattr(module, name))
 ]
 
 

@@ -35,6 +35,8 @@ _LEAD = re.compile(
     r"(?: is(?: that)?(?:\*\*)?:?|:(?:\*\*)?|\*\*:| ?=)\s*(?=\S)",
     re.IGNORECASE,
 )
+# Marks around marks around an answer; a text of nothing but marks would take one pass for each.
+_DEEPEST = 12
 _CONJUNCTION = re.compile(r",?\s+(?:and|&)\s+")
 
 FUNCTIONS = frozenset(
@@ -70,7 +72,9 @@ _INDEX = re.compile(r"_\{[^{}]*\}")
 def undressed(text: str) -> str:
     """In one spelling, without the marks of mathematics, markdown and quotation around it or final punctuation."""
     before = None
-    while text != before:
+    for _ in range(_DEEPEST):
+        if text == before:
+            break
         before = text
         text = _bare(_LEAD.sub("", spell(_bare(text))))
     return text

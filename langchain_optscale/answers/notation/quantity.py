@@ -13,9 +13,10 @@ import re
 from fractions import Fraction
 
 from langchain_optscale.answers.notation.plain import is_prose
+from langchain_optscale.answers.notation.units import normal_unit
 from langchain_optscale.answers.numerals import read_numeral
 
-__all__ = ["read_quantity", "without_unit"]
+__all__ = ["read_quantity", "unit_after", "without_unit"]
 
 _UNIT_NAMES = (
     r"[$€£¥₹₽₩]|percent(?:age)?(?: points?)?|pct\.?|\\?%|degrees?|deg|radians?|rad|dollars?|usd|euros?|eur|gbp|jpy|cny"
@@ -101,6 +102,20 @@ def without_unit(text: str) -> str:
             mathematical = "\\" in before or any(map(str.isdigit, before))
             return before if mathematical and not is_prose(before) else text
     return text
+
+
+def unit_after(text: str) -> str | None:
+    """The unit after a number or an expression, by its one name, see `units`; None where there is none.
+
+    Args:
+        text: An answer without wrappers.
+    """
+    if len(text) > _LONGEST or read_numeral(text) is not None:
+        return "eur" if text[:1] == "€" else "gbp" if text[:1] == "£" else None
+    unit = _after_number(_PREFIX.sub("", text)) if read_quantity(text) is not None else None
+    if unit is None and (before := without_unit(text)) != text:
+        unit = text[len(before) :]
+    return None if unit is None else normal_unit(unit.strip())
 
 
 def _number(text: str, percent: bool) -> Fraction | None:

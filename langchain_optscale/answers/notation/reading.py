@@ -34,7 +34,7 @@ from langchain_optscale.answers.notation.nodes import (
     write,
 )
 from langchain_optscale.answers.notation.plain import is_prose, normal_text, undressed
-from langchain_optscale.answers.notation.quantity import read_quantity, without_unit
+from langchain_optscale.answers.notation.quantity import read_quantity, unit_after, without_unit
 from langchain_optscale.answers.notation.solutions import (
     in_name_order,
     interval,
@@ -99,6 +99,14 @@ class Reader:
     def form(self, text: str) -> str:
         """The canonical form of an answer."""
         return write(self.read(text))
+
+    def unit(self, text: str) -> str | None:
+        """The unit of an answer that is one number or expression; None where it has none, or units are kept."""
+        if not self.units:
+            return None
+        text = undressed(text)
+        named = relations.assignment(text)
+        return unit_after(text if named is None else named.value)
 
     def read(self, text: str, depth: int = _DEEPEST) -> Node:
         """The node of an answer; at depth 0 only numbers are read."""

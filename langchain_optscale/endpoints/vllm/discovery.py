@@ -161,7 +161,7 @@ def models_at(client: openai.OpenAI) -> dict[str, int | None]:
         listed = None
     entries = listed.get("data") if isinstance(listed, dict) else None
     if not isinstance(entries, list) or not all(isinstance(one, dict) and "id" in one for one in entries):
-        raise SettingsError(f"{client.base_url}models is no list of models: is this an OpenAI-compatible server?")
+        raise SettingsError(f"{client.base_url}models does not list models: is this an OpenAI-compatible server?")
     return {str(one["id"]): length if isinstance(length := one.get("max_model_len"), int) else None for one in entries}
 
 
@@ -173,7 +173,7 @@ def choose(models: dict[str, int | None], model: str | None, where: str) -> tupl
     """
     names = ", ".join(models) or "none"
     if model is None and len(models) != 1:
-        raise SettingsError(f"{where} serves {len(models)} models ({names}): say which one by model=")
+        raise SettingsError(f"{where} serves {len(models)} models ({names}): choose one with model=")
     name = next(iter(models)) if model is None else model
     if name not in models:
         raise SettingsError(f"{where} does not serve {name!r}; it serves: {names}")

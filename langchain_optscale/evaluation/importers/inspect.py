@@ -145,7 +145,7 @@ def _inspect_log(path: Path_) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InvalidRecordError(f"{path}: not JSON: {error}") from error
     if not isinstance(log, dict) or not isinstance(log.get("samples"), list):
-        raise InvalidRecordError(f"{path}: no log of Inspect with samples: the field samples is no list")
+        raise InvalidRecordError(f"{path}: not a log of Inspect with samples: the field samples is not a list")
     return log
 
 

@@ -90,7 +90,7 @@ def from_lm_eval(
                 raise InvalidRecordError(str(error) if place in str(error) else f"{place}: {error}") from error
             if question.id in seen:
                 raise InvalidRecordError(
-                    f"{place}: doc_id {question.id} stands on line {seen[question.id]} already; older logs have a "
+                    f"{place}: doc_id {question.id} is already used on line {seen[question.id]}; older logs have a "
                     "line for each filter without its name: keep the lines of one filter"
                 )
             seen[question.id] = number

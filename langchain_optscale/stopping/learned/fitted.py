@@ -293,7 +293,7 @@ class FittedStopping(Rule):
         except InvalidRecordError as error:
             raise InvalidRecordError(f"{path} cannot be read as a fitted rule: {error}") from error
         if not isinstance(rule, cls):
-            raise InvalidRecordError(f"{path} is no fitted rule")
+            raise InvalidRecordError(f"{path} is not a fitted rule")
         return rule
 
     @property

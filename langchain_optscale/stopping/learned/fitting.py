@@ -139,9 +139,7 @@ class Fitting:
             return price, self._ridge_at(self._amounts.costs(price))
         reference = self._recording.best_of(self._cap)
         if samples is None and reference is None:
-            raise SettingsError(
-                "without right and wrong or answers there is no accuracy to keep: give a price or a number of samples"
-            )
+            raise SettingsError("without labels or answers there is no accuracy to keep: give price= or samples=")
         amount = _MIDDLE_PRICE
         for _ in range(_ROUNDS):
             ridge = self._ridge_at(self._costs_at(amount))

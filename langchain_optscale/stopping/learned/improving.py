@@ -45,7 +45,7 @@ __all__ = ["KAPPA", "PRICES", "Moments", "cautious_mean", "improve", "learn_from
 KAPPA = 20.0
 """How many searches the population counts for."""
 
-PRICES = {"low": 0.2, "medium": 0.14, "high": 0.08}
+PRICES = {"low": 0.14, "medium": 0.08, "high": 0.04}
 """The price of the whole cap, by effort: docs/learning.md has what each saves and keeps."""
 
 _EPSILON = 1e-4
@@ -138,7 +138,9 @@ class Moments:
             if [array.shape for array in arrays] != [(size, size), (size,), (size,)] or not all(
                 np.isfinite(array).all() for array in arrays
             ):
-                raise InvalidRecordError("the moments of past searches have another shape, or numbers that are none")
+                raise InvalidRecordError(
+                    "the moments of past searches have another shape, or values that are not finite"
+                )
             return cls(searches, *arrays)
 
 

@@ -16,7 +16,7 @@ from langchain_optscale.verifiers.checks.json_patterns import with_timed_pattern
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["JSONCheck"]
+__all__ = ["JSONCheck", "json_document"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class JSONCheck(TextCheck):
         Raises:
             SettingsError: The JSON schema has an unresolvable reference.
         """
-        found = _document(text)
+        found = json_document(text)
         if found is None:
             return Verdict(0.0, "the text is no JSON document and has none in a fenced block")
         source, data = found
@@ -83,7 +83,7 @@ class JSONCheck(TextCheck):
         )
 
 
-def _document(text: str) -> tuple[str, Any] | None:
+def json_document(text: str) -> tuple[str, Any] | None:
     """The source and the data of the JSON document in the text."""
     for source in (text.strip(), *_fenced_blocks(text)):
         try:

@@ -110,7 +110,7 @@ class SQLiteStore(BaseCache):
         if row is None:
             return None
         if not isinstance(row[0], str) or len(row[0]) > _MOST_VALUE:
-            raise InvalidRecordError(f"{self.path} is damaged: a verdict is no text, or longer than {_MOST_VALUE:,}")
+            raise InvalidRecordError(f"{self.path} is damaged: a verdict is not text, or longer than {_MOST_VALUE:,}")
         return [Generation(text=row[0])]
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:

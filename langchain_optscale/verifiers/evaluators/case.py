@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_openai_messages
 
+from langchain_optscale.verifiers.checks.json_check import json_document
 from langchain_optscale.verifiers.references import last_question
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records.candidates import Candidate
 
-__all__ = ["Adapter", "Case"]
+__all__ = ["Adapter", "Case", "is_conversation"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ class Case:
         converted = convert_to_openai_messages(self.trajectory)
         return [dict(one) for one in converted]
 
+    @cached_property
+    def own_steps(self) -> list[BaseMessage]:
+        """The messages of the candidate alone: what an agent's run added to the conversation, or the answer."""
+        steps = list(getattr(self.candidate, "trajectory", None) or ())
+        return steps[len(self.conversation) :] or [self.candidate.answer_message]
+
+    @cached_property
+    def called_tools(self) -> list[tuple[str, dict[str, Any], Any]]:
+        """Name, arguments and result of each tool call of the candidate; the result is None where it is not known."""
+        results = {step.tool_call_id: step.content for step in self.own_steps if isinstance(step, ToolMessage)}
+        calls = [call for step in self.own_steps if isinstance(step, AIMessage) for call in step.tool_calls]
+        return [(call["name"], call["args"], results.get(call["id"] or "")) for call in calls]
+
     @property
     def reference_text(self) -> str | None:
         """The reference where an evaluator takes text alone; a mapping with one value stands for it."""
@@ -92,14 +106,46 @@ class Case:
         of the reference: a data set names both alike.
         """
         mapping: dict[str, Any] = {"output": self.answer, "messages": self.trajectory}
-        parsed = self.candidate.parsed
-        dump = getattr(parsed, "model_dump", None)
-        fields = dump() if callable(dump) else parsed
+        fields = self._structured
         if isinstance(fields, Mapping):
             return {**mapping, **fields}
         if isinstance(self.reference, Mapping) and len(self.reference) == 1:
             return {**mapping, next(iter(self.reference)): self.answer}
         return mapping
+
+    @cached_property
+    def comparable(self) -> Any:
+        """The answer in the form of the reference, for evaluators that compare values of any kind.
+
+        Where the reference is a mapping or a list, a structured answer or a JSON document in the text stands for the
+        answer, and a plain text stands under the only key of the reference. Otherwise it is the text.
+        """
+        reference = self.reference
+        form = Mapping if isinstance(reference, Mapping) else list
+        if not isinstance(reference, Mapping | list) or is_conversation(reference):
+            return self.answer
+        document = json_document(self.answer) if self._structured is None else ("", self._structured)
+        if document is not None and isinstance(document[1], form):
+            return document[1]
+        if isinstance(reference, Mapping) and len(reference) == 1:
+            return {next(iter(reference)): self.answer}
+        return self.answer
+
+    @cached_property
+    def _structured(self) -> Any:
+        """A structured answer as plain data, None for text."""
+        dump = getattr(self.candidate.parsed, "model_dump", None)
+        return dump() if callable(dump) else self.candidate.parsed
+
+
+def is_conversation(reference: Any) -> bool:
+    """Whether it is a list of messages, or a mapping with one."""
+    if isinstance(reference, Mapping):
+        return is_conversation(reference.get("messages"))
+    if not isinstance(reference, Sequence) or isinstance(reference, str):
+        return False
+    kinds = [isinstance(one, BaseMessage) or (isinstance(one, Mapping) and "role" in one) for one in reference]
+    return bool(kinds) and all(kinds)
 
 
 Call: TypeAlias = Callable[[Case], Any]

@@ -37,7 +37,7 @@ _REFERENCES = frozenset(
 _PARTS: dict[str, Callable[[Case, str], Any]] = {
     "inputs": lambda case, form: case.own_inputs if case.own_inputs is not None else _inputs(case, form),
     "outputs": lambda case, form: case.own_outputs if case.own_outputs is not None else _outputs(case, form),
-    "reference_outputs": lambda case, form: case.reference_mapping if form == "mapping" else case.reference,
+    "reference_outputs": lambda case, form: _reference(case, form),
     "attachments": lambda case, form: None,
 }
 # Braintrust's names for the same.
@@ -51,10 +51,19 @@ def keyword_evaluator(function: Any) -> Adapter | None:
 
     Returns:
         None for any other function.
+
+    Raises:
+        SettingsError: It evaluates a whole experiment, or takes its arguments by position.
     """
     parameters = parameters_of(function)
-    if "outputs" not in parameters or any(one.kind in _BY_POSITION for one in parameters.values()):
+    _refuse_experiments(function, parameters)
+    if "outputs" not in parameters:
         return None
+    if any(one.kind in _BY_POSITION for one in parameters.values()):
+        raise SettingsError(
+            f"the evaluator {function_name(function)} takes arguments by position, and evaluators are called by name: "
+            "wrap it, such as lambda inputs, outputs: evaluator(inputs, outputs)"
+        )
     return _adapter(function, {name: name for name in _PARTS if name in parameters}, parameters)
 
 
@@ -111,6 +120,22 @@ def refuse_two_texts(function: Any) -> None:
         )
 
 
+def _refuse_experiments(function: Any, parameters: Mapping[str, inspect.Parameter]) -> None:
+    """Refuse LangSmith's evaluators of whole experiments, which take all rows or the answers of several systems."""
+    lists = [name for name in ("outputs", "reference_outputs") if name in parameters and _is_list(parameters[name])]
+    if lists or {"runs", "examples"}.intersection(list(parameters)[:2]):
+        raise SettingsError(
+            f"the evaluator {function_name(function)} takes lists, as evaluators of whole experiments do, and a "
+            "verifier scores one candidate; annotate a list of messages as list[BaseMessage]"
+        )
+
+
+def _is_list(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter takes a list that is not said to be one of messages."""
+    text = _annotation(parameter).lower()
+    return text.startswith(("list", "sequence")) and "message" not in text
+
+
 def _adapter(function: Any, parts: Mapping[str, str], parameters: Mapping[str, inspect.Parameter]) -> Adapter:
     forms = {name: _form(parameters[name]) for name in parts}
     optional = {name for name, one in parameters.items() if one.default is not one.empty or one.kind is one.VAR_KEYWORD}
@@ -136,28 +161,44 @@ def _adapter(function: Any, parts: Mapping[str, str], parameters: Mapping[str, i
 
 
 def _name(function: Any) -> str:
-    """The function's name; of an unnamed one that openevals makes, the key of its feedback."""
+    """The function's name; of one that `create_...` makes, the key of its feedback or what it makes."""
     name = function_name(function)
-    if name.startswith("_") and inspect.isfunction(function):
-        return str(inspect.getclosurevars(function).nonlocals.get("feedback_key", name))
+    maker, inside, _ = getattr(function, "__qualname__", "").partition(".<locals>")
+    if inspect.isfunction(function) and inside and (name.startswith("_") or maker.startswith("create_")):
+        return str(inspect.getclosurevars(function).nonlocals.get("feedback_key", maker.removeprefix("create_")))
     return name
 
 
 def _form(parameter: inspect.Parameter) -> str:
-    """Whether a parameter takes "messages", a "mapping" or "text", by its annotation."""
-    annotation = parameter.annotation
-    if annotation is inspect.Parameter.empty:
-        return "text"
-    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
-        text = annotation.__name__
-    else:
-        text = str(annotation).replace("typing.", "").replace("collections.abc.", "")
+    """Whether a parameter takes "messages", a "mapping", "text" or "any" of them, by its annotation."""
+    text = _annotation(parameter)
+    if text in ("", "Any"):
+        return "any"
     if "Trajectory" in text:
         return "graph"
     if "Message" in text:
         return "messages"
     is_mapping = text.lower().removeprefix("optional[").startswith(("dict", "mapping"))
     return "mapping" if is_mapping else "text"
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    """The annotation as it is written, "" where there is none."""
+    annotation = parameter.annotation
+    if annotation is inspect.Parameter.empty:
+        return ""
+    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
+        return annotation.__name__
+    return str(annotation).replace("typing.", "").replace("collections.abc.", "")
+
+
+def _reference(case: Case, form: str) -> Any:
+    if form == "messages" and isinstance(case.reference, str):
+        raise SettingsError(
+            "this evaluator compares conversations, and the reference is text: give the messages of one, such as "
+            '[{"role": "user", "content": ...}, {"role": "assistant", "content": ...}]'
+        )
+    return case.reference_mapping if form == "mapping" else case.reference
 
 
 def _inputs(case: Case, form: str) -> Any:
@@ -174,4 +215,6 @@ def _outputs(case: Case, form: str) -> Any:
         )
     if form == "mapping":
         return case.outputs_mapping
-    return case.trajectory if form == "messages" else case.answer
+    if form == "messages":
+        return case.trajectory
+    return case.comparable if form == "any" else case.answer

@@ -6,6 +6,8 @@ import math
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import AIMessage, ToolMessage
+
 from langchain_optscale.errors import InvalidScoreError, SettingsError
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.evaluators.case import Adapter, Case
@@ -41,7 +43,7 @@ def inspect_scorer(scorer: Any) -> Adapter | None:
         return Adapter(name, acall, acall)
     if getattr(info, "type", None) == "scorer":
         name = function_name(scorer)
-        raise SettingsError(f"{name} makes a scorer: call it, as in verifier={name}()")
+        raise SettingsError(f"{name} is a factory of scorers: call it, as in verifier={name}()")
     return None
 
 
@@ -62,7 +64,7 @@ def inspect_score(score: Any, name: str) -> list[Metric]:
 def _number(value: Any, name: str, why: str | None) -> float:
     number = _VALUES.get(value, _VALUES.get(value.lower())) if isinstance(value, str) else value
     if not isinstance(number, int | float) or math.isnan(number):
-        what = "no score" if isinstance(number, float) else f"{value!r}, which is no number"
+        what = "no score" if isinstance(number, float) else f"{value!r}, which is not a number"
         raise InvalidScoreError(f"the scorer {name} gave {what}: {why or 'it gave no reason'}")
     return float(number)
 
@@ -98,6 +100,16 @@ def _message(message: BaseMessage, model: Any) -> Any:
     text = str(message.text)
     if message.type == "system":
         return model.ChatMessageSystem(content=text)
-    if message.type == "ai":
-        return model.ChatMessageAssistant(content=text)
-    return model.ChatMessageTool(content=text) if message.type == "tool" else model.ChatMessageUser(content=text)
+    if isinstance(message, AIMessage):
+        return model.ChatMessageAssistant(content=text, tool_calls=_calls(message) or None)
+    if isinstance(message, ToolMessage):
+        return model.ChatMessageTool(content=text, tool_call_id=message.tool_call_id, function=message.name)
+    return model.ChatMessageUser(content=text)
+
+
+def _calls(message: AIMessage) -> list[Any]:
+    tool = import_module("inspect_ai.tool")
+    return [
+        tool.ToolCall(id=call["id"] or str(place), function=call["name"], arguments=call["args"])
+        for place, call in enumerate(message.tool_calls)
+    ]

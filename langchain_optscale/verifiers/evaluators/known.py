@@ -57,7 +57,7 @@ def find_adapter(evaluator: Any) -> Adapter | None:
     adapter = next((found for kind in kinds if (found := kind(evaluator)) is not None), None)
     if adapter is None and package_of(evaluator) in _PACKAGES:
         raise SettingsError(
-            f"{type(evaluator).__name__} of {package_of(evaluator)} is no evaluator of one answer that is known here: "
+            f"{type(evaluator).__name__} of {package_of(evaluator)} is not a known evaluator of single answers: "
             "wrap it in a function (prompt, candidate) that returns a score in [0, 1]"
         )
     if adapter is None and callable(evaluator):

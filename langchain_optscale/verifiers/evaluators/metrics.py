@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import queue
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -49,9 +50,9 @@ def autoevals_scorer(scorer: Any) -> Adapter | None:
 
 
 def _comparable(case: Case) -> Any:
-    """The answer, as a number where the reference is one."""
+    """The answer in the form of the reference: as a number, a mapping or a list where that is one."""
     if isinstance(case.reference, bool) or not isinstance(case.reference, int | float):
-        return case.answer
+        return _listed(case)
     text = case.candidate.answer or case.answer
     try:
         return float(text)
@@ -59,6 +60,12 @@ def _comparable(case: Case) -> Any:
         raise InvalidScoreError(
             "the reference is a number, and the answer is none: set extract= to find the number in it"
         ) from error
+
+
+def _listed(case: Case) -> Any:
+    if isinstance(case.reference, list) and not isinstance(case.comparable, list):
+        raise InvalidScoreError("the reference is a list, and the answer is no JSON list")
+    return case.comparable
 
 
 def pydantic_evaluator(evaluator: Any) -> Adapter | None:
@@ -80,12 +87,12 @@ def pydantic_evaluator(evaluator: Any) -> Adapter | None:
 def _context(case: Case) -> Any:
     kind = import_module("pydantic_evals.evaluators").EvaluatorContext
     parsed = case.candidate.parsed
-    output = case.answer if parsed is None else parsed
+    output = case.comparable if parsed is None else parsed
     known = {
         "name": None,
         "inputs": case.question if case.own_inputs is None else case.own_inputs,
         "metadata": None,
-        "expected_output": case.reference,
+        "expected_output": _as_output(case.reference, parsed),
         "output": output if case.own_outputs is None else case.own_outputs,
         "duration": case.candidate.latency_s,
         "_span_tree": _no_spans(),
@@ -93,6 +100,16 @@ def _context(case: Case) -> Any:
         "metrics": {},
     }
     return kind(**{field.name: known[field.name] for field in dataclasses.fields(kind) if field.name in known})
+
+
+def _as_output(reference: Any, parsed: Any) -> Any:
+    """A mapping of a data set as a model of the structured answer's class, where it is one."""
+    validate = getattr(type(parsed), "model_validate", None)
+    if not isinstance(reference, Mapping) or not callable(validate):
+        return reference
+    with suppress(ValueError):
+        return validate(reference)
+    return reference
 
 
 def _no_spans() -> Any:
@@ -184,8 +201,8 @@ def _less_is_better(metric: Any) -> bool:
 def _test_case(case: Case) -> Any:
     deepeval = import_module("deepeval.test_case")
     calls = [
-        deepeval.ToolCall(name=call["name"], input_parameters=call["args"])
-        for call in case.candidate.message.tool_calls
+        deepeval.ToolCall(name=name, input_parameters=arguments, output=result)
+        for name, arguments, result in case.called_tools
     ]
     usage = case.candidate.usage
     fields = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["accepted", "derives", "function_name", "is_async", "package_of", "parameters_of"]
+__all__ = ["accepted", "derives", "function_name", "is_async", "package_of", "parameters_of", "unwrapped"]
 
 
 def derives(value: object, package: str, *names: str) -> bool:
@@ -23,17 +23,22 @@ def package_of(value: object) -> str:
     return str(module).partition(".")[0]
 
 
-def function_name(function: Any) -> str:
-    """The name of a function, of its class where it is an object."""
+def unwrapped(function: Any) -> Any:
+    """What functools.partial was given."""
     while isinstance(function, partial):
         function = function.func
+    return function
+
+
+def function_name(function: Any) -> str:
+    """The name of a function, of its class where it is an object."""
+    function = unwrapped(function)
     return str(getattr(function, "__name__", type(function).__name__))
 
 
 def is_async(function: Any) -> bool:
     """Whether calling it returns a coroutine."""
-    while isinstance(function, partial):
-        function = function.func
+    function = unwrapped(function)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from langchain_optscale.verifiers.coercion import is_finite, kind
 from langchain_optscale.verifiers.evaluators.case import Adapter, Case
 from langchain_optscale.verifiers.evaluators.known import find_adapter
 from langchain_optscale.verifiers.evaluators.results import Metric, Told, choose, read_results
+from langchain_optscale.verifiers.evaluators.signatures import package_of, unwrapped
 from langchain_optscale.verifiers.references import Reference, find_reference
 from langchain_optscale.verifiers.usage import UsageCounter
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluatorVerifier"]
 
+# Packages whose evaluators fill a prompt with what they are called with.
+_WITH_PROMPTS = frozenset({"agentevals", "openevals"})
 _ABOUT_REFERENCES = re.compile(r"reference|ground.truth|expected.(?:output|value)", re.IGNORECASE)
 View = Callable[["PromptValue", "Candidate"], Any]
 
@@ -150,15 +154,20 @@ class EvaluatorVerifier(Verifier):
 
     def _call(self, case: Case, config: RunnableConfig) -> Any:
         with set_config_context(config) as context:
-            value = context.run(self._adapter.call, case)
+            try:
+                value = context.run(self._adapter.call, case)
+            except NotImplementedError:  # it has its asynchronous method alone
+                if self._adapter.acall is None:
+                    raise
+                value = context.run(self._adapter.acall, case)
             return context.run(run_awaitable, value) if inspect.isawaitable(value) else value
 
     async def _acall(self, case: Case, config: RunnableConfig) -> Any:
         with set_config_context(config) as context:
             if self._adapter.acall is not None:
-                value = self._adapter.acall(case)
-            else:
-                value = await run_in_thread(context.run, self._adapter.call, case)
+                with suppress(NotImplementedError):  # it has its synchronous method alone
+                    return await asyncio.create_task(as_coroutine(self._adapter.acall(case)), context=context)
+            value = await run_in_thread(context.run, self._adapter.call, case)
             if not inspect.isawaitable(value):
                 return value
             return await asyncio.create_task(as_coroutine(value), context=context)
@@ -179,11 +188,16 @@ class EvaluatorVerifier(Verifier):
         )
 
     def _explain(self, error: Exception, case: Case) -> None:
-        """Say that a reference is missing, where that is what the evaluator complains of."""
+        """Say what is missing, where the evaluator complains of a reference or of a variable of its prompt."""
         is_about_input = isinstance(error, ValueError | LookupError | TypeError) or "Missing" in type(error).__name__
         is_own = isinstance(error, OptScaleError)
         if case.reference is None and is_about_input and not is_own and _ABOUT_REFERENCES.search(str(error)):
             raise self._no_reference() from error
+        if isinstance(error, KeyError) and package_of(unwrapped(self.evaluator)) in _WITH_PROMPTS:
+            raise SettingsError(
+                f"the prompt of the evaluator {self.name} has the variable {error}: bind it by "
+                f"functools.partial(evaluator, {error.args[0]}=...)"
+            ) from error
 
 
 def _adapter_of(evaluator: Any) -> Adapter:
@@ -192,7 +206,7 @@ def _adapter_of(evaluator: Any) -> Adapter:
     adapter = find_adapter(evaluator)
     if adapter is None:
         raise SettingsError(
-            f"{kind(evaluator)} is no evaluator that is known: give a function with the keyword argument outputs, or "
+            f"{kind(evaluator)} is not a known evaluator: give a function with the keyword argument outputs, or "
             "a function (prompt, candidate) as verifier="
         )
     return adapter

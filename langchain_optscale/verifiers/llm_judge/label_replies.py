@@ -151,7 +151,7 @@ def item_score(reply: Any) -> float:
     data = reply.get("data") if isinstance(reply, Mapping) else None
     score = data[0].get("score") if isinstance(data, list) and data and isinstance(data[0], Mapping) else None
     if not is_finite(score):
-        raise InvalidReplyError("the server's reply to /generative_scoring holds no score")
+        raise InvalidReplyError("the server's reply to /generative_scoring contains no score")
     return float(score)
 
 

@@ -232,7 +232,7 @@ class LabelReader:
         if tokens == [] and set(reply) == {"tokens"}:
             return []
         if not (isinstance(tokens, list) and len(tokens) > 1 and all(isinstance(one, int) for one in tokens)):
-            raise InvalidReplyError("the server's reply to /tokenize holds no tokens")
+            raise InvalidReplyError("the server's reply to /tokenize contains no tokens")
         return tokens
 
     def _checked(self, reading: LabelReading) -> LabelReading:

@@ -87,7 +87,7 @@ class PoolingClient:
             openai.APIStatusError: The server answered with an error status.
             openai.APIConnectionError: It could not be reached, or timed out.
             ErrorReplyError: It answered with status 200 and an error in the body.
-            InvalidReplyError: The reply is no JSON object.
+            InvalidReplyError: The reply is not a JSON object.
         """
         import openai
 
@@ -154,7 +154,7 @@ def json_object(route: str, text: str) -> Mapping[str, Any]:
     """A server's reply, read.
 
     Raises:
-        InvalidReplyError: It is no JSON object.
+        InvalidReplyError: It is not a JSON object.
         ErrorReplyError: It is an error.
     """
     try:
@@ -162,7 +162,7 @@ def json_object(route: str, text: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, Mapping):
-        raise InvalidReplyError(f"the server's reply to {route} is no JSON object: {text[:60]!r}")
+        raise InvalidReplyError(f"the server's reply to {route} is not a JSON object: {text[:60]!r}")
     if (error := error_in_body(reply)) is not None:
         raise ErrorReplyError(f"the server replied to {route} with an error: {error}", status_in_body(reply))
     return reply

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from inspect_ai import eval as evaluate
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.scorer import Score, accuracy, exact, f1, includes, match, model_graded_qa, pattern, scorer
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_optscale.errors import InvalidScoreError, SettingsError
 from langchain_optscale.evaluation.inspect_early_stopping import InspectEarlyStopping
 from langchain_optscale.stopping import MaxSamples, TargetReached
-from langchain_optscale.verifiers import EvaluatorVerifier
+from langchain_optscale.verifiers import EvaluatorVerifier, as_verifier
+from langchain_optscale.verifiers.conformance import make_candidate
 
 
 def output(text):
@@ -67,6 +71,39 @@ def lettered():
         return Score(value="excellent")
 
     return scored
+
+
+def test_a_scorer_sees_the_steps_of_a_run():
+    seen = []
+
+    @scorer(metrics=[accuracy()])
+    def steps():
+        async def scored(state, target):
+            seen.extend(
+                (message.role, message.text, [(call.function, call.arguments) for call in message.tool_calls or ()])
+                if message.role == "assistant"
+                else (message.role, message.text, getattr(message, "tool_call_id", None))
+                for message in state.messages
+            )
+            return Score(value=1)
+
+        return scored
+
+    call = {"name": "look_up", "args": {"country": "France"}, "id": "1", "type": "tool_call"}
+    steps_of_run = [
+        HumanMessage("q"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("Paris", tool_call_id="1"),
+        AIMessage("P"),
+    ]
+    run_of_agent = replace(make_candidate("P"), state={"messages": steps_of_run})
+    assert as_verifier(steps()).verify(ChatPromptValue(messages=steps_of_run[:1]), run_of_agent).score == 1
+    assert seen == [
+        ("user", "q", None),
+        ("assistant", "", [("look_up", {"country": "France"})]),
+        ("tool", "Paris", "1"),
+        ("assistant", "P", []),
+    ]
 
 
 def test_named_values(score):
@@ -124,11 +161,11 @@ def test_the_block_of_the_documentation_runs(tmp_path, monkeypatch):
     """As it stands there, but for the model, whose key nobody has here."""
     page = (Path(__file__).parents[3] / "docs" / "evaluators.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
-    assert "openai/gpt-5-mini" in block
+    assert '"openai/gpt-5-mini"' in block
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INSPECT_DISPLAY", "none")
-    names = {}
-    exec(compile(block.replace("openai/gpt-5-mini", "mockllm/model"), "evaluators.md", "exec"), names)  # noqa: S102
+    names = {"stand_in": model(lambda: "4")}
+    exec(compile(block.replace('"openai/gpt-5-mini"', "stand_in"), "evaluators.md", "exec"), names)  # noqa: S102
     (log,) = names["logs"]
     assert log.status == "success", log.error
     assert 2 <= len(log.samples) < 2 * 32

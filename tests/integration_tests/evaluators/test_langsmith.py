@@ -9,7 +9,7 @@ import pytest
 from langchain_classic.evaluation import load_evaluator
 from langchain_core.language_models import FakeListChatModel
 from langsmith import Client, evaluate, tracing_context
-from langsmith.evaluation import EvaluationResult, RunEvaluator, run_evaluator
+from langsmith.evaluation import EvaluationResult, EvaluationResults, RunEvaluator, run_evaluator
 from langsmith.evaluation.evaluator import DynamicComparisonRunEvaluator
 from langsmith.evaluation.string_evaluator import StringEvaluator
 from langsmith.schemas import Example
@@ -65,6 +65,22 @@ def test_of_a_run(score, evaluator):
 def test_by_the_names_of_a_data_set(score, evaluator):
     assert score(evaluator, reference={"city": "Paris"}).score == 1
     assert score(evaluator, "Lyon", reference={"city": "Paris"}).score == 0
+
+
+class AsyncSeveral(RunEvaluator):
+    def evaluate_run(self, run, example=None, evaluator_run_id=None):
+        raise NotImplementedError
+
+    async def aevaluate_run(self, run, example=None, evaluator_run_id=None):
+        results = [EvaluationResult(key="a", score=1), EvaluationResult(key="b", score=0.5, comment="half")]
+        return EvaluationResults(results=results)
+
+
+def test_several_results_of_a_run_evaluator(score):
+    with pytest.raises(SettingsError, match="2 metrics, 'a', 'b': choose one"):
+        score(AsyncSeveral())
+    verdict = score(EvaluatorVerifier(AsyncSeveral(), metric="b"))
+    assert (verdict.score, verdict.explanation) == (0.5, "half")
 
 
 def test_several_metrics(score):

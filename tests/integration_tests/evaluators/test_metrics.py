@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import types
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ from deepeval.metrics import (
 )
 from deepeval.models import DeepEvalBaseLLM
 from deepeval.test_case import MultiTurnParams, SingleTurnParams
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.prompt_values import ChatPromptValue
 from pydantic_ai.models.test import TestModel
 
@@ -117,6 +118,37 @@ def test_deepeval(score):
         score(ExactMatchMetric())
 
 
+def test_the_tools_of_a_run_reach_deepeval():
+    class Tools(BaseMetric):
+        threshold = 0.5
+        seen: ClassVar = []
+
+        def measure(self, test_case, *args, **kwargs):
+            self.seen.append([(one.name, one.input_parameters, one.output) for one in test_case.tools_called or ()])
+            self.score = 1.0
+
+        async def a_measure(self, test_case, *args, **kwargs):
+            raise NotImplementedError  # the sync method will do
+
+        def is_successful(self):
+            return self.score >= self.threshold
+
+    call = {"name": "look_up", "args": {"country": "France"}, "id": "1", "type": "tool_call"}
+    steps = [
+        HumanMessage("q"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("Paris", tool_call_id="1"),
+        AIMessage("P"),
+    ]
+    prompt = ChatPromptValue(messages=steps[:1])
+    run = replace(make_candidate("P"), state={"messages": steps})
+    alone = replace(make_candidate(""), message=steps[1])
+    verifier = as_verifier(Tools())
+    assert verifier.verify(prompt, run).score == 1
+    assert asyncio.run(verifier.averify(prompt, alone)).score == 1
+    assert Tools.seen == [[("look_up", {"country": "France"}, "Paris")], [("look_up", {"country": "France"}, None)]]
+
+
 def test_judges_of_deepeval(score):
     params = [SingleTurnParams.INPUT, SingleTurnParams.ACTUAL_OUTPUT]
     verdict = score(GEval(name="right", criteria="Is it right?", evaluation_params=params, model=Grader()))
@@ -204,6 +236,9 @@ def test_autoevals(score):
     assert score(autoevals.Levenshtein(), "Pariss", reference="Paris").score == pytest.approx(5 / 6)
     assert score(autoevals.ExactMatch(), reference="Paris").score == 1
     assert score(autoevals.NumericDiff(), "8", reference=10).score == pytest.approx(1 - 2 / 18)
+    assert score(autoevals.ListContains(), '["Paris", "Lyon"]', reference=["Paris", "Lyon"]).score == 1
+    with pytest.raises(InvalidScoreError, match="no JSON list"):
+        score(autoevals.ListContains(), reference=["Paris"])
     with pytest.raises(SettingsError, match="Levenshtein needs a reference"):
         score(autoevals.Levenshtein())
     with pytest.raises(InvalidScoreError, match="the reference is a number"):

@@ -65,6 +65,21 @@ def test_json_match(score):
     assert score(mapped, reference={"city": "Paris", "size": 3}).score == 0.5
 
 
+def test_json_in_the_text_of_the_answer(score):
+    reference = {"city": "Paris", "size": 2}
+    answer = '```json\n{"size": 3, "city": "Paris"}\n```'
+    assert score(create_json_match_evaluator(aggregator="average"), answer, reference=reference).score == 0.5
+    assert score(exact_match, answer.replace("3", "2"), reference=reference).score == 1
+    assert score(exact_match, answer, reference=reference).score == 0
+
+
+def test_a_variable_that_only_the_user_knows(score):
+    evaluator = create_llm_as_judge(prompt="Context: {context}\n" + PROMPT, judge=Judge())
+    with pytest.raises(SettingsError, match=r"partial\(evaluator, context=...\)"):
+        score(evaluator)
+    assert score(partial(evaluator, context="France")).score == 1
+
+
 @pytest.mark.parametrize("make", [create_llm_as_judge, create_async_llm_as_judge])
 def test_llm_as_judge(score, make):
     evaluator = make(prompt=PROMPT, judge=Judge(), feedback_key="correctness")
@@ -104,7 +119,7 @@ def test_a_trajectory_of_a_graph_is_no_answer(score):
 
 
 def test_what_makes_an_evaluator_is_none(score):
-    with pytest.raises(SettingsError, match=r"needs prompt|no evaluator of one answer"):
+    with pytest.raises(SettingsError, match=r"needs prompt|not a known evaluator of single answers"):
         score(create_llm_as_judge)
 
 

@@ -102,3 +102,11 @@ def test_no_extractor_no_answers():
     book = AnswerBook()
     assert book.read(0, "4") is None
     assert Compared(WholeText(), ExactText()).read("  ") is None
+
+
+@pytest.mark.parametrize("extract", ["boxed", "math"])
+def test_a_number_without_a_unit_belongs_to_one_unit_only(extract):
+    book = AnswerBook(as_extractor(extract))
+    texts = ["5", "5 cm", "5 m", "0.05 m", "5", "500 cm"]
+    answers = [book.read(index, rf"\boxed{{{text}}}") for index, text in enumerate(texts)]
+    assert answers == ["5", "5", "5 m", "5", "5", "5 m"]

@@ -141,7 +141,7 @@ def test_without_labels_and_in_rounds(capsys, directory, tmp_path):
     [
         ("few.jsonl", (), "12 questions are too few to learn when to stop"),
         ("unlabelled.jsonl", (), "labels='none'"),
-        ("graded.jsonl", (), "give a price or a number of samples"),
+        ("graded.jsonl", (), "give price= or samples="),
         ("voted.jsonl", ("--price", "-1"), "must be a finite number of at least 0"),
         ("voted.jsonl", ("--price", "nan"), "must be a finite number of at least 0"),
         ("voted.jsonl", ("--price", "0.1", "--samples", "3"), "not both"),

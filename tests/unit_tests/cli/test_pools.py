@@ -96,7 +96,7 @@ def test_without_scores_nothing_is_known_of_the_target(capsys, tmp_path):
             (asked(), asked("b", score=float("nan"))),
             "line 2: sample 1: score must be a finite number in [0, 1], got nan",
         ),
-        ((asked(), asked()), "line 2: id 'a' stands on line 1 already"),
+        ((asked(), asked()), "line 2: id 'a' is already used on line 1"),
         ((asked(), '{"id": "b"'), "line 2: not JSON"),
         ((asked("é"), {"id": "b", "prompt": "?"}), "line 2: a question needs at least one sample"),
         ((asked(logit=10**400, score=None),), "line 1: sample 1: logit must be a finite number"),

@@ -249,3 +249,34 @@ def test_a_pool_of_runs():
     pool = record_pool(make_agent(), sum_found, [question], 4, extract=extract, gold_check=str.__eq__)
     assert sorted(sample.answer for sample in pool.questions[0].samples) == ["2", "3", "4", "5"]
     assert sum(bool(sample.correct) for sample in pool.questions[0].samples) == 1
+
+
+def searching_agents():
+    """Agents whose own steps search two candidates, in each of the ways there are; the last draws one of them alone."""
+    from langchain_optscale import OptScaleMiddleware
+
+    @tool
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    two = {"verifier": lambda prompt, candidate: 0.5, "stopping": MaxSamples(2), "max_samples": 2, "first_round": 2}
+    chat, streaming = (ChatOptScale(policy=Adder(runs=[]), streaming=streams, **two) for streams in (False, True))
+    yield agents.create_agent(chat, [add]), 4
+    yield agents.create_agent(streaming, [add]), 4
+    yield agents.create_agent(Adder(runs=[]), [add], middleware=[OptScaleMiddleware(**two)]), 4
+    yield agents.create_agent(Adder(runs=[]), [add], middleware=[OptScaleMiddleware(**two, when="tool_calls")]), 3
+
+
+@pytest.mark.parametrize("path", ["sync", "async"])
+@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("budget", [None, 10_000])
+async def test_a_search_within_a_run_is_no_request_of_its_own(which, path, budget):
+    agent, requests = list(searching_agents())[which]
+    settings = {"verifier": lambda prompt, candidate: 0.5, "stopping": MaxSamples(1), "max_samples": 1}
+    result = await ask(OptScale(policy=agent, token_budget=budget, **settings), path)
+    assert result.total_usage.to_dict() == {
+        "input_tokens": 10 * requests,
+        "output_tokens": 2 * requests,
+        "requests": requests,
+    }

@@ -55,7 +55,7 @@ def test_the_seed_of_a_call_to_the_responses_api() -> None:
     )
     sampler = search(policy).sampler()
     assert (sampler.seeded, sampler.max_choices) == (False, 1)
-    with pytest.raises(SettingsError, match="takes no seed"):
+    with pytest.raises(SettingsError, match="does not accept seeds"):
         search(policy, seed=1)
     with pytest.raises(SettingsError, match="fanout='n' needs a chat model that takes `n`"):
         search(policy, fanout="n")

@@ -163,7 +163,7 @@ def test_the_error_is_copied_and_sent_as_what_it_is(kind: str | None) -> None:
 def test_reasoning_alone_is_no_answer() -> None:
     alone = AIMessage([{"type": "thinking", "thinking": "hm"}], response_metadata={"stop_reason": "end_turn"})
     result = search(alone, WHOLE)
-    assert "with its reasoning alone" in result.failures[0].error
+    assert "with reasoning only" in result.failures[0].error
 
 
 def test_the_verifier_the_extractor_and_the_caller_see_the_answer_alone() -> None:

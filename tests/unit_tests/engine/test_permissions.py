@@ -90,7 +90,9 @@ def test_a_run_names_no_files_and_gives_itself_no_rights(name):
 
 @pytest.mark.parametrize("name", ["overridable", "limits"])
 def test_what_a_run_may_change_is_the_operators_alone(name):
-    with pytest.raises(SettingsError, match=f"overridable names '{name}', which is no setting that a run could change"):
+    with pytest.raises(
+        SettingsError, match=f"overridable names '{name}', which is not a setting that a run could change"
+    ):
         OptScale(**given(overridable={name}))
 
 
@@ -185,7 +187,7 @@ def test_objects_of_this_process_may_be_given():
     ("settings", "sentence"),
     [
         ({"overridable": "target"}, "overridable must be a set of names"),
-        ({"overridable": {"tarket"}}, "overridable names 'tarket', which is no setting"),
+        ({"overridable": {"tarket"}}, "overridable names 'tarket', which is not a setting"),
         ({"limits": 3}, "limits must map settings"),
         ({"limits": {"target": 1}}, "limits has 'target'; there are limits for max_samples"),
         ({"limits": {"max_samples": "9"}}, "limits: max_samples must be a number"),

@@ -239,7 +239,7 @@ class TestFewerChoices:
     def test_no_choice_at_all_is_a_failure(self):
         table = Table(stopping=MaxSamples(1), first_round=1)
         table.search.record_outcome(*table.take(), Done([], 1.0))
-        with pytest.raises(AllCandidatesFailed, match="the policy gave no choice"):
+        with pytest.raises(AllCandidatesFailed, match="the policy's response contains no choices"):
             table.search.result()
 
     def test_a_server_is_believed_to_take_fewer_after_three_searches_only(self):

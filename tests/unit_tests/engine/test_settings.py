@@ -48,9 +48,9 @@ def policy(**kwargs):
         ({"policy": ScriptedPolicy(texts=["x"], temperature=0)}, "temperature is 0"),
         ({"policy": policy().bind(temperature=0)}, "temperature is 0"),
         ({"policy": PlainPolicy(texts=["x"]), "fanout": "n"}, "fanout='n' needs a chat model that takes `n`"),
-        ({"policy": RunnableLambda(lambda x: "x"), "seed": 7}, "takes no seed"),
+        ({"policy": RunnableLambda(lambda x: "x"), "seed": 7}, "does not accept seeds"),
         ({"verifier": 3}, "verifier"),
-        ({"estimator": MaximumLikelihood(), "prior": FixedPrior(0.8, 0.1)}, "takes no prior"),
+        ({"estimator": MaximumLikelihood(), "prior": FixedPrior(0.8, 0.1)}, "does not use a prior"),
         ({"prior": 0.8}, "prior"),
     ],
 )

@@ -116,7 +116,7 @@ def test_harness_older_logs(log):
         del line[key]
     (question,) = from_lm_eval(write_lines(log, line))
     assert (question.prompt, question.samples[0].correct) == ("Q:", True)
-    with pytest.raises(InvalidRecordError, match="line 2: doc_id 0 stands on line 1 already"):
+    with pytest.raises(InvalidRecordError, match="line 2: doc_id 0 is already used on line 1"):
         from_lm_eval(write_lines(log, line, line))
 
 
@@ -425,7 +425,7 @@ def test_inspect_wrong_files(tmp_path):
     path.write_text("{")
     with pytest.raises(InvalidRecordError, match="not JSON"):
         from_inspect(path)
-    with pytest.raises(InvalidRecordError, match="samples is no list"):
+    with pytest.raises(InvalidRecordError, match="samples is not a list"):
         from_inspect(write_log(path, samples=None))
     with pytest.raises(InvalidRecordError, match=r"samples\[0\]: must be an object, got int"):
         from_inspect(write_log(path, 7))

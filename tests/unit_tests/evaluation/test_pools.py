@@ -109,7 +109,7 @@ def test_what_a_line_may_hold(tmp_path):
         ('{"id": "b"}', "prompt missing"),
         (line(id=7), "id must be a string, got 7"),
         (line(id=""), "id must not be empty"),
-        (line(id="a"), "id 'a' stands on line 1 already"),
+        (line(id="a"), "id 'a' is already used on line 1"),
         (line(id="b", prompt=None), "prompt must be a string"),
         (line(id="b", gold=4), "gold must be a string, got 4"),
         (line(id="b", samples=[]), "at least one sample"),

@@ -124,7 +124,7 @@ def test_a_recording_with_other_settings_is_left_alone(tmp_path):
         record_pool(policy(), read_score, [Question("a", "changed?")], 2, path=path)
     assert path.read_bytes() == before
     path.write_bytes(before + before)
-    with pytest.raises(InvalidRecordError, match=r"line 4: id '.' stands on an earlier line"):
+    with pytest.raises(InvalidRecordError, match=r"line 4: id '.' is already used on an earlier line"):
         record_pool(policy(), read_score, QUESTIONS, 2, path=path)
     write_pool(pool, path)
     with pytest.raises(SettingsError, match="was not made by record_pool"):
@@ -207,7 +207,7 @@ def test_cancelling_closes_what_is_under_way(tmp_path):
     [
         ({"n": 0}, "max_samples must be a whole number of at least 1"),
         ({"max_concurrency": 0}, "max_concurrency must be"),
-        ({"questions": []}, "there is no question"),
+        ({"questions": []}, "there are no questions"),
         ({"questions": ["x", "x"]}, "1 questions occur several times"),
         ({"policy": policy(temperature=0.0)}, "temperature is 0"),
         ({"path": "pool.jsonl.gz"}, r"cannot append to a .gz file"),

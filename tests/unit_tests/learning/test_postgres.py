@@ -45,6 +45,6 @@ def test_the_extra_is_named(monkeypatch):
 
 def test_a_wrong_address_does_not_show_the_password():
     pytest.importorskip("psycopg")
-    with pytest.raises(SettingsError, match="no address of a PostgreSQL database") as caught:
+    with pytest.raises(SettingsError, match="not the URL of a PostgreSQL database") as caught:
         ScoreStore("postgresql://ann:secret@host/db?no_such_option=1")
     assert "secret" not in str(caught.value)

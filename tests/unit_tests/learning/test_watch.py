@@ -114,7 +114,7 @@ def test_settings_of_the_same_file_share_a_watch(tmp_path, store):
     assert watch_of(None, store, auto=True) is watch_of(None, store, auto=True)
     with pytest.raises(SettingsError, match="needs store="):
         watch_of(None, None, auto=True)
-    with pytest.raises(SettingsError, match="no store to learn from"):
+    with pytest.raises(SettingsError, match="learning needs a store"):
         Watch().learn()
 
 

@@ -181,7 +181,7 @@ async def test_keys_are_stripped_of_white_space(key, server):
     vllm_policy(server.url, "m", api_key=key).invoke("q")
     RewardModelVerifier(server.url, "m", api_key=key).verify(StringPromptValue(text="q"), candidate())
     assert all("authorization: Bearer own-key\n" in headers for _, headers, _ in server.requests)
-    with pytest.raises(SettingsError, match="copy it anew"):
+    with pytest.raises(SettingsError, match="copy it again"):
         chat_model(base_url=server.url, model="m", api_key="a b")
 
 

@@ -110,7 +110,7 @@ def test_a_save_keeps_the_mode(tmp_path, umask, save, load):
 @each_saved
 def test_a_save_refuses_what_is_no_file(tmp_path, save, load):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SettingsError, match="pipe cannot be written: it is no regular file"):
+    with pytest.raises(SettingsError, match="pipe cannot be written: it is not a regular file"):
         save(tmp_path / "pipe")
     with pytest.raises(FileError, match="cannot be written: Is a directory"):
         save(tmp_path)
@@ -149,7 +149,7 @@ def test_a_growing_file_is_no_link_and_no_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SettingsError, match="is a symbolic link; name the file that it points to"):
         open_to_append(tmp_path / "link")
-    with pytest.raises(SettingsError, match="is no regular file"):
+    with pytest.raises(SettingsError, match="is not a regular file"):
         open_to_append(tmp_path / "pipe")
     assert not (tmp_path / "victim").exists()
 
@@ -248,9 +248,9 @@ def file_for(name, directory):
 def test_a_pipe_is_refused(tmp_path, name, read):
     path = file_for(name, tmp_path)
     os.mkfifo(path)
-    with pytest.raises(InvalidRecordError, match=f"{path.name} is no regular file"):
+    with pytest.raises(InvalidRecordError, match=f"{path.name} is not a regular file"):
         read(path)
-    with pytest.raises(InvalidRecordError, match="/dev/zero is no regular file"):
+    with pytest.raises(InvalidRecordError, match="/dev/zero is not a regular file"):
         read("/dev/zero")
 
 
@@ -303,5 +303,5 @@ def test_lines_are_bounded(tmp_path):
 
 def test_questions_of_a_batch_are_a_regular_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SettingsError, match="is no regular file"):
+    with pytest.raises(SettingsError, match="is not a regular file"):
         Questions(str(tmp_path / "pipe"))

@@ -9,9 +9,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableBinding
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
-from langchain_optscale import ChatOptScale, OptScale
+from langchain_optscale import AllCandidatesFailed, ChatOptScale, OptScale
+from langchain_optscale.agents.step_model import StepModel
 from langchain_optscale.records.candidates import Candidate
 from langchain_optscale.records.tool_calls import call_key, render_calls
 from langchain_optscale.stopping import MaxSamples
@@ -186,11 +187,43 @@ def test_tools_reach_the_policy_and_settings_stay():
     assert len(policy._requests) == 5
 
 
+class HoldingPolicy(ToolPolicy):
+    """Answers `bind_tools` with a copy that holds the tools, as some models do, and calls the tools that it holds."""
+
+    tools: list[str] = Field(default_factory=list)
+
+    def bind_tools(self, tools, **kwargs):
+        return self.model_copy(update={"tools": [tool["name"] for tool in tools]})
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        self._requests.append(kwargs)
+        message = calling(*((name, {}) for name in self.tools))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def test_a_policy_may_hold_its_tools():
+    policy = HoldingPolicy(messages=[])
+    wrapped = policy.bind(top_p=0.5).with_config(tags=["mine"]).bind(top_k=3)
+    model = ChatOptScale(policy=wrapped, verifier=lambda p, c: 0.0, max_samples=2, temperature=0.3)
+    message = model.bind_tools([{"name": "f"}, {"name": "g"}]).invoke("q")
+    assert [call["name"] for call in message.tool_calls] == ["f", "g"]
+    requests = [{name: value for name, value in request.items() if name != "seed"} for request in policy._requests]
+    assert requests == [{"top_p": 0.5, "top_k": 3, "temperature": 0.3}] * 2
+    with pytest.raises(AllCandidatesFailed, match="neither text nor a tool call"):
+        model.invoke("q")  # it is not changed
+
+
+def test_a_step_counts_the_tokens_of_a_policy_that_holds_its_tools():
+    step = StepModel.of({"policy": HoldingPolicy(messages=[]), "verifier": lambda p, c: 0.0, "max_samples": 2})
+    assert step.bind_tools([{"name": "f"}]).invoke("q").tool_calls[0]["name"] == "f"
+    assert step.spent.requests == 2
+
+
 def test_a_policy_without_tools_says_so():
     from langchain_core.language_models import FakeListChatModel
     from langchain_core.runnables import RunnableLambda
 
     for policy, name in [(FakeListChatModel(responses=["a"]), "FakeListChatModel"), (RunnableLambda(str), "str")]:
         model = ChatOptScale(policy=policy, verifier=lambda p, c: 0.0)
-        with pytest.raises(NotImplementedError, match=f"{name}.* takes no tools"):
+        with pytest.raises(NotImplementedError, match=f"{name}.* does not support tools"):
             model.bind_tools([{"name": "f"}])

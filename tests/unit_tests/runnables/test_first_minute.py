@@ -11,7 +11,8 @@ from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 import langchain_optscale
-from langchain_optscale import ChatOptScale, LLMJudge, OptScale, SettingsError
+from langchain_optscale import ChatOptScale, LLMJudge, OptScale, SettingsError, optscale
+from langchain_optscale.answers import RegexAnswer
 from langchain_optscale.errors import MissingExtraError
 from langchain_optscale.stopping import MaxSamples
 from tests.unit_tests.fakes import PlainPolicy, read_score
@@ -212,3 +213,71 @@ class TestExports:
     def test_prices_and_settings_are_at_the_top(self):
         assert langchain_optscale.Price(input=1.0).input == 1.0
         assert "token_budget" in langchain_optscale.SearchSettings.model_fields
+
+
+def _yields(prompt, candidate):
+    yield 0.5
+
+
+class TestMistakesThatCostNothing:
+    """Each is refused by one sentence before the first request."""
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"target": "0.9"}, "target must be a number, got '0.9'"),
+            ({"target": True}, "target must be a number, got True"),
+            ({"confidence": "95%"}, "confidence must be a number, got '95%'"),
+            ({"deadline_s": "30"}, "deadline_s must be a number, got '30'"),
+            ({"candidate_timeout_s": True}, "candidate_timeout_s must be a number, got True"),
+            ({"round_cost": "2"}, "round_cost must be a number"),
+            ({"cost_budget": "0.1"}, "cost_budget must be a number"),
+            ({"verifier": _yields}, "_yields is a generator: write return in place of yield"),
+            ({"select": lambda candidates: 0}, "select must accept two positional arguments"),
+            ({"extract": 5}, "message and state, got 5$"),
+            ({"extract": ["boxed", "choice"]}, r"write FirstOf\(...\)"),
+            ({"extract": RegexAnswer}, "write an instance"),
+            ({"extract": "([0-9]+)"}, r"write RegexAnswer\(pattern\)"),
+            (
+                {"temperature": 0.7},
+                r"it belongs to the model: give it to the policy, as in policy.bind\(temperature=...\)",
+            ),
+            ({"stop": ["x"]}, r"as in policy.bind\(stop=...\)"),
+            ({"policy": ""}, "policy='' names no model"),
+        ],
+    )
+    def test_a_setting(self, settings, message):
+        with pytest.raises(SettingsError, match=message) as caught:
+            OptScale(**{"policy": PlainPolicy(texts=["0.1"]), "verifier": read_score, **settings})
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("kind", [OptScale, ChatOptScale])
+    @pytest.mark.parametrize("inputs", ["a question", b"x", {"question": "x"}, None, 5])
+    def test_a_batch_of_one_question(self, kind, inputs):
+        policy = PlainPolicy(texts=["0.1"])
+        with pytest.raises(
+            SettingsError, match=r"must be a list of questions, got .*; put a single question into a list"
+        ):
+            kind(policy=policy, verifier=read_score).batch(inputs)
+        with pytest.raises(SettingsError, match="must be a list of questions"):
+            asyncio.run(kind(policy=policy, verifier=read_score).abatch(inputs))
+        assert not policy.requests
+
+    def test_an_empty_conversation(self):
+        policy = PlainPolicy(texts=["0.1"])
+        with pytest.raises(SettingsError, match="the input is an empty list: it needs at least one message"):
+            OptScale(policy=policy, verifier=read_score).invoke([])
+        assert not policy.requests
+
+    def test_an_unknown_provider_is_one_line(self):
+        pytest.importorskip("langchain")
+        with pytest.raises(
+            SettingsError, match="write the provider and the model in one string, such as 'openai:gpt-5-mini'"
+        ) as caught:
+            LLMJudge("no-such-model")
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("arguments", [{"target": "x"}, {"confidence": "x"}, {"price": "x"}, {"target": True}])
+    def test_a_rule(self, arguments):
+        with pytest.raises(SettingsError, match=next(iter(arguments))):
+            optscale(**arguments)

@@ -233,7 +233,7 @@ def test_rejects_what_is_no_score(score):
 
 
 def test_each_estimator_insists_on_its_kind_of_prior():
-    with pytest.raises(SettingsError, match="takes no prior; use MaximumAPosteriori"):
+    with pytest.raises(SettingsError, match="does not use a prior; use MaximumAPosteriori"):
         MaximumLikelihood()([0.5], Prior())
     with pytest.raises(SettingsError, match="needs a prior"):
         MaximumAPosteriori()([0.5])

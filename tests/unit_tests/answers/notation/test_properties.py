@@ -17,6 +17,12 @@ NUMBER = st.one_of(st.integers(-(10**7), 10**7).map(Fraction), DECIMAL, RATIONAL
 SMALL = st.one_of(st.integers(-99, 99).map(Fraction), RATIONAL)
 
 
+def are_same(one, other):
+    """By their forms, or as quantities of which one may lack its unit."""
+    first, second = FORM(one), FORM(other)
+    return first == second or NormalForm().match(first, [second]) is not None
+
+
 def number_notations(value):
     """Ways to write a number that need no context."""
     sign, size = "-" if value < 0 else "", abs(value)
@@ -149,7 +155,7 @@ def notations(draw, answer):
 def test_all_notations_of_an_answer_have_one_form(data):
     answer = data.draw(answers())
     first, second = data.draw(notations(answer)), data.draw(notations(answer))
-    assert FORM(first) == FORM(second)
+    assert are_same(first, second)
     assert FORM(FORM(first)) == FORM(first)
 
 
@@ -158,7 +164,7 @@ def test_all_notations_of_an_answer_have_one_form(data):
 def test_notations_of_different_answers_have_different_forms(data):
     one, other = data.draw(answers()), data.draw(answers())
     first, second = data.draw(notations(one)), data.draw(notations(other))
-    assert (FORM(first) == FORM(second)) == (one == other)
+    assert are_same(first, second) == (one == other)
 
 
 @given(st.fractions(max_denominator=10**30), st.fractions(max_denominator=10**30))
@@ -192,6 +198,23 @@ def test_repeating_decimals_are_fractions(whole, zeros, period, fixed_length):
     )
     for written in (rf"{whole}.{fixed}\overline{{{digits}}}", f"{whole}.{fixed}({digits})"):
         assert FORM(written) == write_number(value)
+
+
+@given(RATIONAL.filter(bool), st.integers(1, 60))
+def test_quantities_are_converted_exactly(value, times):
+    written = write_number(value)
+    for small, large, factor in (
+        ("cm", "m", 100),
+        ("s", "min", 60),
+        ("in", "ft", 12),
+        ("g", "kg", 1000),
+        ("mm^2", "cm^2", 100),
+    ):
+        many = write_number(value * factor)
+        assert are_same(f"{many} {small}", f"{written} {large}")
+        assert not are_same(f"{written} {small}", f"{written} {large}")
+        assert are_same(f"{many} {small}", many)
+        assert not are_same(f"{write_number(value * factor + times)} {small}", f"{written} {large}")
 
 
 EXPRESSIONS = [

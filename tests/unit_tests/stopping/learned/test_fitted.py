@@ -321,7 +321,7 @@ def test_a_verifier_without_signal_is_refused():
         ({"labels": "silver", "price": 0.1}, "labels must be"),
         ({"round_size": 0, "price": 0.1}, "round_size must be"),
         ({"first_round": 8, "price": 0.1}, "leaves nothing to decide"),
-        ({}, "give a price or a number of samples"),
+        ({}, "give price= or samples="),
     ],
 )
 def test_settings_out_of_range(settings, complaint):

@@ -6,7 +6,7 @@ import sys
 import threading
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from unittest.mock import Mock
@@ -15,7 +15,8 @@ import pytest
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
-from langsmith.evaluation import run_evaluator
+from langsmith.evaluation import RunEvaluator, run_evaluator
+from pydantic import BaseModel
 
 from langchain_optscale import AllCandidatesFailed, CachedVerifier, EnsembleVerifier, LLMJudge, OptScale
 from langchain_optscale.errors import InvalidScoreError, SettingsError
@@ -129,6 +130,87 @@ def test_an_annotation_says_what_is_taken():
     assert scores(mapping, config={"configurable": {"reference": {"city": "Paris"}}}) == [1, 1]
     assert scores(messages) == [1, 1]
     assert scores(text) == [1, 1]
+
+
+class City(BaseModel):
+    city: str
+    size: int = 2
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "parsed"),
+    [
+        ({"city": "Paris"}, "Paris", None),
+        ({"city": "Paris", "size": 2}, '{"size": 2, "city": "Paris"}', None),
+        ({"city": "Paris", "size": 2}, 'Here it is:\n```json\n{"size": 2, "city": "Paris"}\n```', None),
+        ({"city": "Paris", "size": 2}, "as JSON", City(city="Paris")),
+        (["Paris", 2], '["Paris", 2]', None),
+        ("[1]", "[1]", None),
+        (4, "4", None),
+    ],
+)
+def test_an_answer_has_the_form_of_its_reference(reference, answer, parsed):
+    def equal(*, outputs, reference_outputs: Any):
+        return outputs == reference_outputs or outputs == str(reference_outputs)
+
+    config = {"configurable": {"reference": reference}}
+    candidate = replace(make_candidate(answer), parsed=parsed)
+    assert as_verifier(equal).verify(PROMPT, candidate, config).score == 1
+    wrong = replace(make_candidate("Lyon"), parsed=parsed and City(city="Lyon"))
+    assert as_verifier(equal).verify(PROMPT, wrong, config).score == 0
+
+
+def test_a_conversation_is_no_form_of_an_answer():
+    def seen(*, outputs):
+        return outputs == "[1]"
+
+    for steps in ([HumanMessage("q")], [{"role": "user", "content": "q"}], {"messages": [HumanMessage("q")]}):
+        assert scores(seen, "[1]", {"configurable": {"reference": steps}}) == [1, 1]
+
+
+def test_a_text_is_no_conversation_to_compare_with():
+    def compared(outputs: list[BaseMessage], reference_outputs: list[BaseMessage]) -> float:
+        return 1.0
+
+    refused(compared, "compares conversations, and the reference is text", config=REFERENCE)
+
+
+def test_one_of_two_paths_is_enough():
+    class AsyncOnly(RunEvaluator):
+        def evaluate_run(self, run, example=None, evaluator_run_id=None):
+            raise NotImplementedError
+
+        async def aevaluate_run(self, run, example=None, evaluator_run_id=None):
+            return {"score": 0.25}
+
+    assert scores(AsyncOnly()) == [0.25, 0.25]
+
+
+def test_neither_path_is_said():
+    def abstract(*, outputs):
+        raise NotImplementedError("later")
+
+    refused(abstract, "later", NotImplementedError)
+
+
+def test_a_variable_of_a_prompt_is_named():
+    def filled(*, outputs, **kwargs):
+        return "{outputs} {context}".format(outputs=outputs, **kwargs) == "Paris France"
+
+    filled.__module__ = "openevals.llm"
+    refused(filled, r"has the variable 'context': bind it by functools.partial\(evaluator, context=...\)")
+    assert scores(partial(filled, context="France")) == [1, 1]
+
+
+def create_checker():
+    def inner(*, outputs):
+        return 1.0
+
+    return inner
+
+
+def test_what_is_made_has_its_makers_name():
+    assert as_verifier(create_checker()).name == "checker"
 
 
 def test_views():
@@ -258,6 +340,18 @@ def test_reward_hub():
     assert scores(judge) == [0.75, 0.75]
 
 
+def of_all_rows(outputs: list, reference_outputs: list) -> float:
+    return 1.0
+
+
+def of_two_systems(inputs: dict, outputs: list[dict]) -> list:
+    return [0, 1]
+
+
+def by_position(outputs, /) -> float:
+    return 1.0
+
+
 @pytest.mark.parametrize(
     ("evaluator", "sentence"),
     [
@@ -268,6 +362,10 @@ def test_reward_hub():
         (lambda prediction, reference: 1.0, r"\(prediction, reference\) compares a text with a reference"),
         (lambda y_true, y_pred: 1.0, "compares a text with a reference"),
         (lambda outputs, rubric: 1.0, "needs rubric, which no candidate has"),
+        (of_all_rows, "takes lists, as evaluators of whole experiments do"),
+        (of_two_systems, "takes lists, as evaluators of whole experiments do"),
+        (lambda runs, examples: 1.0, "takes lists, as evaluators of whole experiments do"),
+        (by_position, "takes arguments by position"),
     ],
 )
 def test_what_cannot_score_one_candidate_is_refused(evaluator, sentence):
@@ -293,7 +391,7 @@ def test_settings(settings, sentence):
 
 
 def test_what_is_no_evaluator():
-    with pytest.raises(SettingsError, match="no evaluator that is known"):
+    with pytest.raises(SettingsError, match="not a known evaluator"):
         EvaluatorVerifier(lambda prompt, candidate: 1.0)
     with pytest.raises(SettingsError, match="instance"):
         EvaluatorVerifier(of("autoevals", "Scorer"))

@@ -226,7 +226,7 @@ def test_too_little_probability_is_no_grade(server):
         ({"answers": {"grade": {"probabilities": {"0": 1}}}}, "lacks the probability of a grade"),
         ({"answers": {"grade": {"probabilities": {str(n): 0 for n in range(11)}}}}, "no grade a probability"),
         ({"answers": {"grade": {"probabilities": {str(n): 5 for n in range(11)}}}}, "lacks the probability"),
-        ([], "no JSON object"),
+        ([], "not a JSON object"),
     ],
 )
 def test_replies_without_a_grade(server, reply, sentence):
@@ -238,9 +238,9 @@ def test_replies_without_a_grade(server, reply, sentence):
 @pytest.mark.parametrize(
     ("route", "reply", "error", "sentence"),
     [
-        ("/tokenize", {"tokens": [], "count": 0}, InvalidReplyError, "holds no tokens"),
+        ("/tokenize", {"tokens": [], "count": 0}, InvalidReplyError, "contains no tokens"),
         ("/tokenize", {"tokens": [1, 2]}, SettingsError, "is not one token of its own"),
-        ("/generative_scoring", {"data": []}, InvalidReplyError, "holds no score"),
+        ("/generative_scoring", {"data": []}, InvalidReplyError, "contains no score"),
     ],
 )
 def test_the_older_routes_without_a_grade(server, route, reply, error, sentence):
