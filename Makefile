@@ -233,6 +233,7 @@ bench_capacity: $(VENV)/test.stamp
 bench_ray: $(RAY)/pip.stamp
 	@$(RAY)/bin/python -m benchmarks.ray_batch crash
 	@$(RAY)/bin/python -m benchmarks.ray_batch wall --questions 4000 --latency 0.2
+	@$(RAY)/bin/python -m benchmarks.ray_blocks
 
 bench_million: $(VENV)/test.stamp
 	@$(BIN)/python -m benchmarks.million_questions
