@@ -234,7 +234,7 @@ class TestMistakesThatCostNothing:
             ({"cost_budget": "0.1"}, "cost_budget must be a number"),
             ({"verifier": _yields}, "_yields is a generator: write return in place of yield"),
             ({"select": lambda candidates: 0}, "select must accept two positional arguments"),
-            ({"extract": 5}, "message and state, got 5$"),
+            ({"extract": 5}, "(?m)message and state, got 5$"),
             ({"extract": ["boxed", "choice"]}, r"write FirstOf\(...\)"),
             ({"extract": RegexAnswer}, "write an instance"),
             ({"extract": "([0-9]+)"}, r"write RegexAnswer\(pattern\)"),
