@@ -35,6 +35,7 @@ async def test_all_searches_finish(servers):
             if answered >= 16 and computing:
                 seen.update(answered=answered, computing=computing)
                 doomed.kill()
+                seen["by_other"] = other.metric("vllm:request_success_total")
                 return
 
     killer = threading.Thread(target=kill_in_the_middle)
@@ -55,6 +56,7 @@ async def test_all_searches_finish(servers):
     assert all(len(result.scores) == 8 and not result.failures for result in results)
     drawn = other.metric("vllm:request_success_total") - before
     assert 0 < drawn < SEARCHES * 8
+    assert before + drawn > seen["by_other"], f"the server was killed when all was done: {seen}, {drawn} drawn"
     gone, well = Replicas([doomed.root, other.root]).states()
     assert (gone.pending, well.pending, well.failures) == (0, 0, 0)
-    assert gone.failures > 0
+    assert gone.failures > 0, (seen, drawn)
