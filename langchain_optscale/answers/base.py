@@ -14,7 +14,17 @@ from langchain_optscale.records.reasoning_marks import split_text
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-__all__ = ["EXTRACTORS", "Compared", "Extractor", "ExtractorLike", "FirstOf", "Found", "FunctionAnswer", "as_extractor"]
+__all__ = [
+    "EXTRACTORS",
+    "Compared",
+    "Extractor",
+    "ExtractorLike",
+    "FirstOf",
+    "Found",
+    "FunctionAnswer",
+    "accepts",
+    "as_extractor",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,17 +230,23 @@ class FunctionAnswer(Extractor):
 
     def _arguments(self) -> int | None:
         """How many positional arguments to pass; None where it takes neither one nor two nor three."""
-        try:
-            signature = inspect.signature(self.function)
-        except ValueError:
-            return 1  # some functions written in C have no signature
-        for count in (1, 2, 3):
-            try:
-                signature.bind(*[None] * count)
-            except TypeError:
-                continue
-            return count
-        return None
+        return next((count for count in (1, 2, 3) if accepts(self.function, count)), None)
+
+
+def accepts(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with that many positional arguments; True where it does not tell.
+
+    Example:
+        >>> accepts(len, 1), accepts(lambda text, message: None, 1), accepts(max, 3)
+        (True, False, True)
+    """
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # some functions written in C have no signature
+    return True
 
 
 def as_extractor(value: ExtractorLike | None) -> Extractor | None:

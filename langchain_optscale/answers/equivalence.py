@@ -156,15 +156,7 @@ class NormalForm(Equivalence):
 
     def match(self, form: str, known: Sequence[str]) -> str | None:
         """The same length in another unit, or the same number without a unit where no known form has another unit."""
-        bare, unit = _split(form)
-        parts = [(other, *_split(other)) for other in known]
-        for other, number, its in parts:
-            if unit and its and _same_quantity(bare, unit, number, its):
-                return other
-        plain = [(other, its) for other, number, its in parts if number == bare and (its is None) != (unit is None)]
-        if not plain or (unit and any(its for _, number, its in parts if number == bare)):
-            return None  # the number without a unit is already taken for that of another unit
-        return plain[0][0]
+        return _same_in(known, *_split(form))
 
     def is_qualified(self, form: str) -> bool:
         """Whether it has a unit."""
@@ -209,18 +201,11 @@ class SameMath(NormalForm):
         if not _is_expression(bare):
             return None
         is_number = _is_number(bare)
-        parts = [(other, *_split(other)) for other in known]
-        others = [
-            (other, number)
-            for other, number, its in parts
-            if not (is_number and _is_number(number))
-            and _is_expression(number)
-            and (not unit or not its or unit == its)
-        ]
-        if not others:
-            return None
-        place = _math_process.find_equal(bare, [number for _, number in others], self.timeout_s)
-        return None if place is None else others[place][0]
+        numbers = dict.fromkeys(_split(other)[0] for other in known)
+        others = [one for one in numbers if not (is_number and _is_number(one)) and _is_expression(one)]
+        place = _math_process.find_equal(bare, others, self.timeout_s) if others else None
+        # The unit of an expression is compared as that of the one that it is equal to.
+        return None if place is None else _same_in(known, others[place], unit)
 
 
 def same_answer(answer: str, other: str, equivalence: Equivalence | None = None) -> bool:
@@ -252,6 +237,18 @@ def _split(form: str) -> tuple[str, str | None]:
         return form, None
     is_sure = _is_number(bare) or sum(map(str.isalpha, text)) > 1
     return (bare, unit) if is_sure and any(map(str.isdigit, bare)) else (form, None)
+
+
+def _same_in(known: Sequence[str], bare: str, unit: str | None) -> str | None:
+    """The known form of this number and unit: the same, one in another unit, or the number without a unit; or None."""
+    parts = [(other, *_split(other)) for other in known]
+    for other, number, its in parts:
+        if (number, its) == (bare, unit) or (unit and its and _same_quantity(bare, unit, number, its)):
+            return other
+    same = [(other, its) for other, number, its in parts if number == bare]
+    if not same or (unit and any(its for _, its in same)):
+        return None  # the number without a unit is already taken for that of another unit
+    return same[0][0]
 
 
 def _same_quantity(form: str, unit: str, other: str, its: str) -> bool:

@@ -13,12 +13,12 @@ chosen answer the one with the best score is returned, the earliest of equals.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from langchain_optscale.answers.base import accepts
 from langchain_optscale.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -208,21 +208,11 @@ def as_selection(value: SelectionLike) -> Callable[..., int]:
     if isinstance(value, str | type) or not callable(value):
         known = ", ".join(map(repr, SELECTIONS))
         raise SettingsError(f"select must be one of {known} or a function (candidates, scores), got {value!r}")
-    if not _takes_two(value):
+    if not accepts(value, 2):
         raise SettingsError(
             f"select must accept two positional arguments, the candidates and the scores, got {value!r}"
         )
     return value
-
-
-def _takes_two(function: Callable[..., int]) -> bool:
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
-        return False
-    except ValueError:
-        return True  # some functions written in C have no signature
-    return True
 
 
 def choose(select: SelectionLike, candidates: Sequence[Candidate], scores: Mapping[int, float]) -> int:

@@ -74,6 +74,7 @@ def changeable(scope: Scope) -> frozenset[str]:
     )
 
 
+_Number = Annotated[float, BeforeValidator(read_number)]
 _MaxFailures = Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] | None
 
 
@@ -192,10 +193,10 @@ class SearchSettings(BaseModel):
 
     policy: Annotated[Any, BeforeValidator(read_policy), Scope.CONTEXT]
     verifier: Annotated[Any, BeforeValidator(read_verifier), Scope.CONTEXT | Scope.STEP]
-    target: Annotated[float | None, BeforeValidator(read_number), _ANY] = Field(default=None, ge=0, le=1)
-    confidence: Annotated[float, BeforeValidator(read_number), _ANY] = Field(default=0.95, gt=0, lt=1)
+    target: Annotated[_Number | None, _ANY] = Field(default=None, ge=0, le=1)
+    confidence: Annotated[_Number, _ANY] = Field(default=0.95, gt=0, lt=1)
     effort: Annotated[Effort, _ANY] = "medium"
-    round_cost: Annotated[float, BeforeValidator(read_number), _ANY] = Field(default=2.0, ge=0, allow_inf_nan=False)
+    round_cost: Annotated[_Number, _ANY] = Field(default=2.0, ge=0, allow_inf_nan=False)
     max_samples: Annotated[int, _ANY] = Field(default=16, ge=1, strict=True)
     stopping: Annotated[Rule | None, BeforeValidator(from_spec), _ANY] = None
     estimator: Annotated[Callable[..., Any] | None, BeforeValidator(from_spec), _ANY] = None
@@ -208,19 +209,11 @@ class SearchSettings(BaseModel):
     max_retries: Annotated[int, _RUN] = Field(default=3, ge=0, strict=True)
     max_failures: Annotated[_MaxFailures, _ANY] = "auto"
     token_budget: Annotated[int | None, _ANY] = Field(default=None, ge=1, strict=True)
-    cost_budget: Annotated[float | None, BeforeValidator(read_number), _ANY] = Field(
-        default=None, gt=0, allow_inf_nan=False
-    )
+    cost_budget: Annotated[_Number | None, _ANY] = Field(default=None, gt=0, allow_inf_nan=False)
     price: Annotated[Any, _ANY] = None
-    deadline_s: Annotated[float | None, BeforeValidator(read_number), _RUN] = Field(
-        default=None, gt=0, allow_inf_nan=False
-    )
-    candidate_timeout_s: Annotated[float | None, BeforeValidator(read_number), _RUN] = Field(
-        default=None, gt=0, allow_inf_nan=False
-    )
-    hedge_after_s: Annotated[float | None, BeforeValidator(read_number), _RUN] = Field(
-        default=None, gt=0, allow_inf_nan=False
-    )
+    deadline_s: Annotated[_Number | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
+    candidate_timeout_s: Annotated[_Number | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
+    hedge_after_s: Annotated[_Number | None, _RUN] = Field(default=None, gt=0, allow_inf_nan=False)
     cancel: Annotated[Literal["close", "eager"], _RUN] = "close"
     policy_limit: Annotated[Any, BeforeValidator(read_limit), _RUN] = None
     verifier_limit: Annotated[Any, BeforeValidator(read_limit), _RUN] = None

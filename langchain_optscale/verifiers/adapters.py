@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import set_config_context
 
+from langchain_optscale.answers.base import accepts
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.clients import without_client_retries_in
 from langchain_optscale.models.daemon_threads import run_in_thread
@@ -64,7 +65,7 @@ class CallableVerifier(Verifier):
                 f"{function_name(function)} is an evaluator of another package: give it as verifier=, or to "
                 "EvaluatorVerifier"
             )
-        if not _takes_two(function):
+        if not accepts(function, 2):
             raise SettingsError(
                 f"the verifier function {function_name(function)} must accept two positional arguments, "
                 "the prompt and the candidate, or the keyword argument outputs"
@@ -284,13 +285,3 @@ def _question(prompt: PromptValue, candidate: Candidate) -> dict[str, Any]:
 def _counted(verdict: Verdict, counter: UsageCounter) -> Verdict:
     """The verdict with the counted usage, unless it has its own."""
     return replace(verdict, usage=counter.usage) if verdict.usage is None else verdict
-
-
-def _takes_two(function: Any) -> bool:
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
-        return False
-    except ValueError:
-        return True  # some functions written in C have no signature
-    return True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from langchain_optscale.answers.base import accepts
 from langchain_optscale.errors import InvalidRecordError, InvalidScoreError, SettingsError
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.travel import Parcel, content_of
@@ -46,13 +47,11 @@ class CallableComparison(ComparisonJudge):
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        try:
-            inspect.signature(function).bind(None, None, None)
-        except TypeError:
+        if not accepts(function, 3):
             raise SettingsError(
                 "a function that compares must take three arguments, the prompt and two candidates, and "
                 f"{_named(function)} does not"
-            ) from None
+            )
         self.function = function
 
     @property

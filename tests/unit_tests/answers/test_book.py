@@ -110,3 +110,10 @@ def test_a_number_without_a_unit_belongs_to_one_unit_only(extract):
     texts = ["5", "5 cm", "5 m", "0.05 m", "5", "500 cm"]
     answers = [book.read(index, rf"\boxed{{{text}}}") for index, text in enumerate(texts)]
     assert answers == ["5", "5", "5 m", "5", "5", "5 m"]
+
+
+def test_an_equal_expression_has_the_unit_of_the_one_that_it_is_equal_to():
+    texts = [r"6\sqrt{2}", r"6\sqrt{2}\text{ cm}", r"\sqrt{72}\text{ kg}", r"\sqrt{72}\text{ cm}"]
+    one, same, other, again = read_all("boxed", [rf"\boxed{{{text}}}" for text in texts])
+    assert one == same == again
+    assert other != one

@@ -176,6 +176,7 @@ def test_functions_as_judges():
             compared(CallableComparison(lambda p, a, b, wrong=wrong: wrong), [GOOD, BAD])
     with pytest.raises(SettingsError, match="three arguments"):
         CallableComparison(lambda prompt, candidate: 1)
+    assert CallableComparison(max).name == "max"  # it does not tell what it takes
 
 
 def test_what_is_taken_for_a_judge():
