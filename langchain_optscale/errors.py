@@ -137,6 +137,7 @@ def notes_of(error: BaseException) -> list[str]:
     """The notes of an error that say something about it; the one that names the page of its class does not.
 
     Example:
+        >>> from langchain_optscale import SettingsError
         >>> error = SettingsError("cap must be at least 1, got 0")
         >>> error.add_note("in question 17")
         >>> notes_of(error)
@@ -162,7 +163,16 @@ class SettingsError(OptScaleError):
 
 
 class FileError(SettingsError, OSError):
-    """A file that a setting names cannot be read or written, for a reason of the system's, such as a full disk."""
+    """A file that a setting names cannot be read or written, for a reason of the system's, such as a full disk.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import read_pool
+        >>> try:
+        ...     read_pool("missing.jsonl")
+        ... except FileError as error:
+        ...     print(error, "|", error.errno)
+        missing.jsonl cannot be read: No such file or directory | 2
+    """
 
     @classmethod
     def of(cls, sentence: str, error: OSError) -> FileError:
@@ -176,43 +186,149 @@ class FileError(SettingsError, OSError):
 
 
 class InvalidScoreError(OptScaleError, ValueError):
-    """A verifier answered with something that is not a finite score in [0, 1]."""
+    """A verifier answered with something that is not a finite score in [0, 1].
+
+    Example:
+        >>> from langchain_optscale.verifiers import to_verdict
+        >>> try:
+        ...     to_verdict(1.5)
+        ... except InvalidScoreError as error:
+        ...     print(error)
+        a verifier's score must be a finite number in [0, 1], got 1.5; rescale it in the verifier
+    """
 
 
 class InvalidReplyError(InvalidScoreError):
-    """A judge or a reward server answered, and its answer holds no score."""
+    """A judge or a reward server answered, and its answer holds no score.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale import LLMJudge
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> judge = LLMJudge(FakeListChatModel(responses=["I cannot say."]), method="text")
+        >>> try:
+        ...     judge.verify(StringPromptValue(text="2 + 2?"), make_candidate("4"))
+        ... except InvalidReplyError as error:
+        ...     print(type(error).__name__)
+        InvalidReplyError
+    """
 
 
 class MissingLogprobsError(InvalidScoreError):
-    """The policy returns no token log-probabilities, and the verifier cannot score without them."""
+    """The policy returns no token log-probabilities, and the verifier cannot score without them.
+
+    Example:
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale import ConfidenceVerifier
+        >>> from langchain_optscale.verifiers.conformance import make_candidate
+        >>> try:
+        ...     ConfidenceVerifier().verify(StringPromptValue(text="2 + 2?"), make_candidate("4"))
+        ... except MissingLogprobsError as error:
+        ...     print(type(error).__name__)
+        MissingLogprobsError
+    """
 
 
 class InvalidRecordError(OptScaleError, ValueError):
-    """A serialised record, session or stopping rule cannot be read back."""
+    """A serialised record, session or stopping rule cannot be read back.
+
+    Example:
+        >>> from langchain_optscale import Usage
+        >>> try:
+        ...     Usage.from_dict({"requests": -1})
+        ... except InvalidRecordError as error:
+        ...     print(type(error).__name__)
+        InvalidRecordError
+    """
 
 
 class DamagedFileError(InvalidRecordError, SettingsError):
-    """A packed file cannot be unpacked: it is damaged, or unpacks to far more than it should."""
+    """A packed file cannot be unpacked: it is damaged, or unpacks to far more than it should.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from langchain_optscale.evaluation.pools import read_pool
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Path(directory, "pool.jsonl.gz")
+        ...     _ = path.write_bytes(b"not packed")
+        ...     try:
+        ...         read_pool(path)
+        ...     except DamagedFileError as error:
+        ...         print(type(error).__name__)
+        DamagedFileError
+    """
 
 
 class UnreachableTargetError(OptScaleError, ValueError):
-    """No finite number of candidates reaches the target with the asked confidence."""
+    """No finite number of candidates reaches the target with the asked confidence.
+
+    Example:
+        >>> from langchain_optscale.stats import optimal_n
+        >>> try:
+        ...     optimal_n(0.2, 0.001, target=0.999, confidence=0.95)
+        ... except UnreachableTargetError as error:
+        ...     print(error)
+        no finite number of scores reaches the target 0.999; lower it, or set max_n
+    """
 
 
 class EmptyCandidateError(OptScaleError, ValueError):
-    """The policy answered with neither text nor a tool call: there is nothing to verify."""
+    """The policy answered with neither text nor a tool call: there is nothing to verify.
+
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_optscale import Candidate
+        >>> from langchain_optscale.records.candidates import shortcoming_of
+        >>> shortcoming_of(Candidate(0, AIMessage(""), round=1))
+        EmptyCandidateError('the policy answered with neither text nor a tool call')
+    """
 
 
 class CandidateTooLongError(OptScaleError, ValueError):
-    """The tool calls or the structured answer of a candidate are too long to be shown to a judge as a whole."""
+    """The tool calls or the structured answer of a candidate are too long to be shown to a judge as a whole.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_core.prompt_values import StringPromptValue
+        >>> from langchain_optscale import Candidate, LLMJudge
+        >>> call = {"name": "write", "args": {"text": "x" * 200_000}, "id": "1", "type": "tool_call"}
+        >>> judge = LLMJudge(FakeListChatModel(responses=["8"]))
+        >>> try:
+        ...     judge.verify(StringPromptValue(text="Write."), Candidate(0, AIMessage("", tool_calls=[call]), round=1))
+        ... except CandidateTooLongError as error:
+        ...     print(type(error).__name__)
+        CandidateTooLongError
+    """
 
 
 class TruncatedCandidateError(OptScaleError, ValueError):
-    """The policy's answer was cut off at its token limit."""
+    """The policy's answer was cut off at its token limit.
+
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_optscale import Candidate
+        >>> from langchain_optscale.records.candidates import shortcoming_of
+        >>> cut_off = AIMessage("The answer is", response_metadata={"finish_reason": "length"})
+        >>> type(shortcoming_of(Candidate(0, cut_off, round=1))).__name__
+        'TruncatedCandidateError'
+        >>> shortcoming_of(Candidate(0, cut_off, round=1), accept_truncated=True)
+    """
 
 
 class FailedCandidateError(OptScaleError, ValueError):
-    """The policy's answer ended by an error of its provider, or holds what its client cannot read."""
+    """The policy's answer ended by an error of its provider, or holds what its client cannot read.
+
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> from langchain_optscale import Candidate
+        >>> from langchain_optscale.records.candidates import shortcoming_of
+        >>> ended = AIMessage("The answer", response_metadata={"finish_reason": "error"})
+        >>> shortcoming_of(Candidate(0, ended, round=1))
+        FailedCandidateError("the policy's answer ended with an error of its provider (error)")
+    """
 
 
 class ErrorReplyError(OptScaleError, RuntimeError):
@@ -224,6 +340,10 @@ class ErrorReplyError(OptScaleError, RuntimeError):
     Args:
         message: What the server says.
         status_code: The same.
+
+    Example:
+        >>> ErrorReplyError("the model is overloaded", status_code=503).status_code
+        503
     """
 
     def __init__(self, message: str, status_code: int | None = None) -> None:
@@ -232,29 +352,66 @@ class ErrorReplyError(OptScaleError, RuntimeError):
 
 
 class IncompleteBatch(OptScaleError, RuntimeError):  # noqa: N818 - it says what there is
-    """Questions of a batch have no answer; the others are answered and kept."""
+    """Questions of a batch have no answer; the others are answered and kept.
+
+    Example:
+        >>> IncompleteBatch("no more").help_url.rpartition("#")[2]  # its section of docs/errors.md
+        'incompletebatch'
+    """
 
 
 class LocalServerError(OptScaleError, RuntimeError):
-    """The embedded model's server did not start, or died while it was needed."""
+    """The embedded model's server did not start, or died while it was needed.
+
+    Example:
+        >>> LocalServerError("no more").help_url.rpartition("#")[2]  # its section of docs/errors.md
+        'localservererror'
+    """
 
 
 class EndpointError(OptScaleError, RuntimeError):
-    """A model server cannot be reached, rejects the key, or fails what `optscale doctor` requires of it."""
+    """A model server cannot be reached, rejects the key, or fails what `optscale doctor` requires of it.
+
+    Example:
+        >>> from langchain_optscale.endpoints.vllm import discover
+        >>> try:
+        ...     discover("http://127.0.0.1:9")
+        ... except EndpointError as error:
+        ...     print(type(error).__name__)
+        EndpointError
+    """
 
 
 class ResponseTooLargeError(EndpointError):
-    """A server's response has more bytes than any answer needs, or is compressed in a way that hides their number."""
+    """A server's response has more bytes than any answer needs, or is compressed in a way that hides their number.
+
+    Example:
+        >>> ResponseTooLargeError("no more").help_url.rpartition("#")[2]  # its section of docs/errors.md
+        'responsetoolargeerror'
+    """
 
 
 class HungWorkError(OptScaleError, RuntimeError):
-    """Too many synchronous calls of verifiers, policies and judges have not returned, so no other is begun."""
+    """Too many synchronous calls of verifiers, policies and judges have not returned, so no other is begun.
+
+    Example:
+        >>> HungWorkError("no more").help_url.rpartition("#")[2]  # its section of docs/errors.md
+        'hungworkerror'
+    """
 
 
 class PatternTimeoutError(OptScaleError, RuntimeError):
     """A regular expression took too long on a text; trying again would take as long.
 
     Not a TimeoutError, which is tried again.
+
+    Example:
+        >>> from langchain_optscale.answers import RegexAnswer
+        >>> try:
+        ...     RegexAnswer(r"(a|aa)+$")("a" * 60 + "!")
+        ... except PatternTimeoutError as error:
+        ...     print(type(error).__name__)
+        PatternTimeoutError
     """
 
 
@@ -264,6 +421,10 @@ class MissingExtraError(OptScaleError, ImportError):
     Args:
         purpose: What the dependency is needed for, as the start of a sentence.
         command: The command that installs it.
+
+    Example:
+        >>> print(MissingExtraError("The engine Ray", 'pip install "langchain-optscale[ray]"'))
+        The engine Ray needs an optional dependency; install it with: pip install "langchain-optscale[ray]"
     """
 
     def __init__(self, purpose: str, command: str) -> None:

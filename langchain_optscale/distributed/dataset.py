@@ -79,6 +79,12 @@ def map_dataset(
     Raises:
         MissingExtraError: Ray is not installed.
         SettingsError: A number is out of range, or the budget is too small.
+
+    Example:
+        >>> import ray  # doctest: +SKIP
+        >>> questions = ray.data.from_items([{"id": "1", "prompt": "What is 2 + 2?"}])  # doctest: +SKIP
+        >>> map_dataset(questions, search, output="answers").take_all()[0]["answer"]  # doctest: +SKIP
+        '4'
     """
     check_ray()
     import ray

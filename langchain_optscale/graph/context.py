@@ -62,6 +62,15 @@ else:
     OptScaleContext.__doc__ = """What one run may change: `graph.invoke(state, context={"target": 0.95})`.
 
     In a graph of your own, whose context has other fields, put these under the field `optscale`.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 0.5).compile()
+        >>> context = OptScaleContext(max_samples=3)
+        >>> len(graph.invoke({"messages": [("user", "2 + 2?")]}, context=context)["optscale"]["candidates"])
+        3
     """
 
 

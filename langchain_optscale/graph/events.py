@@ -30,7 +30,19 @@ __all__ = [
 
 
 class RoundStartedEvent(TypedDict):
-    """A round began: these candidates are being drawn."""
+    """A round began: these candidates are being drawn.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> question = {"messages": [("user", "What is 2 + 2?")]}
+        >>> events = graph.stream(question, stream_mode="custom")
+        >>> event: RoundStartedEvent = next(one for one in events if one["type"] == "round_started")
+        >>> event["round"], event["indexes"]
+        (0, [0, 1])
+    """
 
     type: Literal["round_started"]
     round: int
@@ -38,7 +50,19 @@ class RoundStartedEvent(TypedDict):
 
 
 class CandidateEvent(TypedDict):
-    """A candidate arrived; its verification begins."""
+    """A candidate arrived; its verification begins.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> question = {"messages": [("user", "What is 2 + 2?")]}
+        >>> events = graph.stream(question, stream_mode="custom")
+        >>> event: CandidateEvent = next(one for one in events if one["type"] == "candidate")
+        >>> event["text"], event["answer"]
+        ('4', None)
+    """
 
     type: Literal["candidate"]
     index: int
@@ -49,7 +73,19 @@ class CandidateEvent(TypedDict):
 
 
 class VerdictEvent(TypedDict):
-    """A candidate was scored."""
+    """A candidate was scored.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> question = {"messages": [("user", "What is 2 + 2?")]}
+        >>> events = graph.stream(question, stream_mode="custom")
+        >>> event: VerdictEvent = next(one for one in events if one["type"] == "verdict")
+        >>> event["score"]
+        1.0
+    """
 
     type: Literal["verdict"]
     index: int
@@ -58,7 +94,18 @@ class VerdictEvent(TypedDict):
 
 
 class FailureEvent(TypedDict):
-    """A candidate could not be drawn or verified, after all retries."""
+    """A candidate could not be drawn or verified, after all retries.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["", "4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> events = graph.stream({"messages": [("user", "What is 2 + 2?")]}, stream_mode="custom")
+        >>> event: FailureEvent = next(one for one in events if one["type"] == "failure")
+        >>> event["stage"], event["error"]
+        ('draw', 'EmptyCandidateError: the policy answered with neither text nor a tool call')
+    """
 
     type: Literal["failure"]
     index: int
@@ -79,7 +126,19 @@ class ComparisonEvent(TypedDict):
 
 
 class EstimateEvent(TypedDict):
-    """The estimated score distribution after a round; `mu` and `sigma` are those of the untruncated normal."""
+    """The estimated score distribution after a round; `mu` and `sigma` are those of the untruncated normal.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> question = {"messages": [("user", "What is 2 + 2?")]}
+        >>> events = graph.stream(question, stream_mode="custom")
+        >>> event: EstimateEvent = next(one for one in events if one["type"] == "estimate")
+        >>> event["n"], event["best"]
+        (2, 1.0)
+    """
 
     type: Literal["estimate"]
     n: int
@@ -90,7 +149,19 @@ class EstimateEvent(TypedDict):
 
 
 class DecisionEvent(TypedDict):
-    """Whether the search stops after a round, and why (`explanation`, in words)."""
+    """Whether the search stops after a round, and why (`explanation`, in words).
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> question = {"messages": [("user", "What is 2 + 2?")]}
+        >>> events = graph.stream(question, stream_mode="custom")
+        >>> event: DecisionEvent = next(one for one in events if one["type"] == "decision")
+        >>> event["stop"], event["reason"]
+        (True, 'MARGINAL_GAIN')
+    """
 
     type: Literal["decision"]
     stop: bool
@@ -103,7 +174,19 @@ class DecisionEvent(TypedDict):
 
 
 class AnswerEvent(TypedDict):
-    """The search is over: the chosen text, and `OptScaleResult.summary` under `summary`."""
+    """The search is over: the chosen text, and `OptScaleResult.summary` under `summary`.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> question = {"messages": [("user", "What is 2 + 2?")]}
+        >>> events = graph.stream(question, stream_mode="custom")
+        >>> event: AnswerEvent = next(one for one in events if one["type"] == "answer")
+        >>> event["text"], event["score"]
+        ('4', 1.0)
+    """
 
     type: Literal["answer"]
     index: int

@@ -63,6 +63,15 @@ class SearchRecord(TypedDict, total=False):
         estimate: The estimated score distribution at that time.
         best: Index of the chosen candidate, once the search has ended; then also `format`, `version`, `usage` and
             `duration_s`, as in `OptScaleResult.to_dict`.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> record: SearchRecord = graph.invoke({"messages": [("user", "What is 2 + 2?")]})["optscale"]
+        >>> record["best"], record["verdicts"][0][1]["score"], record["usage"]["policy"]["requests"]
+        (0, 1.0, 2)
     """
 
     search: dict[str, Any]
@@ -140,14 +149,35 @@ class OptScaleInput(TypedDict):
 
 
 class OptScaleOutput(TypedDict):
-    """The graph's output: the conversation with the chosen message at its end, and the record of the search."""
+    """The graph's output: the conversation with the chosen message at its end, and the record of the search.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> output: OptScaleOutput = graph.invoke({"messages": [("user", "What is 2 + 2?")]})
+        >>> output["messages"][-1].text
+        '4'
+    """
 
     messages: Conversation
     optscale: dict[str, Any]
 
 
 class OptScaleState(TypedDict):
-    """The channels: the conversation, the record (a `SearchRecord`), and LangGraph's count of supersteps left."""
+    """The channels: the conversation, the record (a `SearchRecord`), and LangGraph's count of supersteps left.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import create_optscale_graph
+        >>> policy = FakeListChatModel(responses=["4"])
+        >>> graph = create_optscale_graph(policy=policy, verifier=lambda prompt, candidate: 1.0).compile()
+        >>> config = {"configurable": {"thread_id": "1"}}
+        >>> state: OptScaleState = graph.invoke({"messages": [("user", "What is 2 + 2?")]}, config)
+        >>> [message.type for message in state["messages"]]
+        ['human', 'ai']
+    """
 
     messages: Conversation
     optscale: Annotated[dict[str, Any], DeltaChannel(merge_record)]

@@ -60,6 +60,10 @@ class Served:
         model: The name by which requests ask for it.
         max_length: The most tokens of prompt and answer together; None where the server does not say.
         task: The server's task; None where it has no known one.
+
+    Example:
+        >>> Served("org/model", max_length=32768, task="generate").max_length
+        32768
     """
 
     model: str

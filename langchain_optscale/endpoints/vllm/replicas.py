@@ -38,6 +38,11 @@ class ReplicaState:
         pending: Answers (choices of all requests) that it has not returned yet.
         failures: Failures in a row; 0 where the server is healthy.
         cooldown_s: Seconds until it is tried again; 0 where that may be now.
+
+    Example:
+        >>> from langchain_optscale.endpoints.vllm import Replicas
+        >>> Replicas(["http://127.0.0.1:8000"]).states()
+        [ReplicaState(url='http://127.0.0.1:8000', pending=0, failures=0, cooldown_s=0)]
     """
 
     url: str
