@@ -292,24 +292,30 @@ def test_a_bar_on_a_terminal(tmp_path):
     assert output.decode().startswith("30 questions in")
 
 
+def interrupt(server, questions, answers, count, *more):
+    """Start the command, interrupt it when so many answers are there, and return what it said on standard error."""
+    child = subprocess.Popen(  # noqa: S603 - our own command
+        arguments(server, questions, answers, *more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    ends = time.monotonic() + 60
+    while not answers.exists() or answers.read_bytes().count(b"\n") < count:
+        assert child.poll() is None
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, complaint = child.communicate(timeout=60)
+    assert child.returncode == 130
+    return complaint
+
+
 def test_ctrl_c_keeps_what_was_finished(tmp_path):
     questions, answers = write(tmp_path / "in.jsonl", [f"q{i}" for i in range(500)]), tmp_path / "out.jsonl"
     with chaos_server(answer=lambda asked, choice: "0", delay=lambda asked: 0.05) as server:
-        child = subprocess.Popen(  # noqa: S603 - our own command
-            arguments(server, questions, answers),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=ENVIRONMENT,
-        )
-        ends = time.monotonic() + 60
-        while not answers.exists() or answers.read_bytes().count(b"\n") < 20:
-            assert child.poll() is None
-            assert time.monotonic() < ends
-            time.sleep(0.02)
-        child.send_signal(signal.SIGINT)
-        _, complaint = child.communicate(timeout=60)
-    assert child.returncode == 130
+        complaint = interrupt(server, questions, answers, 20)
     kept = len(read(answers))
     assert 20 <= kept < 500
     assert complaint == (
@@ -408,17 +414,7 @@ def test_an_interrupted_budget_goes_on_with_what_is_left(tmp_path):
     more = ("--budget", "samples=240", "--window", "6", "--price", "1e-9", "--target", "1", "--max-samples", "16")
     more += ("--regex", "nothing like it")
     with chaos_server(answer=lambda asked, choice: "no", delay=lambda asked: 0.02) as server:
-        child = subprocess.Popen(  # noqa: S603 - our own command
-            arguments(server, questions, answers, *more), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-        )
-        ends = time.monotonic() + 60
-        while not answers.exists() or answers.read_bytes().count(b"\n") < 12:
-            assert child.poll() is None
-            assert time.monotonic() < ends
-            time.sleep(0.02)
-        child.send_signal(signal.SIGINT)
-        _, complaint = child.communicate(timeout=60)
-        assert child.returncode == 130
+        complaint = interrupt(server, questions, answers, 12, *more)
         assert f"interrupted; {len(read(answers))} of 60 questions are kept" in complaint
         earlier = read(answers)
         done = run(server, questions, answers, *more, "--json")
