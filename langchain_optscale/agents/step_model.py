@@ -15,8 +15,9 @@ from langchain_optscale.agents.recognisable import RecognisablePolicy
 from langchain_optscale.agents.when import FirstIsGood, Gate
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.jobs import Choice
+from langchain_optscale.engine.overrides import changeable
 from langchain_optscale.engine.permissions import Scope
-from langchain_optscale.engine.settings import SearchSettings, changeable
+from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.models.policy import policy_name
 from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.records.failures import AllCandidatesFailed

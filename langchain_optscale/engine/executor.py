@@ -16,7 +16,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw
+from langchain_optscale.models.clients import endpoint_of
 from langchain_optscale.models.eager_cancel import is_cancelled
+from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.retry import attempts, make_async_retrying, make_retrying
 from langchain_optscale.records.failures import Raised
 
@@ -24,14 +26,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_optscale.engine.jobs import Job
+    from langchain_optscale.engine.settings import SearchSettings
     from langchain_optscale.engine.worker import Worker
-    from langchain_optscale.models.limits import SharedLimit
 
-__all__ = ["Executor", "in_thread"]
+__all__ = ["Executor", "concurrency_limits", "in_thread"]
 
 # How often a thread that waits for a rate limiter checks whether its request was cancelled.
 _POLL_S = 0.05
 _UNSENT = "the request was cancelled before it was sent"
+
+
+def concurrency_limits(settings: SearchSettings) -> tuple[SharedLimit | None, SharedLimit | None, SharedLimit | None]:
+    """How many requests may be under way at once to policy, verifier and comparing judge; None for no limit."""
+    tournament = settings.tournament()
+    judge = None if tournament is None else _limit_of(tournament.judge, settings.verifier_limit)
+    policy, verifier = settings.policy, settings.verifier
+    return _limit_of(policy, settings.policy_limit), _limit_of(verifier, settings.verifier_limit), judge
+
+
+def _limit_of(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
+    return limit_at(endpoint_of(thing), limit) if isinstance(limit, int) else limit
 
 
 class Executor:
@@ -52,7 +66,7 @@ class Executor:
         self._worker = worker
         self._cancelled = cancelled
         settings = worker.settings
-        policy, verifier, judge = settings.concurrency_limits()
+        policy, verifier, judge = concurrency_limits(settings)
         self._draw_limits = [one for one in (limit, policy) if one is not None]
         self._verify_limits = [one for one in (limit, verifier) if one is not None]
         self._compare_limits = [one for one in (limit, judge) if one is not None]

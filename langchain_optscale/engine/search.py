@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.engine.allowance import Turns
 from langchain_optscale.engine.choosing import Comparing
 from langchain_optscale.engine.completion import build_result
+from langchain_optscale.engine.equals import Equals, shared
 from langchain_optscale.engine.failing import failure_in
 from langchain_optscale.engine.jobs import Cancelled, Compare, Done, Draw, Event, Job, Verify
 from langchain_optscale.engine.worker import candidate_of
@@ -78,8 +79,8 @@ class Search:
         self._recording = recording
         self._settings = settings
         self._sampler = sampler
-        self._equality_key = equality_key
-        self._equal_texts = settings.reverify_equal is False or settings.verifier.deterministic
+        equal_texts = settings.reverify_equal is False or settings.verifier.deterministic
+        self._equals = Equals(equality_key, all_texts=equal_texts)
         self.emit_events = emit_events
         self._clock = clock
         self._candidates: dict[int, Candidate] = {}
@@ -89,9 +90,6 @@ class Search:
         self._verifier_costs = False
         # What verifications consumed beyond what their verdicts report.
         self._unreported_usage = Usage()
-        # Of equal candidates the first is verified; those that wait for its verdict, by its index.
-        self._first_with: dict[str, int] = {}
-        self._twins: dict[int, list[int]] = {}
         self._events: list[Event] = []
         self._draws: deque[Draw] = deque()
         self._verifications: deque[Verify] = deque()
@@ -230,7 +228,7 @@ class Search:
             return
         result = outcome.value if isinstance(outcome, Done) else failure_in(self._settings, "verify", outcome)
         self._tell(index, result, unreported)
-        for twin in self._twins.pop(index, []):
+        for twin in self._equals.waiting_for(index):
             self._tell_twin(twin, index)
 
     def _record_comparison(self, job: Compare, outcome: Done | Raised | Cancelled) -> None:
@@ -308,29 +306,16 @@ class Search:
             return
         if self.emit_events:
             self._event("candidate", index=index, round=number, text=candidate.text, latency_s=seconds)
-        first = self._first_like(candidate)
+        first = self._equals.first_like(candidate)
         if first == index:
             self._verifications.append(Verify(candidate))
         elif first in self._verdicts or first in self._failures:
             self._tell_twin(index, first)
         else:
-            self._twins.setdefault(first, []).append(index)
-
-    def _first_like(self, candidate: Candidate) -> int:
-        """The first candidate that is equal to this one, which shares its verdict; else itself."""
-        shares = self._equal_texts or bool(candidate.message.tool_calls)
-        key = self._equality_key(candidate) if shares and self._equality_key is not None else None
-        return candidate.index if key is None else self._first_with.setdefault(key, candidate.index)
+            self._equals.wait(index, first)
 
     def _tell_twin(self, index: int, first: int) -> None:
-        known = self._verdicts.get(first) or self._failures[first]
-        if isinstance(known, Verdict):
-            self._tell(index, replace(known, usage=None))  # the first one's verdict has reported the usage
-        elif known.recurrence == "likely":
-            # It was not tried by itself, so it says nothing of others.
-            self._tell(index, replace(known, recurrence="possible").caused_by(known.cause))
-        else:
-            self._tell(index, known)
+        self._tell(index, shared(self._verdicts.get(first) or self._failures[first]))
 
     def _tell(self, index: int, outcome: Verdict | Failure, unreported: Usage | None = None) -> None:
         reported = None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
-from functools import cache
 from operator import is_not
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from langchain_core.runnables import RunnableConfig
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -20,7 +18,7 @@ from pydantic import (
 )
 
 from langchain_optscale.answers import AnswerBook
-from langchain_optscale.engine.defaults import pointwise_selection, with_learned
+from langchain_optscale.engine.defaults import with_learned
 from langchain_optscale.engine.fields import (
     read_certificate,
     read_extractor,
@@ -31,19 +29,15 @@ from langchain_optscale.engine.fields import (
     read_store,
     read_verifier,
 )
-from langchain_optscale.engine.keywords import invalid_setting, split_call
+from langchain_optscale.engine.keywords import invalid_setting
 from langchain_optscale.engine.learned_part import LearnedPart
 from langchain_optscale.engine.permissions import Scope, as_limits, as_overridable, permit, within_limits
-from langchain_optscale.engine.prepared import Prepared
-from langchain_optscale.engine.prices import known_prices
-from langchain_optscale.engine.priors import depends_on_question, read_prior, stand_in
-from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings, counts_usage
-from langchain_optscale.engine.sampler import Sampler
+from langchain_optscale.engine.prepared import Prepared, new_sampler, new_session, prepare
+from langchain_optscale.engine.priors import read_prior
+from langchain_optscale.engine.rule_settings import build_rule, check_rule_settings
 from langchain_optscale.engine.serialisation import from_spec
 from langchain_optscale.engine.signatures import shorten_signature
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.models.clients import endpoint_of
-from langchain_optscale.models.limits import SharedLimit, limit_at
 from langchain_optscale.models.policy import Fanout, Policy, shown
 from langchain_optscale.records.reasoning_marks import check_tags
 from langchain_optscale.stats.estimation import ScorePrior
@@ -51,27 +45,18 @@ from langchain_optscale.stopping import MaxSamples, Rule
 from langchain_optscale.stopping.exploration import Exploration
 from langchain_optscale.stopping.objective import Effort
 from langchain_optscale.stopping.session import Session
-from langchain_optscale.verifiers import TournamentSelection, Verifier
-from langchain_optscale.verifiers.comparison.selection import tournament_in
+from langchain_optscale.verifiers import TournamentSelection
 
 if TYPE_CHECKING:
+    from langchain_optscale.engine.sampler import Sampler
     from langchain_optscale.learning.learned_file import LearnedPair
     from langchain_optscale.stopping.certificate import Certificate
 
-__all__ = ["SearchSettings", "changeable", "settings_in", "split_keywords"]
+__all__ = ["SearchSettings"]
 
 
 _RUN = Scope.CALL | Scope.CONTEXT
 _ANY = _RUN | Scope.STEP
-
-
-@cache
-def changeable(scope: Scope) -> frozenset[str]:
-    """The names of the settings that may be changed in a scope."""
-    fields = SearchSettings.model_fields.items()
-    return frozenset(
-        name for name, field in fields if any(isinstance(mark, Scope) and scope in mark for mark in field.metadata)
-    )
 
 
 _Number = Annotated[float, BeforeValidator(read_number)]
@@ -332,21 +317,8 @@ class SearchSettings(BaseModel):
             made_of += self._learned.state
         known = self._known
         if known is None or len(known[0]) != len(made_of) or any(map(is_not, known[0], made_of)):
-            self._known = known = (made_of, self._prepare())
+            self._known = known = (made_of, prepare(self, self.rule(), self._new_sampler({})))
         return known[1]
-
-    def _prepare(self) -> Prepared:
-        return Prepared(
-            session=self._new_session(self.rule()),
-            sampler=self._new_sampler({}),
-            prices=known_prices(self.price, self.policy, self.verifier),
-            selection=pointwise_selection(self.select, self.stopping, self.extract),
-            tournament=tournament_in(self.select, self.verifier),
-            has_usage_budget=counts_usage(self),
-            has_question_prior=depends_on_question(self),
-            facts={},
-            untried={"policy", "verifier", "extract"},
-        )
 
     def session(self, prior: ScorePrior | None = None, *, explore: bool = False) -> Session:
         """A new session for one question.
@@ -356,67 +328,20 @@ class SearchSettings(BaseModel):
             explore: Whether it goes on to the cap.
         """
         if explore:
-            return self._new_session(Exploration(self.rule() | MaxSamples(self.cap))).restarted(prior)
+            return new_session(self, Exploration(self.rule() | MaxSamples(self.cap))).restarted(prior)
         return self.prepared().session.restarted(prior)
-
-    def _new_session(self, rule: Rule) -> Session:
-        return Session(
-            rule,
-            estimator=self.estimator,
-            prior=stand_in(self),
-            max_samples=self.cap,
-            first_round=min(self.first_round, self.cap) if "first_round" in self.model_fields_set else None,
-            round_size=self.round_size,
-        )
 
     def sampler(self, call_kwargs: Mapping[str, Any] | None = None) -> Sampler:
         """What draws the candidates of one search; `call_kwargs` go to the policy."""
         return self._new_sampler(call_kwargs) if call_kwargs else self.prepared().sampler.for_search()
 
     def _new_sampler(self, call_kwargs: Mapping[str, Any]) -> Sampler:
-        verifier: Verifier = self.verifier
         made_of = (id(self.policy), self.cancel, self.candidate_timeout_s)
         if self._ready is None or self._ready[0] != made_of:
             ready = Policy.of(self.policy, eager=self.cancel == "eager", timeout_s=self.candidate_timeout_s)
             self._ready = (made_of, ready)
-        return Sampler(
-            self._ready[1],
-            fanout=self.fanout,
-            several=self.cap > 1,
-            seed=self.seed,
-            model_kwargs=verifier.policy_kwargs,
-            call_kwargs=call_kwargs,
-            hidden=SearchSettings.model_fields.keys(),
-            estimates_usage=counts_usage(self),
-        )
+        return new_sampler(self, self._ready[1], call_kwargs, SearchSettings.model_fields.keys())
 
     def tournament(self) -> TournamentSelection | None:
         """The tournament that chooses among the leading candidates; None where scores and answers alone do."""
         return self.prepared().tournament
-
-    def concurrency_limits(self) -> tuple[SharedLimit | None, SharedLimit | None, SharedLimit | None]:
-        """How many requests may be under way at once to policy, verifier and comparing judge; None for no limit."""
-        tournament = self.tournament()
-        judge = None if tournament is None else _at(tournament.judge, self.verifier_limit)
-        return _at(self.policy, self.policy_limit), _at(self.verifier, self.verifier_limit), judge
-
-
-def _at(thing: object, limit: int | SharedLimit | None) -> SharedLimit | None:
-    return limit_at(endpoint_of(thing), limit) if isinstance(limit, int) else limit
-
-
-def settings_in(config: RunnableConfig) -> dict[str, Any]:
-    """The settings that a call changes through `config["configurable"]`; its other keys are not ours."""
-    configurable = config.get("configurable") or {}
-    names = changeable(Scope.CALL)
-    return {name: configurable[name] for name in sorted(name for name in configurable if name in names)}
-
-
-def split_keywords(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings among a call's keyword arguments, and the arguments of the policy; `seed` is the policy's.
-
-    Raises:
-        SettingsError: A setting cannot be changed for a call, or is misspelt.
-    """
-    free = changeable(Scope.CALL) - {"seed"}
-    return split_call(kwargs, free, SearchSettings.model_fields.keys() - free - {"seed"}) if kwargs else ({}, {})

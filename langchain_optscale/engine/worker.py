@@ -16,10 +16,11 @@ from langchain_optscale.engine.tracing import child_config, has_callbacks
 from langchain_optscale.errors import SettingsError
 from langchain_optscale.models.daemon_threads import run_in_thread
 from langchain_optscale.models.prompts import encodable_message, encodable_prompt
-from langchain_optscale.records.candidates import Candidate, Verdict, shortcoming_of
+from langchain_optscale.records.candidates import Candidate, Verdict
 from langchain_optscale.records.failures import Raised
 from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.identical import content_key, fingerprint
+from langchain_optscale.records.shortcomings import shortcoming_of
 from langchain_optscale.records.tool_calls import call_key
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.verifiers.coercion import to_verdict

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
 from typing_extensions import TypedDict
 
+from langchain_optscale.engine.overrides import changeable, settings_in
 from langchain_optscale.engine.permissions import Scope
-from langchain_optscale.engine.settings import SearchSettings, changeable, settings_in
+from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.errors import SettingsError
-from langchain_optscale.graph.causes import Causes
+from langchain_optscale.graph.process_memory import Causes
 from langchain_optscale.graph.state import Reader, record_in
 from langchain_optscale.models.prompts import to_prompt
 from langchain_optscale.records.forks import after_fork

@@ -18,7 +18,7 @@ from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.completion import build_result
 from langchain_optscale.engine.recording import explores
 from langchain_optscale.errors import InvalidRecordError
-from langchain_optscale.graph.spending import spent_by
+from langchain_optscale.graph.process_memory import spent_by
 from langchain_optscale.graph.state import candidates_in, failures_in, stored_prior, verdicts_in
 from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.forks import after_fork
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_optscale.engine.result import OptScaleResult
-    from langchain_optscale.graph.causes import Causes
     from langchain_optscale.graph.context import RunSettings
+    from langchain_optscale.graph.process_memory import Causes
     from langchain_optscale.graph.state import Reader
     from langchain_optscale.records.comparisons import Ranking
     from langchain_optscale.stopping.session import Session

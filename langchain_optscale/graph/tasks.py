@@ -13,7 +13,7 @@ from langchain_optscale.answers import AnswerBook
 from langchain_optscale.engine.executor import Executor
 from langchain_optscale.engine.worker import Worker, candidate_of
 from langchain_optscale.graph.events import Events
-from langchain_optscale.graph.spending import spent_by
+from langchain_optscale.graph.process_memory import spent_by
 from langchain_optscale.graph.state import candidates_in, failures_in
 from langchain_optscale.models.private_names import READ_KEY, RUNTIME_KEY
 from langchain_optscale.records.candidates import Candidate, Failure

@@ -12,20 +12,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.errors import SettingsError
+from langchain_optscale.learning.addresses import open_database
 from langchain_optscale.learning.database import Opened
 from langchain_optscale.learning.entries import Entry, Event, Selection
 from langchain_optscale.learning.features import hashed_features
-from langchain_optscale.learning.postgres import PostgresDatabase, is_postgres
 from langchain_optscale.learning.retention import Retention, shared_writer
 from langchain_optscale.learning.rows import Label
-from langchain_optscale.learning.sqlite import SQLiteDatabase
 from langchain_optscale.records.stored import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    from langchain_optscale.learning.database import Database
     from langchain_optscale.learning.learned_file import LearnedSettings
     from langchain_optscale.learning.rows import SearchRow
     from langchain_optscale.learning.writer import WriterCounts
@@ -95,7 +93,7 @@ class ScoreStore:
         self.redact = redact
         self.max_rows = max_rows
         self.max_age_s = age_s
-        self._database = _database(address)
+        self._database = open_database(address)
         self._writer = shared_writer(self._database, Retention(max_rows, age_s))
 
     @property
@@ -344,17 +342,6 @@ def as_store(value: Any) -> ScoreStore | None:
     if any(kind.__module__.partition(".")[0] == "langgraph" for kind in type(value).__mro__):
         raise SettingsError(f"{wanted}; a store of LangGraph's belongs into graph.compile(store=...)")
     raise SettingsError(f"{wanted}, got {value!r}")
-
-
-def _database(address: str | os.PathLike[str]) -> Database:
-    if not isinstance(address, str | os.PathLike) or not os.fspath(address).strip():
-        raise SettingsError(f"a store needs the path of a file or the URL of a PostgreSQL database, got {address!r}")
-    if isinstance(address, str) and is_postgres(address):
-        return PostgresDatabase(address)
-    if isinstance(address, str) and "://" in address:
-        scheme = address.partition("://")[0]
-        raise SettingsError(f"a store is a file or a postgresql:// database, got an address of {scheme}://")
-    return SQLiteDatabase(address)
 
 
 def _digest(text: str, salt: bytes) -> bytes:

@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from langchain_optscale.errors import ErrorReplyError
 from langchain_optscale.models.error_status import error_in_body, passes, status_in_body
-from langchain_optscale.records.candidates import CHOICE_ERROR
+from langchain_optscale.records.shortcomings import CHOICE_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 A search draws `Candidate`s from the policy; the verifier answers each with a `Verdict` or, where drawing or verifying
 went wrong, a `Failure`. A candidate that was cut off, blocked, refused or lost in transport, or that has nothing but
-reasoning, is no answer: `shortcoming_of` says why.
+reasoning, is no answer: `shortcomings.shortcoming_of` says why.
 """
 
 from __future__ import annotations
@@ -12,14 +12,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from langchain_optscale.errors import (
-    EmptyCandidateError,
-    FailedCandidateError,
-    InvalidRecordError,
-    InvalidScoreError,
-    TruncatedCandidateError,
-)
-from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
+from langchain_optscale.errors import InvalidRecordError, InvalidScoreError
+from langchain_optscale.records.endings import end_reason_of
 from langchain_optscale.records.reasoning import split_message, without_reasoning
 from langchain_optscale.records.reasoning_marks import ReasoningTag, may_have_marks
 from langchain_optscale.records.stored import Fields, reading
@@ -31,20 +25,15 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage, BaseMessage
 
+    from langchain_optscale.records.endings import EndReason
+
 __all__ = [
-    "CHOICE_ERROR",
     "Candidate",
     "Failure",
     "Recurrence",
     "Verdict",
-    "shortcoming_of",
     "without_numbers",
 ]
-
-CHOICE_ERROR = "optscale_choice_error"
-"""The key of a message's metadata under which it says why a choice of a response could not be read."""
-
-_CUT = (EndReason.LENGTH, EndReason.CONTENT_FILTER)
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -315,53 +304,3 @@ def _tag(data: object) -> ReasoningTag:
     fields = Fields({"tag": data}, "a candidate")
     begin, end = (Fields(dict(enumerate(fields.items("tag", most=2))), "a tag").text(place) for place in (0, 1))
     return begin, end
-
-
-def shortcoming_of(
-    candidate: Candidate, *, accept_truncated: bool = False, needs_whole: bool = False
-) -> Exception | None:
-    """Why a candidate is not to be verified; None for one that is complete.
-
-    Args:
-        candidate: What was drawn.
-        accept_truncated: Whether one that was cut off or blocked, and has some text, is to be verified all the same.
-        needs_whole: Whether the verifier reads whole answers alone, whatever is accepted.
-    """
-    message = candidate.message
-    if (lost := message.response_metadata.get(CHOICE_ERROR)) is not None:
-        return FailedCandidateError(f"this choice of the response cannot be read: {lost}")
-    ended = end_reason_of(message)
-    written = bool(candidate.answer_text.strip() or message.tool_calls)
-    if ended is None or ended.complete or (accept_truncated and not needs_whole and written and ended in _CUT):
-        return None if written else _empty(candidate)
-    return _incomplete(candidate, ended, needs_whole=needs_whole)
-
-
-def _incomplete(candidate: Candidate, ended: EndReason, *, needs_whole: bool) -> Exception:
-    from langchain_optscale.records.refusals import RefusedCandidateError
-
-    if ended is EndReason.REFUSAL:
-        reason = refusal_of(candidate.message) or "it gave no reason"
-        return RefusedCandidateError(f"the policy refused: {reason}", raw_message=candidate.message)
-    name = end_spelling(candidate.message)
-    if ended is EndReason.LENGTH:
-        what = "its reasoning" if candidate.reasoning and not candidate.text.strip() else "the policy's answer"
-        otherwise = "" if needs_whole else ", or set accept_truncated=True to have such answers scored"
-        return TruncatedCandidateError(f"{what} was cut off at the token limit ({name}): raise max_tokens{otherwise}")
-    if ended is EndReason.CONTENT_FILTER:
-        return RefusedCandidateError(
-            f"a content filter stopped the policy's answer ({name})", raw_message=candidate.message
-        )
-    return FailedCandidateError(f"the policy's answer ended with an error of its provider ({name})")
-
-
-def _empty(candidate: Candidate) -> Exception:
-    if candidate.message.invalid_tool_calls:
-        return EmptyCandidateError(
-            "the policy answered with neither text nor a valid tool call, only with: " + candidate.text
-        )
-    if candidate.reasoning is not None:
-        return EmptyCandidateError(
-            "the policy answered with reasoning only: raise max_tokens, or lower its reasoning effort"
-        )
-    return EmptyCandidateError("the policy answered with neither text nor a tool call")

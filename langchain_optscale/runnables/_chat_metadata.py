@@ -10,8 +10,9 @@ from langchain_core.runnables.configurable import RunnableConfigurableFields
 from pydantic import Field
 
 from langchain_optscale.engine.metadata import settings_metadata
+from langchain_optscale.engine.overrides import settings_in
 from langchain_optscale.engine.serialisation import NoJSONForm, identity, to_spec
-from langchain_optscale.engine.settings import SearchSettings, settings_in
+from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.models.concealed import concealed
 from langchain_optscale.models.policy import policy_name, unwrap
 from langchain_optscale.models.private_names import prepare_configured

@@ -13,8 +13,9 @@ from pydantic import ConfigDict
 
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.metadata import result_metadata
+from langchain_optscale.engine.overrides import split_keywords
 from langchain_optscale.engine.serialisation import admit
-from langchain_optscale.engine.settings import SearchSettings, split_keywords
+from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.engine.signatures import describe_settings
 from langchain_optscale.engine.tracing import add_run_metadata, children_of, hide_usage, streams_to_a_user
 from langchain_optscale.models.policy import policy_name, rewrapped, unwrap

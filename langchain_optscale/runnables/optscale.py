@@ -12,8 +12,9 @@ from pydantic import ConfigDict
 from langchain_optscale.engine.drivers import arun_search, run_search
 from langchain_optscale.engine.failing import has_worked
 from langchain_optscale.engine.metadata import result_metadata, settings_metadata
+from langchain_optscale.engine.overrides import settings_in, split_keywords
 from langchain_optscale.engine.result import OptScaleResult
-from langchain_optscale.engine.settings import SearchSettings, settings_in, split_keywords
+from langchain_optscale.engine.settings import SearchSettings
 from langchain_optscale.engine.signatures import describe_settings
 from langchain_optscale.engine.tracing import add_run_metadata
 from langchain_optscale.models.prompts import to_prompt

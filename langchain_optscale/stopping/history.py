@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.support import Support
-from langchain_optscale.records.decisions import Round
+from langchain_optscale.records.decisions import Round, StopReason
 from langchain_optscale.records.forks import cached_property
 from langchain_optscale.records.identical import copies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from langchain_optscale.answers.support import Tally
     from langchain_optscale.records.candidates import Failure
-    from langchain_optscale.records.decisions import Estimate, Observation
+    from langchain_optscale.records.decisions import Decision, Estimate, Observation
     from langchain_optscale.records.usage import Usage
     from langchain_optscale.stats.estimation import Estimator, ScorePrior, ScoreSums
 
-__all__ = ["History", "SessionRecord"]
+__all__ = ["BUDGETS", "History", "SessionRecord"]
+
+BUDGETS = frozenset({StopReason.TOKEN_BUDGET, StopReason.COST_BUDGET})
+"""Budgets that forbid further draws; what has been drawn may still be verified where that costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,12 @@ _FIELDS = tuple(item.name for item in fields(History))
 
 
 class SessionRecord:
-    """What a `Session` has recorded: its rounds, and what became of their candidates."""
+    """What a `Session` has recorded: its rounds, what became of their candidates, and what was decided."""
 
     history: History
+    decision: Decision
+    stopping: Callable[[History], Decision]
+    deadlines: tuple[float, ...]
 
     def _clear(self) -> None:
         self._rounds: list[tuple[tuple[int, ...], list[Observation]]] = []
@@ -172,3 +178,33 @@ class SessionRecord:
     def round_of(self, index: int) -> int:
         """The number of the round in which a candidate was asked for, from 0."""
         return self._round_of[index]
+
+    @property
+    def final_decision(self) -> Decision:
+        """The decision that ended the session, with the figures and the claim of all candidates that count.
+
+        Candidates of the same round may be verified after the one that ended the search. They may be returned, so what
+        is said about the result has to include them: where the rule would now go on, nothing is claimed. Why the search
+        ended stays as it was.
+        """
+        decision = self.decision
+        since = sum(one.decision.stop for each in self.rounds for one in each.observations)
+        if since < 2:  # nothing came after the one that ended it
+            return decision
+        now = self.stopping(self.history)
+        figures = {**decision.figures, **now.figures}
+        if now.stop:
+            return replace(decision, figures=figures, claim=now.claim, probability=now.probability)
+        # What the rule looks at in order to go on is no reason of the end.
+        figures = {name: figures[name] for name in decision.figures}
+        return replace(decision, figures=figures, claim="not sure", probability=None)
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether a token or cost budget has ended the session."""
+        return self.decision.stop and self.decision.reason in BUDGETS
+
+    @property
+    def next_deadline(self) -> float | None:
+        """The next moment, in elapsed seconds, at which `tick` should be called; None where no rule waits for one."""
+        return next((moment for moment in self.deadlines if moment > self.history.elapsed_s), None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_optscale.answers.support import Tally
@@ -19,7 +18,7 @@ from langchain_optscale.records.stored import reading
 from langchain_optscale.stats.estimators import default_estimator, no_scores
 from langchain_optscale.stopping.base import Rule
 from langchain_optscale.stopping.budgets import MaxSamples
-from langchain_optscale.stopping.history import History, SessionRecord
+from langchain_optscale.stopping.history import BUDGETS, History, SessionRecord
 from langchain_optscale.stopping.recurrence import is_recurrent
 from langchain_optscale.stopping.session_json import read_form, replay_event, session_form
 from langchain_optscale.stopping.trained import carried_prior, check_prior, is_prior
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from langchain_optscale.stats.estimation import Estimator, ScorePrior
 
 __all__ = ["Session"]
-
-# They forbid further draws; what has been drawn may still be verified where that costs nothing.
-_BUDGETS = frozenset({StopReason.TOKEN_BUDGET, StopReason.COST_BUDGET})
 
 
 def _of_session(stopping: Rule, prior: Any) -> Any:
@@ -76,6 +72,8 @@ class Session(SessionRecord):
         >>> session.ask(), session.best
         (0, 1)
     """
+
+    stopping: Rule
 
     def __init__(
         self,
@@ -297,40 +295,10 @@ class Session(SessionRecord):
             self._events.append(["end", reason.name])
         return self.decision
 
-    @property
-    def final_decision(self) -> Decision:
-        """The decision that ended the session, with the figures and the claim of all candidates that count.
-
-        Candidates of the same round may be verified after the one that ended the search. They may be returned, so what
-        is said about the result has to include them: where the rule would now go on, nothing is claimed. Why the search
-        ended stays as it was.
-        """
-        decision = self.decision
-        since = sum(one.decision.stop for each in self.rounds for one in each.observations)
-        if since < 2:  # nothing came after the one that ended it
-            return decision
-        now = self.stopping(self.history)
-        figures = {**decision.figures, **now.figures}
-        if now.stop:
-            return replace(decision, figures=figures, claim=now.claim, probability=now.probability)
-        # What the rule looks at in order to go on is no reason of the end.
-        figures = {name: figures[name] for name in decision.figures}
-        return replace(decision, figures=figures, claim="not sure", probability=None)
-
-    @property
-    def over_budget(self) -> bool:
-        """Whether a token or cost budget has ended the session."""
-        return self.decision.stop and self.decision.reason in _BUDGETS
-
     def budget_is_spent(self) -> bool:
         """Whether a token or cost budget would end the session now, were its rule asked before the next outcome."""
         decision = self._evaluate()
-        return decision.stop and decision.reason in _BUDGETS
-
-    @property
-    def next_deadline(self) -> float | None:
-        """The next moment, in elapsed seconds, at which `tick` should be called; None where no rule waits for one."""
-        return next((moment for moment in self.deadlines if moment > self.history.elapsed_s), None)
+        return decision.stop and decision.reason in BUDGETS
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: settings and events. `from_dict` replays the events, hence reaches the same decisions.

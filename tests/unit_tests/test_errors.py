@@ -18,7 +18,7 @@ from langchain_optscale.errors import (
     notes_of,
 )
 from langchain_optscale.records.failures import AllCandidatesFailed, Raised, failure_of
-from langchain_optscale.records.refusals import RefusedCandidateError
+from langchain_optscale.records.shortcomings import RefusedCandidateError
 from langchain_optscale.stopping import MaxSamples
 
 PAGE = "https://github.com/langchain-optscale/langchain-optscale/blob/main/docs/errors.md"

@@ -12,7 +12,7 @@ FOUND = messages.messages(CODE)
 # What is raised with the text of another error, or builds its own from what it lists.
 PASSED_ON = {
     ("AllCandidatesFailed", "engine/failing.py"),
-    ("EmptyCandidateError", "records/candidates.py"),
+    ("EmptyCandidateError", "records/shortcomings.py"),
     ("EndpointError", "cli/doctor.py"),
     ("ErrorReplyError", "models/single_choices.py"),
     ("IncompletePool", "evaluation/_recording.py"),

@@ -8,6 +8,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel
 
 from langchain_optscale import AllCandidatesFailed, LLMJudge, OptScale, RewardModelVerifier
+from langchain_optscale.engine.executor import concurrency_limits
 from langchain_optscale.models.clients import endpoint_of, models_in, without_client_retries, without_client_retries_in
 from langchain_optscale.models.policy import Policy
 from langchain_optscale.verifiers import CachedVerifier, as_verifier
@@ -127,7 +128,7 @@ def test_judges_and_reward_models_at_one_endpoint_count_the_same_requests():
     assert endpoint_of(reward) == endpoint_of(RewardModelVerifier("http://127.0.0.1:9/v1", "rm", kind="pooling"))
     assert endpoint_of(reward) != endpoint_of(RewardModelVerifier("http://127.0.0.1:8", "rm"))
     ours = [
-        OptScale(policy=plain, verifier=LLMJudge(model()), verifier_limit=3).concurrency_limits()[1] for _ in range(2)
+        concurrency_limits(OptScale(policy=plain, verifier=LLMJudge(model()), verifier_limit=3))[1] for _ in range(2)
     ]
     with ours[0].hold():
         assert ours[1].taken == 1

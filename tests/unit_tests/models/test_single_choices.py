@@ -11,7 +11,7 @@ from langchain_core.prompt_values import StringPromptValue
 from langchain_optscale.errors import ErrorReplyError
 from langchain_optscale.models.retry import is_transient
 from langchain_optscale.models.single_choices import read_by_choice
-from langchain_optscale.records.candidates import CHOICE_ERROR
+from langchain_optscale.records.shortcomings import CHOICE_ERROR
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
