@@ -91,8 +91,8 @@ class ImprovedStopping(Rule):
         base: The rule that it improves, such as `optscale()`.
         advantage: Coefficients of A, one for each of `FEATURES`.
         remaining: Coefficients of R.
-        price: What the whole cap may cost, in units of worth, at least 0: with 0.08 a search that has half its cap
-            before it is ended where that would raise the chance of a right answer by less than four points.
+        price: What the whole cap may cost, in units of worth, at least 0: with 0.06 a search that has half its cap
+            before it is ended where that would raise the chance of a right answer by less than three points.
         searches: How many past searches of this task it was fitted to.
         labels: How many of them had labels.
 
@@ -103,7 +103,7 @@ class ImprovedStopping(Rule):
     base: Rule
     advantage: tuple[float, ...]
     remaining: tuple[float, ...]
-    price: float = 0.08
+    price: float = 0.06
     searches: int = 0
     labels: int = 0
 

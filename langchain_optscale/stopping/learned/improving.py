@@ -45,7 +45,7 @@ __all__ = ["KAPPA", "PRICES", "Moments", "cautious_mean", "improve", "learn_from
 KAPPA = 20.0
 """How many searches the population counts for."""
 
-PRICES = {"low": 0.14, "medium": 0.08, "high": 0.04}
+PRICES = {"low": 0.14, "medium": 0.06, "high": 0.04}
 """The price of the whole cap, by effort: docs/learning.md has what each saves and keeps."""
 
 _EPSILON = 1e-4

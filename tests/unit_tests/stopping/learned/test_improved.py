@@ -9,7 +9,6 @@ from langchain_optscale.stopping import History, Rule, optscale
 from langchain_optscale.stopping.conformance import RuleConformance
 from langchain_optscale.stopping.learned.improved import FEATURES, ImprovedStopping, state_of
 from langchain_optscale.stopping.learned.improving import (
-    PRICES,
     Moments,
     _careful_choice,
     cautious_mean,
@@ -202,14 +201,15 @@ def test_a_cautious_mean_expects_one_standard_error_more_of_going_on():
 
 def test_learning_saves_candidates_and_loses_no_more_than_their_price():
     past = [(search, walk(search, BASE)) for search in searches(80, seed=5)]
-    rule = learn_from(past, BASE)
+    price = 0.08
+    rule = learn_from(past, BASE, price=price)
     saved, lost = [], []
     for search in searches(400, seed=2):
         way = walk(search, BASE)
         place = way.stopped_by(rule)
         saved.append(0.0 if place is None else (way.end - way.counts[place]) / CAP)
         lost.append((way.last == "right") - ((way.last if place is None else way.picks[place]) == "right"))
-    net = PRICES["medium"] * np.array(saved) - np.array(lost)
+    net = price * np.array(saved) - np.array(lost)
     assert np.mean(saved) > 0.01
     assert net.mean() > -2.0 * net.std() / np.sqrt(len(net))
 
