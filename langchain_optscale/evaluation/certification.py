@@ -102,6 +102,13 @@ def certify(
 
     Raises:
         SettingsError: As `Certificate.fit`; or the pool lacks scores or correctness, or has fewer than two questions.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
+        >>> samples = tuple(Sample(score=s, correct=s > 0.5, answer=str(s > 0.5)) for s in (0.9, 0.2, 0.8, 0.9))
+        >>> report = certify(Pool(tuple(Question(str(number), "?", samples) for number in range(200))))
+        >>> report.right, report.accepted, report.wrong
+        (200, 200, 0)
     """
     if len(pool) < 2 or not pool.has_scores or not pool.has_correct:
         raise SettingsError(

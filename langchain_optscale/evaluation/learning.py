@@ -128,6 +128,14 @@ def assess(
 
     Raises:
         SettingsError: As `replay`, or `splits` is below 1; a refused fit is no error here.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
+        >>> samples = tuple(Sample(score=s, correct=s > 0.5, answer=str(s > 0.5)) for s in (0.9, 0.2, 0.8, 0.9))
+        >>> pool = Pool(tuple(Question(str(number), "?", samples) for number in range(40)))
+        >>> found = assess(pool, splits=1, permutations=1, prices=(0.02,))
+        >>> sorted(found.to_dict())
+        ['difference', 'measure', 'pool', 'rows']
     """
     if splits < 1:
         raise SettingsError(f"splits must be at least 1, got {splits!r}")

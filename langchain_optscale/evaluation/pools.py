@@ -49,6 +49,7 @@ class Pool:
         InvalidRecordError: Two questions have the same id, or one has no samples.
 
     Example:
+        >>> from langchain_optscale.evaluation.pools import Question, Sample
         >>> samples = (Sample(score=0.2, correct=False), Sample(score=0.9, correct=True))
         >>> pool = Pool((Question("a", "2 + 2?", samples), Question("b", "3 + 3?", samples)), name="sums")
         >>> len(pool), pool.cap, pool.has_correct, [question.id for question in pool]
@@ -235,8 +236,10 @@ def read_pool(path: str | os.PathLike[str], *, name: str | None = None) -> Pool:
         SettingsError: The file cannot be read.
 
     Example:
-        >>> pool = Pool((Question("a", "2 + 2?", (Sample(score=0.9, correct=True, answer="4"),), gold="4"),))
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample, write_pool
+        >>> pool = Pool((Question("a", "2 + 2?", (Sample(score=0.9, correct=True, answer="4"),), gold="4"),))
         >>> with tempfile.TemporaryDirectory() as directory:
         ...     write_pool(pool, Path(directory, "sums.jsonl"))
         ...     read_pool(Path(directory, "sums.jsonl")) == Pool(pool.questions, "sums")
@@ -255,6 +258,16 @@ def write_pool(pool: Pool, path: str | os.PathLike[str]) -> None:
 
     Raises:
         SettingsError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample, read_pool
+        >>> pool = Pool((Question("a", "2 + 2?", (Sample(score=0.9, correct=True, answer="4"),), gold="4"),))
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     write_pool(pool, Path(directory, "sums.jsonl.gz"))
+        ...     read_pool(Path(directory, "sums.jsonl.gz")).questions == pool.questions
+        True
     """
     with whole_file(path) as file:
         # Without a time of its own, so that equal pools make equal files.

@@ -84,6 +84,14 @@ def recommend(
 
     Raises:
         SettingsError: Both goals are given, one is out of range, or the pool is too small or has no scores.
+
+    Example:
+        >>> from langchain_optscale.evaluation.pools import Pool, Question, Sample
+        >>> samples = tuple(Sample(score=s, correct=s > 0.5) for s in (0.9, 0.2, 0.8, 0.9))
+        >>> pool = Pool(tuple(Question(str(number), "?", samples) for number in range(20)))
+        >>> found = recommend(pool, budget=2)
+        >>> found.attained, found.report.to_dict()[1]["samples"] <= 2
+        (True, True)
     """
     _check(pool, accuracy, budget, seed)
     fit = fit_calibration(pool) if pool.has_correct else None

@@ -115,7 +115,20 @@ class FailureEvent(TypedDict):
 
 
 class ComparisonEvent(TypedDict):
-    """Leading candidates were compared in one order: each one's share of the win, or the error; the other is None."""
+    """Leading candidates were compared in one order: each one's share of the win, or the error; the other is None.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> from langchain_optscale import PairwiseJudge, create_optscale_graph
+        >>> from langchain_optscale.stopping import MaxSamples
+        >>> draws = {"policy": FakeListChatModel(responses=["four", "4"]), "stopping": MaxSamples(2)}
+        >>> judge = PairwiseJudge(FakeListChatModel(responses=["A"]))
+        >>> graph = create_optscale_graph(**draws, verifier=lambda prompt, candidate: 0.5, select=judge).compile()
+        >>> events = graph.stream({"messages": [("user", "What is 2 + 2?")]}, stream_mode="custom")
+        >>> event: ComparisonEvent = next(one for one in events if one["type"] == "comparison")
+        >>> event["order"], event["shares"], event["error"].partition(":")[0]
+        ([0, 1], None, 'InvalidReplyError')
+    """
 
     type: Literal["comparison"]
     number: int
@@ -212,6 +225,12 @@ class Events:
 
     Args:
         write: LangGraph's stream writer; it does nothing where no caller asked for custom events.
+
+    Example:
+        >>> written = []
+        >>> Events(written.append).round_started(0, [0, 1])
+        >>> written
+        [{'type': 'round_started', 'round': 0, 'indexes': [0, 1]}]
     """
 
     def __init__(self, write: Callable[[Any], None]) -> None:

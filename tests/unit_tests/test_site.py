@@ -5,6 +5,7 @@ import builtins
 import doctest
 import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 
@@ -161,13 +162,20 @@ def test_public_names_say_what_they_are(name):
 
 
 # The examples of `endpoints` and `distributed` need a server or Ray: their tests run the like.
-PUBLIC = [
-    (f"langchain_optscale{package}", name)
-    for package in ("", ".verifiers", ".stopping", ".answers", ".stats", ".agents", ".graph", ".evaluation", ".errors")
-    for module in [importlib.import_module(f"langchain_optscale{package}")]
-    for name in module.__all__
-    if callable(getattr(module, name))
-]
+def public():
+    """Classes and functions that packages name, and that the pages of the reference show."""
+    packages = ("", ".verifiers", ".stopping", ".answers", ".stats", ".agents", ".graph", ".evaluation", ".errors")
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
+    shown = {f"langchain_optscale{package}" for package in packages} | set(re.findall(r"(?m)^::: ([\w.]+)", pages))
+    for place in shown:
+        thing = pkgutil.resolve_name(place)
+        if not inspect.ismodule(thing):
+            yield place.rpartition(".")[::2]
+            continue
+        yield from ((place, name) for name in thing.__all__ if callable(getattr(thing, name)))
+
+
+PUBLIC = sorted(each for each in set(public()) if not each[0].startswith("langchain_optscale.endpoints"))
 
 
 def unknown_names(code, known):

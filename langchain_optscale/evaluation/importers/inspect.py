@@ -59,7 +59,9 @@ def from_inspect(
         UserWarning: Samples are left out.
 
     Example:
+        >>> import json
         >>> import tempfile
+        >>> from pathlib import Path
         >>> sample = {"id": 1, "input": "2 + 2?", "target": "4", "scores": {"match": {"value": "C", "answer": "4"}}}
         >>> epochs = [sample | {"epoch": n, "output": {"completion": f"4, said {n} times"}} for n in (2, 1)]
         >>> with tempfile.TemporaryDirectory() as directory:
