@@ -12,8 +12,9 @@ from langchain_optscale.records.candidates import Candidate, Failure, Verdict
 from langchain_optscale.records.comparisons import Ranking
 from langchain_optscale.records.decisions import Decision, Estimate, Round, StopReason
 from langchain_optscale.records.endings import EndReason
-from langchain_optscale.records.notes import identical_note, truncation_note
+from langchain_optscale.records.identical import identical_note
 from langchain_optscale.records.savings import Explored, Saved
+from langchain_optscale.records.shortcomings import truncation_note
 from langchain_optscale.records.stored import Fields, read_pairs, reading
 from langchain_optscale.records.usage import Usage
 from langchain_optscale.stopping.certificate import Certification

@@ -12,7 +12,7 @@ from langchain_optscale.errors import OptScaleError, SettingsError, notes_of, pr
 from langchain_optscale.records.candidates import Failure, without_numbers
 from langchain_optscale.records.causes import cause_of
 from langchain_optscale.records.endings import EndReason
-from langchain_optscale.records.notes import truncation_note
+from langchain_optscale.records.shortcomings import truncation_note
 from langchain_optscale.records.usage import Usage
 
 if TYPE_CHECKING:

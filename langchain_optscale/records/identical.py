@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from langchain_optscale.records.candidates import Candidate
 
-__all__ = ["content_key", "copies", "fingerprint", "text_fingerprint"]
+__all__ = ["content_key", "copies", "fingerprint", "identical_note", "text_fingerprint"]
 
 # Words from which on two texts are not equal by chance, and up to which a text is no more than an answer.
 _LONG = 40
@@ -77,3 +77,14 @@ def copies(fingerprints: Sequence[str | None]) -> list[bool]:
         if one is not None:
             seen.add(one)
     return found
+
+
+def identical_note(candidates: Sequence[Candidate]) -> str | None:
+    """How many candidates repeat an earlier one word for word, as a sentence; None where none does."""
+    texts = [f"{candidate.reasoning or ''}\n{candidate.text}" for candidate in candidates]
+    repeated = len(texts) - len(set(texts))
+    if not repeated:
+        return None
+    return (
+        f"{repeated} of {len(texts)} candidates {'repeats' if repeated == 1 else 'repeat'} an earlier one word for word"
+    )

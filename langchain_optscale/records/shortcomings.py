@@ -15,9 +15,11 @@ from langchain_optscale.errors import (
 from langchain_optscale.records.endings import EndReason, end_reason_of, end_spelling, refusal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langchain_optscale.records.candidates import Candidate
 
-__all__ = ["CHOICE_ERROR", "RefusedCandidateError", "shortcoming_of"]
+__all__ = ["CHOICE_ERROR", "RefusedCandidateError", "shortcoming_of", "truncation_note"]
 
 CHOICE_ERROR = "optscale_choice_error"
 """The key of a message's metadata under which it says why a choice of a response could not be read."""
@@ -85,3 +87,19 @@ def _empty(candidate: Candidate) -> Exception:
             "the policy answered with reasoning only: raise max_tokens, or lower its reasoning effort"
         )
     return EmptyCandidateError("the policy answered with neither text nor a tool call")
+
+
+def truncation_note(candidates: Sequence[Candidate]) -> str | None:
+    """How many candidates were cut off and what to do about it, as a sentence; None where none was.
+
+    The candidates that were cut off say only that `max_tokens` is too small, and at which length they ended: the note
+    names twice that length.
+    """
+    cut = [candidate for candidate in candidates if candidate.end_reason is EndReason.LENGTH]
+    if not cut:
+        return None
+    longest = max(candidate.usage.output_tokens for candidate in cut)
+    many = f"{len(cut)} of {len(candidates)} candidates {'was' if len(cut) == 1 else 'were'} cut off"
+    if not longest:
+        return f"{many} at the token limit: raise max_tokens"
+    return f"{many} at the token limit, after {longest} tokens: set max_tokens to {2 * longest} or more"

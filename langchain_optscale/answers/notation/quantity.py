@@ -71,7 +71,7 @@ def read_quantity(text: str, *, percent: bool = False, units: bool = True) -> Fr
     """The number that the text is, exactly; None where it is anything else.
 
     Args:
-        text: An answer without wrappers, see `answers.latex.bare`.
+        text: An answer without wrappers, see `notation.spelling`.
         percent: Whether a percent sign divides by 100; otherwise it is dropped like any other unit.
         units: Whether a unit after the number is dropped.
     """
