@@ -201,7 +201,7 @@ def test_numbers_that_make_no_sense_are_refused():
         map_dataset(dataset, search(), workers=5)
     with pytest.raises(SettingsError, match="block must be"):
         map_dataset(dataset, search(), block=0)
-    with pytest.raises(SettingsError, match="give a larger budget"):
+    with pytest.raises(SettingsError, match="too small for 3 questions"):
         map_dataset(dataset, search(), budget=Budget(samples=2))
 
 
