@@ -63,7 +63,7 @@ def prepare(settings: PreparedSettings, rule: Rule, sampler: Sampler) -> Prepare
     """What all searches with these settings share.
 
     Args:
-        settings: The others.
+        settings: As the user gave them.
         rule: The stopping rule that they describe.
         sampler: One without arguments of a call.
     """
