@@ -1,6 +1,6 @@
 """What the text of a question tells of its scores: QuestionPrior on recorded score moments, in folds; prints JSON.
 
-    OPTSCALE_SHARED_DATA=... python -m benchmarks.question_prior [--folds 5]
+    python -m benchmarks.question_prior [--folds 5]         the measurements are found as in benchmarks.decision_pools
 
 For each of five folds of the shuffled questions (the file is in the order of subjects) the predictor is fitted on the
 other four. Reported, as means over the folds, beside what is compared:
@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special, stats
 
+from benchmarks.decision_pools import SHARED
 from langchain_optscale import QuestionPrior, Session, Verdict, optscale
 from langchain_optscale.stats import Posterior
 from langchain_optscale.stats.chances import least_draws
@@ -57,7 +57,7 @@ class Data:
     @classmethod
     def read(cls, seed: int) -> Data:
         """The shared measurements, shuffled."""
-        path = Path(os.environ["OPTSCALE_SHARED_DATA"], "prior", "math_train_score_moments.jsonl")
+        path = SHARED / "prior" / "math_train_score_moments.jsonl"
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         order = np.random.default_rng(seed).permutation(len(rows))
         chosen = [rows[place] for place in order]
